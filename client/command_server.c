@@ -1,0 +1,44 @@
+/* The commands that ask the server as a whole: drain, health. */
+#include <inttypes.h>
+
+#include "client/commands.h"
+#include "grpc/health/v1/health.pb-c.h"
+#include "proto/wire.h"
+#include "tidemill/v1/admin.pb-c.h"
+
+int command_drain(const struct command *self, int argc, char **argv)
+{
+    Tidemill__V1__DrainRequest request = TIDEMILL__V1__DRAIN_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/Drain", &request.base, &tidemill__v1__drain_reply__descriptor,
+                     &reply, &err) != TM_OK)
+        return command_failed(&err);
+    if (settings.output == OUTPUT_JSON) {
+        print_json_message(stdout, reply);
+        putchar('\n');
+    } else {
+        printf("drained up to position %" PRIu64 "\n", ((const Tidemill__V1__DrainReply *)reply)->position);
+    }
+    wire_free(reply);
+    return command_flushed(0);
+}
+
+int command_health(const struct command *self, int argc, char **argv)
+{
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    struct settings settings = {0};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
+    if (command_call(&settings, "/grpc.health.v1.Health/Check", &request.base,
+                     &grpc__health__v1__health_check_response__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    bool serving = ((const Grpc__Health__V1__HealthCheckResponse *)reply)->status ==
+                   GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+    wire_free(reply);
+    puts(serving ? "serving" : "not serving");
+    return command_flushed(serving ? 0 : EXIT_UNHEALTHY);
+}

@@ -1,0 +1,144 @@
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "client/commands.h"
+#include "proto/wire.h"
+#include "tidemill/v1/admin.pb-c.h"
+
+enum { AGE_SIZE = 64 };
+
+/* "12.3 s ago", by the wall clock: replayed events are old, that is no lag. */
+static const char *age_text(int64_t ms, char buf[static AGE_SIZE])
+{
+    double age = (double)(clock_wall_ms() - ms) / 1000;
+    if (age < 120)
+        snprintf(buf, AGE_SIZE, "%.1f s", age);
+    else if (age < 2 * 3600)
+        snprintf(buf, AGE_SIZE, "%.0f min", age / 60);
+    else if (age < 48 * 3600)
+        snprintf(buf, AGE_SIZE, "%.1f h", age / 3600);
+    else
+        snprintf(buf, AGE_SIZE, "%.0f d", age / 86400);
+    return buf;
+}
+
+static void print_streams(const Tidemill__V1__StatusReply *m)
+{
+    static const char *const names[] = {"stream", "kind", "watermark", "age", "held by", "silent s", "imbalance"};
+    char age[AGE_SIZE];
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < m->n_streams; i++) {
+        const Tidemill__V1__StreamStatus *s = m->streams[i];
+        bool held = s->holder && *s->holder;
+        printer_row(
+            p, (struct cell[]){
+                   cell_text(s->name), cell_text(s->kind), s->has_watermark ? cell_time(s->watermark) : cell_none(),
+                   cell_text(s->has_watermark ? age_text(s->watermark, age) : NULL), cell_text(held ? s->holder : NULL),
+                   held ? cell_count((uint64_t)s->holder_silent_ms / 1000) : cell_none(), cell_signed(s->imbalance)});
+    }
+    printer_close(p);
+}
+
+/* What became of the events: consumed is the sum of the rest. */
+static void print_fates(const Tidemill__V1__StatusReply *m)
+{
+    static const char *const names[] = {"stream",    "consumed",  "matched",  "applied", "late",   "orphaned",
+                                        "duplicate", "malformed", "filtered", "shed",    "waiting"};
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < m->n_streams; i++) {
+        const Tidemill__V1__StreamStatus *s = m->streams[i];
+        printer_row(p, (struct cell[]){cell_text(s->name), cell_count(s->consumed), cell_count(s->matched),
+                                       cell_count(s->applied), cell_count(s->late), cell_count(s->orphaned),
+                                       cell_count(s->duplicate), cell_count(s->malformed), cell_count(s->filtered),
+                                       cell_count(s->shed), cell_count(s->waiting)});
+    }
+    printer_close(p);
+}
+
+static void add_samples(struct printer *p, const Tidemill__V1__VersionStatus *v, const char *kind,
+                        const Tidemill__V1__SampleCounts *counts)
+{
+    static const Tidemill__V1__SampleCounts none = TIDEMILL__V1__SAMPLE_COUNTS__INIT;
+    const Tidemill__V1__SampleCounts *c = counts ? counts : &none;
+    printer_row(p,
+                (struct cell[]){cell_text(v->name), cell_text(v->model), cell_text(v->state), cell_count(v->documents),
+                                cell_text(kind), cell_count(c->samples), cell_count(c->learned), cell_count(c->batched),
+                                cell_count(c->held), cell_count(c->skipped), cell_signed(v->imbalance)});
+}
+
+static void print_versions(const Tidemill__V1__StatusReply *m)
+{
+    static const char *const names[] = {"version", "model",   "state", "documents", "kind",     "samples",
+                                        "learned", "batched", "held",  "skipped",   "imbalance"};
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < m->n_versions; i++) {
+        add_samples(p, m->versions[i], "new", m->versions[i]->new_samples);
+        add_samples(p, m->versions[i], "correction", m->versions[i]->corrections);
+    }
+    printer_close(p);
+}
+
+static void add_total(struct printer *p, const char *name, struct cell value)
+{
+    printer_row(p, (struct cell[]){cell_text(name), value});
+}
+
+static void print_totals(const Tidemill__V1__StatusReply *m)
+{
+    static const char *const names[] = {"node", "value"};
+    char text[CLOCK_TEXT_SIZE];
+    uint64_t undecided = 0;
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < m->n_shards; i++)
+        undecided += m->shards[i]->undecided;
+    add_total(p, "generation", cell_text(m->generation));
+    add_total(p, "decided up to", cell_text(m->has_as_of ? clock_text(m->as_of, text) : "no time yet"));
+    add_total(p, "position", cell_count(m->position));
+    add_total(p, "applied position", cell_count(m->applied_position));
+    add_total(p, "undecided samples", cell_count(undecided));
+    add_total(p, "imbalance", cell_signed(m->imbalance));
+    add_total(p, "shards", cell_count(m->n_shards));
+    add_total(p, "producers", cell_count(m->producers));
+    add_total(p, "commits", cell_count(m->commits));
+    add_total(p, "commit bytes", cell_count(m->commit_bytes));
+    add_total(p, "log bytes", cell_count(m->log_bytes));
+    add_total(p, "log syncs", cell_count(m->log_syncs));
+    add_total(p, "log sync ms, mean", cell_number(m->log_sync_ms_mean));
+    add_total(p, "log sync ms, max", cell_number(m->log_sync_ms_max));
+    add_total(p, "recovery ms", cell_number(m->recovery_ms));
+    add_total(p, "recovered events", cell_count(m->recovered_events));
+    add_total(p, "pid", cell_signed(m->pid));
+    add_total(p, "data", cell_text(m->data));
+    printer_close(p);
+}
+
+static void print_people(const Tidemill__V1__StatusReply *m)
+{
+    print_streams(m);
+    putchar('\n');
+    print_fates(m);
+    putchar('\n');
+    print_versions(m);
+    putchar('\n');
+    print_totals(m);
+}
+
+int command_status(const struct command *self, int argc, char **argv)
+{
+    Tidemill__V1__StatusRequest request = TIDEMILL__V1__STATUS_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/Status", &request.base, &tidemill__v1__status_reply__descriptor,
+                     &reply, &err) != TM_OK)
+        return command_failed(&err);
+    if (settings.output == OUTPUT_JSON) {
+        print_json_message(stdout, reply);
+        putchar('\n');
+    } else {
+        print_people((const Tidemill__V1__StatusReply *)reply);
+    }
+    wire_free(reply);
+    return command_flushed(0);
+}

@@ -1,0 +1,284 @@
+#include "client/commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { KEY_SERVER = 1000, KEY_TIMEOUT, NAME_MAX_SIZE = 64, TYPO_MAX = 2 };
+
+static const struct command client_commands[] = {
+    {"ingest", "[FILE...|-]", "Send events from files, or from standard input",
+     "tidemill ingest impressions.jsonl clicks.jsonl --end", command_ingest},
+    {"pull", "DOC...", "Show the parameters of documents", "tidemill pull --version A d17 d42 -o json", command_pull},
+    {"status", NULL, "Show streams, versions and progress", "tidemill status -o json", command_status},
+    {"params export", NULL, "Print every parameter of a version", "tidemill params export --version A > a.csv",
+     command_params_export},
+    {"params digest", NULL, "Print one number per version that stands for all of its parameters",
+     "tidemill params digest --version A", command_params_digest},
+    {"drain", NULL, "Return when everything accepted so far is applied and durable", "tidemill drain --timeout 2m",
+     command_drain},
+    {"health", NULL, "Tell whether the server is serving (exit code 10: it is not)",
+     "tidemill health --server 10.0.0.7:7070", command_health},
+};
+
+/* ---- parsing ---- */
+
+struct parse {
+    const struct command *self;
+    struct settings *settings;
+};
+
+static const char *const output_names[] = {[OUTPUT_TABLE] = "table", [OUTPUT_CSV] = "csv", [OUTPUT_JSON] = "json"};
+
+static void parse_output(struct settings *s, const char *name, struct argp_state *state)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(output_names); i++)
+        if ((s->outputs & 1u << i) && strcmp(name, output_names[i]) == 0) {
+            s->output = (enum output)i;
+            return;
+        }
+    argp_error(state, "--output: got \"%s\"; expected one of:%s%s%s", name,
+               s->outputs & 1u << OUTPUT_TABLE ? " table" : "", s->outputs & 1u << OUTPUT_CSV ? " csv" : "",
+               s->outputs & 1u << OUTPUT_JSON ? " json" : "");
+}
+
+static error_t parse_common(int key, char *argument, struct argp_state *state)
+{
+    struct settings *s = state->input;
+    switch (key) {
+    case KEY_SERVER: s->server = argument; return 0;
+    case KEY_TIMEOUT: s->timeout_ms = command_duration(argument, state); return 0;
+    case 'o':
+        if (!s->outputs)
+            return ARGP_ERR_UNKNOWN;
+        parse_output(s, argument, state);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int64_t command_duration(const char *text, struct argp_state *state)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    char *unit;
+    double value = strtod(text, &unit);
+    for (size_t i = 0; i < ARRAY_LEN(units) && unit != text; i++)
+        if (strcmp(unit, units[i].unit) == 0 && value >= 0 && value * units[i].ms < 1e12)
+            return (int64_t)(value * units[i].ms);
+    argp_error(state, "got \"%s\"; expected a duration like 500ms, 30s, 2m or 1h", text);
+    return 0;
+}
+
+/* The parser below the command's own: passes each parser its input. */
+struct inputs {
+    void *own;
+    struct settings *settings;
+    const struct argp_child *children;
+};
+
+static error_t parse_init(int key, char *argument, struct argp_state *state)
+{
+    struct inputs *in = state->input;
+    (void)argument;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    for (int i = 0; in->children[i].argp; i++)
+        state->child_inputs[i] = i == 0 ? in->own : (void *)in->settings;
+    return 0;
+}
+
+void command_parse(const struct command *self, const struct argp_option *options, argp_parser_t parser, void *input,
+                   struct settings *settings, int argc, char **argv)
+{
+    static const struct argp_option common_options[] = {
+        {"output", 'o', "FORM", 0, "table, json, or csv where there are rows (default: table, for params export csv)",
+         1},
+        {"server", KEY_SERVER, "HOST:PORT", 0, "Server to talk to (default: $TIDEMILL_SERVER, else 127.0.0.1:7070)", 1},
+        {"timeout", KEY_TIMEOUT, "TIME", 0, "How long to wait for it (default: 30s)", 1},
+        {0},
+    };
+    char doc[512];
+    const struct argp own = {.options = options, .parser = parser};
+    const struct argp common = {.options = common_options + !(settings && settings->outputs), .parser = parse_common};
+    const struct argp_child children[] = {{.argp = &own}, {.argp = settings ? &common : NULL}, {0}};
+    struct inputs inputs = {input, settings, children};
+    if (settings && !settings->server)
+        settings->server = getenv("TIDEMILL_SERVER") ? getenv("TIDEMILL_SERVER") : "127.0.0.1:7070";
+    if (settings && !settings->timeout_ms)
+        settings->timeout_ms = COMMAND_TIMEOUT_MS;
+    snprintf(doc, sizeof doc, "%s.\vExample: %s", self->summary, self->example);
+    const struct argp whole = {.parser = parse_init, .args_doc = self->arguments, .doc = doc, .children = children};
+    argp_parse(&whole, argc, argv, 0, NULL, &inputs);
+}
+
+/* ---- running ---- */
+
+int command_failed(const struct tm_error *err)
+{
+    fputs("tidemill: ", stderr);
+    print_escaped(stderr, *err->message ? err->message : tm_code_help(err->code));
+    fputc('\n', stderr);
+    return tm_code_exit(err->code);
+}
+
+int command_flushed(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "tidemill: standard output: %s\n", strerrordesc_np(errno));
+    return EXIT_IO;
+}
+
+enum tm_code command_call(const struct settings *settings, const char *method, const ProtobufCMessage *request,
+                          const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply, struct tm_error *err)
+{
+    struct connection *c = connection_open(settings->server);
+    enum tm_code rc = connection_call(c, method, request, reply_type, settings->timeout_ms, reply, err);
+    connection_close(c);
+    return rc;
+}
+
+/* ---- finding ---- */
+
+struct catalog {
+    const struct command *list[2];
+    size_t count[2];
+};
+
+static const struct command *command_at(const struct catalog *c, size_t i)
+{
+    if (i < c->count[0])
+        return &c->list[0][i];
+    i -= c->count[0];
+    return i < c->count[1] ? &c->list[1][i] : NULL;
+}
+
+/* The command that argv begins with; *words of it. NULL: none. */
+static const struct command *find(const struct catalog *c, int argc, char **argv, int *words)
+{
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(c, i)); i++) {
+        size_t first = strcspn(command->name, " ");
+        bool two = command->name[first] == ' ';
+        if (strlen(argv[0]) != first || strncmp(argv[0], command->name, first) != 0)
+            continue;
+        if (two && (argc < 2 || strcmp(argv[1], command->name + first + 1) != 0))
+            continue;
+        *words = two ? 2 : 1;
+        return command;
+    }
+    return NULL;
+}
+
+/* Levenshtein's distance of two short names. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NAME_MAX_SIZE + 1], n = strnlen(b, NAME_MAX_SIZE);
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = replaced < shorter ? replaced : shorter;
+        }
+    }
+    return row[n];
+}
+
+/* argv[0] begins the names of several commands: list them. */
+static bool list_group(const struct catalog *c, const char *group)
+{
+    const struct command *command;
+    size_t size = strlen(group);
+    bool found = false;
+    for (size_t i = 0; (command = command_at(c, i)); i++) {
+        if (strncmp(command->name, group, size) != 0 || command->name[size] != ' ')
+            continue;
+        fprintf(stderr, "%s%s", found ? ", " : "tidemill: expected one of: ", command->name);
+        found = true;
+    }
+    return found;
+}
+
+static int unknown(const struct catalog *c, int argc, char **argv)
+{
+    char typed[2 * NAME_MAX_SIZE];
+    const struct command *command, *nearest = NULL;
+    size_t best = TYPO_MAX + 1;
+    bool two_words = argc > 1 && argv[1][0] != '-';
+    snprintf(typed, sizeof typed, "%s%s%s", argv[0], two_words ? " " : "", two_words ? argv[1] : "");
+    for (size_t i = 0; (command = command_at(c, i)); i++) {
+        size_t d = distance(strchr(command->name, ' ') ? typed : argv[0], command->name);
+        if (d < best) {
+            best = d;
+            nearest = command;
+        }
+    }
+    if (nearest || argv[0][0] == '-' || !list_group(c, argv[0])) {
+        fputs("tidemill: unknown command \"", stderr);
+        print_escaped(stderr, nearest && strchr(nearest->name, ' ') ? typed : argv[0]);
+        fputc('"', stderr);
+    }
+    if (nearest)
+        fprintf(stderr, "; did you mean \"%s\"?", nearest->name);
+    else if (argv[0][0] == '-')
+        fputs("; options come behind the command", stderr);
+    fputs(" (tidemill help lists all)\n", stderr);
+    return EXIT_USAGE;
+}
+
+static int help(const struct catalog *c)
+{
+    const struct command *command;
+    puts("Usage: tidemill COMMAND [OPTION...] [ARGUMENT...]\n"
+         "An online-learning parameter server with an integrated sample joiner.\n");
+    for (size_t i = 0; (command = command_at(c, i)); i++)
+        printf("  %-18s %s\n", command->name, command->summary);
+    puts("\n  help [COMMAND]     Show this, or the options of a command\n"
+         "  --version          Show the program's version\n\n"
+         "Exit codes: 0 done, 1 error, 2 usage or bad input, 3 cannot connect, 4 not allowed, 5 not found, 6 wrong "
+         "state,\n"
+         "7 timeout, 8 damaged data, 10 unhealthy.");
+    return command_flushed(0);
+}
+
+static int run(const struct command *command, int words, int argc, char **argv)
+{
+    char name[NAME_MAX_SIZE + 16];
+    snprintf(name, sizeof name, "tidemill %s", command->name);
+    argv[words - 1] = name;
+    return command->run(command, argc - words + 1, argv + words - 1);
+}
+
+int commands_main(int argc, char **argv, const struct command *more, size_t more_count)
+{
+    struct catalog c = {{more, client_commands}, {more_count, ARRAY_LEN(client_commands)}};
+    char *for_help[] = {NULL, (char *)"--help", NULL};
+    const struct command *command;
+    int words = 0;
+    argp_err_exit_status = EXIT_USAGE;
+    argc--;
+    argv++;
+    if (argc < 1 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+        return help(&c);
+    if (strcmp(argv[0], "--version") == 0) {
+        puts("tidemill " TIDEMILL_VERSION);
+        return command_flushed(0);
+    }
+    if (strcmp(argv[0], "help") == 0) {
+        if (argc == 1)
+            return help(&c);
+        command = find(&c, argc - 1, argv + 1, &words);
+        return command ? run(command, 1, 2, for_help) : unknown(&c, argc - 1, argv + 1);
+    }
+    command = find(&c, argc, argv, &words);
+    return command ? run(command, words, argc, argv) : unknown(&c, argc, argv);
+}

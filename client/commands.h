@@ -1,0 +1,64 @@
+/* client/commands.h - the command line: one table of commands, from which dispatch, parsing and help come.
+ *
+ * A command is one or two words ("pull", "params export"). Each has one usage line, options with their defaults and an
+ * example; unknown commands are answered with the nearest name.
+ * Output   data to standard output, messages to standard error.
+ * Exit     the codes of base/error.h; wrong usage is 2; an unhealthy server is EXIT_UNHEALTHY. */
+#ifndef TIDEMILL_CLIENT_COMMANDS_H
+#define TIDEMILL_CLIENT_COMMANDS_H
+
+#include <argp.h>
+
+#include "base/error.h"
+#include "client/connection.h"
+#include "client/print.h"
+
+enum { EXIT_UNHEALTHY = 10, EXIT_USAGE = 2, EXIT_IO = 1, COMMAND_TIMEOUT_MS = 30000 };
+
+struct command {
+    const char *name;
+    const char *arguments; /* "FILE..."; NULL: none */
+    const char *summary;   /* one sentence without its full stop */
+    const char *example;
+    int (*run)(const struct command *self, int argc,
+               char **argv); /* argv[0]: the command's name; returns the exit code */
+};
+
+/* Run argv: one of `more` (commands of the program's own, listed first) or of the client's. Returns the exit code. */
+int commands_main(int argc, char **argv, const struct command *more, size_t more_count);
+
+/* What client commands have in common; command_parse() fills it. */
+struct settings {
+    const char *server;
+    int64_t timeout_ms;
+    enum output output;
+    unsigned outputs; /* bits of enum output that the command offers; 0: it has no -o */
+};
+
+/* Parse options and arguments; leaves with EXIT_USAGE when they are wrong, with 0 after --help. settings NULL: the command
+ * talks to no server. input is what the parser finds in state->input. */
+void command_parse(const struct command *self, const struct argp_option *options, argp_parser_t parser, void *input,
+                   struct settings *settings, int argc, char **argv);
+
+/* "30s", "500ms", "2m", "1h": for parsers; leaves with a usage error otherwise. */
+int64_t command_duration(const char *text, struct argp_state *state);
+
+/* Say what went wrong; returns the exit code. */
+int command_failed(const struct tm_error *err);
+
+/* Flush standard output: data that could not be written is an error too. Returns code, or EXIT_IO. */
+int command_flushed(int code);
+
+/* One call to settings->server. */
+enum tm_code command_call(const struct settings *settings, const char *method, const ProtobufCMessage *request,
+                          const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply, struct tm_error *err);
+
+int command_drain(const struct command *self, int argc, char **argv);
+int command_health(const struct command *self, int argc, char **argv);
+int command_ingest(const struct command *self, int argc, char **argv);
+int command_params_digest(const struct command *self, int argc, char **argv);
+int command_params_export(const struct command *self, int argc, char **argv);
+int command_pull(const struct command *self, int argc, char **argv);
+int command_status(const struct command *self, int argc, char **argv);
+
+#endif

@@ -1,0 +1,196 @@
+#include "client/ingest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "client/ingest_call.h"
+#include "client/settle.h"
+
+enum { WAIT_MS = 100, BACK_OFF_MIN_MS = 100, BACK_OFF_MAX_MS = 2000, NOTICE_MS = 5000 };
+
+static int64_t ms_since(int64_t ns) { return (clock_monotonic_ns() - ns) / 1000000; }
+
+/* ---- making batches ---- */
+
+static void report_malformed(void *context, const struct merge_place *place, const char *message)
+{
+    struct ingest *in = context;
+    in->result->malformed++;
+    ingest_tell(in, in->result->malformed, "malformed records", place, "", message);
+}
+
+static void batch_made(struct ingest *in, struct batch *b)
+{
+    batcher_seal(&in->batcher, b);
+    in->result->events += b->events;
+    if (b->sequence > in->resume_sequence) {
+        in->made++;
+        return;
+    }
+    in->result->taken_before += b->events; /* the slot is free again */
+    in->skipped_newest = b->newest;
+}
+
+/* Make at most one batch, if the window has room. */
+static enum tm_code make_batch(struct ingest *in, struct tm_error *err)
+{
+    struct batch *b = ingest_batch(in, in->made);
+    in->waiting = false;
+    if (in->read_all || in->made - in->acked == INGEST_WINDOW)
+        return TM_OK;
+    switch (batcher_fill(&in->batcher, b, err)) {
+    case MERGE_FAILED: in->fatal = true; return err->code;
+    case MERGE_WAIT:
+        in->waiting = true;
+        if (in->resumable) /* a batch that time cuts would be another one next time */
+            return TM_OK;
+        break;
+    case MERGE_END: in->read_all = true; break;
+    case MERGE_RECORD:
+    case MERGE_MALFORMED: break;
+    }
+    if (b->events > 0)
+        batch_made(in, b);
+    if (in->read_all && in->made == 0) /* an earlier run may have stopped between its last batch and this */
+        in->assert_time = in->skipped_newest;
+    return TM_OK;
+}
+
+/* ---- one call after the other ---- */
+
+/* How long there is nothing to do but listen. */
+static int64_t idle_ms(const struct ingest *in)
+{
+    bool can_make = !in->read_all && !in->waiting && in->made - in->acked < INGEST_WINDOW;
+    return can_make || in->phase == INGEST_LEAVING || in->phase == INGEST_SAYING_END ? 0
+           : in->o->rate > 0 || in->waiting                                          ? WAIT_MS / 10
+                                                                                     : WAIT_MS;
+}
+
+static enum tm_code run_call(struct ingest *in, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    ingest_call_open(in);
+    while (rc == TM_OK && !in->opened)
+        rc = ingest_call_listen(in, WAIT_MS, err);
+    while (rc == TM_OK && in->phase != INGEST_DONE) {
+        rc = make_batch(in, err);
+        if (rc == TM_OK) {
+            ingest_call_send(in);
+            rc = ingest_call_listen(in, idle_ms(in), err);
+        }
+        progress_show(in->progress, merge_bytes_read(in->merge), merge_bytes_total(in->merge),
+                      in->result->accepted + in->result->rejected + in->result->taken_before);
+    }
+    ingest_call_close(in);
+    return rc;
+}
+
+static bool may_pass(const struct ingest *in, enum tm_code rc)
+{
+    return !in->fatal && (rc == TM_UNAVAILABLE || rc == TM_RESOURCE_EXHAUSTED || rc == TM_IO || rc == TM_ABORTED);
+}
+
+/* Pause before the next attempt, longer each time, and not in step with others that lost the same server. */
+static void back_off(struct ingest *in)
+{
+    int64_t pause = BACK_OFF_MIN_MS << (in->attempts < 5 ? in->attempts : 5);
+    pause = pause < BACK_OFF_MAX_MS ? pause : BACK_OFF_MAX_MS;
+    pause = pause / 2 + clock_monotonic_ns() / 1000 % pause; /* 50 % to 150 % */
+    in->attempts++;
+    nanosleep(&(struct timespec){.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000}, NULL);
+}
+
+static enum tm_code run_until_done(struct ingest *in, struct tm_error *err)
+{
+    for (;;) {
+        enum tm_code rc = run_call(in, err);
+        if (rc == TM_OK || !may_pass(in, rc))
+            return rc;
+        int64_t now = clock_monotonic_ns();
+        if (in->attempts == 0)
+            in->lost_ns = now;
+        if (ms_since(in->lost_ns) >= in->o->timeout_ms)
+            return rc;
+        if (ms_since(in->told_ns) >= NOTICE_MS) {
+            progress_notice(in->progress, "%s; trying again for %" PRId64 " s", err->message,
+                            (in->o->timeout_ms - ms_since(in->lost_ns) + 999) / 1000);
+            in->told_ns = now;
+        }
+        back_off(in);
+    }
+}
+
+/* ---- identity ---- */
+
+static uint64_t random_u64(void)
+{
+    uint64_t v = 0;
+    CHECK(getrandom(&v, sizeof v, 0) == (ssize_t)sizeof v);
+    return v;
+}
+
+/* The rate sets the size of batches, so it is a part of who we are. */
+static void choose_instance(struct ingest *in)
+{
+    struct hash128 id;
+    in->resumable = !in->o->again && merge_identity(in->merge, &id);
+    if (!in->resumable)
+        id = (struct hash128){random_u64(), random_u64()};
+    snprintf(in->instance, sizeof in->instance, "%016" PRIx64 "%016" PRIx64 "-%" PRIu32, id.hi, id.lo,
+             in->batcher.events_max);
+}
+
+/* A tenth of a second's worth, so that a slow rate is a steady one. */
+static uint32_t batch_events(double rate)
+{
+    double wanted = rate / 10;
+    return rate <= 0 || wanted > BATCH_EVENTS ? BATCH_EVENTS : wanted < 1 ? 1 : (uint32_t)wanted;
+}
+
+static enum tm_code settle_end(struct ingest *in, struct tm_error *err)
+{
+    struct settle s = {
+        .server = in->o->server,
+        .client = in->o->client,
+        .decided = in->has_end_time,
+        .newest = in->end_time,
+        .timeout_ms = in->o->timeout_ms,
+        .progress = in->progress,
+    };
+    return settle_wait(&s, err);
+}
+
+enum tm_code ingest_run(const struct ingest_options *o, struct progress *progress, struct ingest_result *result,
+                        struct tm_error *err)
+{
+    struct ingest in = {
+        .o = o, .result = result, .progress = progress, .acked_newest = INT64_MIN, .skipped_newest = INT64_MIN};
+    enum tm_code rc = merge_open(o->paths, o->path_count, &in.merge, err);
+    if (rc != TM_OK)
+        return rc;
+    in.batcher = (struct batcher){.merge = in.merge,
+                                  .events_max = batch_events(o->rate),
+                                  .report = report_malformed,
+                                  .context = &in,
+                                  .newest = INT64_MIN};
+    in.window = mem_new(INGEST_WINDOW, sizeof *in.window);
+    in.watermarks = mem_new(INGEST_STREAMS_MAX, sizeof *in.watermarks);
+    choose_instance(&in);
+    rc = run_until_done(&in, err);
+    if (rc == TM_OK && o->end)
+        rc = settle_end(&in, err);
+    progress_clear(progress);
+    for (uint32_t i = 0; i < INGEST_WINDOW; i++)
+        batch_close(&in.window[i]);
+    buffer_close(&in.message);
+    batcher_close(&in.batcher);
+    merge_close(in.merge);
+    free(in.window);
+    free(in.watermarks);
+    return rc;
+}

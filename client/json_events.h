@@ -1,0 +1,31 @@
+/* client/json_events.h - one JSON line to one protobuf Event (the only door to jansson).
+ *
+ * {"stream":"clicks","request":"r17","doc":"d4","time":"2019-11-24T00:00:12.345Z","features":[0.5,1]}
+ * The keys are the fields of Event in events.proto. `time` is integer milliseconds or RFC 3339 text, `features` an
+ * array of numbers or {"i":[indices],"v":[values]}, `payload` base64 text (RFC 4648, padded).
+ * Memory   nothing is kept between calls; the caller owns the buffer appended to, which is as before when a line is
+ *          refused.
+ * Errors   TM_INVALID_ARGUMENT with "field: got ...; expected ..."; what event_validate refuses is refused here, but
+ *          for times in the future, which only the server's clock can judge.
+ * Threads  any. */
+#ifndef TIDEMILL_CLIENT_JSON_EVENTS_H
+#define TIDEMILL_CLIENT_JSON_EVENTS_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "proto/event.h"
+
+enum { JSON_LINE_MAX = 4 << 20 }; /* bytes of one line; readers stop there, longer lines are TM_RESOURCE_EXHAUSTED */
+
+/* What a sender needs of an event that it has just encoded. */
+struct json_event_info {
+    int64_t time; /* ms since 1970, UTC */
+    char stream[EVENT_ID_MAX + 1];
+};
+
+/* Append the Event of one line. *field (never NULL) names the offender: a key of the table above, "line" when the line
+ * itself is at fault (no JSON object, unknown key, too long), "" when there is none. */
+enum tm_code json_event_encode(struct bytes line, struct buffer *out, struct json_event_info *info, const char **field,
+                               struct tm_error *err);
+
+#endif

@@ -1,0 +1,136 @@
+#include "joiner/chunks.h"
+
+#include <stdlib.h>
+
+struct record_head {
+    uint32_t size, version;
+    uint64_t position;
+    int64_t time;
+    float weight;
+    uint8_t stream, kind;
+    uint16_t zero;
+    struct hash128 key, doc;
+    uint64_t event;
+};
+static_assert(sizeof(struct record_head) == 72, "the head of a stored record has no hidden padding");
+
+enum { RING_MIN = 16 };
+
+void chunks_open(struct chunks *c, uint64_t first)
+{
+    *c = (struct chunks){.capacity = RING_MIN, .first = first, .open = first};
+    c->ring = mem_new(c->capacity, sizeof *c->ring);
+    chunks_at(c, first)->newest = INT64_MIN;
+}
+
+static void drop_bytes(struct chunks *c, struct chunk *k)
+{
+    c->memory -= k->bytes.capacity;
+    buffer_close(&k->bytes);
+}
+
+void chunks_close(struct chunks *c)
+{
+    for (uint32_t i = 0; i < c->capacity; i++)
+        buffer_close(&c->ring[i].bytes);
+    free(c->ring);
+    *c = (struct chunks){0};
+}
+
+struct chunk *chunks_at(struct chunks *c, uint64_t commit)
+{
+    CHECK(commit >= c->first && commit <= c->open);
+    return &c->ring[commit & (c->capacity - 1)];
+}
+
+uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind)
+{
+    struct chunk *k = chunks_at(c, c->open);
+    struct record_head head = {.size = (uint32_t)r->body.size, .version = r->version, .position = r->position, .time = r->time,
+        .weight = (float)r->weight, .stream = r->stream, .kind = (uint8_t)kind, .key = r->key, .doc = r->doc, .event = r->event};
+    size_t before = k->bytes.capacity;
+    uint32_t offset = (uint32_t)k->bytes.size;
+    CHECK(k->bytes.size + sizeof head + r->body.size < UINT32_MAX);
+    buffer_put(&k->bytes, &head, sizeof head);
+    buffer_put(&k->bytes, r->body.data, r->body.size);
+    c->memory += k->bytes.capacity - before;
+    if (kind == CHUNK_RECORD) {
+        k->waiting++;
+        k->bodies += r->body.size > 0;
+    }
+    return offset;
+}
+
+bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind)
+{
+    struct record_head head;
+    const uint8_t *p;
+    if (reader_left(r) == 0 || !(p = reader_take(r, sizeof head)))
+        return false;
+    memcpy(&head, p, sizeof head);
+    if (!(p = reader_take(r, head.size)) || head.kind > CHUNK_REMOVED || head.stream >= JOINER_STREAMS_MAX) {
+        r->bad = true;
+        return false;
+    }
+    *kind = (enum chunk_record_kind)head.kind;
+    *record = (struct joiner_record){.position = head.position, .time = head.time, .key = head.key, .doc = head.doc,
+        .event = head.event, .version = head.version, .stream = head.stream, .weight = (double)head.weight,
+        .body = bytes_of(p, head.size)};
+    return true;
+}
+
+struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream)
+{
+    struct chunk *k = chunks_at(c, commit);
+    struct record_head head;
+    CHECK(offset + sizeof head <= k->bytes.size);
+    memcpy(&head, k->bytes.data + offset, sizeof head);
+    CHECK(offset + sizeof head + head.size <= k->bytes.size);
+    *weight = (double)head.weight;
+    *stream = head.stream;
+    return bytes_of(k->bytes.data + offset + sizeof head, head.size);
+}
+
+void chunks_release(struct chunks *c, uint64_t commit, bool body)
+{
+    struct chunk *k = chunks_at(c, commit);
+    CHECK(k->waiting > 0);
+    k->waiting--;
+    if (body) {
+        CHECK(k->bodies > 0);
+        k->bodies--;
+        if (k->bodies == 0 && commit != c->open)
+            drop_bytes(c, k);
+    }
+}
+
+static void grow(struct chunks *c)
+{
+    struct chunk *ring = mem_new((size_t)c->capacity * 2, sizeof *ring);
+    for (uint64_t i = c->first; i <= c->open; i++)
+        ring[i & (c->capacity * 2 - 1)] = c->ring[i & (c->capacity - 1)];
+    free(c->ring);
+    c->ring = ring;
+    c->capacity *= 2;
+}
+
+void chunks_seal(struct chunks *c)
+{
+    struct chunk *k = chunks_at(c, c->open);
+    if (k->bodies == 0)
+        drop_bytes(c, k);
+    if (c->open + 1 - c->first == c->capacity)
+        grow(c);
+    c->open++;
+    *chunks_at(c, c->open) = (struct chunk){.newest = INT64_MIN};
+}
+
+void chunks_trim(struct chunks *c, int64_t expiry)
+{
+    while (c->first < c->open) {
+        struct chunk *k = chunks_at(c, c->first);
+        if (k->waiting || (k->newest != INT64_MIN && k->newest >= expiry))
+            return;
+        c->first++;
+    }
+}

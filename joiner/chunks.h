@@ -1,0 +1,52 @@
+/* joiner/chunks.h - what came in and waits, one chunk per commit: one value on disk, one array in memory.
+ *
+ * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, 0 u16, key 16, doc 16, event u64}
+ * and then `size` bytes of body (impressions and features; of an action only its marks are needed).
+ * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart needs
+ * one of its records, a sample refers to it, or an older chunk is still needed: rows go oldest first.
+ * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */
+#ifndef TIDEMILL_JOINER_CHUNKS_H
+#define TIDEMILL_JOINER_CHUNKS_H
+
+#include "joiner/joiner.h"
+
+enum chunk_record_kind { CHUNK_RECORD, CHUNK_REMOVED /* the record at this position and key waits no more */ };
+
+struct chunk {
+    struct buffer bytes;
+    uint32_t waiting; /* records a restart needs */
+    uint32_t bodies;  /* of them, records whose body a decision may need */
+    int64_t newest;   /* largest impression time of what the commit holds; INT64_MIN: none */
+};
+
+struct chunks {
+    struct chunk *ring;
+    uint32_t capacity; /* power of two */
+    uint64_t first;    /* commit number of the oldest one still needed */
+    uint64_t open;     /* commit number of the one being filled */
+    size_t memory;
+};
+
+void chunks_open(struct chunks *c, uint64_t first);
+void chunks_close(struct chunks *c);
+struct chunk *chunks_at(struct chunks *c, uint64_t commit);
+
+/* Append to the open chunk; returns the record's offset. */
+uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind);
+
+/* Decode the record at r; false at the end or when malformed (r->bad). weight etc. as they were appended. */
+bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind);
+
+/* The body, weight and stream of the record at (commit, offset). */
+struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream);
+
+/* A record of that commit needs not be kept for a restart (and its body not for a decision). */
+void chunks_release(struct chunks *c, uint64_t commit, bool body);
+
+/* Close the open chunk and begin the next. */
+void chunks_seal(struct chunks *c);
+
+/* Forget the oldest ones that nobody needs: nothing waits, and every impression of theirs is older than expiry. */
+void chunks_trim(struct chunks *c, int64_t expiry);
+
+#endif

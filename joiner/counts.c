@@ -1,0 +1,33 @@
+#include "joiner/counts.h"
+
+/* The structs are nothing but u64 counters, `total` first: what follows it are the fates. */
+static int64_t imbalance(const uint64_t *counters, size_t n)
+{
+    uint64_t fates = 0;
+    for (size_t i = 1; i < n; i++)
+        fates += counters[i];
+    return (int64_t)(counters[0] - fates);
+}
+
+static void add(uint64_t *sum, const uint64_t *counters, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] += counters[i];
+}
+
+static void decode(struct reader *r, uint64_t *counters, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        counters[i] = reader_u64(r);
+}
+
+enum { STREAM_N = sizeof(struct stream_counts) / 8, SAMPLE_N = sizeof(struct sample_counts) / 8 };
+
+int64_t stream_counts_imbalance(const struct stream_counts *c) { return imbalance(&c->consumed, STREAM_N); }
+int64_t sample_counts_imbalance(const struct sample_counts *c) { return imbalance(&c->samples, SAMPLE_N); }
+void stream_counts_add(struct stream_counts *sum, const struct stream_counts *c) { add(&sum->consumed, &c->consumed, STREAM_N); }
+void sample_counts_add(struct sample_counts *sum, const struct sample_counts *c) { add(&sum->samples, &c->samples, SAMPLE_N); }
+void stream_counts_encode(const struct stream_counts *c, struct buffer *out) { buffer_put(out, c, sizeof *c); }
+void sample_counts_encode(const struct sample_counts *c, struct buffer *out) { buffer_put(out, c, sizeof *c); }
+void stream_counts_decode(struct reader *r, struct stream_counts *out) { decode(r, &out->consumed, STREAM_N); }
+void sample_counts_decode(struct reader *r, struct sample_counts *out) { decode(r, &out->samples, SAMPLE_N); }

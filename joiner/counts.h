@@ -1,0 +1,56 @@
+/* joiner/counts.h - nothing vanishes: the two identities of promise E3, and the tables of what can become of a record.
+ *
+ * Streams   consumed = matched + applied + late + orphaned + duplicate + malformed + filtered + shed + waiting
+ * Versions  samples = learned + batched + held + skipped, for new samples and corrections apart
+ * Memory    plain counters, copied as a whole when a shard commits. */
+#ifndef TIDEMILL_JOINER_COUNTS_H
+#define TIDEMILL_JOINER_COUNTS_H
+
+#include "base/bytes.h"
+
+/*    name        what became of the record                                                       */
+#define STREAM_FATES(F)                                                                            \
+    F(matched,    "became part of a sample, or waits for the decision together with its impression") \
+    F(applied,    "a table row that was stored")                                                   \
+    F(late,       "came after its horizon: set aside")                                             \
+    F(orphaned,   "its impression never came: set aside")                                          \
+    F(duplicate,  "the same event, or a second impression of its key: set aside")                  \
+    F(malformed,  "could not be read: set aside")                                                  \
+    F(filtered,   "the rules exclude it: set aside")                                               \
+    F(shed,       "dropped at the hard limit of memory: set aside")                                \
+    F(waiting,    "not settled yet")
+
+struct stream_counts {
+    uint64_t consumed;
+#define F(name, help) uint64_t name;
+    STREAM_FATES(F)
+#undef F
+};
+
+/*    name      what became of the sample       */
+#define SAMPLE_FATES(F)                           \
+    F(learned,  "changed the version's parameters") \
+    F(batched,  "waits in an open batch")           \
+    F(held,     "waits: the version is paused")     \
+    F(skipped,  "not to be learned, with a reason")
+
+struct sample_counts {
+    uint64_t samples;
+#define F(name, help) uint64_t name;
+    SAMPLE_FATES(F)
+#undef F
+};
+
+/* Consumed minus the sum of all fates: 0, or something vanished. */
+int64_t stream_counts_imbalance(const struct stream_counts *c);
+int64_t sample_counts_imbalance(const struct sample_counts *c);
+
+void stream_counts_add(struct stream_counts *sum, const struct stream_counts *c);
+void sample_counts_add(struct sample_counts *sum, const struct sample_counts *c);
+
+void stream_counts_encode(const struct stream_counts *c, struct buffer *out);
+void stream_counts_decode(struct reader *r, struct stream_counts *out);
+void sample_counts_encode(const struct sample_counts *c, struct buffer *out);
+void sample_counts_decode(struct reader *r, struct sample_counts *out);
+
+#endif

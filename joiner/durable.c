@@ -1,0 +1,112 @@
+/* The durable half of the joiner: what a commit carries, and how a joiner comes back from it. */
+#include "joiner/joiner_state.h"
+
+void joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out)
+{
+    struct chunk *c = chunks_at(&j->chunks, j->chunks.open);
+    CHECK(commit == j->chunks.open && commit < UINT32_MAX);
+    j->frozen_chunk.size = j->frozen_run.size = 0;
+    buffer_put(&j->frozen_chunk, c->bytes.data, c->bytes.size);
+    int64_t newest = decided_write(&j->decided, &j->frozen_run);
+    if (newest > c->newest)
+        c->newest = newest;
+    chunks_seal(&j->chunks);
+    if (j->expiry != WATERMARK_NONE)
+        chunks_trim(&j->chunks, j->expiry);
+    out->chunk = buffer_view(&j->frozen_chunk);
+    out->run = buffer_view(&j->frozen_run);
+    out->keep_from = j->chunks.first;
+}
+
+void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit)
+{
+    CHECK(first_commit >= 1 && last_commit + 1 >= first_commit);
+    j->loading = true;
+    chunks_close(&j->chunks);
+    chunks_open(&j->chunks, first_commit);
+    while (j->chunks.open <= last_commit)
+        chunks_seal(&j->chunks);
+}
+
+enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err)
+{
+    int64_t newest;
+    enum tm_code rc = decided_load(&j->decided, run, &newest, err);
+    struct chunk *c = chunks_at(&j->chunks, commit);
+    if (newest > c->newest)
+        c->newest = newest;
+    return rc;
+}
+
+/* The record waits no more: it was set aside as an orphan after it had been stored. */
+static void load_removed(struct joiner *j, const struct joiner_record *r)
+{
+    uint32_t number = pending_find(&j->pending, r->key);
+    if (number == PENDING_NONE)
+        return;
+    for (uint32_t i = j->pending.keys[number].notes; i != PENDING_NONE; i = j->pending.notes[i].next)
+        if (j->pending.notes[i].position == r->position) {
+            struct pending_note *n = &j->pending.notes[i];
+            chunks_release(&j->chunks, n->chunk, j->config.stream[n->stream].kind == JOINER_FEATURES);
+            pending_remove_note(&j->pending, i);
+            break;
+        }
+    if (j->pending.keys[number].notes == PENDING_NONE && !j->pending.keys[number].chunk)
+        pending_remove(&j->pending, number);
+}
+
+/* Does the record belong to a sample that was made, or to an impression that nobody can correct any more? */
+static bool is_past(struct joiner *j, const struct joiner_record *r)
+{
+    const struct decided_key *k = decided_find(&j->decided, r->key, INT64_MIN);
+    return k && r->position <= k->settled;
+}
+
+enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes stored, struct tm_error *err)
+{
+    struct chunk *c = chunks_at(&j->chunks, commit);
+    struct reader r = reader_of(stored);
+    struct joiner_record record;
+    enum chunk_record_kind kind;
+    buffer_put(&c->bytes, stored.data, stored.size);
+    j->chunks.memory += c->bytes.capacity;
+    c->waiting++; /* the chunk stays whole until all of it was read */
+    c->bodies++;
+    for (size_t offset = 0; chunk_next(&r, &record, &kind); offset = (size_t)(r.at - stored.data)) {
+        if (record.stream >= j->config.streams) {
+            r.bad = true;
+            break;
+        }
+        enum joiner_stream_kind stream_kind = j->config.stream[record.stream].kind;
+        if (kind == CHUNK_REMOVED) {
+            load_removed(j, &record);
+            continue;
+        }
+        joiner_chunk_holds(j, commit, &record);
+        if (is_past(j, &record))
+            continue;
+        c->waiting++;
+        c->bodies += stream_kind != JOINER_ACTION;
+        if (stream_kind == JOINER_IMPRESSION)
+            joiner_hold_impression(j, &record, commit, (uint32_t)offset);
+        else
+            joiner_hold_note(j, &record, commit, (uint32_t)offset);
+    }
+    if (r.bad)
+        return tm_error_set(err, TM_DATA_LOSS, "chunk %llu is damaged", (unsigned long long)commit);
+    chunks_release(&j->chunks, commit, true);
+    return TM_OK;
+}
+
+void joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
+                      const struct stream_counts *counts)
+{
+    joiner_set_watermarks(j, watermarks);
+    if (j->expiry != WATERMARK_NONE)
+        decided_expire(&j->decided, j->expiry);
+    j->position = position ? position - 1 : 0;
+    j->sequence = sequence;
+    for (uint32_t i = 0; i < j->config.streams; i++)
+        j->counts[i] = counts[i];
+    j->loading = false;
+}

@@ -1,0 +1,441 @@
+#include <stdlib.h>
+
+#include "joiner/joiner_state.h"
+
+enum { FEATURES_WAIT_MIN_MS = 60000 };
+
+struct joiner *joiner_open(const struct joiner_config *config, struct joiner_output output)
+{
+    struct joiner *j = mem_new(1, sizeof *j);
+    CHECK(config->streams <= JOINER_STREAMS_MAX && config->labels <= JOINER_LABELS_MAX);
+    j->config = *config;
+    j->output = output;
+    j->gate = j->expiry = j->action_horizon = j->features_horizon = WATERMARK_NONE;
+    for (int i = 0; i < JOINER_STREAMS_MAX; i++)
+        j->watermark[i] = WATERMARK_NONE;
+    pending_open(&j->pending);
+    decided_open(&j->decided);
+    chunks_open(&j->chunks, 1);
+    due_open(&j->decisions);
+    due_open(&j->early_actions);
+    due_open(&j->early_features);
+    return j;
+}
+
+void joiner_close(struct joiner *j)
+{
+    if (!j)
+        return;
+    pending_close(&j->pending);
+    decided_close(&j->decided);
+    chunks_close(&j->chunks);
+    due_close(&j->decisions);
+    due_close(&j->early_actions);
+    due_close(&j->early_features);
+    buffer_close(&j->frozen_chunk);
+    buffer_close(&j->frozen_run);
+    free(j);
+}
+
+static int64_t features_wait(const struct joiner *j)
+{
+    return j->config.window_ms > FEATURES_WAIT_MIN_MS ? j->config.window_ms : FEATURES_WAIT_MIN_MS;
+}
+
+/* w - d, where an unknown watermark stays unknown. */
+static int64_t minus(int64_t w, int64_t d) { return w == WATERMARK_NONE ? WATERMARK_NONE : w - d; }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks)
+{
+    int64_t gate = INT64_MAX;
+    for (uint32_t i = 0; i < config->streams; i++) {
+        const struct joiner_stream *s = &config->stream[i];
+        if (s->kind == JOINER_ACTION && s->labels)
+            gate = smaller(gate, minus(watermarks[i], config->window_ms));
+        if (s->kind == JOINER_IMPRESSION || (s->kind == JOINER_FEATURES && s->required))
+            gate = smaller(gate, watermarks[i]);
+    }
+    return gate == INT64_MAX ? WATERMARK_NONE : gate;
+}
+
+void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
+{
+    int64_t impressions = INT64_MAX, actions = INT64_MAX;
+    for (uint32_t i = 0; i < j->config.streams; i++) {
+        const struct joiner_stream *s = &j->config.stream[i];
+        CHECK(watermarks[i] >= j->watermark[i]);
+        j->watermark[i] = watermarks[i];
+        if (s->kind == JOINER_IMPRESSION)
+            impressions = smaller(impressions, watermarks[i]);
+        if (s->kind == JOINER_ACTION && s->labels)
+            actions = smaller(actions, minus(watermarks[i], s->within_ms));
+    }
+    if (impressions == INT64_MAX) /* no such stream: nothing ever comes of age */
+        impressions = WATERMARK_NONE;
+    j->gate = joiner_gate(&j->config, watermarks);
+    j->action_horizon = minus(impressions, j->config.allowed_lateness_ms);
+    j->features_horizon = minus(impressions, features_wait(j));
+    j->expiry = smaller(j->action_horizon, actions);
+}
+
+static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason)
+{
+    struct stream_counts *c = &j->counts[r->stream];
+    if (j->loading)
+        return;
+    switch (reason) {
+    case REASON_LATE: c->late++; break;
+    case REASON_ORPHANED: c->orphaned++; break;
+    case REASON_DUPLICATE: c->duplicate++; break;
+    case REASON_VERSION_MISMATCH:
+    case REASON_TOO_MANY_ACTIONS: c->filtered++; break;
+    case REASON_MALFORMED:
+    case REASON_NONE: CHECK(!"a reason of the joiner's");
+    }
+    j->output.aside(j->output.self, r->stream, r->position, reason, r->body);
+}
+
+static void emit(struct joiner *j, struct sample *s)
+{
+    s->sequence = ++j->sequence;
+    s->decided_at = j->gate;
+    s->keep = 1;
+    j->output.sample(j->output.self, s);
+}
+
+/* Why an action cannot belong to this impression; REASON_NONE: it can. */
+static enum joiner_reason unfit(const struct joiner *j, uint8_t stream, uint32_t version, int64_t time, uint32_t impression_version,
+                                int64_t impression_time)
+{
+    const struct joiner_stream *s = &j->config.stream[stream];
+    if (s->kind != JOINER_ACTION)
+        return REASON_NONE;
+    if (version && version != impression_version)
+        return REASON_VERSION_MISMATCH;
+    return time > impression_time + s->within_ms ? REASON_LATE : REASON_NONE;
+}
+
+static void release_note(struct joiner *j, uint32_t number)
+{
+    const struct pending_note *n = &j->pending.notes[number];
+    chunks_release(&j->chunks, n->chunk, j->config.stream[n->stream].kind == JOINER_FEATURES);
+    pending_remove_note(&j->pending, number);
+}
+
+/* A label changed after the sample was made. */
+static void correct(struct joiner *j, struct decided_key *k, uint8_t stream, uint64_t position, struct hash128 doc)
+{
+    uint16_t labels = (uint16_t)(k->labels | j->config.stream[stream].labels);
+    if (labels == k->labels)
+        return;
+    struct sample s = {.original = k->sequence, .kind = SAMPLE_CORRECTION, .version = k->version, .key = k->key, .doc = doc,
+        .impression_time = k->time, .position = position, .labels = labels, .old_labels = k->labels,
+        .weight = (double)k->weight, .place = {k->chunk, k->offset}};
+    k->labels = labels;
+    decided_changed(&j->decided, k);
+    emit(j, &s);
+}
+
+enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX };
+
+/* The notes of a key by (time, position): the order in which labels change. */
+static uint32_t sorted_notes(const struct pending *p, const struct pending_key *k, uint32_t notes[static NOTES_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = k->notes; i != PENDING_NONE; i = p->notes[i].next) {
+        const struct pending_note *n = &p->notes[i];
+        uint32_t at = count++;
+        CHECK(count <= NOTES_MAX);
+        for (; at > 0; at--) {
+            const struct pending_note *before = &p->notes[notes[at - 1]];
+            if (before->time < n->time || (before->time == n->time && before->position < n->position))
+                break;
+            notes[at] = notes[at - 1];
+        }
+        notes[at] = i;
+    }
+    return count;
+}
+
+static struct decided_key *remember(struct joiner *j, const struct sample *s, const uint32_t *notes, uint32_t count)
+{
+    struct decided_key *k = decided_put(&j->decided, s->key);
+    k->time = s->impression_time;
+    k->sequence = s->sequence;
+    k->settled = j->position;
+    k->chunk = s->place.chunk;
+    k->offset = s->place.offset;
+    k->version = s->version;
+    k->weight = (float)s->weight;
+    k->labels = (uint16_t)s->labels;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        if (j->config.stream[n->stream].kind == JOINER_ACTION)
+            decided_add_action(&j->decided, k, n->stream, n->event);
+    }
+    decided_changed(&j->decided, k);
+    return k;
+}
+
+/* The first labels, and where the features lie. */
+static void fold(const struct joiner *j, const uint32_t *notes, uint32_t count, struct sample *s)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        if (j->config.stream[n->stream].kind == JOINER_FEATURES)
+            s->place = (struct sample_place){n->chunk, n->offset};
+        else if (n->time <= s->impression_time + j->config.window_ms)
+            s->labels |= j->config.stream[n->stream].labels;
+    }
+}
+
+static void decide(struct joiner *j, uint32_t number)
+{
+    uint32_t notes[NOTES_MAX];
+    const struct pending_key *p = &j->pending.keys[number];
+    uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
+    uint8_t stream;
+    struct sample s = {.kind = SAMPLE_NEW, .version = p->version, .key = p->key, .doc = p->doc, .impression_time = p->time,
+        .position = p->position, .place = {p->chunk, p->offset}};
+    fold(j, notes, count, &s);
+    s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &stream);
+    emit(j, &s);
+    struct decided_key *k = remember(j, &s, notes, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        if (n->time > s.impression_time + j->config.window_ms && j->config.stream[n->stream].kind == JOINER_ACTION)
+            correct(j, k, n->stream, n->position, s.doc);
+        release_note(j, notes[i]);
+    }
+    chunks_release(&j->chunks, chunk, true);
+    pending_remove(&j->pending, number);
+    j->undecided--;
+    j->counts[stream].waiting--;
+    j->counts[stream].matched++;
+}
+
+/* The impression has come: what waited for it is settled. */
+static void settle_notes(struct joiner *j, uint32_t number)
+{
+    struct pending_key *k = &j->pending.keys[number];
+    for (uint32_t i = k->notes, next; i != PENDING_NONE; i = next) {
+        struct pending_note *n = &j->pending.notes[i];
+        enum joiner_reason reason = unfit(j, n->stream, n->version, n->time, k->version, k->time);
+        next = n->next;
+        j->counts[n->stream].waiting--;
+        if (reason == REASON_NONE) {
+            j->counts[n->stream].matched++;
+            continue;
+        }
+        aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream}, reason);
+        release_note(j, i);
+    }
+}
+
+void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uint64_t chunk, uint32_t offset)
+{
+    uint32_t number = pending_find(&j->pending, r->key);
+    if (number == PENDING_NONE)
+        number = pending_add(&j->pending, r->key);
+    struct pending_key *k = &j->pending.keys[number];
+    k->doc = r->doc;
+    k->time = r->time;
+    k->position = r->position;
+    k->chunk = (uint32_t)chunk;
+    k->offset = offset;
+    k->version = r->version;
+    j->undecided++;
+    j->counts[r->stream].waiting++;
+    settle_notes(j, number);
+    if (j->gate != WATERMARK_NONE && r->time < j->gate)
+        decide(j, number);
+    else
+        due_insert(&j->decisions, r->time, r->position, number);
+}
+
+void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t chunk, uint32_t offset)
+{
+    uint32_t number = pending_find(&j->pending, r->key);
+    if (number == PENDING_NONE)
+        number = pending_add(&j->pending, r->key);
+    uint32_t note = pending_add_note(&j->pending, number);
+    struct pending_note *n = &j->pending.notes[note];
+    n->event = r->event;
+    n->time = r->time;
+    n->position = r->position;
+    n->chunk = (uint32_t)chunk;
+    n->offset = offset;
+    n->version = r->version;
+    n->stream = r->stream;
+    if (j->pending.keys[number].chunk) {
+        j->counts[r->stream].matched++;
+        return;
+    }
+    j->counts[r->stream].waiting++;
+    due_insert(j->config.stream[r->stream].kind == JOINER_FEATURES ? &j->early_features : &j->early_actions, r->time,
+               r->position, note);
+}
+
+void joiner_chunk_holds(struct joiner *j, uint64_t chunk, const struct joiner_record *r)
+{
+    struct chunk *c = chunks_at(&j->chunks, chunk);
+    enum joiner_stream_kind kind = j->config.stream[r->stream].kind;
+    int64_t until = kind == JOINER_IMPRESSION ? r->time : r->time + features_wait(j);
+    if (kind != JOINER_ACTION && until > c->newest)
+        c->newest = until;
+}
+
+/* Into the chunk first: an action leaves only its marks there, the others their body too. */
+static void keep(struct joiner *j, const struct joiner_record *r)
+{
+    struct joiner_record kept = *r;
+    enum joiner_stream_kind kind = j->config.stream[r->stream].kind;
+    if (kind == JOINER_ACTION)
+        kept.body = (struct bytes){0};
+    else
+        CHECK(kept.body.size > 0);
+    uint64_t chunk = j->chunks.open;
+    uint32_t offset = chunks_append(&j->chunks, &kept, CHUNK_RECORD);
+    joiner_chunk_holds(j, chunk, r);
+    if (kind == JOINER_IMPRESSION)
+        joiner_hold_impression(j, r, chunk, offset);
+    else
+        joiner_hold_note(j, r, chunk, offset);
+}
+
+static bool behind(int64_t time, int64_t horizon) { return horizon != WATERMARK_NONE && time < horizon; }
+
+static enum joiner_reason take_impression(struct joiner *j, const struct joiner_record *r)
+{
+    uint32_t number = pending_find(&j->pending, r->key);
+    if (behind(r->time, j->action_horizon))
+        return REASON_LATE;
+    if ((number != PENDING_NONE && j->pending.keys[number].chunk) || decided_find(&j->decided, r->key, j->expiry))
+        return REASON_DUPLICATE;
+    keep(j, r);
+    return REASON_NONE;
+}
+
+/* Same event, or too many of this stream already, among the notes of a key. */
+static enum joiner_reason repeated(const struct joiner *j, uint32_t number, const struct joiner_record *r)
+{
+    bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
+    uint32_t of_stream = 0;
+    for (uint32_t i = j->pending.keys[number].notes; i != PENDING_NONE; i = j->pending.notes[i].next) {
+        const struct pending_note *n = &j->pending.notes[i];
+        if (n->stream != r->stream)
+            continue;
+        if (features || n->event == r->event)
+            return REASON_DUPLICATE;
+        of_stream++;
+    }
+    return of_stream >= JOINER_ACTIONS_MAX ? REASON_TOO_MANY_ACTIONS : REASON_NONE;
+}
+
+/* An action whose sample is made already. */
+static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
+{
+    uint32_t of_stream;
+    enum joiner_reason reason = unfit(j, r->stream, r->version, r->time, k->version, k->time);
+    if (reason != REASON_NONE)
+        return reason;
+    if (decided_has_action(&j->decided, k, r->stream, r->event, &of_stream))
+        return REASON_DUPLICATE;
+    if (of_stream >= JOINER_ACTIONS_MAX)
+        return REASON_TOO_MANY_ACTIONS;
+    decided_add_action(&j->decided, k, r->stream, r->event);
+    decided_changed(&j->decided, k);
+    j->counts[r->stream].matched++;
+    correct(j, k, r->stream, r->position, r->doc);
+    return REASON_NONE;
+}
+
+static enum joiner_reason take_note(struct joiner *j, const struct joiner_record *r)
+{
+    bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
+    uint32_t number = pending_find(&j->pending, r->key);
+    enum joiner_reason reason = REASON_NONE;
+    if (number != PENDING_NONE) {
+        const struct pending_key *k = &j->pending.keys[number];
+        if (k->chunk)
+            reason = unfit(j, r->stream, r->version, r->time, k->version, k->time);
+        if (reason == REASON_NONE)
+            reason = repeated(j, number, r);
+    } else {
+        struct decided_key *k = decided_find(&j->decided, r->key, j->expiry);
+        if (k)
+            return features ? REASON_LATE : take_afterwards(j, k, r);
+        if (behind(r->time, features ? j->features_horizon : j->action_horizon))
+            reason = REASON_LATE;
+    }
+    if (reason == REASON_NONE)
+        keep(j, r);
+    return reason;
+}
+
+void joiner_step(struct joiner *j, const struct joiner_record *r)
+{
+    enum joiner_reason reason;
+    CHECK(r->stream < j->config.streams && r->position > j->position);
+    j->position = r->position;
+    j->counts[r->stream].consumed++;
+    if (j->config.stream[r->stream].kind == JOINER_IMPRESSION)
+        reason = take_impression(j, r);
+    else
+        reason = take_note(j, r);
+    if (reason != REASON_NONE)
+        aside(j, r, reason);
+}
+
+/* Notes whose impression can no longer come. An item may be stale: its note was settled, its place used again. */
+static void orphan(struct joiner *j, struct due *queue, int64_t horizon)
+{
+    struct due_item item;
+    while (horizon != WATERMARK_NONE && due_next(queue, horizon, &item)) {
+        const struct pending_note *n = &j->pending.notes[item.number];
+        if (n->position != item.position || j->pending.keys[n->owner].chunk)
+            continue;
+        uint32_t owner = n->owner;
+        struct joiner_record r = {.position = n->position, .time = n->time, .key = j->pending.keys[owner].key,
+            .stream = n->stream};
+        chunks_append(&j->chunks, &r, CHUNK_REMOVED);
+        j->counts[r.stream].waiting--;
+        aside(j, &r, REASON_ORPHANED);
+        release_note(j, item.number);
+        if (j->pending.keys[owner].notes == PENDING_NONE)
+            pending_remove(&j->pending, owner);
+    }
+}
+
+void joiner_advance(struct joiner *j, const int64_t *watermarks)
+{
+    struct due_item item;
+    joiner_set_watermarks(j, watermarks);
+    while (j->gate != WATERMARK_NONE && due_next(&j->decisions, j->gate, &item))
+        decide(j, item.number);
+    orphan(j, &j->early_actions, j->action_horizon);
+    orphan(j, &j->early_features, j->features_horizon);
+    if (j->expiry != WATERMARK_NONE)
+        decided_expire(&j->decided, j->expiry);
+}
+
+void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body)
+{
+    CHECK(stream < j->config.streams);
+    j->counts[stream].consumed++;
+    j->counts[stream].malformed++;
+    j->output.aside(j->output.self, stream, position, REASON_MALFORMED, body);
+}
+
+int64_t joiner_next_due(const struct joiner *j) { return due_earliest(&j->decisions); }
+const struct stream_counts *joiner_counts(const struct joiner *j) { return j->counts; }
+uint64_t joiner_sequence(const struct joiner *j) { return j->sequence; }
+uint64_t joiner_undecided(const struct joiner *j) { return j->undecided; }
+uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decided); }
+
+size_t joiner_memory(const struct joiner *j)
+{
+    return pending_memory(&j->pending) + decided_memory(&j->decided) + j->chunks.memory + due_memory(&j->decisions) +
+           due_memory(&j->early_actions) + due_memory(&j->early_features);
+}

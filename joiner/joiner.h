@@ -1,0 +1,134 @@
+/* joiner/joiner.h - the join of one shard: step(state, record) -> samples. Pure: no clock, no thread, no I/O.
+ *
+ * What it does
+ *   Features, impressions and actions of a key come in any order; each waits for the others. A sample is decided when the
+ *   gate has passed its impression's time t (t < gate):
+ *       gate = min( every action stream with a label: watermark - window;
+ *                   every impression stream: watermark;  every required feature stream: watermark )
+ *   Its first labels fold the actions with event time <= t + window. Actions after that, up to t + within of their stream,
+ *   are corrections, already here or still to come. An impression whose gate is open is decided on arrival. A stalled action
+ *   stream holds samples back; it never makes negatives.
+ *   Samples decided by one advance come in the order of (impression time, position).
+ * Horizons (L = allowed_lateness, I = smallest impression watermark)
+ *   impression   late when its time < I - L
+ *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
+ *                with one: late when its time > t + within. One that precedes its impression counts: clocks differ.
+ *   features     the same without an impression, with max(window, 1 minute) in place of L; late when the key is decided
+ *   decided key  forgotten when t < expiry = min(I - L, every labelled action stream: watermark - within)
+ *   All of them only grow with the watermarks, so it makes no difference in how many steps these advance.
+ * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features of a
+ *   stream. At most JOINER_ACTIONS_MAX actions of one stream count per key, more are filtered.
+ *
+ * Durability  between two commits the joiner gathers what a restart needs: records that came in (chunk), decided keys that
+ *   changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents nobody needs any more
+ *   are given back as `keep_from`. Loading: joiner_load_run() of all runs in order, then joiner_load_chunk() of all chunks
+ *   in order, then joiner_load_done().
+ * Memory   the joiner owns all it keeps; a record's body is copied in.
+ * Threads  one owner. */
+#ifndef TIDEMILL_JOINER_JOINER_H
+#define TIDEMILL_JOINER_JOINER_H
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "joiner/counts.h"
+#include "joiner/sample.h"
+#include "joiner/watermark.h"
+
+enum {
+    JOINER_STREAMS_MAX = 32,
+    JOINER_LABELS_MAX = 8,
+    JOINER_ACTIONS_MAX = 16, /* of one stream and key */
+};
+
+enum joiner_stream_kind { JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION };
+enum joiner_key_field { JOINER_KEY_REQUEST = 1, JOINER_KEY_USER = 2, JOINER_KEY_DOC = 4 };
+
+struct joiner_stream {
+    enum joiner_stream_kind kind;
+    int64_t within_ms;  /* actions */
+    bool required;      /* features */
+    uint64_t labels;    /* actions: bits of the labels they set */
+};
+
+struct joiner_config {
+    struct joiner_stream stream[JOINER_STREAMS_MAX];
+    uint32_t streams;
+    uint32_t labels;
+    int64_t window_ms, allowed_lateness_ms;
+};
+
+/* Why a record was set aside. */
+enum joiner_reason {
+    REASON_NONE,
+    REASON_LATE,
+    REASON_ORPHANED,
+    REASON_DUPLICATE,
+    REASON_VERSION_MISMATCH, /* filtered */
+    REASON_TOO_MANY_ACTIONS, /* filtered */
+    REASON_MALFORMED,
+};
+
+/* One record of the input, resolved and hashed by the caller. */
+struct joiner_record {
+    uint64_t position;
+    int64_t time;
+    struct hash128 key;     /* hash of the join key's fields */
+    struct hash128 doc;     /* hash of the document id */
+    uint64_t event;         /* hash of the event id, or of the identifying fields */
+    uint32_t version;       /* 0: none named (actions) */
+    uint8_t stream;
+    double weight;          /* impressions */
+    struct bytes body;      /* the event as it came; of impressions and features never empty, kept while it waits */
+};
+
+struct joiner_output {
+    void *self;
+    void (*sample)(void *self, const struct sample *s);
+    /* A record is set aside; position and stream name it, body may be empty when only its marks were kept. */
+    void (*aside)(void *self, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body);
+};
+
+struct joiner;
+
+struct joiner *joiner_open(const struct joiner_config *config, struct joiner_output output);
+void joiner_close(struct joiner *j); /* NULL is fine */
+
+void joiner_step(struct joiner *j, const struct joiner_record *r);
+
+/* A record that the caller could not read: counted and set aside. */
+void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body);
+
+/* Time has passed: one watermark per stream (WATERMARK_NONE: not yet). None may go back. */
+void joiner_advance(struct joiner *j, const int64_t *watermarks);
+
+/* The gate for these watermarks; WATERMARK_NONE while any of them is unknown. */
+int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks);
+
+/* Smallest time of an undecided impression: nothing is decided before the gate passes it. INT64_MAX: none waits. */
+int64_t joiner_next_due(const struct joiner *j);
+
+/* Per stream; exact at any moment between calls. */
+const struct stream_counts *joiner_counts(const struct joiner *j);
+uint64_t joiner_sequence(const struct joiner *j); /* of the newest sample; 0: none yet */
+uint64_t joiner_undecided(const struct joiner *j);
+uint64_t joiner_decided(const struct joiner *j);
+size_t joiner_memory(const struct joiner *j); /* bytes held, about */
+
+struct joiner_delta {
+    struct bytes chunk, run; /* the joiner's, until its next call; empty when nothing came in */
+    uint64_t keep_from;      /* commits below this number are needed by nobody: their chunk, run and samples may go */
+};
+
+/* Hand over what came in since the last freeze; later records belong to commit + 1. Commits are numbered 1, 2, 3... */
+void joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
+
+/* Loading an empty joiner: begin, then every run in the order of commits, then every chunk, then done. TM_DATA_LOSS when
+ * bytes make no sense. first_commit: keep_from of the last freeze. */
+void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
+enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
+enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);
+/* position (everything before it was stepped), watermarks, sequence and counts as of the last commit. */
+void joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
+                      const struct stream_counts *counts);
+
+#endif

@@ -1,0 +1,65 @@
+#include "joiner/sample.h"
+
+enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4 };
+
+/* 85 bytes for the usual new sample: what is nearly always the same is left out. */
+void sample_encode(const struct sample *s, struct buffer *out)
+{
+    uint8_t has = (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0));
+    buffer_reserve(out, 160);
+    buffer_put_u8(out, (uint8_t)s->kind);
+    buffer_put_u8(out, has);
+    buffer_put_u64(out, s->sequence);
+    buffer_put_u32(out, s->version);
+    buffer_put(out, &s->key, sizeof s->key);
+    buffer_put(out, &s->doc, sizeof s->doc);
+    buffer_put_i64(out, s->impression_time);
+    buffer_put_i64(out, s->decided_at);
+    buffer_put_u64(out, s->position);
+    buffer_put_u8(out, (uint8_t)s->labels);
+    buffer_put_u64(out, s->place.chunk);
+    buffer_put_u32(out, s->place.offset);
+    if (has & HAS_ORIGINAL) {
+        buffer_put_u64(out, s->original);
+        buffer_put_u8(out, (uint8_t)s->old_labels);
+    }
+    if (has & HAS_WEIGHT)
+        buffer_put_f64(out, s->weight);
+    if (has & HAS_KEEP)
+        buffer_put_f64(out, s->keep);
+}
+
+static struct hash128 decode_hash(struct reader *r)
+{
+    struct hash128 h;
+    h.lo = reader_u64(r);
+    h.hi = reader_u64(r);
+    return h;
+}
+
+void sample_decode(struct reader *r, struct sample *out)
+{
+    *out = (struct sample){.weight = 1, .keep = 1};
+    out->kind = (enum sample_kind)reader_u8(r);
+    uint8_t has = reader_u8(r);
+    out->sequence = reader_u64(r);
+    out->version = reader_u32(r);
+    out->key = decode_hash(r);
+    out->doc = decode_hash(r);
+    out->impression_time = reader_i64(r);
+    out->decided_at = reader_i64(r);
+    out->position = reader_u64(r);
+    out->labels = reader_u8(r);
+    out->place.chunk = reader_u64(r);
+    out->place.offset = reader_u32(r);
+    if (has & HAS_ORIGINAL) {
+        out->original = reader_u64(r);
+        out->old_labels = reader_u8(r);
+    }
+    if (has & HAS_WEIGHT)
+        out->weight = reader_f64(r);
+    if (has & HAS_KEEP)
+        out->keep = reader_f64(r);
+    if (out->kind > SAMPLE_CORRECTION)
+        r->bad = true;
+}

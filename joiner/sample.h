@@ -1,0 +1,40 @@
+/* joiner/sample.h - what the joiner makes: one labelled sample, or the correction of one.
+ *
+ * Units    times are event time, ms since 1970 UTC.
+ * Labels   bit i is label i of the join configuration (aggregate `exists`).
+ * Memory   a sample is a value; `body` (the impression's event bytes; empty on corrections) lives during the call that
+ *          hands the sample over. */
+#ifndef TIDEMILL_JOINER_SAMPLE_H
+#define TIDEMILL_JOINER_SAMPLE_H
+
+#include "base/hash.h"
+
+enum sample_kind { SAMPLE_NEW, SAMPLE_CORRECTION };
+
+/* Where the record that brought the features lies: chunk (commit number of the shard) and byte offset in it. */
+struct sample_place {
+    uint64_t chunk;
+    uint32_t offset;
+};
+
+struct sample {
+    uint64_t sequence;         /* gap-free per shard, from 1 */
+    uint64_t original;         /* corrections: the sequence of what they correct; else 0 */
+    enum sample_kind kind;
+    uint32_t version;          /* the impression's */
+    struct hash128 key;        /* join key */
+    struct hash128 doc;        /* hash of the document id */
+    int64_t impression_time;
+    int64_t decided_at;        /* the gate when it was made */
+    uint64_t position;         /* of the impression in the input */
+    uint64_t labels;           /* as they are now */
+    uint64_t old_labels;       /* corrections: as they were */
+    double weight, keep;       /* keep: probability with which it was kept; 1 without sampling */
+    struct sample_place place; /* of the impression's record */
+    struct bytes body;
+};
+
+void sample_encode(const struct sample *s, struct buffer *out); /* without body */
+void sample_decode(struct reader *r, struct sample *out);
+
+#endif

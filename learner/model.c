@@ -1,0 +1,18 @@
+#include "learner/model.h"
+
+#include "learner/beta.h"
+
+static const struct model *const models[] = {&model_beta};
+
+const struct model *model_find(struct bytes name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(models); i++)
+        if (bytes_equal(name, bytes_text(models[i]->name)))
+            return models[i];
+    return NULL;
+}
+
+const char *model_names(void)
+{
+    return "beta";
+}

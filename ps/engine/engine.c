@@ -1,0 +1,244 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/rcu.h"
+#include "ps/engine/parts.h"
+
+enum tm_code engine_thread(pthread_t *thread, void *(*run)(void *), void *argument, struct tm_error *err)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int failed = pthread_create(thread, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return failed ? tm_error_set(err, TM_RESOURCE_EXHAUSTED, "a thread cannot be started: %s", strerror(failed)) : TM_OK;
+}
+
+/* On the log writer's thread: a block goes once to every worker. */
+static void deliver(void *context, struct shared_block *block)
+{
+    struct engine *e = context;
+    for (uint32_t i = 0; i < e->workers; i++)
+        worker_push_block(&e->worker[i], block);
+    shared_block_unref(block);
+}
+
+static enum tm_code replay_block(void *context, struct shared_block *block, struct tm_error *err)
+{
+    struct engine *e = context;
+    (void)err;
+    e->recovered_events += block->block.events;
+    deliver(e, block);
+    return TM_OK;
+}
+
+static void make_parts(struct engine *e)
+{
+    uint32_t processors = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    e->workers = e->options.threads ? e->options.threads : processors;
+    if (e->workers > e->options.shards)
+        e->workers = e->options.shards;
+    e->shard = mem_new(e->options.shards, sizeof(struct shard *));
+    e->shard_worker = mem_new(e->options.shards, sizeof *e->shard_worker);
+    for (uint32_t i = 0; i < e->options.shards; i++)
+        e->shard[i] = shard_open(&(struct shard_options){.id = i, .hash_seed = e->dir.hash_seed});
+    e->worker = mem_new(e->workers, sizeof *e->worker);
+    for (uint32_t i = 0; i < e->workers; i++)
+        worker_open(&e->worker[i], e, i);
+}
+
+static void *load_worker(void *argument)
+{
+    struct worker *w = argument;
+    w->load_error.code = TM_OK;
+    w->load_error.code = worker_load(w, &w->load_error);
+    return NULL;
+}
+
+static enum tm_code load_workers(struct engine *e, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    uint32_t started = 0;
+    for (; rc == TM_OK && started < e->workers; started++)
+        rc = engine_thread(&e->worker[started].thread, load_worker, &e->worker[started], err);
+    for (uint32_t i = 0; i < started; i++) {
+        pthread_join(e->worker[i].thread, NULL);
+        if (rc == TM_OK && e->worker[i].load_error.code != TM_OK) {
+            *err = e->worker[i].load_error;
+            rc = err->code;
+        }
+    }
+    return rc;
+}
+
+static enum tm_code start_workers(struct engine *e, struct tm_error *err)
+{
+    enum tm_code rc = committer_start(&e->committer, e, err);
+    for (uint32_t i = 0; rc == TM_OK && i < e->workers; i++)
+        rc = worker_start(&e->worker[i], err);
+    return rc;
+}
+
+/* Read on from where the shard stands that is furthest behind. */
+static enum tm_code replay(struct engine *e, struct tm_error *err)
+{
+    uint64_t from = UINT64_MAX;
+    for (uint32_t i = 0; i < e->workers; i++)
+        if (e->worker[i].position < from)
+            from = e->worker[i].position;
+    enum tm_code rc = TM_OK;
+    if (from > input_log_head(e->log))
+        rc = tm_error_set(err, TM_DATA_LOSS, "the log ends at position %llu, but a shard has applied it up to %llu",
+                          (unsigned long long)input_log_head(e->log), (unsigned long long)from);
+    else if (from < input_log_head(e->log))
+        rc = input_log_replay(e->log, from, replay_block, e, err);
+    return rc;
+}
+
+/* The door's own copy of what the control records have established. */
+static enum tm_code copy_catalog(struct engine *e, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer encoded = {0};
+    catalog_encode(shard_catalog(e->shard[0]), &encoded);
+    return catalog_decode(&e->catalog, buffer_view(&encoded), err);
+}
+
+static enum tm_code open_log(struct engine *e, const struct catalog *wanted, struct tm_error *err)
+{
+    struct input_log_options o = {.db = e->dir.log, .sync_ms = e->options.log_sync_ms,
+        .queue_bytes_max = e->options.memory_inbox, .deliver = deliver, .context = e};
+    setup_sequencer(&e->options, wanted, &o.sequencer);
+    return input_log_open(&o, &e->log, err);
+}
+
+static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_error *err)
+{
+    int64_t started = clock_monotonic_ns();
+    enum tm_code rc = load_workers(e, err);
+    uint64_t position = 0;
+    /* Threads first, so that the log is applied while it is read. Whatever fails from here on stops the process: there is
+     * nothing to go back to, and the state is as it was. */
+    if (rc == TM_OK && (start_workers(e, err) != TM_OK || replay(e, err) != TM_OK))
+        stop(tm_code_exit(err->code), "recovery: %s", err->message);
+    if (rc == TM_OK)
+        CHECK(engine_wait_applied(e, input_log_head(e->log), -1));
+    if (rc == TM_OK)
+        rc = copy_catalog(e, err);
+    e->recovery_ms = (double)(clock_monotonic_ns() - started) / 1e6;
+    if (rc == TM_OK)
+        rc = input_log_start(e->log, err);
+    if (rc == TM_OK)
+        rc = setup_apply(e, wanted, err);
+    return rc == TM_OK ? engine_drain(e, &position, err) : rc;
+}
+
+enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err)
+{
+    struct engine *e = mem_new(1, sizeof *e);
+    struct catalog wanted = {0};
+    e->options = *options;
+    pthread_mutex_init(&e->progress_mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->progress, &monotonic);
+    enum tm_code rc = setup_catalog(options, &wanted, err);
+    if (rc == TM_OK)
+        rc = data_dir_open(options->data, options->shards, &e->dir, err);
+    if (rc != TM_OK) {
+        catalog_close(&wanted);
+        free(e);
+        return rc;
+    }
+    snprintf(e->generation, sizeof e->generation, "%llu.%llu", (unsigned long long)e->dir.restore,
+             (unsigned long long)e->dir.start);
+    make_parts(e);
+    rc = open_log(e, &wanted, err);
+    if (rc == TM_OK)
+        rc = recover(e, &wanted, err);
+    catalog_close(&wanted);
+    if (rc == TM_OK)
+        *out = e;
+    else
+        engine_close(e);
+    return rc;
+}
+
+void engine_close(struct engine *e)
+{
+    atomic_store(&e->closing, true);
+    if (e->log)
+        input_log_stop(e->log);
+    for (uint32_t i = 0; i < e->workers && e->committer.queue; i++)
+        worker_stop(&e->worker[i]);
+    if (e->committer.queue)
+        committer_stop(&e->committer);
+    for (uint32_t i = 0; i < e->workers; i++)
+        worker_close(&e->worker[i]);
+    rcu_settle();
+    for (uint32_t i = 0; i < e->options.shards; i++)
+        shard_close(e->shard[i]);
+    input_log_close(e->log);
+    data_dir_close(&e->dir);
+    catalog_close(&e->catalog);
+    free(e->worker);
+    free(e->shard);
+    free(e->shard_worker);
+    pthread_mutex_destroy(&e->progress_mutex);
+    pthread_cond_destroy(&e->progress);
+    free(e);
+}
+
+const struct options *engine_options(const struct engine *e) { return &e->options; }
+const char *engine_generation(const struct engine *e) { return e->generation; }
+int engine_stream(const struct engine *e, struct bytes name) { return catalog_stream(&e->catalog, name); }
+const struct version *engine_version(const struct engine *e, struct bytes name) { return catalog_find(&e->catalog, name); }
+uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
+bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
+uint64_t engine_durable(const struct engine *e) { return input_log_head(e->log); }
+
+uint64_t engine_applied(const struct engine *e)
+{
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < e->workers; i++) {
+        uint64_t applied = atomic_load_explicit(&e->worker[i].applied, memory_order_acquire);
+        least = applied < least ? applied : least;
+    }
+    return least;
+}
+
+bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms)
+{
+    int64_t until = clock_monotonic_ns() + timeout_ms * 1000000;
+    struct timespec at = {until / 1000000000, until % 1000000000};
+    int failed = 0;
+    atomic_fetch_add(&e->progress_waiters, 1);
+    pthread_mutex_lock(&e->progress_mutex);
+    while (engine_applied(e) < position && failed == 0 && !atomic_load(&e->closing)) {
+        if (timeout_ms < 0)
+            pthread_cond_wait(&e->progress, &e->progress_mutex);
+        else
+            failed = pthread_cond_timedwait(&e->progress, &e->progress_mutex, &at);
+    }
+    pthread_mutex_unlock(&e->progress_mutex);
+    atomic_fetch_sub(&e->progress_waiters, 1);
+    return engine_applied(e) >= position;
+}
+
+enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error *err)
+{
+    struct barrier b = {.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .missing = e->workers};
+    *position = engine_durable(e);
+    if (!engine_wait_applied(e, *position, -1))
+        return tm_error_set(err, TM_UNAVAILABLE, "the server is closing");
+    for (uint32_t i = 0; i < e->workers; i++)
+        worker_push_barrier(&e->worker[i], &b);
+    pthread_mutex_lock(&b.mutex);
+    while (b.missing)
+        pthread_cond_wait(&b.done, &b.mutex);
+    pthread_mutex_unlock(&b.mutex);
+    return TM_OK;
+}

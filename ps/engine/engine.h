@@ -1,0 +1,108 @@
+/* ps/engine/engine.h - the running system behind the doors: log, threads with their shards, commits, recovery, reads.
+ *
+ *   door ──► input log (writer thread) ──► inbox per thread ──► shards: step ──► tables ──► engine_pull
+ *                                                                  └──► commits ──► storage thread ──► state
+ *
+ * Threads  every function here may be called from any thread, unless it says otherwise.
+ * Memory   struct version pointers and names live as long as the engine. */
+#ifndef TIDEMILL_PS_ENGINE_ENGINE_H
+#define TIDEMILL_PS_ENGINE_ENGINE_H
+
+#include "ps/engine/options.h"
+#include "ps/state/catalog.h"
+#include "ps/state/sequencer.h"
+#include "ps/storage/input_log.h"
+
+enum { ENGINE_PULL_DOCS_MAX = 10000 };
+
+struct engine;
+
+/* Open the data directory, recover every shard (replaying the log behind its last commit), append the control records the
+ * configuration asks for, start all threads. When it returns the engine serves. Configuration that contradicts what the
+ * directory was made with: TM_FAILED_PRECONDITION with the way out. */
+enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err);
+
+/* Take no more, apply and commit everything accepted, sync, free. */
+void engine_close(struct engine *e);
+
+const struct options *engine_options(const struct engine *e);
+const char *engine_generation(const struct engine *e); /* "restore.start" */
+
+/* The door: names to numbers. */
+int engine_stream(const struct engine *e, struct bytes name); /* index, or -1 */
+const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
+uint32_t engine_shard(const struct engine *e, struct bytes doc);
+/* See input_log_submit. */
+bool engine_submit(struct engine *e, struct submission *sub);
+
+/* Progress. engine_applied: every shard has applied everything before it. */
+uint64_t engine_applied(const struct engine *e);
+uint64_t engine_durable(const struct engine *e);
+/* Waits until engine_applied() >= position. False: not within timeout_ms, or the engine is closing. Blocks: not for the
+ * threads that serve calls. */
+bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms);
+
+/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width); NULL where not wanted.
+ * Lock-free: never waits for a writer. */
+struct pull {
+    const struct version *version;
+    const struct bytes *docs;
+    size_t count;
+    double *values;
+    uint8_t *known;      /* 0 or 1 */
+    int64_t *updated_at;
+    uint64_t *n;
+    uint8_t *source;     /* enum Source of parameters.proto */
+    double *mean, *sd, *lower, *upper;
+    /* Results. */
+    int64_t as_of;       /* event time decided in all shards touched; INT64_MIN: nothing yet */
+    uint64_t position, durable_position;
+};
+void engine_pull(struct engine *e, struct pull *p);
+
+/* Everything accepted before the call is applied, committed and synced when it returns; *position is that point. Blocks. */
+enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error *err);
+
+/* Every parameter of a version, as of each shard's last commit; rows in no particular order. Blocks: disk. */
+struct export_row {
+    struct bytes doc;
+    const double *values; /* model->width */
+    struct belief belief;
+};
+typedef enum tm_code engine_visit_row(void *context, const struct export_row *row, struct tm_error *err);
+enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context, int64_t *as_of,
+                           struct tm_error *err);
+
+/* Sum modulo 2^128 of XXH3-128(document id, block bytes), as of each shard's last commit. Blocks: disk. */
+enum tm_code engine_digest(struct engine *e, const struct version *v, struct hash128 *digest, uint64_t *documents,
+                           struct tm_error *err);
+
+struct engine_version_status {
+    const struct version *version;
+    struct sample_counts fresh, corrections; /* joiner/counts.h */
+    int64_t imbalance;
+    uint64_t documents;
+};
+
+struct engine_shard_status {
+    uint32_t thread;
+    uint64_t committed_position, samples, undecided, decided;
+};
+
+/* As of the shards' last commits: every number of a shard is from one copy taken when it committed. */
+struct engine_status {
+    const struct catalog *catalog;
+    struct input_log_status log;
+    struct stream_counts streams[SEQUENCER_STREAMS_MAX];
+    struct engine_version_status *versions; /* owned; count in catalog->versions */
+    uint32_t version_count;
+    struct engine_shard_status *shards;     /* owned; options->shards of them */
+    int64_t as_of, imbalance;
+    uint64_t applied, commits, commit_bytes;
+    double recovery_ms;
+    uint64_t recovered_events;
+};
+void engine_status(struct engine *e, struct engine_status *out);
+void engine_status_close(struct engine_status *s);
+
+#endif

@@ -1,0 +1,185 @@
+/* What operators ask: counters as of the last commits, and every parameter as it lies in the state. */
+#include <stdlib.h>
+
+#include "proto/event.h"
+#include "ps/engine/parts.h"
+
+static struct engine_version_status *version_status(struct engine_status *out, uint32_t id)
+{
+    for (uint32_t i = 0; i < out->version_count; i++)
+        if (out->versions[i].version->id == id)
+            return &out->versions[i];
+    return NULL;
+}
+
+static int64_t magnitude(int64_t v) { return v < 0 ? -v : v; }
+
+/* Imbalances are added up shard by shard and without their sign: two that cancel out are two, not none. */
+static void add_shard(const struct shard_counts *c, uint32_t streams, struct engine_status *out)
+{
+    for (uint32_t i = 0; i < streams; i++) {
+        stream_counts_add(&out->streams[i], &c->streams[i]);
+        out->imbalance += magnitude(stream_counts_imbalance(&c->streams[i]));
+    }
+    for (uint32_t i = 0; i < c->versions; i++) {
+        const struct shard_version_counts *from = &c->version[i];
+        struct engine_version_status *v = version_status(out, from->id);
+        int64_t imbalance = magnitude(sample_counts_imbalance(&from->fresh)) + magnitude(sample_counts_imbalance(&from->corrections));
+        if (!v)
+            continue;
+        sample_counts_add(&v->fresh, &from->fresh);
+        sample_counts_add(&v->corrections, &from->corrections);
+        v->documents += from->documents;
+        v->imbalance += imbalance;
+        out->imbalance += imbalance;
+    }
+}
+
+void engine_status(struct engine *e, struct engine_status *out)
+{
+    struct committer *c = &e->committer;
+    *out = (struct engine_status){.catalog = &e->catalog, .applied = engine_applied(e), .recovery_ms = e->recovery_ms,
+        .recovered_events = e->recovered_events, .version_count = e->catalog.versions, .as_of = INT64_MAX};
+    input_log_status(e->log, &out->log);
+    out->versions = mem_new(out->version_count, sizeof *out->versions);
+    out->shards = mem_new(e->options.shards, sizeof *out->shards);
+    for (uint32_t i = 0; i < out->version_count; i++)
+        out->versions[i].version = e->catalog.version[i];
+    for (uint32_t i = 0; i < e->workers; i++) {
+        int64_t gate = atomic_load_explicit(&e->worker[i].gate, memory_order_acquire);
+        out->as_of = gate < out->as_of ? gate : out->as_of;
+    }
+    pthread_mutex_lock(&c->mutex);
+    out->commits = c->commits;
+    out->commit_bytes = c->bytes;
+    for (uint32_t i = 0; i < e->options.shards; i++) {
+        const struct shard_counts *counts = &c->counts[i];
+        add_shard(counts, e->catalog.join.streams, out);
+        out->shards[i] = (struct engine_shard_status){e->shard_worker[i], counts->position, counts->samples, counts->undecided,
+            counts->decided};
+    }
+    pthread_mutex_unlock(&c->mutex);
+}
+
+void engine_status_close(struct engine_status *s)
+{
+    free(s->versions);
+    free(s->shards);
+    *s = (struct engine_status){0};
+}
+
+/* A walk over the parameters of one version, shard by shard. Both ranges are in the order of the document's hash; the
+ * parameters are read first, so that every one of them finds its document, whatever is committed meanwhile. */
+struct walk {
+    struct engine *engine;
+    const struct version *version;
+    struct buffer params;     /* of one shard: {id, size u32, block}... */
+    struct reader next;       /* the first parameter without a document yet */
+    int64_t as_of;
+    engine_visit_row *visit;  /* NULL: digest instead */
+    void *context;
+    struct hash128 digest;
+    uint64_t documents;
+};
+
+enum { ID_SIZE = SHARD_DOC_KEY - 2 };
+
+static enum tm_code gather_param(void *context, struct bytes key, struct bytes block, struct tm_error *err)
+{
+    struct walk *w = context;
+    if (key.size != SHARD_PARAM_KEY || block.size != w->version->model->block_size(&w->version->config))
+        return tm_error_set(err, TM_DATA_LOSS, "a parameter's row of %zu bytes fits no version", block.size);
+    buffer_put(&w->params, key.data + SHARD_PARAM_KEY - ID_SIZE, ID_SIZE);
+    buffer_put_bytes(&w->params, block);
+    return TM_OK;
+}
+
+static void add128(struct hash128 *sum, struct hash128 v)
+{
+    sum->lo += v.lo;
+    sum->hi += v.hi + (sum->lo < v.lo);
+}
+
+static enum tm_code digest_row(struct walk *w, struct bytes doc, struct bytes block)
+{
+    uint8_t row[4 + EVENT_ID_MAX + MODEL_BLOCK_MAX];
+    uint32_t size = (uint32_t)doc.size;
+    memcpy(row, &size, sizeof size);
+    memcpy(row + 4, doc.data, doc.size);
+    memcpy(row + 4 + doc.size, block.data, block.size);
+    add128(&w->digest, hash_128(bytes_of(row, 4 + doc.size + block.size), 0));
+    return TM_OK;
+}
+
+static enum tm_code export_row(struct walk *w, struct bytes doc, struct bytes stored, struct tm_error *err)
+{
+    const struct model *m = w->version->model;
+    uint64_t content[MODEL_BLOCK_MAX / 8];
+    double values[MODEL_BLOCK_MAX / 8];
+    struct export_row row = {.doc = doc, .values = values};
+    memcpy(content, stored.data, stored.size);
+    m->values(&w->version->config, content, w->as_of, values);
+    m->describe(&w->version->config, content, w->as_of, &row.belief);
+    return w->visit(w->context, &row, err);
+}
+
+static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, struct tm_error *err)
+{
+    struct walk *w = context;
+    struct reader here = w->next;
+    const uint8_t *id = reader_left(&here) ? reader_take(&here, ID_SIZE) : NULL;
+    struct bytes block = id ? reader_bytes(&here) : (struct bytes){0};
+    if (key.size != SHARD_DOC_KEY || doc.size > EVENT_ID_MAX)
+        return tm_error_set(err, TM_DATA_LOSS, "a document's row has a key of %zu bytes and a name of %zu", key.size, doc.size);
+    if (!id || memcmp(id, key.data + SHARD_DOC_KEY - ID_SIZE, ID_SIZE) != 0) /* other versions' document, or a newer one */
+        return TM_OK;
+    w->next = here;
+    w->documents++;
+    return w->visit ? export_row(w, doc, block, err) : digest_row(w, doc, block);
+}
+
+static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
+{
+    uint8_t prefix[SHARD_PARAM_KEY];
+    shard_param_key(prefix, shard, w->version->id, (struct doc_id){0});
+    w->params.size = 0;
+    enum tm_code rc = store->scan(store->self, STORE_PARAM, bytes_of(prefix, SHARD_PARAM_KEY - ID_SIZE), gather_param, w, err);
+    w->next = reader_of(buffer_view(&w->params));
+    if (rc == TM_OK)
+        rc = store->scan(store->self, STORE_DOC, bytes_of(prefix, SHARD_DOC_KEY - ID_SIZE), on_doc, w, err);
+    if (rc == TM_OK && reader_left(&w->next))
+        rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: a parameter of version %s has no document", shard, w->version->name);
+    return rc;
+}
+
+static enum tm_code walk_version(struct walk *w, struct tm_error *err)
+{
+    struct store store = state_db_store(w->engine->dir.state);
+    enum tm_code rc = TM_OK;
+    for (uint32_t i = 0; rc == TM_OK && i < w->engine->options.shards; i++)
+        rc = walk_shard(w, &store, i, err);
+    buffer_close(&w->params);
+    return rc;
+}
+
+enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context, int64_t *as_of,
+                           struct tm_error *err)
+{
+    struct walk w = {.engine = e, .version = v, .as_of = INT64_MAX, .visit = visit, .context = context};
+    for (uint32_t i = 0; i < e->workers; i++) {
+        int64_t gate = atomic_load_explicit(&e->worker[i].gate, memory_order_acquire);
+        w.as_of = gate < w.as_of ? gate : w.as_of;
+    }
+    *as_of = w.as_of;
+    return walk_version(&w, err);
+}
+
+enum tm_code engine_digest(struct engine *e, const struct version *v, struct hash128 *digest, uint64_t *documents,
+                           struct tm_error *err)
+{
+    struct walk w = {.engine = e, .version = v};
+    enum tm_code rc = walk_version(&w, err);
+    *digest = w.digest;
+    *documents = w.documents;
+    return rc;
+}

@@ -1,0 +1,347 @@
+#include "ps/engine/option_table.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "learner/model.h"
+#include "ps/engine/units.h"
+
+/* One word of a fixed choice. */
+struct choice {
+    const char *word;
+    uint32_t value;
+    bool available;
+};
+
+static const struct choice kinds[] = {
+    {"features", STREAM_FEATURES, true},
+    {"impression", STREAM_IMPRESSION, true},
+    {"action", STREAM_ACTION, true},
+    {"table", 0, false},
+};
+static const struct choice aggregates[] = {
+    {"exists", 0, true}, {"count", 0, false}, {"sum", 0, false},
+    {"mean", 0, false},  {"max", 0, false},   {"last", 0, false},
+};
+static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
+
+const char *option_choice_word(enum option_type type, uint32_t value)
+{
+    const struct choice *c = type == OPTION_KIND ? kinds : type == OPTION_AGGREGATE ? aggregates : keys;
+    while (!c->available || c->value != value)
+        c++;
+    return c->word;
+}
+
+static enum tm_code wrong(const struct option_row *row, const char *text, struct tm_error *err)
+{
+    char shown[OPTION_SHOWN_SIZE], expected[OPTION_EXPECTED_SIZE];
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "got %s; expected %s", option_shown(text, shown),
+                        option_expected(row, expected));
+}
+
+static enum tm_code unavailable(const char *text, struct tm_error *err)
+{
+    char shown[OPTION_SHOWN_SIZE];
+    return tm_error_set(err, TM_UNIMPLEMENTED, "%s is not available in this version", option_shown(text, shown));
+}
+
+static enum tm_code wrong_range(const struct option_row *row, const char *word, const char *text, struct tm_error *err)
+{
+    char shown[OPTION_SHOWN_SIZE];
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "got %s; expected a %s from %s to %s", option_shown(text, shown),
+                        word, row->min, row->max);
+}
+
+/* Well-formed UTF-8 of characters that YAML can carry in one line: no controls, no line breaks, no byte order marks. */
+static bool printable(const char *text)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        int more = *p < 0x80 ? 0 : (*p & 0xe0) == 0xc0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 : (*p & 0xf8) == 0xf0 ? 3 : -1;
+        if (more < 0)
+            return false;
+        uint32_t c = more ? *p & (0x3fu >> more) : *p;
+        for (int i = 0; i < more; i++) {
+            if ((p[1] & 0xc0) != 0x80)
+                return false;
+            c = c << 6 | (*++p & 0x3fu);
+        }
+        bool control = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
+        bool no_character = (c >= 0xd800 && c < 0xe000) || c == 0xfeff || c == 0xfffe || c == 0xffff || c > 0x10ffff;
+        if (c < least[more] || control || no_character)
+            return false;
+    }
+    return true;
+}
+
+static enum tm_code parse_path(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    size_t size = strlen(text);
+    if (size == 0 || size >= sizeof((struct options *)owner)->data || !printable(text))
+        return wrong(row, text, err);
+    memcpy((char *)owner + row->offset, text, size + 1);
+    return TM_OK;
+}
+
+/* host:port, the host of an IPv6 address in brackets. */
+static bool address_valid(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    char *end;
+    if (!colon || colon == text || colon[1] < '0' || colon[1] > '9' || strlen(colon) > strlen(":65535"))
+        return false;
+    if (strtoul(colon + 1, &end, 10) > UINT16_MAX || *end)
+        return false;
+    size_t host = (size_t)(colon - text);
+    if (text[0] == '[')
+        return host > 2 && strspn(text + 1, "0123456789abcdefABCDEF:.") == host - 2 && text[host - 1] == ']';
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == host;
+}
+
+static enum tm_code parse_address(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    size_t size = strlen(text);
+    if (size >= sizeof((struct options *)owner)->listen || !address_valid(text))
+        return wrong(row, text, err);
+    memcpy((char *)owner + row->offset, text, size + 1);
+    return TM_OK;
+}
+
+static bool count_parse(const char *text, uint32_t *value)
+{
+    if (*text == '\0' || strlen(text) > 9 || strspn(text, "0123456789") != strlen(text))
+        return false;
+    *value = (uint32_t)strtoul(text, NULL, 10);
+    return true;
+}
+
+static enum tm_code parse_count(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint32_t v, min, max;
+    CHECK(count_parse(row->min, &min) && count_parse(row->max, &max));
+    if (!count_parse(text, &v) || v < min || v > max)
+        return wrong(row, text, err);
+    memcpy((char *)owner + row->offset, &v, sizeof v);
+    return TM_OK;
+}
+
+static enum tm_code parse_duration(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    int64_t v, min, max;
+    CHECK(duration_parse(row->min, &min) && duration_parse(row->max, &max));
+    if (!duration_parse(text, &v))
+        return wrong(row, text, err);
+    if (v < min || v > max)
+        return wrong_range(row, "duration", text, err);
+    memcpy((char *)owner + row->offset, &v, sizeof v);
+    return TM_OK;
+}
+
+static enum tm_code parse_size(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint64_t v, min, max;
+    CHECK(size_parse(row->min, &min) && size_parse(row->max, &max));
+    if (!size_parse(text, &v))
+        return wrong(row, text, err);
+    if (v < min || v > max)
+        return wrong_range(row, "size", text, err);
+    memcpy((char *)owner + row->offset, &v, sizeof v);
+    return TM_OK;
+}
+
+static enum tm_code parse_flag(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    bool v = strcmp(text, "true") == 0;
+    if (!v && strcmp(text, "false") != 0)
+        return wrong(row, text, err);
+    memcpy((char *)owner + row->offset, &v, sizeof v);
+    return TM_OK;
+}
+
+bool option_name_valid(const char *text)
+{
+    size_t size = strlen(text);
+    return size >= 1 && size <= OPTION_NAME_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == size;
+}
+
+static enum tm_code parse_name(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    if (!option_name_valid(text))
+        return wrong(row, text, err);
+    strcpy((char *)owner + row->offset, text);
+    return TM_OK;
+}
+
+/* Whether there is such a model shows when everything is read; the models of later versions are told apart at once. */
+static enum tm_code parse_model(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    static const char *const later[] = {"lr", "embedding"};
+    for (size_t i = 0; i < ARRAY_LEN(later); i++)
+        if (strcmp(text, later[i]) == 0 && !model_find(bytes_text(text)))
+            return unavailable(text, err);
+    return parse_name(row, owner, text, err);
+}
+
+static enum tm_code parse_reward(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    if (strpbrk(text, " +*/()")) /* an expression over labels */
+        return unavailable(text, err);
+    return parse_name(row, owner, text, err);
+}
+
+static enum tm_code parse_choice(const struct option_row *row, const struct choice *choices, size_t count,
+                                 const char *text, uint32_t *value, struct tm_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text, choices[i].word) != 0)
+            continue;
+        *value = choices[i].value;
+        return choices[i].available ? TM_OK : unavailable(text, err);
+    }
+    return wrong(row, text, err);
+}
+
+static enum tm_code parse_kind(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint32_t v = 0;
+    enum tm_code rc = parse_choice(row, kinds, ARRAY_LEN(kinds), text, &v, err);
+    if (rc == TM_OK)
+        *(enum option_stream_kind *)((char *)owner + row->offset) = (enum option_stream_kind)v;
+    return rc;
+}
+
+static enum tm_code parse_aggregate(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint32_t v = 0;
+    enum tm_code rc = parse_choice(row, aggregates, ARRAY_LEN(aggregates), text, &v, err);
+    if (rc == TM_OK)
+        *(uint32_t *)((char *)owner + row->offset) = v;
+    return rc;
+}
+
+enum { ELEMENT_SIZE = 128 };
+
+/* The next of "a, b, c" without the blanks around it; too long ones come out cut, and are then no valid element. */
+static bool next_element(const char **text, char element[static ELEMENT_SIZE])
+{
+    if (!*text)
+        return false;
+    size_t size = strcspn(*text, ",");
+    const char *start = *text, *end = start + size;
+    *text = *end ? end + 1 : NULL;
+    while (start < end && *start == ' ')
+        start++;
+    while (end > start && end[-1] == ' ')
+        end--;
+    snprintf(element, ELEMENT_SIZE, "%.*s", (int)(end - start < ELEMENT_SIZE ? end - start : ELEMENT_SIZE), start);
+    return true;
+}
+
+static enum tm_code parse_key_fields(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    char element[ELEMENT_SIZE];
+    uint32_t v = 0, bit = 0;
+    for (const char *at = text; next_element(&at, element); v |= bit)
+        if (parse_choice(row, keys, ARRAY_LEN(keys), element, &bit, NULL) || (v & bit))
+            return wrong(row, text, err);
+    *(uint32_t *)((char *)owner + row->offset) = v;
+    return TM_OK;
+}
+
+static bool number_parse(const char *text, double *value)
+{
+    char *end;
+    if (*text == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
+        return false;
+    *value = strtod(text, &end);
+    return *end == '\0' && isfinite(*value);
+}
+
+static enum tm_code parse_prior(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    struct version_options *version = owner;
+    double v[ARRAY_LEN(version->prior)] = {0};
+    char element[ELEMENT_SIZE];
+    uint32_t count = 0;
+    for (const char *at = text; next_element(&at, element); count++)
+        if (count == ARRAY_LEN(v) || !number_parse(element, &v[count]))
+            return wrong(row, text, err);
+    memcpy(version->prior, v, sizeof v);
+    version->prior_count = count;
+    return TM_OK;
+}
+
+static enum tm_code parse_samples_from(const struct option_row *row, void *owner, const char *text,
+                                       struct tm_error *err)
+{
+    struct version_options *version = owner;
+    char element[ELEMENT_SIZE];
+    uint32_t count = 0;
+    for (const char *at = text; next_element(&at, element); count++)
+        if (count == OPTION_SAMPLES_FROM_MAX || !option_name_valid(element))
+            return wrong(row, text, err);
+    count = 0;
+    for (const char *at = text; next_element(&at, element); count++)
+        strcpy(version->samples_from[count], element);
+    version->samples_from_count = count;
+    return TM_OK;
+}
+
+static enum tm_code parse_unavailable(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    (void)owner, (void)text;
+    return unavailable(row->key, err);
+}
+
+static const struct {
+    const char *word;
+    bool list;
+    enum tm_code (*parse)(const struct option_row *row, void *owner, const char *text, struct tm_error *err);
+} types[OPTION_TYPES] = {
+    [OPTION_PATH] = {"path", false, parse_path},           [OPTION_ADDRESS] = {"address", false, parse_address},
+    [OPTION_COUNT] = {"number", false, parse_count},       [OPTION_DURATION] = {"duration", false, parse_duration},
+    [OPTION_SIZE] = {"size", false, parse_size},           [OPTION_FLAG] = {"flag", false, parse_flag},
+    [OPTION_NAME] = {"name", false, parse_name},           [OPTION_MODEL] = {"name", false, parse_model},
+    [OPTION_REWARD] = {"name", false, parse_reward},       [OPTION_KIND] = {"word", false, parse_kind},
+    [OPTION_AGGREGATE] = {"word", false, parse_aggregate}, [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
+    [OPTION_PRIOR] = {"list", true, parse_prior},          [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
+    [OPTION_UNAVAILABLE] = {"", false, parse_unavailable},
+};
+
+const char *option_type_word(enum option_type type) { return types[type].word; }
+bool option_type_is_list(enum option_type type) { return types[type].list; }
+
+const char *option_expected(const struct option_row *row, char buf[static OPTION_EXPECTED_SIZE])
+{
+    const char *example = row->example ? row->example : row->preset;
+    switch (row->type) {
+    case OPTION_PATH: snprintf(buf, OPTION_EXPECTED_SIZE, "a path of 1 to 4095 bytes, printable"); break;
+    case OPTION_ADDRESS: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s", example); break;
+    case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
+    case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
+    case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;
+    case OPTION_AGGREGATE: snprintf(buf, OPTION_EXPECTED_SIZE, "exists"); break;
+    case OPTION_MODEL: snprintf(buf, OPTION_EXPECTED_SIZE, "one of the models: %s", model_names()); break;
+    case OPTION_KEY_FIELDS:
+        snprintf(buf, OPTION_EXPECTED_SIZE, "a list of request, user and doc, each at most once");
+        break;
+    case OPTION_PRIOR: snprintf(buf, OPTION_EXPECTED_SIZE, "a list of 1 to 8 numbers such as %s", example); break;
+    case OPTION_SAMPLES_FROM:
+        snprintf(buf, OPTION_EXPECTED_SIZE, "a list of 1 to %d versions such as %s", OPTION_SAMPLES_FROM_MAX, example);
+        break;
+    case OPTION_NAME:
+    case OPTION_REWARD:
+        snprintf(buf, OPTION_EXPECTED_SIZE, "a name: 1 to %d of [A-Za-z0-9._-]", OPTION_NAME_MAX);
+        break;
+    default: snprintf(buf, OPTION_EXPECTED_SIZE, "a %s such as %s", types[row->type].word, example); break;
+    }
+    return buf;
+}
+
+enum tm_code option_parse(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return types[row->type].parse(row, owner, text, err);
+}

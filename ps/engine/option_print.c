@@ -1,0 +1,128 @@
+#include "ps/engine/option_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ps/engine/units.h"
+
+/* Plain where that cannot be mistaken, else in double quotes. */
+static void print_text(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    const char *text = (const char *)owner + row->offset;
+    size_t size = strlen(text);
+    bool plain = size > 0 && text[0] != '-' && text[size - 1] != ':' &&
+                 strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:-") == size;
+    if (plain) {
+        buffer_put(out, text, size);
+        return;
+    }
+    buffer_put_u8(out, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            buffer_put_u8(out, '\\');
+        buffer_put_u8(out, (uint8_t)*text);
+    }
+    buffer_put_u8(out, '"');
+}
+
+static void print_count(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    option_write(out, "%" PRIu32, *(const uint32_t *)((const char *)owner + row->offset));
+}
+
+static void print_duration(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    char text[UNITS_TEXT_SIZE];
+    option_write(out, "%s", duration_text(*(const int64_t *)((const char *)owner + row->offset), text));
+}
+
+static void print_size(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    char text[UNITS_TEXT_SIZE];
+    option_write(out, "%s", size_text(*(const uint64_t *)((const char *)owner + row->offset), text));
+}
+
+static void print_flag(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    option_write(out, "%s", *(const bool *)((const char *)owner + row->offset) ? "true" : "false");
+}
+
+static void print_kind(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    enum option_stream_kind kind = *(const enum option_stream_kind *)((const char *)owner + row->offset);
+    option_write(out, "%s", option_choice_word(OPTION_KIND, kind));
+}
+
+static void print_aggregate(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    uint32_t aggregate = *(const uint32_t *)((const char *)owner + row->offset);
+    option_write(out, "%s", option_choice_word(OPTION_AGGREGATE, aggregate));
+}
+
+static void print_key_fields(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    uint32_t fields = *(const uint32_t *)((const char *)owner + row->offset);
+    const char *before = "[";
+    for (uint32_t bit = KEY_REQUEST; bit <= KEY_DOC; bit <<= 1) {
+        if (!(fields & bit))
+            continue;
+        option_write(out, "%s%s", before, option_choice_word(OPTION_KEY_FIELDS, bit));
+        before = ", ";
+    }
+    option_write(out, "]");
+}
+
+/* In as few digits as read back to the same number. */
+static void print_number(double value, struct buffer *out)
+{
+    char text[32];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    option_write(out, "%s", text);
+}
+
+static void print_prior(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    const struct version_options *version = owner;
+    (void)row;
+    option_write(out, "[");
+    for (uint32_t i = 0; i < version->prior_count; i++) {
+        option_write(out, "%s", i ? ", " : "");
+        print_number(version->prior[i], out);
+    }
+    option_write(out, "]");
+}
+
+static void print_samples_from(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    const struct version_options *version = owner;
+    struct option_row name = {.offset = row->offset};
+    option_write(out, "[");
+    for (uint32_t i = 0; i < version->samples_from_count; i++, name.offset += sizeof version->samples_from[0]) {
+        option_write(out, "%s", i ? ", " : "");
+        print_text(&name, owner, out);
+    }
+    option_write(out, "]");
+}
+
+typedef void print_fn(const struct option_row *row, const void *owner, struct buffer *out);
+
+static print_fn *const printers[OPTION_TYPES] = {
+    [OPTION_PATH] = print_text,           [OPTION_ADDRESS] = print_text,
+    [OPTION_COUNT] = print_count,         [OPTION_DURATION] = print_duration,
+    [OPTION_SIZE] = print_size,           [OPTION_FLAG] = print_flag,
+    [OPTION_NAME] = print_text,           [OPTION_MODEL] = print_text,
+    [OPTION_REWARD] = print_text,         [OPTION_KIND] = print_kind,
+    [OPTION_AGGREGATE] = print_aggregate, [OPTION_KEY_FIELDS] = print_key_fields,
+    [OPTION_PRIOR] = print_prior,         [OPTION_SAMPLES_FROM] = print_samples_from,
+};
+
+void option_print(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    CHECK(printers[row->type]);
+    printers[row->type](row, owner, out);
+}

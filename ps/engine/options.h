@@ -1,0 +1,106 @@
+/* ps/engine/options.h - the configuration: one table of options, and from it parsing, defaults, checks and docs.
+ *
+ * Order    flags over TIDEMILL_... environment over file over default.
+ * Errors   all of them at once, one line each: "file:line:column: key: got X; expected Y", an unknown key with the
+ *          nearest valid one, a key of a later version with "is not available in this version".
+ * Memory   plain values; names are in fixed arrays. */
+#ifndef TIDEMILL_PS_ENGINE_OPTIONS_H
+#define TIDEMILL_PS_ENGINE_OPTIONS_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+enum {
+    OPTION_NAME_MAX = 64,
+    OPTION_STREAMS_MAX = 32,
+    OPTION_LABELS_MAX = 8,
+    OPTION_VERSIONS_MAX = 64,
+    OPTION_SAMPLES_FROM_MAX = 16,
+    OPTION_FILE_MAX = 1 << 20, /* bytes */
+    OPTION_PROBLEMS_SHOWN = 100,
+};
+
+/* Where in the file an item stands, for messages; line 0: it comes from no file. */
+struct option_place {
+    uint32_t line, column;
+};
+
+enum option_stream_kind { STREAM_FEATURES, STREAM_IMPRESSION, STREAM_ACTION };
+
+struct stream_options {
+    struct option_place place;
+    char name[OPTION_NAME_MAX + 1];
+    enum option_stream_kind kind;
+    int64_t out_of_orderness_ms; /* default 5s */
+    int64_t within_ms;           /* actions; default join.allowed_lateness */
+    bool within_given;           /* false: within_ms follows join.allowed_lateness */
+    bool required;               /* features; default false */
+};
+
+struct label_options {
+    struct option_place place;
+    char name[OPTION_NAME_MAX + 1];
+    char stream[OPTION_NAME_MAX + 1]; /* an action stream */
+    uint32_t aggregate;               /* 0: exists */
+};
+
+struct version_options {
+    struct option_place place;
+    char name[OPTION_NAME_MAX + 1];
+    char model[OPTION_NAME_MAX + 1];
+    double prior[8];
+    uint32_t prior_count;             /* beta: default [1, 1] */
+    int64_t half_life_ms;             /* 0: never forgets */
+    char reward[OPTION_NAME_MAX + 1]; /* a label; default: the first label */
+    char samples_from[OPTION_SAMPLES_FROM_MAX][OPTION_NAME_MAX + 1];
+    uint32_t samples_from_count; /* default: itself */
+};
+
+enum option_key_field { KEY_REQUEST = 1, KEY_USER = 2, KEY_DOC = 4 };
+
+struct options {
+    char data[4096];
+    char listen[256];
+    uint32_t shards, threads; /* threads 0: one per processor */
+    uint32_t rpc_threads;
+    int64_t log_sync_ms, commit_interval_ms;
+    uint64_t memory_inbox; /* bytes of blocks waiting for a thread, and of batches waiting for the log */
+    int64_t window_ms, allowed_lateness_ms, producer_timeout_ms;
+    uint32_t key_fields;
+    struct stream_options stream[OPTION_STREAMS_MAX];
+    uint32_t streams;
+    struct label_options label[OPTION_LABELS_MAX];
+    uint32_t labels;
+    struct version_options version[OPTION_VERSIONS_MAX];
+    uint32_t versions;
+};
+
+/* Every problem found, one per line, for people. The caller closes text. */
+struct option_problems {
+    struct buffer text; /* lines, no NUL; the first OPTION_PROBLEMS_SHOWN of them */
+    uint32_t count;
+};
+
+void options_default(struct options *o); /* streams impressions + clicks (5s), label click, no versions */
+
+/* Overlay a YAML file. Problems are appended; values that parsed are set all the same. */
+void options_read_file(struct options *o, const char *path, struct option_problems *problems);
+
+/* Overlay "key=value" as flags and environment variables give it: "commit.interval", "2s". origin: "--commit-interval"
+ * or "TIDEMILL_COMMIT_INTERVAL", for the message. */
+void options_set(struct options *o, const char *key, const char *value, const char *origin,
+                 struct option_problems *problems);
+void options_read_environment(struct options *o, struct option_problems *problems);
+
+/* What only the whole shows: listen is a loopback address, every label's stream exists and is an action, at least one
+ * impression stream, label and version, names unique, versions name existing models, labels and versions,
+ * window <= within <= allowed_lateness, key contains doc. path: the file read before, for the message; NULL: none. */
+void options_check(const struct options *o, const char *path, struct option_problems *problems);
+
+/* The configuration as YAML, with every default filled in; read again it gives the same values. */
+void options_show(const struct options *o, struct buffer *out);
+
+/* docs/configuration.md, from the table. */
+void options_reference(struct buffer *out);
+
+#endif

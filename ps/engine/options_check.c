@@ -1,0 +1,184 @@
+#include <arpa/inet.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "learner/model.h"
+#include "ps/engine/option_table.h"
+#include "ps/engine/units.h"
+
+struct checking {
+    const struct options *o;
+    const char *path;
+    struct option_problems *problems;
+};
+
+/* 127.0.0.0/8, [::1] or localhost; the text is host:port. */
+static bool is_loopback(const char *listen)
+{
+    char host[OPTION_NAME_MAX];
+    struct in_addr v4;
+    struct in6_addr v6;
+    const char *colon = strrchr(listen, ':');
+    size_t size = colon ? (size_t)(colon - listen) : 0;
+    if (size == 0 || size >= sizeof host)
+        return false;
+    memcpy(host, listen, size);
+    host[size] = '\0';
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (host[0] != '[')
+        return false;
+    host[size - 1] = '\0';
+    return inet_pton(AF_INET6, host + 1, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static void check_scalars(const struct checking *c)
+{
+    const struct options *o = c->o;
+    char a[UNITS_TEXT_SIZE], b[UNITS_TEXT_SIZE], shown[OPTION_SHOWN_SIZE];
+    if (!is_loopback(o->listen))
+        option_problem(c->problems, c->path, NULL,
+                       "listen: %s is open to the network and this version has no authentication; "
+                       "expected a loopback address",
+                       option_shown(o->listen, shown));
+    if (!(o->key_fields & KEY_DOC))
+        option_problem(c->problems, c->path, NULL,
+                       "join.key: got no doc; expected a list with doc such as [request, doc]");
+    if (o->window_ms > o->allowed_lateness_ms)
+        option_problem(c->problems, c->path, NULL, "join.window: got %s; expected at most join.allowed_lateness, %s",
+                       duration_text(o->window_ms, a), duration_text(o->allowed_lateness_ms, b));
+}
+
+/* Every item starts with its place and has its name as its first row. */
+static const char *item_name(const struct option_list *list, const struct options *o, uint32_t i)
+{
+    return (const char *)option_item(list, o, i) + list->rows[0].offset;
+}
+
+static void check_names(const struct checking *c, const struct option_list *list)
+{
+    uint32_t count = *option_item_count(list, c->o);
+    if (count == 0)
+        option_problem(c->problems, c->path, NULL, "%s: none; expected at least one", list->key);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = item_name(list, c->o, i);
+        uint32_t first = 0;
+        while (strcmp(item_name(list, c->o, first), name) != 0)
+            first++;
+        if (first < i && *name)
+            option_problem(c->problems, c->path, option_item(list, c->o, i), "%s[%u].name: got %s again; %s[%u] has it",
+                           list->key, i, name, list->key, first);
+    }
+}
+
+static void check_within(const struct checking *c, const struct stream_options *s, uint32_t i)
+{
+    char a[UNITS_TEXT_SIZE], b[UNITS_TEXT_SIZE], d[UNITS_TEXT_SIZE];
+    if (s->within_given && s->kind != STREAM_ACTION)
+        option_problem(c->problems, c->path, &s->place, "streams[%u].within: only action streams have it", i);
+    else if (s->within_given && (s->within_ms < c->o->window_ms || s->within_ms > c->o->allowed_lateness_ms))
+        option_problem(c->problems, c->path, &s->place,
+                       "streams[%u].within: got %s; expected from join.window, %s, to join.allowed_lateness, %s", i,
+                       duration_text(s->within_ms, a), duration_text(c->o->window_ms, b),
+                       duration_text(c->o->allowed_lateness_ms, d));
+}
+
+static void check_streams(const struct checking *c)
+{
+    uint32_t impressions = 0;
+    for (uint32_t i = 0; i < c->o->streams; i++) {
+        const struct stream_options *s = &c->o->stream[i];
+        impressions += s->kind == STREAM_IMPRESSION;
+        check_within(c, s, i);
+        if (s->required && s->kind != STREAM_FEATURES)
+            option_problem(c->problems, c->path, &s->place, "streams[%u].required: only feature streams have it", i);
+    }
+    if (c->o->streams > 0 && impressions == 0)
+        option_problem(c->problems, c->path, NULL, "streams: none of kind impression; expected at least one");
+}
+
+/* Empty names were told when the file was read. */
+static void check_reference(const struct checking *c, const struct option_place *place, const char *key,
+                            const char *what, const struct option_guess *guess)
+{
+    char hint[OPTION_HINT_SIZE];
+    if (guess->wanted[0] && !(guess->best[0] && guess->distance == 0))
+        option_problem(c->problems, c->path, place, "%s: got %s, which is no %s; %s", key, guess->wanted, what,
+                       option_guess_hint(guess, hint));
+}
+
+static void check_labels(const struct checking *c)
+{
+    for (uint32_t i = 0; i < c->o->labels; i++) {
+        const struct label_options *l = &c->o->label[i];
+        struct option_guess guess = {.wanted = l->stream};
+        char key[OPTION_KEY_SIZE];
+        for (uint32_t s = 0; s < c->o->streams; s++)
+            if (c->o->stream[s].kind == STREAM_ACTION)
+                option_guess_offer(&guess, c->o->stream[s].name, strlen(c->o->stream[s].name));
+        snprintf(key, sizeof key, "labels[%u].stream", i);
+        check_reference(c, &l->place, key, "action stream", &guess);
+    }
+}
+
+static void check_model(const struct checking *c, const struct version_options *v, uint32_t i)
+{
+    struct model_config config = {.prior_count = v->prior_count};
+    const struct model *model = model_find(bytes_text(v->model));
+    struct tm_error err;
+    static_assert(sizeof config.prior == sizeof v->prior, "a version's prior is its model's");
+    if (v->model[0] == '\0')
+        return;
+    if (!model) {
+        option_problem(c->problems, c->path, &v->place, "versions[%u].model: got %s; expected one of the models: %s", i,
+                       v->model, model_names());
+        return;
+    }
+    memcpy(config.prior, v->prior, sizeof config.prior);
+    config.decay_per_ms = v->half_life_ms ? M_LN2 / (double)v->half_life_ms : 0;
+    if (model->check(&config, &err)) /* "prior[0]: 0 is not ..." */
+        option_problem(c->problems, c->path, &v->place, "versions[%u].%s", i, err.message);
+}
+
+static void check_reward(const struct checking *c, const struct version_options *v, uint32_t i)
+{
+    struct option_guess guess = {.wanted = v->reward};
+    char key[OPTION_KEY_SIZE];
+    for (uint32_t l = 0; l < c->o->labels; l++)
+        option_guess_offer(&guess, c->o->label[l].name, strlen(c->o->label[l].name));
+    snprintf(key, sizeof key, "versions[%u].reward", i);
+    check_reference(c, &v->place, key, "label", &guess);
+}
+
+static void check_samples_from(const struct checking *c, const struct version_options *v, uint32_t i)
+{
+    char key[OPTION_KEY_SIZE];
+    snprintf(key, sizeof key, "versions[%u].samples_from", i);
+    for (uint32_t s = 0; s < v->samples_from_count; s++) {
+        struct option_guess guess = {.wanted = v->samples_from[s]};
+        for (uint32_t other = 0; other < c->o->versions; other++)
+            option_guess_offer(&guess, c->o->version[other].name, strlen(c->o->version[other].name));
+        check_reference(c, &v->place, key, "version", &guess);
+        for (uint32_t before = 0; before < s; before++)
+            if (strcmp(v->samples_from[before], v->samples_from[s]) == 0)
+                option_problem(c->problems, c->path, &v->place, "%s: got %s twice", key, v->samples_from[s]);
+    }
+}
+
+void options_check(const struct options *o, const char *path, struct option_problems *problems)
+{
+    struct checking c = {o, path, problems};
+    check_scalars(&c);
+    for (size_t i = 0; i < OPTION_LISTS; i++)
+        check_names(&c, &option_lists[i]);
+    check_streams(&c);
+    check_labels(&c);
+    for (uint32_t i = 0; i < o->versions; i++) {
+        check_model(&c, &o->version[i], i);
+        check_reward(&c, &o->version[i], i);
+        check_samples_from(&c, &o->version[i], i);
+    }
+}

@@ -1,0 +1,143 @@
+#include <stdio.h>
+
+#include "ps/engine/option_table.h"
+
+/* Fields of one kind of stream stay away from the others, which would refuse them. */
+static bool is_shown(const struct option_list *list, const struct option_row *row, const void *item)
+{
+    const struct stream_options *stream = item;
+    if (row->type == OPTION_UNAVAILABLE)
+        return false;
+    if (list->items != offsetof(struct options, stream))
+        return true;
+    if (row->offset == offsetof(struct stream_options, within_ms))
+        return stream->kind == STREAM_ACTION || stream->within_given;
+    if (row->offset == offsetof(struct stream_options, required))
+        return stream->kind == STREAM_FEATURES || stream->required;
+    return true;
+}
+
+static void show_list(const struct options *o, const struct option_list *list, struct buffer *out)
+{
+    uint32_t count = *option_item_count(list, o);
+    option_write(out, count ? "%s:\n" : "%s: []\n", list->key);
+    for (uint32_t i = 0; i < count; i++) {
+        const void *item = option_item(list, o, i);
+        const char *before = "  - { ";
+        for (size_t r = 0; r < list->row_count; r++) {
+            if (!is_shown(list, &list->rows[r], item))
+                continue;
+            option_write(out, "%s%s: ", before, list->rows[r].key);
+            option_print(&list->rows[r], item, out);
+            before = ", ";
+        }
+        option_write(out, " }\n");
+    }
+}
+
+void options_show(const struct options *o, struct buffer *out)
+{
+    size_t shown = 0; /* bytes of the section's name whose options are being written */
+    const char *section = "";
+    for (size_t i = 0; i < option_scalar_count; i++) {
+        const struct option_row *row = &option_scalars[i];
+        const char *dot = strchr(row->key, '.');
+        size_t size = dot ? (size_t)(dot - row->key) : 0;
+        if (row->type == OPTION_UNAVAILABLE)
+            continue;
+        if (size > 0 && (size != shown || strncmp(row->key, section, size) != 0))
+            option_write(out, "%.*s:\n", (int)size, row->key);
+        shown = size;
+        section = row->key;
+        option_write(out, "%s%s: ", dot ? "  " : "", dot ? dot + 1 : row->key);
+        option_print(row, o, out);
+        option_write(out, "\n");
+    }
+    for (size_t i = 0; i < OPTION_LISTS; i++)
+        show_list(o, &option_lists[i], out);
+}
+
+static void describe_default(const struct option_row *row, struct buffer *out)
+{
+    if (row->preset && option_type_is_list(row->type))
+        option_write(out, "`[%s]`", row->preset);
+    else if (row->preset)
+        option_write(out, "`%s`", row->preset);
+    else
+        option_write(out, "%s", row->derived ? row->derived : "must be given");
+}
+
+static void describe_row(const struct option_row *row, struct buffer *out)
+{
+    option_write(out, "| `%s` | %s | ", row->key, option_type_word(row->type));
+    describe_default(row, out);
+    if (row->min)
+        option_write(out, " | `%s` to `%s`", row->min, row->max);
+    else
+        option_write(out, " | ");
+    option_write(out, " | %s |\n", row->help);
+}
+
+static void describe_unavailable(const char *prefix, const struct option_row *rows, size_t count, struct buffer *out)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].type == OPTION_UNAVAILABLE)
+            option_write(out, "- `%s%s`\n", prefix, rows[i].key);
+}
+
+static const char introduction[] =
+    "# Configuration\n"
+    "\n"
+    "<!-- Printed from the option table by options_reference(); a test compares. Do not edit by hand. -->\n"
+    "\n"
+    "One YAML file. A flag wins over an environment variable, that over the file, that over the default. What the\n"
+    "file calls `commit.interval` is `--commit-interval` as a flag and `TIDEMILL_COMMIT_INTERVAL` in the environment.\n"
+    "Streams, labels and versions can only be given in the file.\n"
+    "\n"
+    "Durations are a whole number with its unit (`ms`, `s`, `m`, `h`, `d`), sizes too (`B`, `KiB`, `MiB`, `GiB`,\n"
+    "`TiB`); a bare number is refused, but for `0`. The file has at most 1 MiB. Anchors, aliases, tags, keys given\n"
+    "twice and a second document are refused. All problems are told at once, with file, line and column.\n"
+    "\n"
+    "```yaml\n"
+    "data: ./tidemill-data\n"
+    "listen: 127.0.0.1:7070\n"
+    "join: { key: [request, doc], window: 60s, allowed_lateness: 24h }\n"
+    "streams:\n"
+    "  - { name: impressions, kind: impression }\n"
+    "  - { name: clicks, kind: action }\n"
+    "labels:\n"
+    "  - { name: click, stream: clicks, aggregate: exists }\n"
+    "versions:\n"
+    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
+    "```\n";
+
+static void describe_table(const struct option_row *rows, size_t count, struct buffer *out)
+{
+    option_write(out, "\n| key | type | default | range | what it does |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].type != OPTION_UNAVAILABLE)
+            describe_row(&rows[i], out);
+}
+
+void options_reference(struct buffer *out)
+{
+    buffer_put(out, introduction, sizeof introduction - 1);
+    option_write(out, "\n## Options\n");
+    describe_table(option_scalars, option_scalar_count, out);
+    for (size_t i = 0; i < OPTION_LISTS; i++) {
+        const struct option_list *list = &option_lists[i];
+        option_write(out, "\n## %s\n\n%s At most %zu. Names are 1 to %d of `[A-Za-z0-9._-]`.\n", list->key, list->help,
+                     list->max, OPTION_NAME_MAX);
+        describe_table(list->rows, list->row_count, out);
+    }
+    option_write(out, "\n## Not available in this version\n\n"
+                      "These keys are refused, so that nobody believes they work:\n\n");
+    describe_unavailable("", option_scalars, option_scalar_count, out);
+    for (size_t i = 0; i < OPTION_LISTS; i++) {
+        char prefix[OPTION_KEY_SIZE];
+        snprintf(prefix, sizeof prefix, "%s[].", option_lists[i].key);
+        describe_unavailable(prefix, option_lists[i].rows, option_lists[i].row_count, out);
+    }
+    option_write(out, "- values: stream kind `table`; label aggregates other than `exists`; models `lr` and "
+                      "`embedding`; rewards that are expressions\n");
+}

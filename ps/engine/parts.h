@@ -1,0 +1,112 @@
+/* ps/engine/parts.h - the inside of the engine: its threads and what they share. Only ps/engine includes it.
+ *
+ *   worker     one thread, its inbox of blocks, its share of the shards; the only one that writes them
+ *   committer  one thread that writes what workers froze, and syncs the state once a second
+ *   progress   how far every worker has come, and those who wait for it */
+#ifndef TIDEMILL_PS_ENGINE_PARTS_H
+#define TIDEMILL_PS_ENGINE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/queue.h"
+#include "ps/engine/engine.h"
+#include "ps/state/shard.h"
+#include "ps/storage/data_dir.h"
+#include "ps/storage/state_db.h"
+
+enum { COMMIT_IDLE_MS = 60000, STATE_SYNC_MS = 1000, COMMITS_QUEUED_MAX = 1024 };
+
+/* Somebody waits until all workers have committed and the state is synced. */
+struct barrier {
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    uint32_t missing; /* workers whose commits are not written yet */
+};
+
+/* What lies in an inbox: a block, or a barrier. */
+struct work {
+    struct shared_block *block;
+    struct barrier *barrier;
+};
+
+/* What lies in the committer's queue: a frozen shard, or a barrier that came through. */
+struct commit {
+    uint32_t shard;
+    struct store_batch batch;
+    struct shard_counts counts; /* one copy, taken when it was frozen */
+    struct barrier *barrier;
+};
+
+struct worker_shard {
+    struct shard *shard;
+    int64_t next_commit_ns;
+};
+
+struct worker {
+    struct engine *engine;
+    pthread_t thread;
+    struct queue *inbox;
+    struct worker_shard *shards;
+    uint32_t count;
+    uint64_t position;                       /* worker only; everything before it is applied */
+    int64_t watermark[JOINER_STREAMS_MAX];   /* worker only; as of position */
+    _Atomic uint64_t applied;                /* = position, for readers */
+    _Atomic int64_t gate;                    /* event time decided; WATERMARK_NONE */
+    _Atomic uint64_t events;                 /* applied since start */
+    struct tm_error load_error;              /* of worker_load */
+};
+
+struct committer {
+    struct engine *engine;
+    pthread_t thread;
+    struct queue *queue;
+    pthread_mutex_t mutex;            /* guards the rest */
+    struct shard_counts *counts;      /* per shard, as of its last written commit */
+    uint64_t commits, bytes;
+};
+
+struct engine {
+    struct options options;
+    struct data_dir dir;
+    char generation[48];
+    struct input_log *log;
+    struct catalog catalog;           /* the door's; fixed once engine_open has returned */
+    struct shard **shard;
+    uint32_t *shard_worker;           /* shard -> worker */
+    struct worker *worker;
+    uint32_t workers;
+    struct committer committer;
+    pthread_mutex_t progress_mutex;
+    pthread_cond_t progress;
+    _Atomic uint32_t progress_waiters;
+    _Atomic bool closing;
+    double recovery_ms;
+    uint64_t recovered_events;
+};
+
+/* workers.c */
+void worker_open(struct worker *w, struct engine *e, uint32_t index);
+/* Fill its shards from the state and find where it stands; runs before worker_start, on any thread. */
+enum tm_code worker_load(struct worker *w, struct tm_error *err);
+enum tm_code worker_start(struct worker *w, struct tm_error *err);
+/* Hand over; waits while the inbox is full. */
+void worker_push_block(struct worker *w, struct shared_block *block);
+void worker_push_barrier(struct worker *w, struct barrier *barrier);
+void worker_stop(struct worker *w); /* applies and freezes what is left, then ends the thread */
+void worker_close(struct worker *w);
+
+/* committer.c */
+enum tm_code committer_start(struct committer *c, struct engine *e, struct tm_error *err);
+void committer_push(struct committer *c, struct commit *commit); /* takes it over */
+void committer_stop(struct committer *c);
+
+/* setup.c: the configuration as a catalog, and what is missing of it in the log. */
+enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err);
+void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
+enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err);
+
+/* One thread with all signals blocked: they belong to main. */
+enum tm_code engine_thread(pthread_t *thread, void *(*run)(void *), void *argument, struct tm_error *err);
+
+#endif

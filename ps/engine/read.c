@@ -1,0 +1,78 @@
+/* Reading parameters while the workers write them. */
+#include "base/rcu.h"
+#include "ps/engine/parts.h"
+#include "tidemill/v1/parameters.pb-c.h"
+
+#include <math.h>
+
+enum { GROUP = 64 }; /* documents whose cache misses overlap */
+
+struct found {
+    const struct table *table;
+    struct doc_id id;
+    uint32_t number;
+};
+
+/* Three passes, so that the misses of a pass overlap: index slots, blocks, content. */
+static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f, int64_t *as_of)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct bytes doc = p->docs[from + i];
+        uint32_t shard = hash_shard(doc, e->options.shards);
+        const struct worker *w = &e->worker[e->shard_worker[shard]];
+        int64_t gate = atomic_load_explicit(&w->gate, memory_order_acquire);
+        *as_of = gate < *as_of ? gate : *as_of;
+        f[i].id = shard_doc_id(doc, e->dir.hash_seed);
+        f[i].table = shard_table(e->shard[shard], p->version->id);
+        if (f[i].table)
+            table_prefetch(f[i].table, f[i].id);
+    }
+    for (size_t i = 0; i < n; i++)
+        f[i].number = f[i].table ? table_find(f[i].table, f[i].id) : TABLE_NONE;
+}
+
+static void fill_statistics(const struct pull *p, size_t at, const void *block)
+{
+    struct belief b;
+    p->version->model->describe(&p->version->config, block, p->as_of, &b);
+    p->mean[at] = b.mean;
+    p->sd[at] = sqrt(b.variance);
+    p->lower[at] = b.lower;
+    p->upper[at] = b.upper;
+}
+
+static void fill(const struct pull *p, size_t at, const struct found *f)
+{
+    uint64_t content[MODEL_BLOCK_MAX / 8];
+    const struct model *m = p->version->model;
+    const void *block = NULL;
+    struct summary s = {0};
+    if (f->number != TABLE_NONE) {
+        table_read(f->table, f->number, content);
+        block = content;
+        m->summarise(&p->version->config, block, &s);
+    }
+    m->values(&p->version->config, block, p->as_of, p->values + at * m->width);
+    p->known[at] = block != NULL;
+    p->updated_at[at] = s.updated_at;
+    p->n[at] = s.samples;
+    p->source[at] = block ? TIDEMILL__V1__SOURCE__LEARNED : TIDEMILL__V1__SOURCE__PRIOR;
+    if (p->mean)
+        fill_statistics(p, at, block);
+}
+
+void engine_pull(struct engine *e, struct pull *p)
+{
+    struct found f[GROUP];
+    p->position = engine_applied(e); /* before reading: what is read is at least this new */
+    p->durable_position = engine_durable(e);
+    p->as_of = INT64_MAX;
+    rcu_enter();
+    for (size_t from = 0; from < p->count; from += GROUP) {
+        size_t n = p->count - from < GROUP ? p->count - from : GROUP;
+        find_group(e, p, from, n, f, &p->as_of);
+        for (size_t i = 0; i < n; i++)
+            fill(p, from + i, &f[i]);
+    }
+    rcu_leave();
+}

@@ -1,0 +1,237 @@
+/* From the configuration to control records: what a new data directory is told, and what an old one is checked against. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "ps/engine/parts.h"
+
+/* Streams and labels are numbered in the order of their names, so that their order in the file means nothing. */
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+static const struct stream_options *find_stream(const struct options *o, const char *name)
+{
+    for (uint32_t i = 0; i < o->streams; i++)
+        if (strcmp(o->stream[i].name, name) == 0)
+            return &o->stream[i];
+    return NULL;
+}
+
+static void set_join(const struct options *o, struct catalog *c)
+{
+    const char *names[OPTION_STREAMS_MAX];
+    for (uint32_t i = 0; i < o->streams; i++)
+        names[i] = o->stream[i].name;
+    qsort(names, o->streams, sizeof *names, by_name);
+    c->joined = true;
+    c->key_fields = o->key_fields;
+    c->join = (struct joiner_config){.streams = o->streams, .labels = o->labels, .window_ms = o->window_ms,
+        .allowed_lateness_ms = o->allowed_lateness_ms};
+    for (uint32_t i = 0; i < o->streams; i++) {
+        const struct stream_options *s = find_stream(o, names[i]);
+        static const enum joiner_stream_kind kinds[] = {[STREAM_FEATURES] = JOINER_FEATURES,
+            [STREAM_IMPRESSION] = JOINER_IMPRESSION, [STREAM_ACTION] = JOINER_ACTION};
+        memcpy(c->stream_name[i], s->name, sizeof s->name);
+        c->join.stream[i] = (struct joiner_stream){.kind = kinds[s->kind], .within_ms = s->within_ms, .required = s->required};
+    }
+}
+
+static void set_labels(const struct options *o, struct catalog *c)
+{
+    const char *names[OPTION_LABELS_MAX];
+    for (uint32_t i = 0; i < o->labels; i++)
+        names[i] = o->label[i].name;
+    qsort(names, o->labels, sizeof *names, by_name);
+    for (uint32_t i = 0; i < o->labels; i++)
+        for (uint32_t k = 0; k < o->labels; k++)
+            if (strcmp(o->label[k].name, names[i]) == 0) {
+                int stream = catalog_stream(c, bytes_text(o->label[k].stream));
+                CHECK(stream >= 0); /* options_check said so */
+                memcpy(c->label_name[i], o->label[k].name, sizeof o->label[k].name);
+                c->join.stream[stream].labels |= UINT64_C(1) << i;
+            }
+}
+
+static uint32_t label_index(const struct catalog *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->join.labels; i++)
+        if (strcmp(c->label_name[i], name) == 0)
+            return i;
+    return 0;
+}
+
+static void set_versions(const struct options *o, struct catalog *c)
+{
+    c->version = mem_new(o->versions, sizeof(struct version *));
+    for (c->versions = 0; c->versions < o->versions; c->versions++) {
+        const struct version_options *from = &o->version[c->versions];
+        struct version *v = c->version[c->versions] = mem_new(1, sizeof *v);
+        v->id = c->versions + 1;
+        memcpy(v->name, from->name, sizeof from->name);
+        v->model = model_find(bytes_text(from->model));
+        memcpy(v->config.prior, from->prior, sizeof from->prior);
+        v->config.prior_count = from->prior_count;
+        v->half_life_ms = (double)from->half_life_ms;
+        v->config.decay_per_ms = from->half_life_ms > 0 ? log(2.0) / v->half_life_ms : 0;
+        v->reward_label = label_index(c, from->reward);
+    }
+    for (uint32_t i = 0; i < o->versions; i++) {
+        struct version *v = c->version[i];
+        v->samples_from_count = o->version[i].samples_from_count;
+        for (uint32_t k = 0; k < v->samples_from_count; k++)
+            v->samples_from[k] = catalog_find(c, bytes_text(o->version[i].samples_from[k]))->id;
+        if (v->samples_from_count == 0)
+            v->samples_from[v->samples_from_count++] = v->id;
+    }
+}
+
+enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err)
+{
+    struct option_problems problems = {0};
+    options_check(o, "configuration", &problems);
+    if (problems.count)
+        tm_error_set(err, TM_INVALID_ARGUMENT, "%.*s", (int)problems.text.size, (const char *)problems.text.data);
+    buffer_close(&problems.text);
+    if (problems.count)
+        return TM_INVALID_ARGUMENT;
+    *out = (struct catalog){0};
+    set_join(o, out);
+    set_labels(o, out);
+    set_versions(o, out);
+    return TM_OK;
+}
+
+void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out)
+{
+    enum { PRODUCERS_MAX = 10000 };
+    *out = (struct sequencer_options){.streams = wanted->join.streams, .window_ms = o->window_ms,
+        .producer_timeout_ms = o->producer_timeout_ms, .producer_retain_ms = INT64_C(7) * 86400000,
+        .producers_max = PRODUCERS_MAX};
+    for (uint32_t i = 0; i < wanted->join.streams; i++)
+        out->out_of_orderness_ms[i] = find_stream(o, wanted->stream_name[i])->out_of_orderness_ms;
+}
+
+/* What was established stays: a changed window, say, would make the same log mean something else. */
+static enum tm_code refuse(struct tm_error *err, const char *what, const char *name)
+{
+    return tm_error_set(err, TM_FAILED_PRECONDITION,
+                        "%s%s%s differs from what the data directory was made with; put the old value back, or serve the new "
+                        "configuration from a new data directory",
+                        what, *name ? " " : "", name);
+}
+
+static enum tm_code compare_join(const struct catalog *have, const struct catalog *want, struct tm_error *err)
+{
+    if (have->join.window_ms != want->join.window_ms)
+        return refuse(err, "join.window", "");
+    if (have->join.allowed_lateness_ms != want->join.allowed_lateness_ms)
+        return refuse(err, "join.allowed_lateness", "");
+    if (have->key_fields != want->key_fields)
+        return refuse(err, "join.key", "");
+    if (have->join.streams != want->join.streams)
+        return refuse(err, "the number of streams", "");
+    if (have->join.labels != want->join.labels)
+        return refuse(err, "the number of labels", "");
+    for (uint32_t i = 0; i < want->join.streams; i++) {
+        const struct joiner_stream *a = &have->join.stream[i], *b = &want->join.stream[i];
+        if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind || a->within_ms != b->within_ms ||
+            a->required != b->required || a->labels != b->labels)
+            return refuse(err, "stream", want->stream_name[i]);
+    }
+    for (uint32_t i = 0; i < want->join.labels; i++)
+        if (strcmp(have->label_name[i], want->label_name[i]) != 0)
+            return refuse(err, "label", want->label_name[i]);
+    return TM_OK;
+}
+
+static bool same_version(const struct version *a, const struct version *b)
+{
+    return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 && a->half_life_ms == b->half_life_ms &&
+           a->reward_label == b->reward_label && a->samples_from_count == b->samples_from_count &&
+           memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
+}
+
+/* Internal ids: those that exist keep theirs, new ones follow behind the largest ever given. */
+static void number_versions(const struct catalog *have, struct catalog *want)
+{
+    uint32_t next = 1;
+    for (uint32_t i = 0; i < have->versions; i++)
+        next = have->version[i]->id >= next ? have->version[i]->id + 1 : next;
+    uint32_t *number = mem_new(want->versions + 1, sizeof *number);
+    for (uint32_t i = 0; i < want->versions; i++) {
+        const struct version *old = catalog_find(have, bytes_text(want->version[i]->name));
+        number[want->version[i]->id] = old ? old->id : next++;
+    }
+    for (uint32_t i = 0; i < want->versions; i++) {
+        struct version *v = want->version[i];
+        v->id = number[v->id];
+        for (uint32_t k = 0; k < v->samples_from_count; k++)
+            v->samples_from[k] = number[v->samples_from[k]];
+    }
+    free(number);
+}
+
+/* A control record on its way through the log; waits until it is synced. */
+struct append {
+    struct submission submission;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool done;
+};
+
+static void appended(struct submission *s)
+{
+    struct append *a = s->context;
+    pthread_mutex_lock(&a->mutex);
+    a->done = true;
+    pthread_cond_signal(&a->cond);
+    pthread_mutex_unlock(&a->mutex);
+}
+
+static enum tm_code append_control(struct engine *e, const struct buffer *control, struct tm_error *err)
+{
+    struct append a = {.submission = {.kind = SUBMIT_CONTROL, .control = buffer_view(control), .done = appended},
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    a.submission.context = &a;
+    if (!input_log_submit(e->log, &a.submission))
+        return tm_error_set(err, TM_UNAVAILABLE, "the log takes no more");
+    pthread_mutex_lock(&a.mutex);
+    while (!a.done)
+        pthread_cond_wait(&a.cond, &a.mutex);
+    pthread_mutex_unlock(&a.mutex);
+    if (a.submission.code != TM_OK) {
+        *err = a.submission.error;
+        return a.submission.code;
+    }
+    return catalog_apply(&e->catalog, buffer_view(control), err);
+}
+
+static enum tm_code append_version(struct engine *e, const struct version *v, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    catalog_pack_version(v, &control);
+    return append_control(e, &control, err);
+}
+
+enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    if (e->catalog.joined) {
+        rc = compare_join(&e->catalog, wanted, err);
+    } else {
+        CLEANUP(buffer_close) struct buffer control = {0};
+        catalog_pack_join(wanted, &control);
+        rc = append_control(e, &control, err);
+    }
+    number_versions(&e->catalog, wanted);
+    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++) {
+        const struct version *v = wanted->version[i], *have = catalog_find(&e->catalog, bytes_text(v->name));
+        if (!have)
+            rc = append_version(e, v, err);
+        else if (!same_version(have, v))
+            rc = refuse(err, "version", v->name);
+    }
+    for (uint32_t i = 0; rc == TM_OK && i < e->catalog.versions; i++)
+        if (!catalog_find(wanted, bytes_text(e->catalog.version[i]->name)))
+            log_line("warn", "version_not_configured", "version=%s it learns on as before", e->catalog.version[i]->name);
+    return rc;
+}

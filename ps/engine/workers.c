@@ -1,0 +1,217 @@
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "ps/engine/parts.h"
+
+enum { NS_PER_MS = 1000000, INBOX_ITEMS_MAX = 4096 };
+
+void worker_open(struct worker *w, struct engine *e, uint32_t index)
+{
+    uint32_t shards = e->options.shards, workers = e->workers;
+    *w = (struct worker){.engine = e};
+    w->inbox = queue_open(INBOX_ITEMS_MAX, e->options.memory_inbox / workers);
+    w->shards = mem_new(shards / workers + 1, sizeof *w->shards);
+    for (uint32_t i = index; i < shards; i += workers) {
+        w->shards[w->count++].shard = e->shard[i];
+        e->shard_worker[i] = index;
+    }
+    for (int i = 0; i < JOINER_STREAMS_MAX; i++)
+        w->watermark[i] = WATERMARK_NONE;
+    atomic_store(&w->gate, WATERMARK_NONE);
+}
+
+void worker_close(struct worker *w)
+{
+    queue_close(w->inbox);
+    free(w->shards);
+}
+
+static const struct catalog *catalog_of(const struct worker *w) { return shard_catalog(w->shards[0].shard); }
+
+static void publish(struct worker *w)
+{
+    const struct catalog *c = catalog_of(w);
+    if (c->joined)
+        atomic_store_explicit(&w->gate, joiner_gate(&c->join, w->watermark), memory_order_release);
+    atomic_store_explicit(&w->applied, w->position, memory_order_release);
+    if (atomic_load(&w->engine->progress_waiters)) {
+        pthread_mutex_lock(&w->engine->progress_mutex);
+        pthread_cond_broadcast(&w->engine->progress);
+        pthread_mutex_unlock(&w->engine->progress_mutex);
+    }
+}
+
+/* A worker stands where the shard stands that is furthest behind; the others skip what they have seen. */
+enum tm_code worker_load(struct worker *w, struct tm_error *err)
+{
+    struct store store = state_db_store(w->engine->dir.state);
+    w->position = UINT64_MAX;
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct shard *s = w->shards[i].shard;
+        enum tm_code rc = shard_load(s, &store, err);
+        if (rc != TM_OK)
+            return rc;
+        if (shard_position(s) < w->position) {
+            w->position = shard_position(s);
+            memcpy(w->watermark, shard_watermarks(s), sizeof w->watermark);
+        }
+    }
+    publish(w);
+    return TM_OK;
+}
+
+static void freeze(struct worker *w, struct worker_shard *s, int64_t now_ns)
+{
+    struct commit *c = mem_new(1, sizeof *c);
+    shard_commit(s->shard, w->position, w->watermark, &c->batch);
+    shard_count(s->shard, &c->counts);
+    c->shard = (uint32_t)(s - w->shards) * w->engine->workers + (uint32_t)(w - w->engine->worker);
+    s->next_commit_ns = now_ns + w->engine->options.commit_interval_ms * NS_PER_MS;
+    committer_push(&w->engine->committer, c);
+}
+
+/* Commits are spread over the interval: all shards at once would hold everything up. */
+static void stagger(struct worker *w)
+{
+    int64_t now = clock_monotonic_ns(), interval = w->engine->options.commit_interval_ms * NS_PER_MS;
+    for (uint32_t i = 0; i < w->count; i++)
+        w->shards[i].next_commit_ns = now + interval * (int64_t)(i + 1) / (int64_t)w->count;
+}
+
+static void freeze_due(struct worker *w)
+{
+    int64_t now = clock_monotonic_ns();
+    int64_t idle = (COMMIT_IDLE_MS - w->engine->options.commit_interval_ms) * NS_PER_MS;
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct worker_shard *s = &w->shards[i];
+        if (now < s->next_commit_ns)
+            continue;
+        if (shard_changed(s->shard) || (shard_position(s->shard) < w->position && now >= s->next_commit_ns + idle))
+            freeze(w, s, now);
+    }
+}
+
+static void freeze_all(struct worker *w)
+{
+    int64_t now = clock_monotonic_ns();
+    for (uint32_t i = 0; i < w->count; i++)
+        if (shard_changed(w->shards[i].shard) || shard_position(w->shards[i].shard) < w->position)
+            freeze(w, &w->shards[i], now);
+}
+
+static void step_shards(struct worker *w, const struct block *b, const int64_t *after, const uint32_t *slots)
+{
+    struct tm_error err;
+    const struct catalog *c = catalog_of(w);
+    int64_t gate = c->joined ? joiner_gate(&c->join, after) : WATERMARK_NONE;
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct shard *s = w->shards[i].shard;
+        if (shard_position(s) >= b->end) /* it committed behind this block before the restart */
+            continue;
+        if (slots[i] == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, gate))
+            continue;
+        if (shard_step(s, b, slots[i], w->watermark, after, &err) != TM_OK)
+            stop(STOP_DATA_LOSS, "the log cannot be applied: %s", err.message);
+    }
+}
+
+/* Where in the block's directory each of our shards is named. */
+static uint64_t find_slots(const struct worker *w, const struct block *b, uint32_t *slots)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        slots[i] = SHARD_NOT_NAMED;
+    for (uint32_t slot = 0; slot < b->shards_named; slot++) {
+        uint32_t shard, events, first;
+        block_shard(b, slot, &shard, &events, &first);
+        if (shard >= w->engine->options.shards)
+            stop(STOP_DATA_LOSS, "the block at position %llu names shard %u of %u", (unsigned long long)b->first, shard,
+                 w->engine->options.shards);
+        if (&w->engine->worker[w->engine->shard_worker[shard]] == w) {
+            slots[shard / w->engine->workers] = slot;
+            total += events;
+        }
+    }
+    return total;
+}
+
+static void apply(struct worker *w, const struct block *b, uint32_t *slots)
+{
+    int64_t after[JOINER_STREAMS_MAX];
+    struct reader r = reader_of(b->punctuation_bytes);
+    uint8_t stream;
+    int64_t time;
+    if (b->end <= w->position)
+        return;
+    CHECK(b->first == w->position);
+    memcpy(after, w->watermark, sizeof after);
+    while (block_next_punctuation(&r, &stream, &time)) {
+        CHECK(stream < JOINER_STREAMS_MAX && time >= after[stream]);
+        after[stream] = time;
+    }
+    uint64_t events = find_slots(w, b, slots);
+    step_shards(w, b, after, slots);
+    memcpy(w->watermark, after, sizeof after);
+    w->position = b->end;
+    atomic_fetch_add_explicit(&w->events, events, memory_order_relaxed);
+    publish(w);
+}
+
+static void pass_barrier(struct worker *w, struct barrier *barrier)
+{
+    struct commit *c = mem_new(1, sizeof *c);
+    freeze_all(w);
+    c->barrier = barrier;
+    committer_push(&w->engine->committer, c);
+}
+
+static void *run(void *argument)
+{
+    struct worker *w = argument;
+    uint32_t *slots = mem_new(w->count, sizeof *slots);
+    stagger(w);
+    for (;;) {
+        struct work *work = queue_pop(w->inbox, 20);
+        if (work) {
+            if (work->block) {
+                apply(w, &work->block->block, slots);
+                shared_block_unref(work->block);
+            } else {
+                pass_barrier(w, work->barrier);
+            }
+            free(work);
+        } else if (queue_is_shut(w->inbox)) {
+            break;
+        }
+        freeze_due(w);
+    }
+    freeze_all(w);
+    free(slots);
+    return NULL;
+}
+
+enum tm_code worker_start(struct worker *w, struct tm_error *err) { return engine_thread(&w->thread, run, w, err); }
+
+void worker_push_block(struct worker *w, struct shared_block *block)
+{
+    struct work *work = mem_new(1, sizeof *work);
+    shared_block_ref(block);
+    work->block = block;
+    if (!queue_push(w->inbox, work, block->bytes.size)) {
+        shared_block_unref(block);
+        free(work);
+    }
+}
+
+void worker_push_barrier(struct worker *w, struct barrier *barrier)
+{
+    struct work *work = mem_new(1, sizeof *work);
+    work->barrier = barrier;
+    CHECK(queue_push(w->inbox, work, 0));
+}
+
+void worker_stop(struct worker *w)
+{
+    queue_shut(w->inbox);
+    pthread_join(w->thread, NULL);
+}

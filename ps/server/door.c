@@ -1,0 +1,287 @@
+#include "ps/server/door.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/event.h"
+#include "proto/wire.h"
+#include "tidemill/v1/events.pb-c.h"
+
+/* ---- names ---- */
+
+static void add_name(char list[static DOOR_NAMES_MAX], const char *name)
+{
+    size_t used = strlen(list);
+    const char *comma = used ? ", " : "";
+    if (used + strlen(name) + sizeof ", ..." < DOOR_NAMES_MAX)
+        snprintf(list + used, DOOR_NAMES_MAX - used, "%s%s", comma, name);
+    else if (used < 3 || strcmp(list + used - 3, "...") != 0)
+        snprintf(list + used, DOOR_NAMES_MAX - used, ", ...");
+}
+
+void door_open(struct door *d, struct engine *engine, const struct catalog *catalog)
+{
+    *d = (struct door){.engine = engine, .catalog = catalog};
+    for (uint32_t i = 0; i < catalog->join.streams; i++)
+        add_name(d->streams, catalog->stream_name[i]);
+    for (uint32_t i = 0; i < catalog->versions; i++)
+        add_name(d->versions, catalog->version[i]->name);
+}
+
+/* A name from outside as it may stand in a message: whole, or not at all. */
+static int shown(struct bytes name) { return name.size <= CATALOG_NAME_MAX && wire_is_text(name) ? (int)name.size : 0; }
+
+static enum tm_code find_stream(const struct door *d, struct bytes name, uint32_t declared, uint8_t *stream,
+                                struct tm_error *err)
+{
+    int index = engine_stream(d->engine, name);
+    if (index < 0)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: \"%.*s\"; expected one of %s", shown(name),
+                            (const char *)name.data, d->streams);
+    if (!(declared >> index & 1))
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "stream: \"%.*s\" was not declared by open; expected one that was", shown(name),
+                            (const char *)name.data);
+    *stream = (uint8_t)index;
+    return TM_OK;
+}
+
+/* ---- requests ---- */
+
+enum tm_code door_read(struct bytes request, enum door_message *kind, struct bytes *content, struct tm_error *err)
+{
+    struct reader r = reader_of(request);
+    struct wire_field f;
+    uint32_t found = 0;
+    while (wire_next(&r, &f)) {
+        if (f.number > DOOR_LEAVE)
+            continue;
+        if (f.type != WIRE_BYTES)
+            return tm_error_set(err, TM_INVALID_ARGUMENT, "field %" PRIu32 ": wire type %d; expected a message",
+                                f.number, (int)f.type);
+        *kind = (enum door_message)f.number;
+        *content = f.bytes;
+        found++;
+    }
+    if (r.bad)
+        return wire_malformed(&r, request, err);
+    if (found != 1)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "%" PRIu32 " messages in one request; expected one of open, batch, watermark, end, leave",
+                            found);
+    return TM_OK;
+}
+
+static enum tm_code copy_id(const char *field, const char *value, char out[static SEQUENCER_ID_MAX + 1],
+                            struct tm_error *err)
+{
+    size_t size = value ? strlen(value) : 0;
+    if (size < 1 || size > SEQUENCER_ID_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: %zu bytes; expected 1 to %d", field, size, SEQUENCER_ID_MAX);
+    memcpy(out, value, size + 1);
+    return TM_OK;
+}
+
+static enum tm_code declared_streams(const struct door *d, const Tidemill__V1__Open *open, uint32_t *streams,
+                                     struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    uint32_t all = (uint32_t)((UINT64_C(1) << d->catalog->join.streams) - 1);
+    *streams = open->n_streams ? 0 : all;
+    for (size_t i = 0; rc == TM_OK && i < open->n_streams; i++) {
+        uint8_t stream = 0;
+        rc = find_stream(d, bytes_text(open->streams[i]), all, &stream, err);
+        *streams |= UINT32_C(1) << stream;
+    }
+    return rc;
+}
+
+enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer, uint32_t *streams,
+                            struct tm_error *err)
+{
+    Tidemill__V1__Open *open = (void *)wire_unpack(&tidemill__v1__open__descriptor, content, BATCH_BYTES_MAX, err);
+    enum tm_code rc;
+    if (!open)
+        return tm_error_wrap(err, "open");
+    rc = copy_id("open.client", open->client, producer->client, err);
+    if (rc == TM_OK)
+        rc = copy_id("open.instance", open->instance, producer->instance, err);
+    if (rc == TM_OK)
+        rc = copy_id("open.lane", open->lane ? open->lane : "main", producer->lane, err);
+    if (rc == TM_OK)
+        rc = declared_streams(d, open, streams, err);
+    wire_free(&open->base);
+    return rc;
+}
+
+enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, uint8_t *stream,
+                                 int64_t *time, struct tm_error *err)
+{
+    Tidemill__V1__Watermark *w =
+        (void *)wire_unpack(&tidemill__v1__watermark__descriptor, content, BATCH_BYTES_MAX, err);
+    enum tm_code rc;
+    if (!w)
+        return tm_error_wrap(err, "watermark");
+    *time = w->time;
+    rc = find_stream(d, bytes_text(w->stream ? w->stream : ""), streams, stream, err);
+    if (rc == TM_OK && !w->has_time)
+        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "time: missing; expected milliseconds since 1970, UTC");
+    if (rc != TM_OK)
+        tm_error_wrap(err, "watermark");
+    wire_free(&w->base);
+    return rc;
+}
+
+/* ---- batches ---- */
+
+/* Batches nearly always name the same stream and version again and again. */
+struct resolver {
+    const struct door *door;
+    uint32_t streams;
+    int64_t now_ms;
+    struct bytes stream_name, version_name;
+    uint8_t stream;
+    uint32_t version;
+};
+
+static enum tm_code resolve_stream(struct resolver *r, struct bytes name, struct tm_error *err)
+{
+    if (r->stream_name.data && bytes_equal(name, r->stream_name))
+        return TM_OK;
+    r->stream_name = (struct bytes){0};
+    enum tm_code rc = find_stream(r->door, name, r->streams, &r->stream, err);
+    if (rc == TM_OK)
+        r->stream_name = name;
+    return rc;
+}
+
+static enum tm_code resolve_version(struct resolver *r, struct bytes name, struct tm_error *err)
+{
+    if (r->version_name.data && bytes_equal(name, r->version_name))
+        return TM_OK;
+    const struct version *v = engine_version(r->door->engine, name);
+    if (!v)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "version: \"%.*s\"; expected one of %s", shown(name),
+                            (const char *)name.data, r->door->versions);
+    r->version_name = name;
+    r->version = v->id;
+    return TM_OK;
+}
+
+static enum tm_code check_key(const struct catalog *c, const struct event *e, const char **field, struct tm_error *err)
+{
+    *field = "request";
+    if ((c->key_fields & JOINER_KEY_REQUEST) && !e->request.data)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "request: missing; the join key needs it");
+    *field = "user";
+    if ((c->key_fields & JOINER_KEY_USER) && !e->user.data)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "user: missing; the join key needs it");
+    return TM_OK;
+}
+
+static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submission_event *out, const char **field,
+                            struct tm_error *err)
+{
+    const struct catalog *c = r->door->catalog;
+    struct event e;
+    *field = "";
+    enum tm_code rc = event_scan(wire, &e, err);
+    if (rc == TM_OK)
+        rc = event_validate(&e, r->now_ms, field, err);
+    if (rc == TM_OK) {
+        *field = "stream";
+        rc = resolve_stream(r, e.stream, err);
+    }
+    if (rc == TM_OK)
+        rc = check_key(c, &e, field, err);
+    if (rc != TM_OK)
+        return rc;
+    *field = "version";
+    if (e.version.data)
+        rc = resolve_version(r, e.version, err);
+    else if (c->join.stream[r->stream].kind == JOINER_IMPRESSION)
+        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected one of %s", r->door->versions);
+    *out = (struct submission_event){
+        .wire = wire,
+        .time = e.time,
+        .shard = engine_shard(r->door->engine, e.doc),
+        .version = e.version.data ? r->version : BLOCK_VERSION_NONE,
+        .stream = r->stream,
+    };
+    return rc;
+}
+
+/* Append {index, field, message} as field `rejected` of an Ack. */
+static void reject(struct door_batch *b, uint32_t index, uint32_t rejected, const char *field,
+                   const struct tm_error *why)
+{
+    enum { ACK_REJECTED = 5, INDEX = 1, FIELD, MESSAGE };
+    CLEANUP(buffer_close) struct buffer one = {0};
+    wire_put_integer(&one, INDEX, index);
+    wire_put_bytes(&one, FIELD, bytes_text(field));
+    if (rejected < BATCH_REJECTS_EXPLAINED)
+        wire_put_bytes(&one, MESSAGE, bytes_text(why->message));
+    wire_put_bytes(&b->rejects, ACK_REJECTED, buffer_view(&one));
+}
+
+static struct submission_event *next_place(struct door_batch *b)
+{
+    if (b->count == b->capacity) {
+        b->capacity = b->capacity ? b->capacity * 2 : 64;
+        b->events = mem_grow(b->events, b->capacity, sizeof *b->events);
+    }
+    return &b->events[b->count];
+}
+
+static enum tm_code take_events(struct resolver *r, struct bytes content, struct door_batch *b, struct tm_error *err)
+{
+    enum { SEQUENCE = 1, EVENTS = 2 };
+    struct reader reader = reader_of(content);
+    struct wire_field f;
+    uint32_t index = 0, rejected = 0;
+    size_t bytes = 0;
+    while (wire_next(&reader, &f)) {
+        if (f.number == SEQUENCE && f.type == WIRE_VARINT)
+            b->sequence = f.integer;
+        if (f.number != EVENTS || f.type != WIRE_BYTES)
+            continue;
+        const char *field;
+        struct tm_error why;
+        bytes += f.bytes.size;
+        if (index == BATCH_EVENTS_MAX || bytes > BATCH_BYTES_MAX)
+            return tm_error_set(err, TM_INVALID_ARGUMENT, "batch: more than %d events or %d bytes of them; split it",
+                                BATCH_EVENTS_MAX, BATCH_BYTES_MAX);
+        if (resolve(r, f.bytes, next_place(b), &field, &why) == TM_OK)
+            b->count++;
+        else
+            reject(b, index, rejected++, field, &why);
+        index++;
+    }
+    if (reader.bad) {
+        wire_malformed(&reader, content, err);
+        return tm_error_wrap(err, "batch");
+    }
+    if (b->sequence == 0)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "batch.sequence: missing or 0; expected the last one + 1, from 1");
+    return TM_OK;
+}
+
+enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
+                             struct door_batch *out, struct tm_error *err)
+{
+    struct resolver r = {.door = d, .streams = streams, .now_ms = now_ms};
+    *out = (struct door_batch){0};
+    enum tm_code rc = take_events(&r, content, out, err);
+    if (rc != TM_OK)
+        door_batch_close(out);
+    return rc;
+}
+
+void door_batch_close(struct door_batch *b)
+{
+    free(b->events);
+    buffer_close(&b->rejects);
+    *b = (struct door_batch){0};
+}

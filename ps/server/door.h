@@ -1,0 +1,51 @@
+/* ps/server/door.h - what is let in: an IngestRequest checked, its names resolved to numbers.
+ *
+ * An event that is not acceptable is rejected by itself: named in the ack, never logged, and the rest of its batch goes on.
+ * A request that is not understood as a whole ends its call with TM_INVALID_ARGUMENT.
+ * Memory   views point into the request. Batches own their arrays until door_batch_close().
+ * Threads  a door is constant after door_open(); any thread. */
+#ifndef TIDEMILL_PS_SERVER_DOOR_H
+#define TIDEMILL_PS_SERVER_DOOR_H
+
+#include "ps/engine/engine.h"
+
+enum {
+    BATCH_EVENTS_MAX = 10000,
+    BATCH_BYTES_MAX = 4 << 20,
+    BATCH_REJECTS_EXPLAINED =
+        100, /* later ones of a batch are named by index and field alone: acks are kept, and bounded */
+    DOOR_NAMES_MAX = 256,
+};
+
+struct door {
+    struct engine *engine;
+    const struct catalog *catalog;
+    char streams[DOOR_NAMES_MAX], versions[DOOR_NAMES_MAX]; /* "A, B, C": for messages */
+};
+
+void door_open(struct door *d, struct engine *engine, const struct catalog *catalog);
+
+enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LEAVE }; /* fields of IngestRequest */
+
+/* Which of them it is: exactly one must be there. *content: its bytes. */
+enum tm_code door_read(struct bytes request, enum door_message *kind, struct bytes *content, struct tm_error *err);
+
+/* streams: bit set of those declared. */
+enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer, uint32_t *streams,
+                            struct tm_error *err);
+enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, uint8_t *stream,
+                                 int64_t *time, struct tm_error *err);
+
+struct door_batch {
+    uint64_t sequence;
+    struct submission_event *events;
+    uint32_t count, capacity;
+    struct buffer rejects; /* packed as field `rejected` of an Ack */
+};
+
+/* now_ms: the wall clock, for events from the future. */
+enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
+                             struct door_batch *out, struct tm_error *err);
+void door_batch_close(struct door_batch *b); /* {0} is fine */
+
+#endif

@@ -1,0 +1,21 @@
+/* ps/server/health.h - grpc.health.v1.Health: is this server ready to be asked?
+ *
+ * Names    "" stands for the whole server, and the full name of every service; others are NOT_FOUND (Check) or
+ *          SERVICE_UNKNOWN (Watch), as the protocol wants it.
+ * Watch    the state at once, then when it changes; at most HEALTH_WATCHERS_MAX at a time.
+ * Threads  any. */
+#ifndef TIDEMILL_PS_SERVER_HEALTH_H
+#define TIDEMILL_PS_SERVER_HEALTH_H
+
+#include "ps/server/rpc.h"
+
+enum { HEALTH_WATCHERS_MAX = 256 };
+
+struct health;
+
+struct health *health_open(struct rpc *rpc); /* adds its methods; SERVING from the first call on */
+/* NOT_SERVING from now on; every watcher hears it, and its call ends. */
+void health_drain(struct health *h);
+void health_close(struct health *h); /* after rpc_stop() */
+
+#endif

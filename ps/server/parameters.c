@@ -1,0 +1,335 @@
+#include "ps/server/parameters.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proto/event.h"
+#include "proto/wire.h"
+#include "tidemill/v1/parameters.pb-c.h"
+
+enum {
+    WAIT_SLICE_MS = 5, /* how late a deadline, a cancellation or an earlier position may be noticed */
+    ANSWER_EARLY_MS = 50,
+};
+
+/* A scanned PullRequest: views into the request, which lives as long as the call. */
+struct request {
+    struct bytes version;
+    struct bytes *docs; /* owned */
+    size_t count;
+    uint64_t at_least;
+    bool statistics;
+};
+
+struct parked {
+    struct rpc_call *call;
+    struct request request;
+    const struct version *version;
+    int64_t began_ns, deadline_ns;
+};
+
+struct parameters {
+    struct engine *engine;
+    pthread_t waiter;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t came;
+    struct parked parked[PULL_PARKED_MAX];
+    uint32_t count;
+    bool draining, closing;
+};
+
+static void lock(struct parameters *p) { CHECK(pthread_mutex_lock(&p->mutex) == 0); }
+static void unlock(struct parameters *p) { CHECK(pthread_mutex_unlock(&p->mutex) == 0); }
+
+/* ---- the request ---- */
+
+static enum tm_code add_doc(struct request *q, struct bytes doc, struct tm_error *err)
+{
+    if (q->count == ENGINE_PULL_DOCS_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "docs: more than %d; split the call", ENGINE_PULL_DOCS_MAX);
+    if (doc.size < 1 || doc.size > EVENT_ID_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "docs[%zu]: %zu bytes; expected 1 to %d", q->count, doc.size,
+                            EVENT_ID_MAX);
+    q->docs[q->count++] = doc;
+    return TM_OK;
+}
+
+static enum tm_code take_field(struct request *q, const struct wire_field *f, struct tm_error *err)
+{
+    static const struct {
+        const char *name;
+        enum wire_type type;
+    } fields[] = {[1] = {"version", WIRE_BYTES},
+                  [2] = {"docs", WIRE_BYTES},
+                  [3] = {"at_least", WIRE_VARINT},
+                  [4] = {"statistics", WIRE_VARINT}};
+    if (f->number >= ARRAY_LEN(fields))
+        return TM_OK;
+    if (f->type != fields[f->number].type)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: wire type %d; expected %d", fields[f->number].name,
+                            (int)f->type, (int)fields[f->number].type);
+    switch (f->number) {
+    case 1: q->version = f->bytes; return TM_OK;
+    case 2: return add_doc(q, f->bytes, err);
+    case 3: q->at_least = f->integer; return TM_OK;
+    default: q->statistics = f->integer != 0; return TM_OK;
+    }
+}
+
+/* On TM_OK the caller frees q->docs. */
+static enum tm_code request_scan(struct bytes wire, struct request *q, struct tm_error *err)
+{
+    enum { DOC_BYTES_MIN = 3 }; /* tag, length, one byte */
+    struct reader r = reader_of(wire);
+    struct wire_field f;
+    enum tm_code rc = TM_OK;
+    size_t most = wire.size / DOC_BYTES_MIN + 1;
+    *q = (struct request){0};
+    q->docs = mem_grow(NULL, most < ENGINE_PULL_DOCS_MAX ? most : ENGINE_PULL_DOCS_MAX, sizeof *q->docs);
+    while (rc == TM_OK && wire_next(&r, &f))
+        rc = take_field(q, &f, err);
+    if (r.bad)
+        rc = wire_malformed(&r, wire, err);
+    if (rc == TM_OK && !q->version.size)
+        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected the name of a version");
+    if (rc != TM_OK)
+        free(q->docs);
+    return rc;
+}
+
+static enum tm_code find_version(struct engine *e, struct bytes name, const struct version **v, struct tm_error *err)
+{
+    *v = engine_version(e, name);
+    if (*v)
+        return TM_OK;
+    int shown = name.size > CATALOG_NAME_MAX || !wire_is_text(name) ? 0 : (int)name.size;
+    return tm_error_set(err, TM_NOT_FOUND, "version: no version \"%.*s\"; Status lists them", shown,
+                        (const char *)name.data);
+}
+
+/* ---- the reply ---- */
+
+/* Arrays of one Pull in one piece of memory, the 8-byte ones first. */
+static void *pull_arrays(struct pull *p, bool statistics)
+{
+    size_t n = p->count, width = p->version->model->width;
+    size_t doc_bytes = (width + (statistics ? 4 : 0) + 2) * sizeof(double) + 2;
+    void *memory = mem_grow(NULL, n + 1, doc_bytes);
+    double *at = memory;
+    p->values = at;
+    at += n * width;
+    if (statistics) {
+        p->mean = at;
+        p->sd = at + n;
+        p->lower = at + 2 * n;
+        p->upper = at + 3 * n;
+        at += 4 * n;
+    }
+    p->updated_at = (int64_t *)(void *)at;
+    p->n = (uint64_t *)(void *)(at + n);
+    p->known = (uint8_t *)(at + 2 * n);
+    p->source = p->known + n;
+    return memory;
+}
+
+static void put_array(struct buffer *b, uint32_t number, const void *data, size_t size)
+{
+    if (data)
+        wire_put_bytes(b, number, bytes_of(data, size));
+}
+
+static void reply_pack(const struct pull *p, const char *generation, struct buffer *b)
+{
+    const struct model *model = p->version->model;
+    size_t n = p->count, eight = n * sizeof(double);
+    buffer_reserve(b, n * (model->width + 6) * sizeof(double) + 2 * n + 1024);
+    wire_put_bytes(b, 1, bytes_text(p->version->name));
+    wire_put_bytes(b, 2, bytes_text(generation));
+    if (p->as_of != INT64_MIN)
+        wire_put_integer(b, 3, (uint64_t)p->as_of);
+    wire_put_integer(b, 4, p->position);
+    wire_put_integer(b, 5, p->durable_position);
+    wire_put_bytes(b, 6, bytes_text(model->name));
+    wire_put_integer(b, 7, model->width);
+    for (uint32_t i = 0; i < model->width; i++)
+        wire_put_bytes(b, 8, bytes_text(model->value_names[i]));
+    put_array(b, 9, p->values, eight * model->width);
+    put_array(b, 10, p->known, n);
+    put_array(b, 11, p->updated_at, eight);
+    put_array(b, 12, p->n, eight);
+    put_array(b, 13, p->source, n);
+    put_array(b, 14, p->mean, eight);
+    put_array(b, 15, p->sd, eight);
+    put_array(b, 16, p->lower, eight);
+    put_array(b, 17, p->upper, eight);
+}
+
+static void answer(struct engine *e, struct rpc_call *call, const struct version *v, const struct request *q)
+{
+    struct pull p = {.version = v, .docs = q->docs, .count = q->count};
+    struct buffer body = {0};
+    void *arrays = pull_arrays(&p, q->statistics);
+    engine_pull(e, &p);
+    reply_pack(&p, engine_generation(e), &body);
+    free(arrays);
+    rpc_reply(call, &body);
+}
+
+/* ---- parked calls ---- */
+
+static enum tm_code park(struct parameters *p, const struct parked *call, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    lock(p);
+    if (p->draining)
+        rc = tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
+    else if (p->count == PULL_PARKED_MAX)
+        rc = tm_error_set(err, TM_RESOURCE_EXHAUSTED, "%d calls wait for their position already; try again in a second",
+                          PULL_PARKED_MAX);
+    else {
+        rpc_watch(call->call);
+        p->parked[p->count++] = *call;
+        pthread_cond_signal(&p->came);
+    }
+    unlock(p);
+    return rc;
+}
+
+/* What a parked call gets now; TM_OK with *ready false: it waits on. */
+static enum tm_code look(const struct parked *c, uint64_t applied, bool draining, bool *ready, struct tm_error *err)
+{
+    int64_t now = clock_monotonic_ns();
+    *ready = c->request.at_least <= applied;
+    if (*ready)
+        return TM_OK;
+    if (draining)
+        return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
+    if (now >= c->deadline_ns || rpc_cancelled(c->call))
+        return tm_error_set(err, TM_DEADLINE_EXCEEDED,
+                            "at_least: position %" PRIu64 " not applied within %.1f s; applied is %" PRIu64,
+                            c->request.at_least, (double)(now - c->began_ns) / 1e9, applied);
+    return TM_OK;
+}
+
+static void answer_parked(struct parameters *p, struct parked *c, const struct tm_error *why)
+{
+    if (why)
+        rpc_fail(c->call, why);
+    else
+        answer(p->engine, c->call, c->version, &c->request);
+    free(c->request.docs);
+}
+
+/* Answer every parked call whose time has come. Returns the smallest position that is still waited for. */
+static uint64_t sweep(struct parameters *p)
+{
+    uint64_t applied = engine_applied(p->engine), smallest = UINT64_MAX;
+    lock(p);
+    for (uint32_t i = 0; i < p->count;) {
+        struct parked c = p->parked[i];
+        struct tm_error err;
+        bool ready;
+        enum tm_code rc = look(&c, applied, p->draining, &ready, &err);
+        if (!ready && rc == TM_OK) {
+            smallest = c.request.at_least < smallest ? c.request.at_least : smallest;
+            i++;
+            continue;
+        }
+        p->parked[i] = p->parked[--p->count];
+        unlock(p);
+        answer_parked(p, &c, ready ? NULL : &err);
+        lock(p);
+    }
+    unlock(p);
+    return smallest;
+}
+
+static void *waiter_main(void *context)
+{
+    struct parameters *p = context;
+    for (;;) {
+        lock(p);
+        while (p->count == 0 && !p->closing)
+            pthread_cond_wait(&p->came, &p->mutex);
+        bool end = p->count == 0;
+        unlock(p);
+        if (end)
+            return NULL;
+        uint64_t smallest = sweep(p);
+        if (smallest != UINT64_MAX)
+            engine_wait_applied(p->engine, smallest, WAIT_SLICE_MS);
+    }
+}
+
+/* ---- the method ---- */
+
+static enum tm_code pull_start(struct parameters *p, struct rpc_call *call, struct request *q, struct tm_error *err)
+{
+    const struct version *v;
+    enum tm_code rc = find_version(p->engine, q->version, &v, err);
+    if (rc != TM_OK)
+        return rc;
+    if (q->at_least <= engine_applied(p->engine)) {
+        answer(p->engine, call, v, q);
+        free(q->docs);
+        return TM_OK;
+    }
+    int64_t left = rpc_time_left_ms(call), now = clock_monotonic_ns();
+    struct parked parked = {.call = call, .request = *q, .version = v, .began_ns = now};
+    if (left == INT64_MAX)
+        left = PULL_WAIT_MS;
+    else if (left > PULL_WAIT_MAX_MS)
+        left = PULL_WAIT_MAX_MS;
+    /* Before the caller's own clock cuts it off: the answer says why, the caller could not. */
+    left -= left / 10 < ANSWER_EARLY_MS ? left / 10 : ANSWER_EARLY_MS;
+    parked.deadline_ns = now + left * 1000000;
+    return park(p, &parked, err);
+}
+
+static void pull(void *service, struct rpc_call *call, struct bytes wire)
+{
+    struct parameters *p = service;
+    struct request q;
+    struct tm_error err;
+    enum tm_code rc = request_scan(wire, &q, &err);
+    if (rc == TM_OK) {
+        rc = pull_start(p, call, &q, &err);
+        if (rc != TM_OK)
+            free(q.docs);
+    }
+    if (rc != TM_OK)
+        rpc_fail(call, &err);
+}
+
+struct parameters *parameters_open(struct engine *engine, struct rpc *rpc)
+{
+    struct parameters *p = mem_new(1, sizeof *p);
+    p->engine = engine;
+    CHECK(pthread_mutex_init(&p->mutex, NULL) == 0);
+    CHECK(pthread_cond_init(&p->came, NULL) == 0);
+    CHECK(pthread_create(&p->waiter, NULL, waiter_main, p) == 0);
+    pthread_setname_np(p->waiter, "pull-waiter");
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Parameters/Pull", .start = pull, .service = p});
+    return p;
+}
+
+void parameters_drain(struct parameters *p)
+{
+    lock(p);
+    p->draining = true;
+    unlock(p);
+}
+
+void parameters_close(struct parameters *p)
+{
+    lock(p);
+    p->closing = true;
+    pthread_cond_signal(&p->came);
+    unlock(p);
+    CHECK(pthread_join(p->waiter, NULL) == 0);
+    pthread_cond_destroy(&p->came);
+    pthread_mutex_destroy(&p->mutex);
+    free(p);
+}

@@ -1,0 +1,23 @@
+/* ps/server/parameters.h - tidemill.v1.Parameters: what has been learned, for many documents at once.
+ *
+ * Pull     answered on the thread of its connection: scan the request, look up, pack; no allocation per document and no copy
+ *          of the reply. A Pull that wants `at_least` a position that is not applied yet is parked; one thread waits
+ *          for the engine and answers those whose turn has come, until their deadline (PULL_WAIT_MS when they have none,
+ *          never more than PULL_WAIT_MAX_MS).
+ * Bounds   ENGINE_PULL_DOCS_MAX documents a call, PULL_PARKED_MAX parked calls.
+ * Threads  any. */
+#ifndef TIDEMILL_PS_SERVER_PARAMETERS_H
+#define TIDEMILL_PS_SERVER_PARAMETERS_H
+
+#include "ps/engine/engine.h"
+#include "ps/server/rpc.h"
+
+enum { PULL_PARKED_MAX = 1024, PULL_WAIT_MS = 10000, PULL_WAIT_MAX_MS = 3600000 };
+
+struct parameters;
+
+struct parameters *parameters_open(struct engine *engine, struct rpc *rpc); /* adds its methods */
+void parameters_drain(struct parameters *p); /* parked calls end with UNAVAILABLE, and so do those that would park */
+void parameters_close(struct parameters *p); /* after rpc_stop() */
+
+#endif

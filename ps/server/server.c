@@ -1,0 +1,172 @@
+#include "ps/server/server.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "ps/server/admin.h"
+#include "ps/server/events.h"
+#include "ps/server/health.h"
+#include "ps/server/parameters.h"
+
+enum {
+    GRACE_MS = 5000,
+    RPC_MEMORY = 256 << 20, /* beside the batches that wait for the log: requests, replies, flow control windows */
+    EXIT_INTERRUPTED = 130,
+};
+
+struct server {
+    struct engine *engine;
+    struct rpc *rpc;
+    struct events *events;
+    struct parameters *parameters;
+    struct admin *admin;
+    struct health *health;
+};
+
+/* ---- signals ---- */
+
+struct signals {
+    sigset_t set, before;
+    pthread_t thread;
+    sem_t asked; /* posted by the first signal */
+};
+
+static void *signals_main(void *context)
+{
+    struct signals *s = context;
+    int number;
+    CHECK(sigwait(&s->set, &number) == 0);
+    CHECK(sem_post(&s->asked) == 0);
+    CHECK(sigwait(&s->set, &number) == 0);
+    _exit(EXIT_INTERRUPTED); /* a log that is synced survives this as it survives a crash */
+}
+
+/* Before any other thread: they all inherit the mask. */
+static void signals_open(struct signals *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&s->set);
+    sigaddset(&s->set, SIGTERM);
+    sigaddset(&s->set, SIGINT);
+    CHECK(pthread_sigmask(SIG_BLOCK, &s->set, &s->before) == 0);
+    CHECK(sem_init(&s->asked, 0, 0) == 0);
+    CHECK(pthread_create(&s->thread, NULL, signals_main, s) == 0);
+    pthread_setname_np(s->thread, "signals");
+}
+
+static void signals_wait(struct signals *s)
+{
+    while (sem_wait(&s->asked) != 0)
+        continue; /* interrupted by a debugger */
+}
+
+static void signals_close(struct signals *s)
+{
+    CHECK(pthread_cancel(s->thread) == 0); /* it waits in sigwait, which is a cancellation point */
+    CHECK(pthread_join(s->thread, NULL) == 0);
+    CHECK(sem_destroy(&s->asked) == 0);
+    CHECK(pthread_sigmask(SIG_SETMASK, &s->before, NULL) == 0);
+}
+
+/* ---- start screen ---- */
+
+/* "20,115" */
+static const char *grouped(uint64_t n, char out[static 32])
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, n), size = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            out[size++] = ',';
+        out[size++] = digits[i];
+    }
+    out[size] = '\0';
+    return out;
+}
+
+static void print_start(const struct server *s, const struct options *options, const struct engine_status *status)
+{
+    const char *colon = strrchr(options->listen, ':');
+    int host = colon ? (int)(colon - options->listen) : (int)strlen(options->listen);
+    uint32_t threads = 0;
+    char events[32];
+    for (uint32_t i = 0; i < options->shards; i++)
+        threads = status->shards[i].thread + 1 > threads ? status->shards[i].thread + 1 : threads;
+    printf("tidemill    %s\n", TIDEMILL_VERSION);
+    printf("data        %s\n", options->data);
+    printf("listen      %.*s:%d\n", host, options->listen, rpc_port(s->rpc));
+    printf("generation  %s\n", engine_generation(s->engine));
+    printf("shards      %" PRIu32 " on %" PRIu32 " thread%s\n", options->shards, threads, threads == 1 ? "" : "s");
+    printf("recovered in %.1f ms: %s events replayed\n", status->recovery_ms,
+           grouped(status->recovered_events, events));
+    printf("ready\n");
+    fflush(stdout);
+}
+
+/* ---- life ---- */
+
+static void services_open(struct server *s, const struct options *options, const struct catalog *catalog)
+{
+    s->rpc = rpc_open(&(struct rpc_options){
+        .listen = options->listen,
+        .threads = options->rpc_threads,
+        .memory_max = options->memory_inbox + RPC_MEMORY,
+    });
+    s->events = events_open(s->engine, catalog, s->rpc);
+    s->parameters = parameters_open(s->engine, s->rpc);
+    s->admin = admin_open(s->engine, catalog, s->rpc);
+    s->health = health_open(s->rpc);
+}
+
+static void services_close(struct server *s)
+{
+    health_drain(s->health);
+    events_drain(s->events);
+    parameters_drain(s->parameters);
+    admin_drain(s->admin);
+    rpc_stop(s->rpc, GRACE_MS);
+    events_close(s->events);
+    parameters_close(s->parameters);
+    admin_close(s->admin);
+    health_close(s->health);
+    rpc_close(s->rpc);
+}
+
+static enum tm_code serve(struct server *s, const struct options *options, struct signals *signals,
+                          struct tm_error *err)
+{
+    struct engine_status status;
+    enum tm_code rc;
+    engine_status(s->engine, &status);
+    services_open(s, options, status.catalog);
+    rc = rpc_start(s->rpc, err);
+    if (rc == TM_OK) {
+        print_start(s, options, &status);
+        signals_wait(signals);
+    }
+    engine_status_close(&status);
+    services_close(s);
+    return rc;
+}
+
+enum tm_code server_run(const struct options *options, struct tm_error *err)
+{
+    struct server s = {0};
+    struct signals signals;
+    signals_open(&signals);
+    enum tm_code rc = engine_open(options, &s.engine, err);
+    if (rc == TM_OK) {
+        rc = serve(&s, options, &signals, err);
+        engine_close(s.engine);
+    }
+    signals_close(&signals);
+    if (rc == TM_OK) {
+        printf("stopped: everything accepted is committed\n");
+        fflush(stdout);
+    }
+    return rc;
+}

@@ -1,0 +1,15 @@
+/* ps/server/server.h - `tidemill serve`: from options to a running server, and in good order to its end.
+ *
+ * Start    engine (recovery), then the services, then the port: whoever can connect is served.
+ * Stop     the first SIGTERM or SIGINT: health says NOT_SERVING, calls are answered what they have sent, the engine
+ *          commits and closes. The second ends the process at once with exit code 130; nothing acknowledged is lost by it.
+ * Output   the start screen and one last line, on standard output.
+ * Threads  the caller's, which must not have started others: signals are blocked here for all that come. */
+#ifndef TIDEMILL_PS_SERVER_SERVER_H
+#define TIDEMILL_PS_SERVER_SERVER_H
+
+#include "ps/engine/options.h"
+
+enum tm_code server_run(const struct options *options, struct tm_error *err);
+
+#endif

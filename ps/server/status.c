@@ -1,0 +1,147 @@
+#include "ps/server/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/wire.h"
+#include "tidemill/v1/admin.pb-c.h"
+
+enum { HOLDER_MAX = 3 * (SEQUENCER_ID_MAX + 1) };
+
+/* Each message lies beside what it points to, so that a list of them is one piece of memory and a list of pointers. */
+struct stream_message {
+    Tidemill__V1__StreamStatus message;
+    char holder[HOLDER_MAX];
+};
+
+struct version_message {
+    Tidemill__V1__VersionStatus message;
+    Tidemill__V1__SampleCounts fresh, corrections;
+};
+
+#define SET(message, field, value) ((message)->field = (value), (message)->has_##field = true)
+
+static char *text(const char *s) { return (char *)(uintptr_t)s; } /* packing only reads */
+
+static void fill_stream(const struct engine_status *s, uint32_t i, struct stream_message *out)
+{
+    static const char *const kinds[] = {
+        [JOINER_FEATURES] = "features", [JOINER_IMPRESSION] = "impression", [JOINER_ACTION] = "action"};
+    const struct stream_counts *c = &s->streams[i];
+    Tidemill__V1__StreamStatus *m = &out->message;
+    tidemill__v1__stream_status__init(m);
+    m->name = text(s->catalog->stream_name[i]);
+    m->kind = text(kinds[s->catalog->join.stream[i].kind]);
+    SET(m, consumed, c->consumed);
+#define F(name, help) SET(m, name, c->name);
+    STREAM_FATES(F)
+#undef F
+    SET(m, imbalance, stream_counts_imbalance(c));
+    if (i >= s->log.streams)
+        return;
+    if (s->log.stream[i].watermark != WATERMARK_NONE)
+        SET(m, watermark, s->log.stream[i].watermark);
+    if (s->log.stream[i].held) {
+        const struct producer_id *who = &s->log.stream[i].holder;
+        snprintf(out->holder, sizeof out->holder, "%s/%s/%s", who->client, who->instance, who->lane);
+        m->holder = out->holder;
+        SET(m, holder_silent_ms, s->log.stream[i].holder_silent_ms);
+    }
+}
+
+static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCounts *m)
+{
+    tidemill__v1__sample_counts__init(m);
+    SET(m, samples, c->samples);
+#define F(name, help) SET(m, name, c->name);
+    SAMPLE_FATES(F)
+#undef F
+}
+
+static void fill_version(const struct engine_version_status *v, struct version_message *out)
+{
+    Tidemill__V1__VersionStatus *m = &out->message;
+    tidemill__v1__version_status__init(m);
+    fill_counts(&v->fresh, &out->fresh);
+    fill_counts(&v->corrections, &out->corrections);
+    m->name = text(v->version->name);
+    SET(m, id, v->version->id);
+    m->model = text(v->version->model->name);
+    m->state = text("learning");
+    m->new_samples = &out->fresh;
+    m->corrections = &out->corrections;
+    SET(m, imbalance, v->imbalance);
+    SET(m, documents, v->documents);
+}
+
+static void fill_shard(const struct engine_shard_status *s, uint32_t shard, Tidemill__V1__ShardStatus *m)
+{
+    tidemill__v1__shard_status__init(m);
+    SET(m, shard, shard);
+    SET(m, thread, s->thread);
+    SET(m, committed_position, s->committed_position);
+    SET(m, samples, s->samples);
+    SET(m, undecided, s->undecided);
+    SET(m, decided, s->decided);
+}
+
+static void fill_node(struct engine *engine, const struct engine_status *s, Tidemill__V1__StatusReply *m)
+{
+    const struct input_log_status *log = &s->log;
+    m->generation = text(engine_generation(engine));
+    m->data = text(engine_options(engine)->data);
+    SET(m, position, log->head);
+    SET(m, applied_position, s->applied);
+    if (s->as_of != INT64_MIN)
+        SET(m, as_of, s->as_of);
+    SET(m, imbalance, s->imbalance);
+    SET(m, recovery_ms, s->recovery_ms);
+    SET(m, recovered_events, s->recovered_events);
+    SET(m, producers, log->producers);
+    SET(m, commits, s->commits);
+    SET(m, commit_bytes, s->commit_bytes);
+    SET(m, log_bytes, log->bytes_written);
+    SET(m, log_syncs, log->syncs);
+    SET(m, log_sync_ms_mean, log->syncs ? log->sync_ms_sum / (double)log->syncs : 0);
+    SET(m, log_sync_ms_max, log->sync_ms_max);
+    SET(m, window_ms, s->catalog->join.window_ms);
+    SET(m, pid, (uint32_t)getpid());
+}
+
+void status_pack(struct engine *engine, struct buffer *out)
+{
+    struct engine_status s;
+    Tidemill__V1__StatusReply reply = TIDEMILL__V1__STATUS_REPLY__INIT;
+    engine_status(engine, &s);
+    uint32_t streams = s.catalog->join.streams, versions = s.version_count, shards = engine_options(engine)->shards;
+    struct stream_message *stream = mem_new(streams + 1, sizeof *stream);
+    struct version_message *version = mem_new(versions + 1, sizeof *version);
+    Tidemill__V1__ShardStatus *shard = mem_new(shards + 1, sizeof *shard);
+    void **lists = mem_new(streams + versions + shards + 1, sizeof *lists);
+    fill_node(engine, &s, &reply);
+    reply.n_streams = streams;
+    reply.streams = (Tidemill__V1__StreamStatus **)lists;
+    for (uint32_t i = 0; i < streams; i++) {
+        fill_stream(&s, i, &stream[i]);
+        lists[i] = &stream[i].message;
+    }
+    reply.n_versions = versions;
+    reply.versions = (Tidemill__V1__VersionStatus **)(lists + streams);
+    for (uint32_t i = 0; i < versions; i++) {
+        fill_version(&s.versions[i], &version[i]);
+        lists[streams + i] = &version[i].message;
+    }
+    reply.n_shards = shards;
+    reply.shards = (Tidemill__V1__ShardStatus **)(lists + streams + versions);
+    for (uint32_t i = 0; i < shards; i++) {
+        fill_shard(&s.shards[i], i, &shard[i]);
+        lists[streams + versions + i] = &shard[i];
+    }
+    wire_pack(&reply.base, out);
+    free(lists);
+    free(shard);
+    free(version);
+    free(stream);
+    engine_status_close(&s);
+}

@@ -1,0 +1,247 @@
+#include "ps/state/catalog.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "proto/wire.h"
+#include "tidemill/v1/control.pb-c.h"
+
+enum { CONTROL_SIZE_MAX = 1 << 20 };
+
+typedef Tidemill__V1__JoinSpec JoinSpec;
+typedef Tidemill__V1__VersionSpec VersionSpec;
+
+void catalog_close(struct catalog *c)
+{
+    for (uint32_t i = 0; i < c->versions; i++)
+        free(c->version[i]);
+    free(c->version);
+    *c = (struct catalog){0};
+}
+
+static enum tm_code take_name(char out[static CATALOG_NAME_MAX + 1], const char *name, const char *what, struct tm_error *err)
+{
+    size_t size = name ? strlen(name) : 0;
+    if (size == 0 || size > CATALOG_NAME_MAX)
+        return tm_error_set(err, TM_DATA_LOSS, "%s: a name of %zu bytes; expected 1 to %d", what, size, CATALOG_NAME_MAX);
+    memcpy(out, name, size + 1);
+    return TM_OK;
+}
+
+static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    if (spec->n_streams == 0 || spec->n_streams > JOINER_STREAMS_MAX || spec->n_labels > JOINER_LABELS_MAX ||
+        spec->window_ms < 0 || spec->allowed_lateness_ms < spec->window_ms || !(spec->key_fields & JOINER_KEY_DOC))
+        return tm_error_set(err, TM_DATA_LOSS, "a join configuration of %zu streams and %zu labels makes no sense",
+                            spec->n_streams, spec->n_labels);
+    c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams, .labels = (uint32_t)spec->n_labels,
+        .window_ms = spec->window_ms, .allowed_lateness_ms = spec->allowed_lateness_ms};
+    c->key_fields = spec->key_fields;
+    for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
+        const Tidemill__V1__StreamSpec *s = spec->streams[i];
+        if (s->kind > JOINER_ACTION)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
+        c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms,
+            .required = s->required};
+        rc = take_name(c->stream_name[i], s->name, "stream", err);
+    }
+    for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++) {
+        const Tidemill__V1__LabelSpec *l = spec->labels[i];
+        if (l->stream >= spec->n_streams || l->aggregate != 0)
+            return tm_error_set(err, TM_DATA_LOSS, "label %zu names stream %u with aggregate %u", i, l->stream, l->aggregate);
+        c->join.stream[l->stream].labels |= UINT64_C(1) << i;
+        rc = take_name(c->label_name[i], l->name, "label", err);
+    }
+    c->joined = rc == TM_OK;
+    return rc;
+}
+
+static enum tm_code fill_version(struct version *v, const VersionSpec *spec, struct tm_error *err)
+{
+    enum tm_code rc = take_name(v->name, spec->name, "version", err);
+    if (rc != TM_OK)
+        return rc;
+    v->id = spec->id;
+    v->model = model_find(bytes_text(spec->model ? spec->model : ""));
+    if (!v->model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
+        return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
+                            spec->model ? spec->model : "", spec->n_prior);
+    for (size_t i = 0; i < spec->n_prior; i++)
+        v->config.prior[i] = spec->prior[i];
+    v->config.prior_count = (uint32_t)spec->n_prior;
+    v->half_life_ms = spec->half_life_ms;
+    v->config.decay_per_ms = spec->half_life_ms > 0 ? log(2.0) / spec->half_life_ms : 0;
+    v->reward_label = spec->reward_label;
+    for (size_t i = 0; i < spec->n_samples_from; i++)
+        v->samples_from[i] = spec->samples_from[i];
+    v->samples_from_count = (uint32_t)spec->n_samples_from;
+    rc = v->model->check(&v->config, err);
+    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "version %s", v->name);
+}
+
+static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, struct tm_error *err)
+{
+    struct version *v = mem_new(1, sizeof *v);
+    enum tm_code rc = fill_version(v, spec, err);
+    if (rc == TM_OK && c->versions >= CATALOG_VERSIONS_MAX)
+        rc = tm_error_set(err, TM_RESOURCE_EXHAUSTED, "version %s: there are %u already", v->name, c->versions);
+    if (rc == TM_OK && (catalog_by_id(c, v->id) || catalog_find(c, bytes_text(v->name))))
+        rc = tm_error_set(err, TM_DATA_LOSS, "version %s: id %u or name is taken", v->name, v->id);
+    if (rc != TM_OK) {
+        free(v);
+        return rc;
+    }
+    c->version = mem_grow(c->version, c->versions + 1, sizeof(struct version *));
+    c->version[c->versions++] = v;
+    return TM_OK;
+}
+
+enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct tm_error *err)
+{
+    enum tm_code rc;
+    Tidemill__V1__Control *m =
+        (Tidemill__V1__Control *)wire_unpack(&tidemill__v1__control__descriptor, control, CONTROL_SIZE_MAX, err);
+    if (!m)
+        return err ? err->code : TM_DATA_LOSS;
+    if (m->join)
+        rc = read_join(c, m->join, err);
+    else if (m->version)
+        rc = add_version(c, m->version, err);
+    else
+        rc = tm_error_set(err, TM_DATA_LOSS, "a control record of a kind that this program does not know");
+    wire_free(&m->base);
+    return rc;
+}
+
+struct join_parts {
+    JoinSpec spec;
+    Tidemill__V1__StreamSpec stream[JOINER_STREAMS_MAX], *streams[JOINER_STREAMS_MAX];
+    Tidemill__V1__LabelSpec label[JOINER_LABELS_MAX], *labels[JOINER_LABELS_MAX];
+};
+
+static char *text(const char *name) { return (char *)(uintptr_t)name; } /* protobuf-c has no const */
+
+static void describe_join(const struct catalog *c, struct join_parts *p)
+{
+    tidemill__v1__join_spec__init(&p->spec);
+    p->spec.has_key_fields = p->spec.has_window_ms = p->spec.has_allowed_lateness_ms = true;
+    p->spec.key_fields = c->key_fields;
+    p->spec.window_ms = c->join.window_ms;
+    p->spec.allowed_lateness_ms = c->join.allowed_lateness_ms;
+    for (uint32_t i = 0; i < c->join.streams; i++) {
+        Tidemill__V1__StreamSpec *s = p->streams[i] = &p->stream[i];
+        tidemill__v1__stream_spec__init(s);
+        s->name = text(c->stream_name[i]);
+        s->has_kind = s->has_within_ms = s->has_required = true;
+        s->kind = c->join.stream[i].kind;
+        s->within_ms = c->join.stream[i].within_ms;
+        s->required = c->join.stream[i].required;
+        for (uint32_t k = 0; k < c->join.labels; k++)
+            if (c->join.stream[i].labels >> k & 1) {
+                Tidemill__V1__LabelSpec *l = p->labels[k] = &p->label[k];
+                tidemill__v1__label_spec__init(l);
+                l->name = text(c->label_name[k]);
+                l->has_stream = l->has_aggregate = true;
+                l->stream = i;
+                l->aggregate = 0;
+            }
+    }
+    p->spec.n_streams = c->join.streams;
+    p->spec.streams = p->streams;
+    p->spec.n_labels = c->join.labels;
+    p->spec.labels = p->labels;
+}
+
+static void describe_version(const struct version *v, VersionSpec *spec)
+{
+    tidemill__v1__version_spec__init(spec);
+    spec->has_id = spec->has_half_life_ms = spec->has_reward_label = true;
+    spec->id = v->id;
+    spec->name = text(v->name);
+    spec->model = text(v->model->name);
+    spec->n_prior = v->config.prior_count;
+    spec->prior = (double *)(uintptr_t)v->config.prior;
+    spec->half_life_ms = v->half_life_ms;
+    spec->reward_label = v->reward_label;
+    spec->n_samples_from = v->samples_from_count;
+    spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
+}
+
+void catalog_pack_join(const struct catalog *c, struct buffer *out)
+{
+    struct join_parts parts;
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    describe_join(c, &parts);
+    control.join = &parts.spec;
+    wire_pack(&control.base, out);
+}
+
+void catalog_pack_version(const struct version *v, struct buffer *out)
+{
+    VersionSpec spec;
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    describe_version(v, &spec);
+    control.version = &spec;
+    wire_pack(&control.base, out);
+}
+
+void catalog_encode(const struct catalog *c, struct buffer *out)
+{
+    struct join_parts parts;
+    Tidemill__V1__Catalog m = TIDEMILL__V1__CATALOG__INIT;
+    VersionSpec *specs = mem_new(c->versions, sizeof *specs);
+    VersionSpec **list = mem_new(c->versions, sizeof(VersionSpec *));
+    if (c->joined) {
+        describe_join(c, &parts);
+        m.join = &parts.spec;
+    }
+    for (uint32_t i = 0; i < c->versions; i++) {
+        describe_version(c->version[i], &specs[i]);
+        list[i] = &specs[i];
+    }
+    m.n_versions = c->versions;
+    m.versions = list;
+    wire_pack(&m.base, out);
+    free(list);
+    free(specs);
+}
+
+enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    Tidemill__V1__Catalog *m =
+        (Tidemill__V1__Catalog *)wire_unpack(&tidemill__v1__catalog__descriptor, stored, CONTROL_SIZE_MAX, err);
+    if (!m)
+        return tm_error_wrap(err, "the stored catalog");
+    if (m->join)
+        rc = read_join(c, m->join, err);
+    for (size_t i = 0; rc == TM_OK && i < m->n_versions; i++)
+        rc = add_version(c, m->versions[i], err);
+    wire_free(&m->base);
+    return rc;
+}
+
+const struct version *catalog_find(const struct catalog *c, struct bytes name)
+{
+    for (uint32_t i = 0; i < c->versions; i++)
+        if (bytes_equal(name, bytes_text(c->version[i]->name)))
+            return c->version[i];
+    return NULL;
+}
+
+const struct version *catalog_by_id(const struct catalog *c, uint32_t id)
+{
+    for (uint32_t i = 0; i < c->versions; i++)
+        if (c->version[i]->id == id)
+            return c->version[i];
+    return NULL;
+}
+
+int catalog_stream(const struct catalog *c, struct bytes name)
+{
+    for (uint32_t i = 0; i < c->join.streams; i++)
+        if (bytes_equal(name, bytes_text(c->stream_name[i])))
+            return (int)i;
+    return -1;
+}

@@ -1,0 +1,70 @@
+#include "ps/state/record.h"
+
+/* Length-prefixed parts in a fixed array: hashing without allocation. */
+struct parts {
+    uint8_t data[5 * (2 + EVENT_ID_MAX) + 32];
+    size_t size;
+};
+
+static void add(struct parts *p, const void *data, size_t size)
+{
+    uint16_t prefix = (uint16_t)size;
+    memcpy(p->data + p->size, &prefix, sizeof prefix);
+    if (size)
+        memcpy(p->data + p->size + sizeof prefix, data, size);
+    p->size += sizeof prefix + size;
+}
+
+static void add_id(struct parts *p, struct bytes id) { add(p, id.data, id.size); }
+
+static struct hash128 hash_key(const struct event *e, uint32_t fields, uint64_t seed)
+{
+    struct parts p;
+    p.size = 0;
+    if (fields & JOINER_KEY_REQUEST)
+        add_id(&p, e->request);
+    if (fields & JOINER_KEY_USER)
+        add_id(&p, e->user);
+    if (fields & JOINER_KEY_DOC)
+        add_id(&p, e->doc);
+    return hash_128(bytes_of(p.data, p.size), seed);
+}
+
+static uint64_t hash_event(const struct event *e, uint8_t stream, uint64_t seed)
+{
+    struct parts p;
+    p.size = 0;
+    add(&p, &stream, sizeof stream);
+    add_id(&p, e->event);
+    if (e->event.size == 0) {
+        add_id(&p, e->request);
+        add_id(&p, e->doc);
+        add_id(&p, e->user);
+        add(&p, &e->time, sizeof e->time);
+        add(&p, &e->value, sizeof e->value);
+    }
+    return hash_128(bytes_of(p.data, p.size), seed).lo;
+}
+
+static bool too_long(const struct event *e)
+{
+    return e->request.size > EVENT_ID_MAX || e->doc.size > EVENT_ID_MAX || e->user.size > EVENT_ID_MAX ||
+           e->event.size > EVENT_ID_MAX;
+}
+
+enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed, struct joiner_record *out,
+                            struct tm_error *err)
+{
+    struct event event;
+    enum tm_code rc = event_scan(e->wire, &event, err);
+    if (rc != TM_OK)
+        return rc;
+    if (too_long(&event))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "an id is longer than %d bytes", EVENT_ID_MAX);
+    *out = (struct joiner_record){.position = e->position, .time = event.time, .version = e->version, .stream = e->stream,
+        .weight = (double)event.weight, .body = e->wire};
+    out->key = hash_key(&event, key_fields, hash_seed);
+    out->doc = hash_128(event.doc, hash_seed);
+    out->event = hash_event(&event, e->stream, hash_seed);
+    return TM_OK;
+}

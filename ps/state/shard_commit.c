@@ -1,0 +1,262 @@
+/* The durable half of a shard: what a commit carries, and how a shard comes back from it. */
+#include "ps/state/shard_state.h"
+
+enum {
+    SHARD_FORMAT = 1,
+    SHARD_KEY = 2,   /* shard */
+    COMMIT_KEY = 10, /* shard, commit number */
+};
+
+static void shard_key(uint8_t key[static SHARD_KEY], uint32_t shard) { key_put_u16(key, (uint16_t)shard); }
+
+static void commit_key(uint8_t key[static COMMIT_KEY], uint32_t shard, uint64_t commit)
+{
+    key_put_u16(key, (uint16_t)shard);
+    key_put_u64(key + 2, commit);
+}
+
+void shard_param_key(uint8_t key[static SHARD_PARAM_KEY], uint32_t shard, uint32_t version, struct doc_id id)
+{
+    key_put_u16(key, (uint16_t)shard);
+    key_put_u32(key + 2, version);
+    key_put_u64(key + 6, id.low);
+    key_put_u32(key + 14, id.high);
+}
+
+void shard_doc_key(uint8_t key[static SHARD_DOC_KEY], uint32_t shard, struct doc_id id)
+{
+    key_put_u16(key, (uint16_t)shard);
+    key_put_u64(key + 2, id.low);
+    key_put_u32(key + 10, id.high);
+}
+
+struct dirty_rows {
+    struct shard *shard;
+    const struct version *version;
+    struct store_batch *batch;
+};
+
+static void put_param(void *context, struct doc_id id, const void *content)
+{
+    struct dirty_rows *d = context;
+    uint8_t key[SHARD_PARAM_KEY];
+    shard_param_key(key, d->shard->options.id, d->version->id, id);
+    store_batch_put(d->batch, STORE_PARAM, bytes_of(key, sizeof key),
+                    bytes_of(content, d->version->model->block_size(&d->version->config)));
+}
+
+static void put_parameters(struct shard *s, struct store_batch *out)
+{
+    for (uint32_t i = 0; i < s->slots; i++)
+        table_take_dirty(s->slot[i].table, put_param, &(struct dirty_rows){s, s->slot[i].version, out});
+    for (size_t i = 0; i < s->new_docs; i++) {
+        uint8_t key[SHARD_DOC_KEY];
+        shard_doc_key(key, s->options.id, s->new_doc[i].id);
+        store_batch_put(out, STORE_DOC, bytes_of(key, sizeof key),
+                        bytes_of(s->new_doc_text.data + s->new_doc[i].offset, s->new_doc[i].size));
+    }
+    s->new_docs = s->new_doc_text.size = 0;
+}
+
+/* What came in, what was decided and what was learned from it share the commit's number, and go together. */
+static void put_history(struct shard *s, struct store_batch *out)
+{
+    struct joiner_delta delta;
+    uint8_t key[COMMIT_KEY];
+    struct bytes k = bytes_of(key, sizeof key);
+    joiner_freeze(s->joiner, s->commit, &delta);
+    commit_key(key, s->options.id, s->commit);
+    if (delta.chunk.size)
+        store_batch_put(out, STORE_CHUNK, k, delta.chunk);
+    if (delta.run.size)
+        store_batch_put(out, STORE_RUN, k, delta.run);
+    if (s->samples.size)
+        store_batch_put(out, STORE_SAMPLE, k, buffer_view(&s->samples));
+    s->samples.size = 0;
+    for (; s->keep_from < delta.keep_from; s->keep_from++) {
+        commit_key(key, s->options.id, s->keep_from);
+        store_batch_remove(out, STORE_CHUNK, k);
+        store_batch_remove(out, STORE_RUN, k);
+        store_batch_remove(out, STORE_SAMPLE, k);
+    }
+}
+
+static void encode_place(const struct shard *s, struct buffer *out)
+{
+    const struct stream_counts *counts = s->joiner ? joiner_counts(s->joiner) : NULL;
+    buffer_put_u8(out, SHARD_FORMAT);
+    buffer_put_u64(out, s->position);
+    buffer_put_u64(out, s->commit);
+    buffer_put_u64(out, s->keep_from);
+    buffer_put_u64(out, s->joiner ? joiner_sequence(s->joiner) : 0);
+    buffer_put_u32(out, s->catalog.join.streams);
+    for (uint32_t i = 0; i < s->catalog.join.streams; i++) {
+        buffer_put_i64(out, s->watermark[i]);
+        stream_counts_encode(&counts[i], out);
+    }
+    buffer_put_u32(out, s->slots);
+    for (uint32_t i = 0; i < s->slots; i++) {
+        buffer_put_u32(out, s->slot[i].version->id);
+        cursor_encode(&s->slot[i].cursor, out);
+        sample_counts_encode(&s->slot[i].fresh, out);
+        sample_counts_encode(&s->slot[i].corrections, out);
+    }
+}
+
+void shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out)
+{
+    CLEANUP(buffer_close) struct buffer value = {0};
+    uint8_t key[SHARD_KEY];
+    shard_key(key, s->options.id);
+    if (s->joiner) {
+        if (memcmp(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks) != 0) {
+            memcpy(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks);
+            joiner_advance(s->joiner, watermarks);
+        }
+        s->commit++;
+        put_history(s, out);
+        put_parameters(s, out);
+    }
+    s->position = position;
+    if (s->catalog_changed) {
+        catalog_encode(&s->catalog, &value);
+        store_batch_put(out, STORE_CATALOG, bytes_of(key, sizeof key), buffer_view(&value));
+        value.size = 0;
+    }
+    encode_place(s, &value);
+    store_batch_put(out, STORE_SHARD, bytes_of(key, sizeof key), buffer_view(&value));
+    s->catalog_changed = s->changed = false;
+}
+
+/* Loading: the place first, then runs, chunks and parameters. */
+
+struct loading {
+    struct shard *shard;
+    bool found;
+    uint64_t sequence;
+    struct stream_counts counts[JOINER_STREAMS_MAX];
+};
+
+static enum tm_code load_catalog(void *context, struct bytes key, struct bytes value, struct tm_error *err)
+{
+    struct loading *l = context;
+    (void)key;
+    enum tm_code rc = catalog_decode(&l->shard->catalog, value, err);
+    if (rc == TM_OK)
+        shard_follow_catalog(l->shard);
+    return rc;
+}
+
+static enum tm_code load_versions(struct shard *s, struct reader *r, struct tm_error *err)
+{
+    uint32_t count = reader_u32(r);
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        struct version_slot *slot = shard_slot(s, reader_u32(r));
+        if (!slot)
+            return tm_error_set(err, TM_DATA_LOSS, "the stored place names a version that the catalog does not know");
+        enum tm_code rc = cursor_decode(&slot->cursor, r, err);
+        if (rc != TM_OK)
+            return rc;
+        sample_counts_decode(r, &slot->fresh);
+        sample_counts_decode(r, &slot->corrections);
+    }
+    return TM_OK;
+}
+
+static enum tm_code load_place(void *context, struct bytes key, struct bytes value, struct tm_error *err)
+{
+    struct loading *l = context;
+    struct shard *s = l->shard;
+    struct reader r = reader_of(value);
+    uint8_t format = reader_u8(&r);
+    (void)key;
+    if (format != SHARD_FORMAT)
+        return tm_error_set(err, TM_DATA_LOSS, "the stored place is of format %u; this program reads %d", format, SHARD_FORMAT);
+    l->found = true;
+    s->position = reader_u64(&r);
+    s->commit = reader_u64(&r);
+    s->keep_from = reader_u64(&r);
+    l->sequence = reader_u64(&r);
+    if (reader_u32(&r) != s->catalog.join.streams)
+        return tm_error_set(err, TM_DATA_LOSS, "the stored place and the catalog differ in their streams");
+    for (uint32_t i = 0; i < s->catalog.join.streams; i++) {
+        s->watermark[i] = reader_i64(&r);
+        stream_counts_decode(&r, &l->counts[i]);
+    }
+    enum tm_code rc = load_versions(s, &r, err);
+    if (rc == TM_OK && (r.bad || reader_left(&r) || s->keep_from < 1 || s->keep_from > s->commit + 1))
+        return tm_error_set(err, TM_DATA_LOSS, "the stored place is damaged");
+    return rc;
+}
+
+/* The number of the commit that a row belongs to; false: not one of those that this shard still keeps. */
+static bool kept_commit(const struct shard *s, struct bytes key, uint64_t *commit)
+{
+    if (key.size != COMMIT_KEY)
+        return false;
+    *commit = key_get_u64(key.data + 2);
+    return *commit >= s->keep_from && *commit <= s->commit;
+}
+
+static enum tm_code load_run(void *context, struct bytes key, struct bytes value, struct tm_error *err)
+{
+    struct shard *s = ((struct loading *)context)->shard;
+    uint64_t commit;
+    if (!kept_commit(s, key, &commit))
+        return tm_error_set(err, TM_DATA_LOSS, "a run that belongs to no commit");
+    return joiner_load_run(s->joiner, commit, value, err);
+}
+
+static enum tm_code load_chunk(void *context, struct bytes key, struct bytes value, struct tm_error *err)
+{
+    struct shard *s = ((struct loading *)context)->shard;
+    uint64_t commit;
+    if (!kept_commit(s, key, &commit))
+        return tm_error_set(err, TM_DATA_LOSS, "a chunk that belongs to no commit");
+    return joiner_load_chunk(s->joiner, commit, value, err);
+}
+
+static enum tm_code load_param(void *context, struct bytes key, struct bytes value, struct tm_error *err)
+{
+    struct shard *s = ((struct loading *)context)->shard;
+    struct version_slot *slot = key.size == SHARD_PARAM_KEY ? shard_slot(s, key_get_u32(key.data + 2)) : NULL;
+    uint64_t content[MODEL_BLOCK_MAX / 8];
+    bool fresh;
+    if (!slot || value.size != slot->version->model->block_size(&slot->version->config))
+        return tm_error_set(err, TM_DATA_LOSS, "a parameter of %zu bytes that fits no version", value.size);
+    memcpy(content, value.data, value.size);
+    if (!slot->version->model->valid(&slot->version->config, content))
+        return tm_error_set(err, TM_DATA_LOSS, "a parameter of version %s holds what no sample could have made",
+                            slot->version->name);
+    table_upsert(slot->table, (struct doc_id){key_get_u64(key.data + 6), key_get_u32(key.data + 14)}, content, &fresh);
+    return TM_OK;
+}
+
+static enum tm_code load_tables(struct loading *l, const struct store *store, struct bytes prefix, struct tm_error *err)
+{
+    struct shard *s = l->shard;
+    enum tm_code rc = TM_OK;
+    if (s->joiner) {
+        joiner_load_begin(s->joiner, s->keep_from, s->commit);
+        rc = store->scan(store->self, STORE_RUN, prefix, load_run, l, err);
+        if (rc == TM_OK)
+            rc = store->scan(store->self, STORE_CHUNK, prefix, load_chunk, l, err);
+        joiner_load_done(s->joiner, s->position, s->watermark, l->sequence, l->counts);
+    }
+    return rc == TM_OK ? store->scan(store->self, STORE_PARAM, prefix, load_param, l, err) : rc;
+}
+
+enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_error *err)
+{
+    struct loading l = {.shard = s};
+    uint8_t key[SHARD_KEY];
+    struct bytes prefix = bytes_of(key, sizeof key);
+    shard_key(key, s->options.id);
+    CHECK(s->position == 0 && s->catalog.versions == 0);
+    enum tm_code rc = store->scan(store->self, STORE_CATALOG, prefix, load_catalog, &l, err);
+    if (rc == TM_OK)
+        rc = store->scan(store->self, STORE_SHARD, prefix, load_place, &l, err);
+    if (rc == TM_OK && l.found)
+        rc = load_tables(&l, store, prefix, err);
+    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", s->options.id);
+}

@@ -1,0 +1,59 @@
+/* ps/state/store.h - how state goes to disk and comes back, without knowing which disk.
+ *
+ * A commit is a store_batch: puts and deletes over a few tables, written atomically by whoever owns a real store (RocksDB in
+ * the server, a sorted array in the simulation). Loading is a scan over one table by key prefix.
+ * Keys     start with the shard (u16, big-endian), so that a shard is one range of every table.
+ * Memory   a batch owns a copy of everything put into it, until store_batch_close(). */
+#ifndef TIDEMILL_PS_STATE_STORE_H
+#define TIDEMILL_PS_STATE_STORE_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+/*    name     RocksDB column family   what                                                                      */
+#define STORE_TABLES(T)                                                                                            \
+    T(SHARD,   "shard",   "shard -> place in the input, watermarks, counters, cursors; written by every commit")   \
+    T(CATALOG, "catalog", "shard -> join configuration and versions; written when they change")                    \
+    T(CHUNK,   "chunk",   "shard, commit -> records that came in and wait to be decided")                          \
+    T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
+    T(SAMPLE,  "sample",  "shard, commit -> samples")                                                              \
+    T(PARAM,   "param",   "shard, version, document hash -> parameter block")                                      \
+    T(DOC,     "doc",     "shard, document hash -> document id")
+
+enum store_table {
+#define T(name, family, help) STORE_##name,
+    STORE_TABLES(T)
+#undef T
+    STORE_TABLE_COUNT
+};
+
+const char *store_table_name(enum store_table table);
+
+struct store_batch {
+    struct buffer operations;
+    uint32_t count;
+};
+
+struct store_operation {
+    enum store_table table;
+    bool remove; /* delete key, no value */
+    struct bytes key, value;
+};
+
+void store_batch_close(struct store_batch *b);
+void store_batch_put(struct store_batch *b, enum store_table table, struct bytes key, struct bytes value);
+void store_batch_remove(struct store_batch *b, enum store_table table, struct bytes key);
+
+/* Walk the operations in order: start with reader_of(buffer_view(&b->operations)). False at the end. */
+bool store_batch_next(struct reader *r, struct store_operation *op);
+
+/* Called for every row in key order; views live during the call. Not TM_OK ends the scan with that code. */
+typedef enum tm_code store_visit(void *context, struct bytes key, struct bytes value, struct tm_error *err);
+
+struct store {
+    void *self;
+    enum tm_code (*scan)(void *self, enum store_table table, struct bytes prefix, store_visit *visit, void *context,
+                         struct tm_error *err);
+};
+
+#endif

@@ -1,0 +1,203 @@
+#include "ps/state/table.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/rcu.h"
+
+enum { SEGMENT_FIRST = 64, SEGMENTS = 25, CAPACITY_MIN = 64 };
+
+struct block {
+    uint64_t low;         /* of the document's hash; never changes once readers can see the block */
+    _Atomic uint32_t lock; /* odd while the writer is at it */
+    uint32_t dirty;       /* the writer's */
+    uint64_t content[];   /* loaded and stored as atomic words */
+};
+
+struct slots {
+    uint32_t mask;
+    _Atomic uint64_t slot[]; /* high 32 bits of the identity, then block number + 1 */
+};
+
+struct dirty {
+    uint32_t number, high;
+};
+
+struct table {
+    size_t words, stride;
+    struct slots *_Atomic slots;
+    _Atomic uint32_t count;
+    uint8_t *_Atomic segment[SEGMENTS]; /* segment k holds SEGMENT_FIRST << k blocks */
+    struct dirty *dirty;
+    size_t dirty_count, dirty_capacity;
+};
+
+static struct slots *slots_new(uint32_t capacity)
+{
+    struct slots *s = mem_new(1, sizeof *s + capacity * sizeof s->slot[0]);
+    s->mask = capacity - 1;
+    return s;
+}
+
+struct table *table_open(size_t block_size)
+{
+    struct table *t = mem_new(1, sizeof *t);
+    CHECK(block_size > 0 && block_size % 8 == 0);
+    t->words = block_size / 8;
+    t->stride = sizeof(struct block) + block_size;
+    atomic_store(&t->slots, slots_new(CAPACITY_MIN));
+    return t;
+}
+
+void table_close(struct table *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; i < SEGMENTS; i++)
+        free(atomic_load(&t->segment[i]));
+    free(atomic_load(&t->slots));
+    free(t->dirty);
+    free(t);
+}
+
+/* Block n lies in segment k = floor(log2(n / FIRST + 1)). */
+static struct block *block_at(const struct table *t, uint32_t number)
+{
+    uint32_t n = number + SEGMENT_FIRST;
+    uint32_t k = 31u - (uint32_t)__builtin_clz(n / SEGMENT_FIRST);
+    uint8_t *segment = atomic_load_explicit(&t->segment[k], memory_order_acquire);
+    return (struct block *)(void *)(segment + (size_t)(n - ((uint32_t)SEGMENT_FIRST << k)) * t->stride);
+}
+
+static struct block *block_new(struct table *t, uint32_t number)
+{
+    uint32_t n = number + SEGMENT_FIRST;
+    uint32_t k = 31u - (uint32_t)__builtin_clz(n / SEGMENT_FIRST);
+    CHECK(k < SEGMENTS);
+    if (n == (uint32_t)SEGMENT_FIRST << k)
+        atomic_store_explicit(&t->segment[k], mem_new((size_t)SEGMENT_FIRST << k, t->stride), memory_order_release);
+    return block_at(t, number);
+}
+
+static uint64_t slot_of(uint32_t high, uint32_t number) { return (uint64_t)high << 32 | (number + 1u); }
+
+uint32_t table_find(const struct table *t, struct doc_id id)
+{
+    const struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
+    for (uint32_t i = id.high & s->mask;; i = (i + 1) & s->mask) {
+        uint64_t slot = atomic_load_explicit(&s->slot[i], memory_order_acquire);
+        if (!slot)
+            return TABLE_NONE;
+        if ((uint32_t)(slot >> 32) == id.high) {
+            uint32_t number = (uint32_t)slot - 1u;
+            if (block_at(t, number)->low == id.low)
+                return number;
+        }
+    }
+}
+
+void table_prefetch(const struct table *t, struct doc_id id)
+{
+    const struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
+    __builtin_prefetch((const void *)&s->slot[id.high & s->mask]);
+}
+
+static void place(struct slots *s, uint64_t slot)
+{
+    uint32_t i = (uint32_t)(slot >> 32) & s->mask;
+    while (atomic_load_explicit(&s->slot[i], memory_order_relaxed))
+        i = (i + 1) & s->mask;
+    atomic_store_explicit(&s->slot[i], slot, memory_order_release);
+}
+
+static struct slots *grown(struct table *t)
+{
+    struct slots *old = atomic_load_explicit(&t->slots, memory_order_relaxed);
+    struct slots *s = slots_new((old->mask + 1) * 2);
+    for (uint32_t i = 0; i <= old->mask; i++) {
+        uint64_t slot = atomic_load_explicit(&old->slot[i], memory_order_relaxed);
+        if (slot)
+            place(s, slot);
+    }
+    atomic_store_explicit(&t->slots, s, memory_order_release);
+    rcu_retire(old);
+    return s;
+}
+
+uint32_t table_upsert(struct table *t, struct doc_id id, const void *initial, bool *fresh)
+{
+    uint32_t number = table_find(t, id), count = table_count(t);
+    *fresh = number == TABLE_NONE;
+    if (!*fresh)
+        return number;
+    struct slots *s = atomic_load_explicit(&t->slots, memory_order_relaxed);
+    if ((uint64_t)(count + 1) * 4 > (uint64_t)(s->mask + 1) * 3)
+        s = grown(t);
+    struct block *b = block_new(t, count);
+    b->low = id.low;
+    memcpy(b->content, initial, t->words * 8);
+    place(s, slot_of(id.high, count)); /* the release store: whoever finds the block sees all of it */
+    atomic_store_explicit(&t->count, count + 1, memory_order_release);
+    return count;
+}
+
+const void *table_block(const struct table *t, uint32_t number) { return block_at(t, number)->content; }
+
+void table_write(struct table *t, uint32_t number, const void *content)
+{
+    struct block *b = block_at(t, number);
+    uint32_t lock = atomic_load_explicit(&b->lock, memory_order_relaxed);
+    const uint8_t *p = content;
+    atomic_store_explicit(&b->lock, lock + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    for (size_t i = 0; i < t->words; i++) {
+        uint64_t word;
+        memcpy(&word, p + 8 * i, 8);
+        __atomic_store_n(&b->content[i], word, __ATOMIC_RELAXED);
+    }
+    atomic_store_explicit(&b->lock, lock + 2, memory_order_release);
+}
+
+void table_read(const struct table *t, uint32_t number, void *out)
+{
+    struct block *b = block_at(t, number);
+    uint8_t *p = out;
+    for (;;) {
+        uint32_t lock = atomic_load_explicit(&b->lock, memory_order_acquire);
+        if (lock & 1)
+            continue;
+        for (size_t i = 0; i < t->words; i++) {
+            uint64_t word = __atomic_load_n(&b->content[i], __ATOMIC_RELAXED);
+            memcpy(p + 8 * i, &word, 8);
+        }
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(&b->lock, memory_order_relaxed) == lock)
+            return;
+    }
+}
+
+bool table_mark_dirty(struct table *t, uint32_t number, struct doc_id id)
+{
+    struct block *b = block_at(t, number);
+    if (b->dirty)
+        return false;
+    b->dirty = 1;
+    if (t->dirty_count == t->dirty_capacity) {
+        t->dirty_capacity = t->dirty_capacity ? t->dirty_capacity * 2 : 64;
+        t->dirty = mem_grow(t->dirty, t->dirty_capacity, sizeof *t->dirty);
+    }
+    t->dirty[t->dirty_count++] = (struct dirty){number, id.high};
+    return true;
+}
+
+void table_take_dirty(struct table *t, table_visit *visit, void *context)
+{
+    for (size_t i = 0; i < t->dirty_count; i++) {
+        struct block *b = block_at(t, t->dirty[i].number);
+        b->dirty = 0;
+        visit(context, (struct doc_id){b->low, t->dirty[i].high}, b->content);
+    }
+    t->dirty_count = 0;
+}
+
+uint32_t table_count(const struct table *t) { return atomic_load_explicit(&t->count, memory_order_acquire); }

@@ -1,0 +1,400 @@
+#include "ps/storage/input_log.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/queue.h"
+#include "ps/storage/data_dir.h"
+#include "ps/storage/log_blocks.h"
+
+enum {
+    QUEUE_ITEMS_MAX = 8192,
+    TICK_MS = 100,
+    NS_PER_MS = 1000000,
+    STEP_MS_MAX = 1000,     /* see writer_clock */
+    SUBMISSION_WEIGHT = 256 /* of the queue's bytes, beside what a submission points to */
+};
+
+/* Row of LOG_META: i64 for every stream, written with the block that moved one. */
+static const char watermarks_key[] = "watermarks";
+
+struct submissions {
+    struct submission *first, **end; /* end: where the next one is hung up */
+};
+
+struct sealed {
+    struct shared_block **block;
+    size_t count, capacity;
+    size_t bytes;
+};
+
+struct input_log {
+    struct input_log_options options;
+    struct sequencer *sequencer; /* the writer's once it runs */
+    struct queue *queue;
+    pthread_t thread;
+    bool started;
+    uint64_t first;
+    _Atomic uint64_t head; /* the writer stores, any thread loads */
+
+    /* The writer's. */
+    struct rocks_batch *batch;
+    struct submissions pending; /* in the block under construction */
+    struct submissions taken;   /* in blocks that are sealed, not yet synced */
+    struct sealed sealed;
+    int64_t clock_ms, clock_at_ns; /* see writer_clock */
+    int64_t last_tick_ms, last_sync_ns;
+    int64_t watermark[SEQUENCER_STREAMS_MAX]; /* as written last */
+
+    pthread_mutex_t status_lock;
+    struct input_log_status status;
+};
+
+static void list_clear(struct submissions *l) { *l = (struct submissions){NULL, &l->first}; }
+
+static void list_add(struct submissions *l, struct submission *s)
+{
+    s->next = NULL;
+    *l->end = s;
+    l->end = &s->next;
+}
+
+static void list_move(struct submissions *to, struct submissions *from)
+{
+    if (!from->first)
+        return;
+    *to->end = from->first;
+    to->end = from->end;
+    list_clear(from);
+}
+
+static enum tm_code load_blocks(struct input_log *log, struct tm_error *err)
+{
+    uint64_t head;
+    enum tm_code rc = log_blocks_span(log->options.db, &log->first, &head, err);
+    if (rc)
+        return rc;
+    atomic_store_explicit(&log->head, head, memory_order_relaxed);
+    sequencer_load_position(log->sequencer, head);
+    return TM_OK;
+}
+
+static enum tm_code load_watermarks(struct input_log *log, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer row = {0};
+    uint32_t streams = log->options.sequencer.streams;
+    enum tm_code rc = rocks_get(log->options.db, LOG_META, bytes_text(watermarks_key), &row, err);
+    for (uint32_t s = 0; s < streams; s++)
+        log->watermark[s] = WATERMARK_NONE;
+    if (rc)
+        return rc == TM_NOT_FOUND ? TM_OK : rc;
+    size_t stored = row.size / sizeof(int64_t);
+    if (row.size % sizeof(int64_t))
+        return tm_error_set(err, TM_DATA_LOSS, "the log's watermarks are damaged: %zu bytes", row.size);
+    if (stored > streams)
+        return tm_error_set(err, TM_FAILED_PRECONDITION,
+                            "streams: the log knows %zu, the configuration names %" PRIu32, stored, streams);
+    struct reader r = reader_of(buffer_view(&row));
+    for (uint8_t s = 0; s < stored; s++) {
+        log->watermark[s] = reader_i64(&r);
+        if (log->watermark[s] != WATERMARK_NONE)
+            sequencer_load_watermark(log->sequencer, s, log->watermark[s]);
+    }
+    return TM_OK;
+}
+
+static enum tm_code visit_producer(void *context, struct bytes key, struct bytes row, struct tm_error *err)
+{
+    struct input_log *log = context;
+    return sequencer_load_producer(log->sequencer, key, row, log->clock_ms, err);
+}
+
+static enum tm_code load_producers(struct input_log *log, struct tm_error *err)
+{
+    return rocks_scan(log->options.db, LOG_PRODUCER, (struct bytes){0}, (struct bytes){0}, visit_producer, log, err);
+}
+
+static void update_status(struct input_log *log, bool holders);
+
+enum tm_code input_log_open(const struct input_log_options *options, struct input_log **out, struct tm_error *err)
+{
+    CHECK(options->sequencer.streams <= SEQUENCER_STREAMS_MAX);
+    struct input_log *log = mem_new(1, sizeof *log);
+    log->options = *options;
+    log->sequencer = sequencer_open(&options->sequencer);
+    log->queue = queue_open(QUEUE_ITEMS_MAX, options->queue_bytes_max);
+    log->batch = rocks_batch_new(options->db);
+    log->clock_ms = clock_wall_ms();
+    log->clock_at_ns = clock_monotonic_ns();
+    list_clear(&log->pending);
+    list_clear(&log->taken);
+    CHECK(pthread_mutex_init(&log->status_lock, NULL) == 0);
+    enum tm_code rc = load_blocks(log, err);
+    if (rc == TM_OK)
+        rc = load_watermarks(log, err);
+    if (rc == TM_OK)
+        rc = load_producers(log, err);
+    if (rc) {
+        input_log_close(log);
+        return tm_error_wrap(err, "input log");
+    }
+    update_status(log, true);
+    *out = log;
+    return TM_OK;
+}
+
+enum tm_code input_log_replay(struct input_log *log, uint64_t from, input_log_visit *visit, void *context,
+                              struct tm_error *err)
+{
+    uint64_t head = input_log_head(log);
+    CHECK(!log->started);
+    if (from > head)
+        return tm_error_set(err, TM_DATA_LOSS, "the log ends at position %" PRIu64 ", a shard stands at %" PRIu64, head,
+                            from);
+    if (from < log->first)
+        return tm_error_set(err, TM_DATA_LOSS, "the log begins at position %" PRIu64 ", a shard needs %" PRIu64,
+                            log->first, from);
+    return log_blocks_replay(log->options.db, from, head, visit, context, err);
+}
+
+uint64_t input_log_first(struct input_log *log) { return log->first; }
+uint64_t input_log_head(struct input_log *log) { return atomic_load_explicit(&log->head, memory_order_acquire); }
+
+/* Milliseconds that time-outs go by: monotonic, and a step counts for a second at most. So neither a wall clock that
+ * is set nor a process that was stopped or held back makes producers look silent whose batches wait in the queue. */
+static int64_t writer_clock(struct input_log *log)
+{
+    int64_t elapsed_ms = (clock_monotonic_ns() - log->clock_at_ns) / NS_PER_MS;
+    log->clock_at_ns += elapsed_ms * NS_PER_MS; /* the rest of a millisecond is kept */
+    log->clock_ms += elapsed_ms < STEP_MS_MAX ? elapsed_ms : STEP_MS_MAX;
+    return log->clock_ms;
+}
+
+static void seal(struct input_log *log)
+{
+    struct tm_error err;
+    struct buffer bytes = {0};
+    struct shared_block *block;
+    sequencer_seal(log->sequencer, log->pending.first, &bytes);
+    list_move(&log->taken, &log->pending);
+    if (bytes.size == 0)
+        return;
+    log->sealed.bytes += bytes.size;
+    if (shared_block_new(&bytes, &block, &err)) /* what readers could not parse must not become durable */
+        stop(STOP_BUG, "input log: a block we built: %s", err.message);
+    if (log->sealed.count == log->sealed.capacity) {
+        log->sealed.capacity = log->sealed.capacity ? 2 * log->sealed.capacity : 8;
+        log->sealed.block = mem_grow(log->sealed.block, log->sealed.capacity, sizeof(struct shared_block *));
+    }
+    log->sealed.block[log->sealed.count++] = block;
+}
+
+static void take(struct input_log *log, struct submission *s)
+{
+    if (!sequencer_take(log->sequencer, s, log->clock_ms)) {
+        seal(log); /* a control record behind events begins a block */
+        CHECK(sequencer_take(log->sequencer, s, log->clock_ms));
+    }
+    list_add(&log->pending, s);
+}
+
+/* The next submission for this write; waits for company until sync_ms after the last sync. */
+static struct submission *next_submission(struct input_log *log)
+{
+    struct submission *s = queue_try_pop(log->queue);
+    if (s)
+        return s;
+    int64_t wait_ns = log->last_sync_ns + log->options.sync_ms * NS_PER_MS - clock_monotonic_ns();
+    return wait_ns > 0 ? queue_pop(log->queue, (wait_ns + NS_PER_MS - 1) / NS_PER_MS) : NULL;
+}
+
+static void collect(struct input_log *log, struct submission *s)
+{
+    for (; s; s = next_submission(log)) {
+        take(log, s);
+        if (log->sealed.bytes + sequencer_pending_bytes(log->sequencer) >= BLOCK_BYTES_TARGET)
+            return;
+    }
+}
+
+static void put_producer(void *context, struct bytes key, struct bytes value)
+{
+    struct input_log *log = context;
+    if (value.data)
+        rocks_batch_put(log->batch, LOG_PRODUCER, key, value);
+    else
+        rocks_batch_remove(log->batch, LOG_PRODUCER, key);
+}
+
+static void put_watermarks(struct input_log *log)
+{
+    bool moved = false;
+    for (uint32_t s = 0; s < log->options.sequencer.streams; s++) {
+        int64_t now = sequencer_watermark(log->sequencer, (uint8_t)s);
+        moved |= now != log->watermark[s];
+        log->watermark[s] = now;
+    }
+    if (moved)
+        rocks_batch_put(log->batch, LOG_META, bytes_text(watermarks_key),
+                        bytes_of(log->watermark, log->options.sequencer.streams * sizeof log->watermark[0]));
+}
+
+static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
+{
+    struct input_log_status *status = &log->status;
+    log->last_sync_ns = clock_monotonic_ns();
+    double ms = (double)(log->last_sync_ns - began_ns) / NS_PER_MS;
+    CHECK(pthread_mutex_lock(&log->status_lock) == 0);
+    status->bytes_written += bytes;
+    status->syncs++;
+    status->sync_ms_sum += ms;
+    if (ms > status->sync_ms_max)
+        status->sync_ms_max = ms;
+    CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
+}
+
+/* Blocks, producers and watermarks in one batch: whatever a crash leaves of the log, the three agree. */
+static void write_sealed(struct input_log *log)
+{
+    uint64_t head = input_log_head(log);
+    rocks_batch_clear(log->batch);
+    for (size_t i = 0; i < log->sealed.count; i++) {
+        struct shared_block *b = log->sealed.block[i];
+        CHECK(b->block.first == head);
+        head = b->block.end;
+        log_blocks_put(log->batch, b);
+    }
+    sequencer_changed_rows(log->sequencer, put_producer, log);
+    put_watermarks(log);
+    if (rocks_batch_count(log->batch) == 0)
+        return;
+    int64_t began_ns = clock_monotonic_ns();
+    rocks_write(log->options.db, log->batch);
+    count_sync(log, rocks_batch_bytes(log->batch), began_ns);
+    atomic_store_explicit(&log->head, head, memory_order_release);
+}
+
+static void acknowledge(struct input_log *log)
+{
+    struct submission *s = log->taken.first;
+    list_clear(&log->taken);
+    while (s) {
+        struct submission *next = s->next; /* done() may free s */
+        s->done(s);
+        s = next;
+    }
+}
+
+static void deliver(struct input_log *log)
+{
+    for (size_t i = 0; i < log->sealed.count; i++)
+        log->options.deliver(log->options.context, log->sealed.block[i]);
+    log->sealed.count = log->sealed.bytes = 0;
+}
+
+/* Counters at every write; who holds a stream back is searched for at ticks only. */
+static void update_status(struct input_log *log, bool holders)
+{
+    struct input_log_status *status = &log->status;
+    CHECK(pthread_mutex_lock(&log->status_lock) == 0);
+    status->head = input_log_head(log);
+    status->producers = sequencer_producers(log->sequencer);
+    status->streams = log->options.sequencer.streams;
+    for (uint32_t s = 0; s < status->streams; s++) {
+        status->stream[s].watermark = sequencer_watermark(log->sequencer, (uint8_t)s);
+        if (holders)
+            status->stream[s].held =
+                sequencer_holder(log->sequencer, (uint8_t)s, log->clock_ms, &status->stream[s].holder,
+                                 &status->stream[s].holder_silent_ms);
+    }
+    CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
+}
+
+/* One write: s and what came with it (NULL: only time has passed). */
+static void round_of(struct input_log *log, struct submission *s)
+{
+    bool tick = writer_clock(log) - log->last_tick_ms >= TICK_MS;
+    collect(log, s);
+    if (tick) {
+        sequencer_tick(log->sequencer, log->clock_ms);
+        log->last_tick_ms = log->clock_ms;
+    }
+    seal(log);
+    write_sealed(log);
+    update_status(log, tick);
+    acknowledge(log);
+    deliver(log);
+}
+
+static void *write_until_shut(void *context)
+{
+    struct input_log *log = context;
+    for (;;) {
+        bool shut = queue_is_shut(log->queue); /* asked first: what was pushed before is popped below */
+        struct submission *s = queue_pop(log->queue, TICK_MS);
+        if (!s && shut)
+            return NULL;
+        round_of(log, s);
+    }
+}
+
+enum tm_code input_log_start(struct input_log *log, struct tm_error *err)
+{
+    sigset_t all, before;
+    CHECK(!log->started);
+    sigfillset(&all);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0); /* signals are the main thread's */
+    int failed = pthread_create(&log->thread, NULL, write_until_shut, log);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (failed)
+        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "input log: start a thread: %s", strerrordesc_np(failed));
+    pthread_setname_np(log->thread, "input-log");
+    log->started = true;
+    return TM_OK;
+}
+
+static size_t weight_of(const struct submission *s)
+{
+    size_t weight = SUBMISSION_WEIGHT + s->rejects.size + s->control.size;
+    for (uint32_t i = 0; i < s->event_count; i++)
+        weight += sizeof s->events[i] + s->events[i].wire.size;
+    return weight;
+}
+
+bool input_log_submit(struct input_log *log, struct submission *sub)
+{
+    return queue_push(log->queue, sub, weight_of(sub));
+}
+
+void input_log_stop(struct input_log *log)
+{
+    queue_shut(log->queue);
+    if (log->started)
+        CHECK(pthread_join(log->thread, NULL) == 0);
+    else
+        write_until_shut(log); /* what was handed in before a start that never came is owed an answer, too */
+    log->started = false;
+}
+
+void input_log_close(struct input_log *log)
+{
+    if (!log)
+        return;
+    CHECK(!log->started);
+    pthread_mutex_destroy(&log->status_lock);
+    rocks_batch_free(log->batch);
+    queue_close(log->queue);
+    sequencer_close(log->sequencer);
+    free(log->sealed.block);
+    free(log);
+}
+
+void input_log_status(struct input_log *log, struct input_log_status *out)
+{
+    CHECK(pthread_mutex_lock(&log->status_lock) == 0);
+    *out = log->status;
+    CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
+}

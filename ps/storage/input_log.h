@@ -1,0 +1,63 @@
+/* ps/storage/input_log.h - the embedded log: one sequence, one writer thread, acks after the sync.
+ *
+ * Submissions queue up (bounded by bytes: a full queue is back-pressure at the door); the writer takes what is there, up to
+ * BLOCK_BYTES_TARGET, lets the sequencer build a block, writes block + producer rows in one synced batch, calls done() of
+ * every submission, then delivers the block. Delivering may wait (a bounded inbox is full): that is back-pressure too.
+ * Company  a batch waits at most sync_ms after the previous sync for more to come; when idle not at all.
+ * Errors   a write or sync that fails stops the process (F1). */
+#ifndef TIDEMILL_PS_STORAGE_INPUT_LOG_H
+#define TIDEMILL_PS_STORAGE_INPUT_LOG_H
+
+#include "ps/state/sequencer.h"
+#include "ps/state/shared_block.h"
+#include "ps/storage/log_blocks.h"
+
+struct input_log_options {
+    struct rocks *db;                  /* borrowed; families as enum log_family */
+    struct sequencer_options sequencer;
+    int64_t sync_ms;
+    size_t queue_bytes_max;
+    /* Called on the writer thread for every block, in order, after its sync. The reference is the callee's. */
+    void (*deliver)(void *context, struct shared_block *block);
+    void *context;
+};
+
+struct input_log;
+
+/* Load producers, watermarks and the end of the log, and check that the newest blocks are contiguous. No thread yet. */
+enum tm_code input_log_open(const struct input_log_options *options, struct input_log **out, struct tm_error *err);
+
+/* Blocks that end behind `from`, in order, checked for gaps: TM_DATA_LOSS names the position that is missing. The
+ * callee gets a reference. Only before input_log_start(). */
+typedef log_blocks_visit input_log_visit;
+enum tm_code input_log_replay(struct input_log *log, uint64_t from, input_log_visit *visit, void *context,
+                              struct tm_error *err);
+
+/* First position that the log still holds, and the next free one. */
+uint64_t input_log_first(struct input_log *log);
+uint64_t input_log_head(struct input_log *log); /* synced; any thread */
+
+enum tm_code input_log_start(struct input_log *log, struct tm_error *err);
+
+/* Hand in. Waits while the queue is full. False: the log is shutting down, done() will not be called. */
+bool input_log_submit(struct input_log *log, struct submission *sub);
+
+/* Take no more, write what is queued (also when never started), end the thread; then free. close(NULL) is fine. */
+void input_log_stop(struct input_log *log);
+void input_log_close(struct input_log *log);
+
+struct input_log_status {
+    uint64_t head, bytes_written, syncs;
+    double sync_ms_sum, sync_ms_max;
+    uint32_t producers, streams;
+    struct {
+        int64_t watermark;
+        bool held;
+        struct producer_id holder;
+        int64_t holder_silent_ms;
+    } stream[SEQUENCER_STREAMS_MAX];
+};
+/* Any thread; a copy made by the writer at its last write; who holds a stream back is as of the last tick (100 ms). */
+void input_log_status(struct input_log *log, struct input_log_status *out);
+
+#endif

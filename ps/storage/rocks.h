@@ -1,0 +1,58 @@
+/* ps/storage/rocks.h - the only door to RocksDB.
+ *
+ * Two kinds of database, with the rules of durability in one place:
+ *   ROCKS_LOG    the input log: every write is synced before it returns; WAL recovery mode 0 (a torn tail was never
+ *                acknowledged and is cut, damage elsewhere refuses to open). No compression, no block splitting games.
+ *   ROCKS_STATE  the state: writes are not synced; rocks_sync() makes everything written so far durable. Point-in-time WAL
+ *                recovery is harmless here, because a shard's place in the input rolls back with its state.
+ * Errors   a failed write or sync is promise F1's business: rocks_write and rocks_sync stop the process (STOP_IO) with the
+ *          path and the system's words; they are never retried. Damage found on reading is TM_DATA_LOSS.
+ * Threads  any; a batch belongs to one at a time. RocksDB's own threads inherit the signal mask of whoever opens. */
+#ifndef TIDEMILL_PS_STORAGE_ROCKS_H
+#define TIDEMILL_PS_STORAGE_ROCKS_H
+
+#include "ps/state/store.h"
+
+enum rocks_kind { ROCKS_LOG, ROCKS_STATE };
+
+struct rocks; /* one open database */
+
+/* A column family; functions name it by its index in the list given to rocks_open(). */
+struct rocks_family {
+    const char *name;
+    bool compress; /* LZ4: many small rows that look alike. Chunks of a hundred KiB and more are not worth its time. */
+};
+
+/* Families are made when missing; one that is not in the list is TM_FAILED_PRECONDITION (a newer program made it). A folder
+ * with tables or WALs but without RocksDB's CURRENT is TM_DATA_LOSS, not an empty database. */
+enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct rocks_family *families, size_t count,
+                        struct rocks **out, struct tm_error *err);
+void rocks_close(struct rocks *db); /* NULL is fine; flushes the WAL of a state database */
+
+struct rocks_batch;
+struct rocks_batch *rocks_batch_new(struct rocks *db);
+void rocks_batch_free(struct rocks_batch *b);
+void rocks_batch_clear(struct rocks_batch *b);
+void rocks_batch_put(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value);
+void rocks_batch_remove(struct rocks_batch *b, size_t family, struct bytes key);
+size_t rocks_batch_count(const struct rocks_batch *b); /* rows put and removed */
+size_t rocks_batch_bytes(const struct rocks_batch *b);
+
+void rocks_write(struct rocks *db, struct rocks_batch *b);
+void rocks_sync(struct rocks *db);
+
+/* Append the value to *out. TM_NOT_FOUND without a message when there is none. */
+enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct buffer *out, struct tm_error *err);
+
+/* Rows with key >= from, in order, as long as they start with prefix (empty: all); consistent as of the call. */
+enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
+                        void *context, struct tm_error *err);
+
+/* The last row of a family, and the last row whose key is not above `at`. Key and value replace what the buffers held.
+ * TM_NOT_FOUND without a message when there is none. */
+enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, struct buffer *value,
+                        struct tm_error *err);
+enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struct buffer *key, struct buffer *value,
+                         struct tm_error *err);
+
+#endif

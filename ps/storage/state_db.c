@@ -1,0 +1,62 @@
+#include "ps/storage/state_db.h"
+
+#include <stdlib.h>
+
+#include "ps/storage/rocks.h"
+
+struct state_db {
+    struct rocks *db;
+};
+
+/* Parameters and document ids are small rows in great number; the rest is large values that are deleted again. */
+static bool is_worth_compressing(enum store_table table) { return table == STORE_PARAM || table == STORE_DOC; }
+
+enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_error *err)
+{
+    struct rocks_family families[STORE_TABLE_COUNT];
+    struct rocks *db;
+    for (enum store_table t = 0; t < STORE_TABLE_COUNT; t++)
+        families[t] = (struct rocks_family){store_table_name(t), is_worth_compressing(t)};
+    enum tm_code rc = rocks_open(path, ROCKS_STATE, families, ARRAY_LEN(families), &db, err);
+    if (rc)
+        return rc;
+    *out = mem_new(1, sizeof **out);
+    (*out)->db = db;
+    return TM_OK;
+}
+
+void state_db_close(struct state_db *s)
+{
+    if (!s)
+        return;
+    rocks_close(s->db);
+    free(s);
+}
+
+static enum tm_code scan(void *self, enum store_table table, struct bytes prefix, store_visit *visit, void *context,
+                         struct tm_error *err)
+{
+    struct state_db *s = self;
+    return rocks_scan(s->db, table, (struct bytes){0}, prefix, visit, context, err);
+}
+
+struct store state_db_store(struct state_db *s) { return (struct store){.self = s, .scan = scan}; }
+
+uint64_t state_db_commit(struct state_db *s, const struct store_batch *commit)
+{
+    struct reader r = reader_of(buffer_view(&commit->operations));
+    struct store_operation op;
+    struct rocks_batch *batch = rocks_batch_new(s->db);
+    while (store_batch_next(&r, &op)) {
+        if (op.remove)
+            rocks_batch_remove(batch, op.table, op.key);
+        else
+            rocks_batch_put(batch, op.table, op.key, op.value);
+    }
+    uint64_t bytes = rocks_batch_bytes(batch);
+    rocks_write(s->db, batch);
+    rocks_batch_free(batch);
+    return bytes;
+}
+
+void state_db_sync(struct state_db *s) { rocks_sync(s->db); }

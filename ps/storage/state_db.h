@@ -1,0 +1,20 @@
+/* ps/storage/state_db.h - the state of a node on disk: state/<restore>/, one column family per store table.
+ *
+ * Threads  any; a commit of a shard is one call by the storage thread. */
+#ifndef TIDEMILL_PS_STORAGE_STATE_DB_H
+#define TIDEMILL_PS_STORAGE_STATE_DB_H
+
+#include "ps/state/store.h"
+
+struct state_db;
+
+enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_error *err);
+void state_db_close(struct state_db *db);
+
+struct store state_db_store(struct state_db *db); /* for loading shards, exports and digests */
+
+/* Write one commit atomically (not synced); returns the bytes written. Failing stops the process (F1). */
+uint64_t state_db_commit(struct state_db *db, const struct store_batch *batch);
+void state_db_sync(struct state_db *db);
+
+#endif

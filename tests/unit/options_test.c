@@ -1,0 +1,650 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "ps/engine/option_table.h"
+#include "ps/engine/units.h"
+
+/* The configuration file of all tests: a file in memory. */
+static char path[64];
+
+static void write_file(struct bytes content)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(content.data, 1, content.size, f), content.size);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void read_text(struct options *o, const char *text, struct option_problems *problems)
+{
+    write_file(bytes_text(text));
+    options_default(o);
+    options_read_file(o, path, problems);
+}
+
+/* The problems' text with every "path" written as "f". */
+static const char *problem_text(struct option_problems *problems, char *out, size_t size)
+{
+    size_t used = 0, name = strlen(path);
+    buffer_put_u8(&problems->text, '\0');
+    const char *p = (const char *)problems->text.data;
+    while (*p && used + 1 < size) {
+        bool is_name = strncmp(p, path, name) == 0;
+        out[used++] = is_name ? 'f' : *p;
+        p += is_name ? name : 1;
+    }
+    out[used] = '\0';
+    problems->text.size--;
+    return out;
+}
+
+static void expect(struct option_problems *problems, const char *want)
+{
+    static char got[65536];
+    assert_string_equal(problem_text(problems, got, sizeof got), want);
+    buffer_close(&problems->text);
+    *problems = (struct option_problems){0};
+}
+
+#define V "versions: [{ name: A, model: beta }]\n"
+
+/* What a file says wrong, and every word of the answer. */
+static const struct {
+    const char *yaml, *want;
+} bad_files[] = {
+    {V "comit: { interval: 1s }\n", "f:2:1: comit: unknown key; did you mean commit?\n"},
+    {V "commit: { intervall: 1s }\n", "f:2:11: commit.intervall: unknown key; did you mean interval?\n"},
+    {V "ocmmti: { interval: 1s }\n", "f:2:1: ocmmti: unknown key; did you mean commit?\n"},
+    {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync\n"},
+    {V "commit.interval: 1s\n",
+     "f:2:1: commit.interval: unknown key; expected one of: data, listen, shards, threads, rpc_threads, log, "
+     "commit, memory, join, streams, labels, versions\n"},
+    {V "join: { window: 60 }\n", "f:2:17: join.window: got 60; expected a duration such as 60s\n"},
+    {V "join: { window: 8d }\n", "f:2:17: join.window: got 8d; expected a duration from 0s to 7d\n"},
+    {V "join: { window: -5s }\n", "f:2:17: join.window: got -5s; expected a duration such as 60s\n"},
+    {V "join: 60s\n", "f:2:7: join: got 60s; expected a map\n"},
+    {V "join: { key: request }\n",
+     "f:2:14: join.key: got request; expected a list of request, user and doc, each at most once\n"},
+    {V "join: { key: [doc, dock] }\n",
+     "f:2:14: join.key: got doc, dock; expected a list of request, user and doc, each at most once\n"},
+    {V "join: { key: [\"request,doc\"] }\n",
+     "f:2:14: join.key: got a list; expected a list of request, user and doc, each at most once\n"},
+    {V "join: { key: [doc, doc] }\n",
+     "f:2:14: join.key: got doc, doc; expected a list of request, user and doc, each at most once\n"},
+    {V "join: { key: [request] }\n", "f: join.key: got no doc; expected a list with doc such as [request, doc]\n"},
+    {V "join: { window: 48h }\n", "f: join.window: got 2d; expected at most join.allowed_lateness, 1d\n"},
+    {V "memory: { inbox: 64MB }\n", "f:2:18: memory.inbox: got 64MB; expected a size such as 64MiB\n"},
+    {V "memory: { inbox: 1KiB }\n", "f:2:18: memory.inbox: got 1KiB; expected a size from 1MiB to 64GiB\n"},
+    {V "memory: { join: 1GiB, table: 4GiB, samples: 8GiB }\n",
+     "f:2:11: memory.join is not available in this version\n"
+     "f:2:23: memory.table is not available in this version\n"
+     "f:2:36: memory.samples is not available in this version\n"},
+    {V "http: 127.0.0.1:7071\n", "f:2:1: http is not available in this version\n"},
+    {V "log: { sync: 5ms, retain: 48h }\n", "f:2:19: log.retain is not available in this version\n"},
+    {V "shards: 0\n", "f:2:9: shards: got 0; expected a whole number from 1 to 4096\n"},
+    {V "shards: 64s\n", "f:2:9: shards: got 64s; expected a whole number from 1 to 4096\n"},
+    {V "shards: [64]\n", "f:2:9: shards: got a list; expected a whole number from 1 to 4096\n"},
+    {V "shards:\n", "f:2:8: shards: got nothing; expected a whole number from 1 to 4096\n"},
+    {V "shards: 1\nshards: 2\n", "f:3:1: shards: given twice; the first is on line 2\n"},
+    {V "data: \"a\\nb\"\n", "f:2:7: data: got a?b; expected a path of 1 to 4095 bytes, printable\n"},
+    {V "listen: 7070\n", "f:2:9: listen: got 7070; expected host:port such as 127.0.0.1:7070\n"},
+    {V "listen: 127.0.0.1:70700\n", "f:2:9: listen: got 127.0.0.1:70700; expected host:port such as 127.0.0.1:7070\n"},
+    {V "listen: 0.0.0.0:7070\n",
+     "f: listen: 0.0.0.0:7070 is open to the network and this version has no authentication; expected a loopback "
+     "address\n"},
+    {V "listen: \"[::]:7070\"\n",
+     "f: listen: [::]:7070 is open to the network and this version has no authentication; expected a loopback "
+     "address\n"},
+    {"shards: 4\n", "f: versions: none; expected at least one\n"},
+    {"", "f: versions: none; expected at least one\n"},
+    {"versions: []\nlabels: []\n", "f: labels: none; expected at least one\n"
+                                   "f: versions: none; expected at least one\n"},
+    {"versions: A\n", "f:1:11: versions: got A; expected a list\n"
+                      "f: versions: none; expected at least one\n"},
+    {"versions: [A]\n", "f:1:12: versions[0]: got A; expected a map such as { name: ... }\n"},
+    {"versions: [{ nam: A }]\n", "f:1:12: versions[0].name: missing; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
+                                 "f:1:12: versions[0].model: missing; expected one of the models: beta\n"
+                                 "f:1:14: versions[0].nam: unknown key; did you mean name?\n"},
+    {"versions:\n  - { name: A b, model: lr, dimension: 32 }\n",
+     "f:2:13: versions[0].name: got A b; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
+     "f:2:25: versions[0].model: lr is not available in this version\n"
+     "f:2:29: versions[0].dimension is not available in this version\n"},
+    {"versions: [{ name: A, model: bta }]\n", "f:1:12: versions[0].model: got bta; expected one of the models: beta\n"},
+    {"versions: [{ name: A, model: beta, prior: [1] }]\n",
+     "f:1:12: versions[0].prior: beta takes 2 numbers (alpha, beta), not 1\n"},
+    {"versions: [{ name: A, model: beta, prior: [1, x] }]\n",
+     "f:1:43: versions[0].prior: got 1, x; expected a list of 1 to 8 numbers such as [1, 20]\n"},
+    {"versions: [{ name: A, model: beta, half_life: 14 }]\n",
+     "f:1:47: versions[0].half_life: got 14; expected a duration such as 14d\n"},
+    {"versions: [{ name: A, model: beta, reward: click + 0.1*spend }]\n",
+     "f:1:44: versions[0].reward: click + 0.1*spend is not available in this version\n"},
+    {"versions: [{ name: A, model: beta, reward: clikc }]\n",
+     "f:1:12: versions[0].reward: got clikc, which is no label; did you mean click?\n"},
+    {"versions: [{ name: A1, model: beta, samples_from: [A1, A2, A1] }]\n",
+     "f:1:12: versions[0].samples_from: got A2, which is no version; did you mean A1?\n"
+     "f:1:12: versions[0].samples_from: got A1 twice\n"},
+    {"versions: [{ name: A, model: beta }, { name: A, model: beta }]\n",
+     "f:1:38: versions[1].name: got A again; versions[0] has it\n"},
+    {V "labels: [{ name: spend, stream: clicks, aggregate: sum }]\n",
+     "f:2:52: labels[0].aggregate: sum is not available in this version\n"},
+    {V "labels: [{ name: click, stream: orders }]\n",
+     "f:2:10: labels[0].stream: got orders, which is no action stream; expected one of: clicks\n"},
+    {V "streams: [{ name: i, kind: impression, within: 1h, required: true }]\n",
+     "f:2:11: streams[0].within: only action streams have it\n"
+     "f:2:11: streams[0].required: only feature streams have it\n"
+     "f: labels[0].stream: got clicks, which is no action stream; there is none\n"},
+    {V "streams: [{ name: clicks, kind: action, within: 1s }]\n",
+     "f:2:11: streams[0].within: got 1s; expected from join.window, 1m, to join.allowed_lateness, 1d\n"
+     "f: streams: none of kind impression; expected at least one\n"},
+    {V "streams:\n"
+       "  - { name: i, kind: impression }\n"
+       "  - { name: clicks, kind: action }\n"
+       "  - { name: t, kind: table, key: [user], attribute: last }\n",
+     "f:5:22: streams[2].kind: table is not available in this version\n"
+     "f:5:29: streams[2].key is not available in this version\n"
+     "f:5:42: streams[2].attribute is not available in this version\n"},
+    {V "shards: &a 4\n", "f:2:9: anchors, aliases and tags are not allowed\n"
+                         "f: versions: none; expected at least one\n"},
+    {"shards: *a\n", "f:1:9: anchors, aliases and tags are not allowed\n"
+                     "f: versions: none; expected at least one\n"},
+    {"shards: !!int 4\n", "f:1:9: anchors, aliases and tags are not allowed\n"
+                          "f: versions: none; expected at least one\n"},
+    {"[a]: 1\n", "f:1:1: a key must be text\n"
+                 "f: versions: none; expected at least one\n"},
+    {"shards: 1\n---\nshards: 2\n", "f:2:1: a second document; expected one\n"
+                                    "f: versions: none; expected at least one\n"},
+    {"data: \"a\\0b\"\n", "f:1:7: NUL characters are not allowed\n"
+                          "f: versions: none; expected at least one\n"},
+    {"x: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n", "f:1:19: nested too deeply\n"
+                                                   "f: versions: none; expected at least one\n"},
+    {"join:\n\twindow: 1s\n", "f:2:1: found character that cannot start any token\n"
+                              "f: versions: none; expected at least one\n"},
+    {"join: {\n  window: 1s\n  key: [doc]\n",
+     "f:3:6: did not find expected ',' or '}', while parsing a flow mapping from line 1\n"
+     "f: versions: none; expected at least one\n"},
+    {"shards: 1\ndata: \xff\n", "f:2:7: invalid leading UTF-8 octet\n"
+                                "f: versions: none; expected at least one\n"},
+    {"- a\n", "f:1:1: the file: got a list; expected a map of options\n"
+              "f: versions: none; expected at least one\n"},
+};
+
+static void bad_files_are_answered_in_full(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad_files); i++) {
+        struct option_problems problems = {0};
+        struct options o;
+        read_text(&o, bad_files[i].yaml, &problems);
+        options_check(&o, path, &problems);
+        expect(&problems, bad_files[i].want);
+    }
+}
+
+static void what_is_too_large_is_refused(void **state)
+{
+    (void)state;
+    struct option_problems problems = {0};
+    struct options o;
+    CLEANUP(buffer_close) struct buffer text = {0};
+    while (text.size <= OPTION_FILE_MAX)
+        option_write(&text, "# %0100d\n", 0);
+    write_file(buffer_view(&text));
+    options_default(&o);
+    options_read_file(&o, path, &problems);
+    expect(&problems, "f: larger than 1048576 bytes\n");
+
+    text.size = 0;
+    for (int i = 0; i < 10000; i++)
+        option_write(&text, "- a\n");
+    write_file(buffer_view(&text));
+    options_read_file(&o, path, &problems);
+    expect(&problems, "f:10000:3: the file holds too many items\n");
+
+    text.size = 0;
+    for (int i = 0; i < 1000; i++)
+        option_write(&text, "k%d: 1\n", i);
+    write_file(buffer_view(&text));
+    options_read_file(&o, path, &problems);
+    assert_int_equal(problems.count, 1000);
+    buffer_close(&problems.text);
+    problems.count = 0;
+
+    text.size = 0;
+    option_write(&text, "labels:\n");
+    for (int i = 0; i < 9; i++)
+        option_write(&text, "  - { name: l%d, stream: clicks }\n", i);
+    write_file(buffer_view(&text));
+    options_read_file(&o, path, &problems);
+    assert_int_equal(o.labels, OPTION_LABELS_MAX);
+    expect(&problems, "f:10:5: labels: got more; expected at most 8\n");
+}
+
+static void a_missing_file_is_a_problem(void **state)
+{
+    (void)state;
+    struct option_problems problems = {0};
+    struct options o;
+    options_default(&o);
+    options_read_file(&o, "/nonexistent/tidemill.yaml", &problems);
+    expect(&problems, "/nonexistent/tidemill.yaml: no such file\n");
+}
+
+/* The configuration of the manual, with everything this version serves. */
+static const char good_file[] =
+    "data: ./tidemill-data\n"
+    "listen: 127.0.0.1:7070          # gRPC\n"
+    "shards: 128\n"
+    "threads: 3\n"
+    "log:    { sync: 7ms }\n"
+    "commit: { interval: 2s }\n"
+    "memory: { inbox: 128MiB }\n"
+    "streams:\n"
+    "  - { name: features,    kind: features, required: true }\n"
+    "  - { name: impressions, kind: impression, out_of_orderness: 6s }\n"
+    "  - { name: clicks,      kind: action,     out_of_orderness: 5s }\n"
+    "  - { name: orders,      kind: action,     within: 12h }\n"
+    "join:   { key: [request, user, doc], window: 90s, allowed_lateness: 36h, producer_timeout: 2m }\n"
+    "labels:\n"
+    "  - { name: click, stream: clicks, aggregate: exists }\n"
+    "  - { name: order, stream: orders }\n"
+    "versions:\n"
+    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
+    "  - { name: B, model: beta }\n"
+    "  - { name: A-shadow, model: beta, prior: [0.1, 5e1], reward: order, samples_from: [A, B] }\n";
+
+static void a_good_file_means_what_it_says(void **state)
+{
+    (void)state;
+    struct option_problems problems = {0};
+    struct options o;
+    read_text(&o, good_file, &problems);
+    options_check(&o, path, &problems);
+    assert_int_equal(problems.count, 0);
+    assert_int_equal(o.shards, 128);
+    assert_int_equal(o.threads, 3);
+    assert_int_equal(o.rpc_threads, 2);
+    assert_int_equal(o.log_sync_ms, 7);
+    assert_int_equal(o.commit_interval_ms, 2000);
+    assert_int_equal(o.memory_inbox, 128 << 20);
+    assert_int_equal(o.key_fields, KEY_REQUEST | KEY_USER | KEY_DOC);
+    assert_int_equal(o.window_ms, 90000);
+    assert_int_equal(o.streams, 4);
+    assert_true(o.stream[0].required && o.stream[0].kind == STREAM_FEATURES);
+    assert_int_equal(o.stream[1].out_of_orderness_ms, 6000);
+    assert_int_equal(o.stream[2].within_ms, 36 * 3600000);
+    assert_int_equal(o.stream[3].within_ms, 12 * 3600000);
+    assert_int_equal(o.stream[3].place.line, 12);
+    assert_int_equal(o.versions, 3);
+    assert_true(o.version[0].prior[1] == 20 && o.version[0].half_life_ms == 14 * 86400000ll);
+    assert_true(o.version[1].prior[0] == 1 && o.version[1].prior_count == 2 && o.version[1].half_life_ms == 0);
+    assert_string_equal(o.version[1].reward, "click");
+    assert_string_equal(o.version[1].samples_from[0], "B");
+    assert_int_equal(o.version[2].samples_from_count, 2);
+    assert_string_equal(o.version[2].samples_from[1], "B");
+}
+
+static void defaults_are_those_of_the_manual(void **state)
+{
+    (void)state;
+    struct options o;
+    options_default(&o);
+    assert_string_equal(o.data, "./tidemill-data");
+    assert_string_equal(o.listen, "127.0.0.1:7070");
+    assert_true(o.shards == 64 && o.threads == 0 && o.rpc_threads == 2);
+    assert_true(o.log_sync_ms == 5 && o.commit_interval_ms == 1000 && o.memory_inbox == 64 << 20);
+    assert_true(o.window_ms == 60000 && o.allowed_lateness_ms == 86400000 && o.producer_timeout_ms == 120000);
+    assert_int_equal(o.key_fields, KEY_REQUEST | KEY_DOC);
+    assert_true(o.streams == 2 && o.labels == 1 && o.versions == 0);
+    assert_int_equal(o.stream[1].within_ms, 86400000);
+}
+
+static void the_environment_wins_over_the_file(void **state)
+{
+    (void)state;
+    struct option_problems problems = {0};
+    struct options o;
+    read_text(&o, V "commit: { interval: 5s }\njoin: { window: 30s }\n", &problems);
+    setenv("TIDEMILL_COMMIT_INTERVAL", "3s", 1);
+    setenv("TIDEMILL_JOIN_KEY", "user,doc", 1);
+    setenv("TIDEMILL_JOIN_ALLOWED_LATENESS", "2d", 1);
+    setenv("TIDEMILL_SHARDS", "many", 1);
+    setenv("TIDEMILL_HTTP", "127.0.0.1:1", 1);
+    options_read_environment(&o, &problems);
+    unsetenv("TIDEMILL_COMMIT_INTERVAL");
+    unsetenv("TIDEMILL_JOIN_KEY");
+    unsetenv("TIDEMILL_JOIN_ALLOWED_LATENESS");
+    unsetenv("TIDEMILL_SHARDS");
+    unsetenv("TIDEMILL_HTTP");
+    assert_int_equal(o.commit_interval_ms, 3000);
+    assert_int_equal(o.window_ms, 30000);
+    assert_int_equal(o.key_fields, KEY_USER | KEY_DOC);
+    assert_int_equal(o.shards, 64);
+    assert_int_equal(o.stream[1].within_ms, 2 * 86400000);
+    expect(&problems, "TIDEMILL_HTTP: http is not available in this version\n"
+                      "TIDEMILL_SHARDS: shards: got many; expected a whole number from 1 to 4096\n");
+}
+
+static void flags_are_set_by_key(void **state)
+{
+    (void)state;
+    struct option_problems problems = {0};
+    struct options o;
+    options_default(&o);
+    options_set(&o, "listen", "[::1]:0", "--listen", &problems);
+    assert_string_equal(o.listen, "[::1]:0");
+    options_set(&o, "commit.intreval", "1s", "--commit-intreval", &problems);
+    options_set(&o, "streams", "a", "--streams", &problems);
+    options_set(&o, "data", "", "--data", &problems);
+    expect(&problems, "--commit-intreval: commit.intreval: unknown key; did you mean commit.interval?\n"
+                      "--streams: streams: can only be given in the configuration file\n"
+                      "--data: data: got nothing; expected a path of 1 to 4095 bytes, printable\n");
+}
+
+static bool accepts(const char *key, const char *value)
+{
+    struct option_problems problems = {0};
+    struct options o;
+    options_default(&o);
+    options_set(&o, key, value, "--flag", &problems);
+    buffer_close(&problems.text);
+    return problems.count == 0;
+}
+
+static void texts_have_limits(void **state)
+{
+    (void)state;
+    struct options *o = NULL;
+    char text[sizeof o->data + 1] = {0};
+    memset(text, 'a', sizeof o->data - 1);
+    assert_true(accepts("data", text));
+    assert_false(option_name_valid(text));
+    text[sizeof o->data - 1] = 'a';
+    assert_false(accepts("data", text));
+    memset(text, 0, sizeof text);
+    memset(text, 'a', OPTION_NAME_MAX);
+    assert_true(option_name_valid(text));
+    text[OPTION_NAME_MAX] = 'a';
+    assert_false(option_name_valid(text));
+    assert_false(option_name_valid("") || option_name_valid("a b") || option_name_valid("\u00e9"));
+
+    static const char *const fine[] = {"\u00e9", "\u4e2d", "\U0010ffff", "a b", "\"\\"};
+    static const char *const broken[] = {"\u2028",   "\u2029",       "\xc2\x85",         "\ufeff", "\xff", "\xc3",
+                                         "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\tb",   "\x7f"};
+    for (size_t i = 0; i < ARRAY_LEN(fine); i++)
+        assert_true(accepts("data", fine[i]));
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++)
+        assert_false(accepts("data", broken[i]));
+}
+
+static void only_loopback_is_served(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *listen;
+        bool fine;
+    } cases[] = {
+        {"127.0.0.1:7070", true},
+        {"127.8.9.10:1", true},
+        {"localhost:7070", true},
+        {"[::1]:7070", true},
+        {"10.0.0.1:7070", false},
+        {"example.org:7070", false},
+        {"[::1:7070", false},
+        {"[::2]:7070", false},
+        {"127.0.0.1.example.org:7070", false},
+        {"127.1:7070", false},
+        {"localhost.example.org:1", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct option_problems problems = {0};
+        struct options o;
+        read_text(&o, V, &problems);
+        options_set(&o, "listen", cases[i].listen, "--listen", &problems);
+        options_check(&o, path, &problems);
+        if (cases[i].fine != (problems.count == 0))
+            fail_msg("%s", cases[i].listen);
+        buffer_close(&problems.text);
+    }
+}
+
+static uint64_t draw(uint64_t *seed) /* splitmix64 */
+{
+    uint64_t z = *seed += 0x9e3779b97f4a7c15ull;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+static void random_name(uint64_t *seed, char *name, size_t size_max)
+{
+    static const char letters[] = "abcXYZ0189._-";
+    size_t size = 1 + draw(seed) % size_max;
+    for (size_t i = 0; i < size; i++)
+        name[i] = letters[draw(seed) % (sizeof letters - 1)];
+    name[size] = '\0';
+}
+
+static int64_t random_span(uint64_t *seed, int64_t min, int64_t max)
+{
+    static const int64_t units[] = {1, 1000, 60000, 3600000, 86400000};
+    int64_t v = (int64_t)(draw(seed) % (uint64_t)(max - min + 1)) + min;
+    int64_t unit = units[draw(seed) % ARRAY_LEN(units)];
+    return v / unit * unit < min ? v : v / unit * unit;
+}
+
+static void random_path(uint64_t *seed, char *data)
+{
+    static const char *const pieces[] = {"a", "/", " ", "\"", "\\",     ":",      " #",        "- ",
+                                         "'", "%", "{", "*",  "\u00e9", "\u4e2d", "\U0001f600"};
+    uint64_t count = 1 + draw(seed) % 900;
+    *data = '\0';
+    for (uint64_t i = 0; i < count; i++)
+        data = stpcpy(data, pieces[draw(seed) % ARRAY_LEN(pieces)]);
+}
+
+static void random_items(uint64_t *seed, struct options *o)
+{
+    o->streams = (uint32_t)(draw(seed) % (OPTION_STREAMS_MAX + 1));
+    for (uint32_t i = 0; i < o->streams; i++) {
+        struct stream_options *s = &o->stream[i];
+        random_name(seed, s->name, OPTION_NAME_MAX);
+        s->kind = (enum option_stream_kind)(draw(seed) % 3);
+        s->out_of_orderness_ms = random_span(seed, 0, 86400000);
+        s->within_given = s->kind == STREAM_ACTION;
+        s->within_ms = s->within_given ? random_span(seed, 0, 30 * 86400000ll) : 0;
+        s->required = s->kind == STREAM_FEATURES && draw(seed) % 2;
+    }
+    o->labels = (uint32_t)(draw(seed) % (OPTION_LABELS_MAX + 1));
+    for (uint32_t i = 0; i < o->labels; i++) {
+        random_name(seed, o->label[i].name, OPTION_NAME_MAX);
+        random_name(seed, o->label[i].stream, OPTION_NAME_MAX);
+    }
+    o->versions = (uint32_t)(draw(seed) % (OPTION_VERSIONS_MAX + 1));
+    for (uint32_t i = 0; i < o->versions; i++) {
+        struct version_options *v = &o->version[i];
+        random_name(seed, v->name, OPTION_NAME_MAX);
+        strcpy(v->model, "beta");
+        v->prior_count = 1 + (uint32_t)(draw(seed) % 8);
+        for (uint32_t p = 0; p < v->prior_count; p++)
+            v->prior[p] = (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007);
+        v->half_life_ms = random_span(seed, 0, 3650 * 86400000ll);
+        random_name(seed, v->reward, OPTION_NAME_MAX);
+        v->samples_from_count = 1 + (uint32_t)(draw(seed) % OPTION_SAMPLES_FROM_MAX);
+        for (uint32_t s = 0; s < v->samples_from_count; s++)
+            random_name(seed, v->samples_from[s], OPTION_NAME_MAX);
+    }
+}
+
+static void random_options(uint64_t *seed, struct options *o)
+{
+    memset(o, 0, sizeof *o);
+    random_path(seed, o->data);
+    strcpy(o->listen, draw(seed) % 2 ? "[::1]:0" : "localhost:65535");
+    o->shards = 1 + (uint32_t)(draw(seed) % 4096);
+    o->threads = (uint32_t)(draw(seed) % 1025);
+    o->rpc_threads = 1 + (uint32_t)(draw(seed) % 256);
+    o->log_sync_ms = random_span(seed, 0, 1000);
+    o->commit_interval_ms = random_span(seed, 10, 300000);
+    o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
+    o->window_ms = random_span(seed, 0, 7 * 86400000ll);
+    o->allowed_lateness_ms = random_span(seed, 0, 30 * 86400000ll);
+    o->producer_timeout_ms = random_span(seed, 1000, 7 * 86400000ll);
+    o->key_fields = 1 + (uint32_t)(draw(seed) % 7);
+    random_items(seed, o);
+}
+
+/* What does not count: where things stood, and what lies behind the end of the lists. */
+static void forget_places(struct options *o)
+{
+    for (uint32_t i = 0; i < o->streams; i++)
+        o->stream[i].place = (struct option_place){0};
+    for (uint32_t i = 0; i < o->labels; i++)
+        o->label[i].place = (struct option_place){0};
+    for (uint32_t i = 0; i < o->versions; i++)
+        o->version[i].place = (struct option_place){0};
+    memset(&o->stream[o->streams], 0, (OPTION_STREAMS_MAX - o->streams) * sizeof o->stream[0]);
+    memset(&o->label[o->labels], 0, (OPTION_LABELS_MAX - o->labels) * sizeof o->label[0]);
+    memset(&o->version[o->versions], 0, (OPTION_VERSIONS_MAX - o->versions) * sizeof o->version[0]);
+    size_t data = strlen(o->data), listen = strlen(o->listen);
+    memset(o->data + data, 0, sizeof o->data - data);
+    memset(o->listen + listen, 0, sizeof o->listen - listen);
+}
+
+static void what_is_shown_reads_back(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    for (int round = 0; round < 300; round++) {
+        struct option_problems problems = {0};
+        static struct options o, again;
+        struct buffer text = {0};
+        random_options(&seed, &o);
+        options_show(&o, &text);
+        write_file(buffer_view(&text));
+        options_default(&again);
+        options_read_file(&again, path, &problems);
+        expect(&problems, "");
+        forget_places(&again);
+        assert_memory_equal(&o, &again, sizeof o);
+        buffer_close(&text);
+    }
+}
+
+/* Half of them mean something to YAML. */
+static char random_byte(uint64_t *seed)
+{
+    static const char marks[] = "\"'[]{}:,-#&*!|>%@\n\t \\?";
+    return draw(seed) % 2 ? (char)draw(seed) : marks[draw(seed) % (sizeof marks - 1)];
+}
+
+static void no_bytes_harm_the_reader(void **state)
+{
+    (void)state;
+    uint64_t seed = 11, refused = 0;
+    static struct options o;
+    for (int round = 0; round < 20000; round++) {
+        struct option_problems problems = {0};
+        char text[sizeof good_file];
+        struct buffer shown = {0};
+        memcpy(text, good_file, sizeof text);
+        for (uint64_t i = 1 + draw(&seed) % 8; i > 0; i--)
+            text[draw(&seed) % (sizeof text - 1)] = random_byte(&seed);
+        write_file(bytes_of(text, draw(&seed) % 4 ? sizeof text - 1 : draw(&seed) % sizeof text));
+        options_default(&o);
+        options_read_file(&o, path, &problems);
+        options_check(&o, path, &problems);
+        options_show(&o, &shown);
+        assert_true((problems.count > 0) == (problems.text.size > 0));
+        refused += problems.count > 0;
+        buffer_close(&shown);
+        buffer_close(&problems.text);
+    }
+    assert_true(refused > 10000 && refused < 20000);
+}
+
+static void units_read_and_print(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *printed;
+        int64_t ms;
+    } durations[] = {
+        {"5ms", "5ms", 5},    {"60s", "1m", 60000},    {"90s", "90s", 90000},
+        {"2m", "2m", 120000}, {"24h", "1d", 86400000}, {"14d", "14d", 1209600000},
+        {"0", "0s", 0},       {"0d", "0s", 0},         {"9223372036854775807ms", "9223372036854775807ms", INT64_MAX},
+    };
+    static const char *const no_durations[] = {
+        "", "60", "s", "5 s", "5S", "-5s", "1.5s", "5sec", "0x5s", "9223372036854775808ms", "106751991168d"};
+    char buf[UNITS_TEXT_SIZE];
+    int64_t ms = -1;
+    uint64_t size = 1;
+    for (size_t i = 0; i < ARRAY_LEN(durations); i++) {
+        assert_true(duration_parse(durations[i].text, &ms));
+        assert_true(ms == durations[i].ms);
+        assert_string_equal(duration_text(ms, buf), durations[i].printed);
+    }
+    ms = -1;
+    for (size_t i = 0; i < ARRAY_LEN(no_durations); i++)
+        assert_false(duration_parse(no_durations[i], &ms));
+    assert_true(ms == -1);
+    assert_true(size_parse("64KiB", &size) && size == 65536);
+    assert_string_equal(size_text(size, buf), "64KiB");
+    assert_true(size_parse("1GiB", &size) && size == 1 << 30);
+    assert_string_equal(size_text(size + 1, buf), "1073741825B");
+    assert_false(size_parse("64KB", &size) || size_parse("64", &size) || size_parse("9000000TiB", &size));
+}
+
+/* The sources' folder, from this file's name. */
+static void the_manual_is_up_to_date(void **state)
+{
+    (void)state;
+    char manual[4096] = __FILE__;
+    char *end = strstr(manual, "tests/unit/options_test.c");
+    CLEANUP(buffer_close) struct buffer want = {0}, got = {0};
+    struct tm_error err = {0};
+    assert_non_null(end);
+    strcpy(end, "docs/configuration.md");
+    options_reference(&want);
+    if (file_read(manual, OPTION_FILE_MAX, &got, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(got.size, want.size);
+    assert_memory_equal(got.data, want.data, want.size);
+}
+
+/* "test_options reference" prints the manual's page. */
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(units_read_and_print),
+        cmocka_unit_test(defaults_are_those_of_the_manual),
+        cmocka_unit_test(a_good_file_means_what_it_says),
+        cmocka_unit_test(bad_files_are_answered_in_full),
+        cmocka_unit_test(what_is_too_large_is_refused),
+        cmocka_unit_test(a_missing_file_is_a_problem),
+        cmocka_unit_test(the_environment_wins_over_the_file),
+        cmocka_unit_test(flags_are_set_by_key),
+        cmocka_unit_test(texts_have_limits),
+        cmocka_unit_test(only_loopback_is_served),
+        cmocka_unit_test(what_is_shown_reads_back),
+        cmocka_unit_test(no_bytes_harm_the_reader),
+        cmocka_unit_test(the_manual_is_up_to_date),
+    };
+    if (argc == 2 && strcmp(argv[1], "reference") == 0) {
+        struct buffer out = {0};
+        options_reference(&out);
+        fwrite(out.data, 1, out.size, stdout);
+        buffer_close(&out);
+        return 0;
+    }
+    int fd = memfd_create("tidemill.yaml", MFD_CLOEXEC);
+    if (fd < 0)
+        return 1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
