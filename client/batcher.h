@@ -1,7 +1,7 @@
 /* client/batcher.h - the merged stream cut into numbered batches, the same way every time for the same files.
  *
- * That is what makes `ingest` resumable: a batch's number says which events it holds, so after a crash of either side the
- * server's last number is all one needs to know.
+ * That is what makes `ingest` resumable: a batch's number says which events it holds, so after a crash of either side
+ * the server's last number is all one needs to know.
  * Bound    BATCH_EVENTS events and BATCH_BYTES bytes of them in a batch (one larger event stands alone).
  * Memory   a batch owns its request; batch_close() ends it. Threads: one. */
 #ifndef TIDEMILL_CLIENT_BATCHER_H
@@ -41,7 +41,7 @@ void batcher_close(struct batcher *b); /* the merge stays the caller's */
 
 /* Fill *batch, from where the last call left off.
  * MERGE_RECORD: it is full. MERGE_WAIT: nothing more for now; the batch may be sent as it is, or filled on.
- * MERGE_END: that was all. MERGE_FAILED: *err says why. An unfilled batch has no events; batch->sequence is set anyway. */
+ * MERGE_END: that was all. MERGE_FAILED: *err says why. A batch may end up without events: then it is none. */
 enum merge_result batcher_fill(struct batcher *b, struct batch *batch, struct tm_error *err);
 
 /* The batch is complete: its request is made, the next batcher_fill() starts another. */

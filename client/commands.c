@@ -103,12 +103,12 @@ void command_parse(const struct command *self, const struct argp_option *options
     };
     char doc[512];
     const struct argp own = {.options = options, .parser = parser};
-    const struct argp common = {.options = common_options + !(settings && settings->outputs), .parser = parse_common};
-    const struct argp_child children[] = {{.argp = &own}, {.argp = settings ? &common : NULL}, {0}};
+    const struct argp common = {.options = common_options + !settings->outputs, .parser = parse_common};
+    const struct argp_child children[] = {{.argp = &own}, {.argp = &common}, {0}};
     struct inputs inputs = {input, settings, children};
-    if (settings && !settings->server)
+    if (!settings->server)
         settings->server = getenv("TIDEMILL_SERVER") ? getenv("TIDEMILL_SERVER") : "127.0.0.1:7070";
-    if (settings && !settings->timeout_ms)
+    if (!settings->timeout_ms)
         settings->timeout_ms = COMMAND_TIMEOUT_MS;
     snprintf(doc, sizeof doc, "%s.\vExample: %s", self->summary, self->example);
     const struct argp whole = {.parser = parse_init, .args_doc = self->arguments, .doc = doc, .children = children};

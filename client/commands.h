@@ -35,8 +35,8 @@ struct settings {
     unsigned outputs; /* bits of enum output that the command offers; 0: it has no -o */
 };
 
-/* Parse options and arguments; leaves with EXIT_USAGE when they are wrong, with 0 after --help. settings NULL: the command
- * talks to no server. input is what the parser finds in state->input. */
+/* Parse options and arguments; leaves with EXIT_USAGE when they are wrong, with 0 after --help. input is what the
+ * command's own parser finds in state->input. */
 void command_parse(const struct command *self, const struct argp_option *options, argp_parser_t parser, void *input,
                    struct settings *settings, int argc, char **argv);
 

@@ -1,9 +1,9 @@
 /* client/connection.h - calls to a Tidemill server (the only door to gRPC on the client side).
  *
- * connection_call  one request, one reply. A struct duplex is a call of many messages in both directions; a call with one
- *                  request and many replies is a duplex that sends once.
+ * connection_call  one request, one reply. A struct duplex is a call of many messages in both directions; a call with
+ *                  one request and many replies is a duplex that sends once.
  * Memory   replies are unpacked messages: the caller ends them with wire_free.
- * Errors   the server's status as its tm_code, with its words. TM_UNAVAILABLE: nobody answers at that address, or not now.
+ * Errors   the server's status as its tm_code, with its words. TM_UNAVAILABLE: nobody answers there, or not now.
  * Bounds   a reply has at most CONNECTION_RECEIVE_MAX bytes; one message is sent at a time.
  * Threads  a connection and its calls belong to one thread. Bytes move only while that thread waits in here. */
 #ifndef TIDEMILL_CLIENT_CONNECTION_H

@@ -1,7 +1,7 @@
 /* client/ingest_call.h - one call of client/ingest.c: what it sends, and what it makes of the answers.
  *
- * Everything that outlives a call (the window of batches, what is acknowledged) lies in struct ingest too, because the next
- * call goes on from there. Only ingest.c and ingest_call.c look inside. Threads: one. */
+ * Everything that outlives a call (the window of batches, what is acknowledged) lies in struct ingest too, because the
+ * next call goes on from there. Only ingest.c and ingest_call.c look inside. Threads: one. */
 #ifndef TIDEMILL_CLIENT_INGEST_CALL_H
 #define TIDEMILL_CLIENT_INGEST_CALL_H
 
@@ -39,7 +39,8 @@ struct ingest {
     bool resumable; /* batches are the same in every run */
     bool fatal;     /* the error is not the connection's: trying again will not help */
 
-    /* Batch n (from 0, of those to send) lies in window[n % INGEST_WINDOW]: acked <= sent <= made <= acked + INGEST_WINDOW. */
+    /* Batch n (from 0, of those to send) lies in window[n % INGEST_WINDOW].
+     * acked <= sent <= made <= acked + INGEST_WINDOW */
     struct batch *window;
     uint64_t acked, sent, made;
     bool read_all, waiting;               /* the source is at its end; has nothing for now */
@@ -78,7 +79,7 @@ enum tm_code ingest_call_listen(struct ingest *in, int64_t timeout_ms, struct tm
 
 static inline struct batch *ingest_batch(struct ingest *in, uint64_t n) { return &in->window[n % INGEST_WINDOW]; }
 
-/* Tell of record or event number n that went wrong: the first INGEST_PROBLEMS_SHOWN of its kind, then once that there are more. */
+/* Tell of the n-th record or event that went wrong: the first INGEST_PROBLEMS_SHOWN of a kind, then that more come. */
 void ingest_tell(struct ingest *in, uint64_t n, const char *kind, const struct merge_place *place, const char *field,
                  const char *message);
 

@@ -54,7 +54,8 @@ void print_escaped(FILE *out, const char *text)
 {
     CLEANUP(buffer_close) struct buffer b = {0};
     put_escaped(&b, text);
-    fwrite(b.data, 1, b.size, out);
+    if (b.size)
+        fwrite(b.data, 1, b.size, out);
 }
 
 /* Characters, as long as each takes one column: every byte but the continuations of UTF-8. */

@@ -1,5 +1,5 @@
-/* client/progress.h - how far a long command is, told on standard error: a line that is drawn over on a terminal, a plain
- * line every five seconds elsewhere.
+/* client/progress.h - how far a long command is, told on standard error: a line that is drawn over on a terminal, a
+ * plain line every five seconds elsewhere.
  *
  * Threads  one. Units: bytes, events; times are monotonic nanoseconds. */
 #ifndef TIDEMILL_CLIENT_PROGRESS_H

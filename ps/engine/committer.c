@@ -3,12 +3,19 @@
 #include "base/clock.h"
 #include "ps/engine/parts.h"
 
-/* The copy of the counters becomes what status shows, together with the commit that it belongs to. */
-static void note(struct committer *c, struct commit *commit, uint64_t bytes)
+void committer_set_counts(struct committer *c, uint32_t shard, struct shard_counts *counts)
 {
     pthread_mutex_lock(&c->mutex);
-    shard_counts_close(&c->counts[commit->shard]);
-    c->counts[commit->shard] = commit->counts;
+    shard_counts_close(&c->counts[shard]);
+    c->counts[shard] = *counts;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static void commit(struct committer *c, struct commit *frozen)
+{
+    uint64_t bytes = state_db_commit(c->engine->dir.state, &frozen->batch);
+    committer_set_counts(c, frozen->shard, &frozen->counts);
+    pthread_mutex_lock(&c->mutex);
     c->commits++;
     c->bytes += bytes;
     pthread_mutex_unlock(&c->mutex);
@@ -23,14 +30,14 @@ static void pass(struct committer *c, struct barrier *barrier)
     pthread_mutex_unlock(&barrier->mutex);
 }
 
-static void write_one(struct committer *c, struct commit *commit)
+static void take(struct committer *c, struct commit *next)
 {
-    if (commit->barrier)
-        pass(c, commit->barrier);
+    if (next->barrier)
+        pass(c, next->barrier);
     else
-        note(c, commit, state_db_commit(c->engine->dir.state, &commit->batch));
-    store_batch_close(&commit->batch);
-    free(commit);
+        commit(c, next);
+    store_batch_close(&next->batch);
+    free(next);
 }
 
 static void *run(void *argument)
@@ -39,9 +46,9 @@ static void *run(void *argument)
     int64_t synced_at = clock_monotonic_ns();
     bool unsynced = false;
     for (;;) {
-        struct commit *commit = queue_pop(c->queue, STATE_SYNC_MS / 4);
-        if (commit) {
-            write_one(c, commit);
+        struct commit *next = queue_pop(c->queue, STATE_SYNC_MS / 4);
+        if (next) {
+            take(c, next);
             unsynced = true;
         } else if (queue_is_shut(c->queue)) {
             break;
@@ -56,24 +63,35 @@ static void *run(void *argument)
     return NULL;
 }
 
-enum tm_code committer_start(struct committer *c, struct engine *e, struct tm_error *err)
+void committer_open(struct committer *c, struct engine *e)
 {
     c->engine = e;
     c->queue = queue_open(COMMITS_QUEUED_MAX, e->options.memory_inbox);
     c->counts = mem_new(e->options.shards, sizeof *c->counts);
     pthread_mutex_init(&c->mutex, NULL);
-    return engine_thread(&c->thread, run, c, err);
 }
 
-void committer_push(struct committer *c, struct commit *commit)
+enum tm_code committer_start(struct committer *c, struct tm_error *err)
 {
-    CHECK(queue_push(c->queue, commit, commit->batch.operations.size));
+    enum tm_code rc = engine_thread(&c->thread, run, c, err);
+    c->started = rc == TM_OK;
+    return rc;
+}
+
+void committer_push(struct committer *c, struct commit *next)
+{
+    CHECK(queue_push(c->queue, next, next->batch.operations.size));
 }
 
 void committer_stop(struct committer *c)
 {
     queue_shut(c->queue);
-    pthread_join(c->thread, NULL);
+    if (c->started)
+        pthread_join(c->thread, NULL);
+}
+
+void committer_close(struct committer *c)
+{
     queue_close(c->queue);
     for (uint32_t i = 0; i < c->engine->options.shards; i++)
         shard_counts_close(&c->counts[i]);

@@ -48,6 +48,7 @@ static void make_parts(struct engine *e)
     e->worker = mem_new(e->workers, sizeof *e->worker);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_open(&e->worker[i], e, i);
+    committer_open(&e->committer, e);
 }
 
 static void *load_worker(void *argument)
@@ -76,7 +77,7 @@ static enum tm_code load_workers(struct engine *e, struct tm_error *err)
 
 static enum tm_code start_workers(struct engine *e, struct tm_error *err)
 {
-    enum tm_code rc = committer_start(&e->committer, e, err);
+    enum tm_code rc = committer_start(&e->committer, err);
     for (uint32_t i = 0; rc == TM_OK && i < e->workers; i++)
         rc = worker_start(&e->worker[i], err);
     return rc;
@@ -172,10 +173,10 @@ void engine_close(struct engine *e)
     atomic_store(&e->closing, true);
     if (e->log)
         input_log_stop(e->log);
-    for (uint32_t i = 0; i < e->workers && e->committer.queue; i++)
+    for (uint32_t i = 0; i < e->workers; i++)
         worker_stop(&e->worker[i]);
-    if (e->committer.queue)
-        committer_stop(&e->committer);
+    committer_stop(&e->committer);
+    committer_close(&e->committer);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_close(&e->worker[i]);
     rcu_settle();

@@ -46,6 +46,7 @@ struct worker_shard {
 struct worker {
     struct engine *engine;
     pthread_t thread;
+    bool started;
     struct queue *inbox;
     struct worker_shard *shards;
     uint32_t count;
@@ -60,6 +61,7 @@ struct worker {
 struct committer {
     struct engine *engine;
     pthread_t thread;
+    bool started;
     struct queue *queue;
     pthread_mutex_t mutex;            /* guards the rest */
     struct shard_counts *counts;      /* per shard, as of its last written commit */
@@ -93,13 +95,17 @@ enum tm_code worker_start(struct worker *w, struct tm_error *err);
 /* Hand over; waits while the inbox is full. */
 void worker_push_block(struct worker *w, struct shared_block *block);
 void worker_push_barrier(struct worker *w, struct barrier *barrier);
-void worker_stop(struct worker *w); /* applies and freezes what is left, then ends the thread */
+void worker_stop(struct worker *w); /* applies and freezes what is left, then ends the thread; fine when never started */
 void worker_close(struct worker *w);
 
 /* committer.c */
-enum tm_code committer_start(struct committer *c, struct engine *e, struct tm_error *err);
+void committer_open(struct committer *c, struct engine *e);
+enum tm_code committer_start(struct committer *c, struct tm_error *err);
+/* What status shows of a shard: taken over, the older copy is freed. */
+void committer_set_counts(struct committer *c, uint32_t shard, struct shard_counts *counts);
 void committer_push(struct committer *c, struct commit *commit); /* takes it over */
-void committer_stop(struct committer *c);
+void committer_stop(struct committer *c); /* writes what is queued; fine when never started */
+void committer_close(struct committer *c);
 
 /* setup.c: the configuration as a catalog, and what is missing of it in the log. */
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err);

@@ -41,6 +41,12 @@ static void publish(struct worker *w)
     }
 }
 
+/* Worker k of n has the shards k, k + n, k + 2n... */
+static uint32_t shard_number(const struct worker *w, const struct worker_shard *s)
+{
+    return (uint32_t)(s - w->shards) * w->engine->workers + (uint32_t)(w - w->engine->worker);
+}
+
 /* A worker stands where the shard stands that is furthest behind; the others skip what they have seen. */
 enum tm_code worker_load(struct worker *w, struct tm_error *err)
 {
@@ -51,6 +57,9 @@ enum tm_code worker_load(struct worker *w, struct tm_error *err)
         enum tm_code rc = shard_load(s, &store, err);
         if (rc != TM_OK)
             return rc;
+        struct shard_counts counts = {0};
+        shard_count(s, &counts);
+        committer_set_counts(&w->engine->committer, shard_number(w, &w->shards[i]), &counts);
         if (shard_position(s) < w->position) {
             w->position = shard_position(s);
             memcpy(w->watermark, shard_watermarks(s), sizeof w->watermark);
@@ -65,7 +74,7 @@ static void freeze(struct worker *w, struct worker_shard *s, int64_t now_ns)
     struct commit *c = mem_new(1, sizeof *c);
     shard_commit(s->shard, w->position, w->watermark, &c->batch);
     shard_count(s->shard, &c->counts);
-    c->shard = (uint32_t)(s - w->shards) * w->engine->workers + (uint32_t)(w - w->engine->worker);
+    c->shard = shard_number(w, s);
     s->next_commit_ns = now_ns + w->engine->options.commit_interval_ms * NS_PER_MS;
     committer_push(&w->engine->committer, c);
 }
@@ -190,7 +199,12 @@ static void *run(void *argument)
     return NULL;
 }
 
-enum tm_code worker_start(struct worker *w, struct tm_error *err) { return engine_thread(&w->thread, run, w, err); }
+enum tm_code worker_start(struct worker *w, struct tm_error *err)
+{
+    enum tm_code rc = engine_thread(&w->thread, run, w, err);
+    w->started = rc == TM_OK;
+    return rc;
+}
 
 void worker_push_block(struct worker *w, struct shared_block *block)
 {
@@ -213,5 +227,7 @@ void worker_push_barrier(struct worker *w, struct barrier *barrier)
 void worker_stop(struct worker *w)
 {
     queue_shut(w->inbox);
-    pthread_join(w->thread, NULL);
+    if (w->started)
+        pthread_join(w->thread, NULL);
+    w->started = false;
 }

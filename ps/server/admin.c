@@ -8,6 +8,7 @@
 
 #include "base/queue.h"
 #include "proto/wire.h"
+#include "ps/server/door.h"
 #include "ps/server/export.h"
 #include "ps/server/status.h"
 #include "tidemill/v1/admin.pb-c.h"
@@ -33,18 +34,6 @@ struct operation {
 static const struct tm_error leaving = {TM_UNAVAILABLE, "the server is shutting down"};
 
 /* ---- requests ---- */
-
-static enum tm_code find_version(struct engine *e, const char *name, const struct version **v, struct tm_error *err)
-{
-    struct bytes wanted = bytes_text(name ? name : "");
-    if (!wanted.size)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected the name of a version");
-    *v = engine_version(e, wanted);
-    if (!*v)
-        return tm_error_set(err, TM_NOT_FOUND, "version: no version \"%.*s\"; Status lists them", CATALOG_NAME_MAX,
-                            name);
-    return TM_OK;
-}
 
 /* Hand over. False: not taken, with *err set; the operation is still the caller's. */
 static bool enqueue(struct operation *o, struct tm_error *err)
@@ -162,7 +151,7 @@ static void digest(void *service, struct rpc_call *call, struct bytes request)
         (void *)wire_unpack(&tidemill__v1__digest_request__descriptor, request, ADMIN_REQUEST_MAX, &err);
     enum tm_code rc = q ? TM_OK : err.code;
     if (q && q->version)
-        rc = find_version(a->engine, q->version, &v, &err);
+        rc = door_version(a->engine, bytes_text(q->version), &v, &err);
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
         start_unary(a, call, v, digest_run);
@@ -207,7 +196,7 @@ static void export(void *service, struct rpc_call *call, struct bytes request)
     const struct version *v;
     Tidemill__V1__ExportRequest *q =
         (void *)wire_unpack(&tidemill__v1__export_request__descriptor, request, ADMIN_REQUEST_MAX, &err);
-    enum tm_code rc = q ? find_version(a->engine, q->version, &v, &err) : err.code;
+    enum tm_code rc = q ? door_version(a->engine, bytes_text(q->version ? q->version : ""), &v, &err) : err.code;
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
         start_export(a, call, v);

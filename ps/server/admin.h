@@ -1,8 +1,8 @@
 /* ps/server/admin.h - tidemill.v1.Admin: how is it going, and what takes longer.
  *
- * Status   answered at once. Drain, Digest and Export wait for disks and shards, so one operations thread does them, one after
- *          the other; at most OPERATIONS_WAITING wait, more are RESOURCE_EXHAUSTED.
- *          Export streams (export.h); a reader that takes nothing is given up, since it holds up whoever comes behind it.
+ * Status   answered at once. Drain, Digest and Export wait for disks and shards, so one operations thread does them,
+ *          one after the other; at most OPERATIONS_WAITING wait, more are RESOURCE_EXHAUSTED. Export streams
+ *          (export.h); a reader that takes nothing is given up, since it holds up whoever comes behind it.
  * Threads  any. */
 #ifndef TIDEMILL_PS_SERVER_ADMIN_H
 #define TIDEMILL_PS_SERVER_ADMIN_H

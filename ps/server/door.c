@@ -47,6 +47,17 @@ static enum tm_code find_stream(const struct door *d, struct bytes name, uint32_
     return TM_OK;
 }
 
+enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err)
+{
+    if (!name.size)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected the name of a version");
+    *v = engine_version(engine, name);
+    if (!*v)
+        return tm_error_set(err, TM_NOT_FOUND, "version: no version \"%.*s\"; Status lists them", shown(name),
+                            (const char *)name.data);
+    return TM_OK;
+}
+
 /* ---- requests ---- */
 
 enum tm_code door_read(struct bytes request, enum door_message *kind, struct bytes *content, struct tm_error *err)

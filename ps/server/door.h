@@ -1,7 +1,7 @@
 /* ps/server/door.h - what is let in: an IngestRequest checked, its names resolved to numbers.
  *
- * An event that is not acceptable is rejected by itself: named in the ack, never logged, and the rest of its batch goes on.
- * A request that is not understood as a whole ends its call with TM_INVALID_ARGUMENT.
+ * An event that is not acceptable is rejected by itself: named in the ack, never logged, and the rest of its batch
+ * goes on. A request that is not understood as a whole ends its call with TM_INVALID_ARGUMENT.
  * Memory   views point into the request. Batches own their arrays until door_batch_close().
  * Threads  a door is constant after door_open(); any thread. */
 #ifndef TIDEMILL_PS_SERVER_DOOR_H
@@ -24,6 +24,9 @@ struct door {
 };
 
 void door_open(struct door *d, struct engine *engine, const struct catalog *catalog);
+
+/* The version a reader asks for; TM_NOT_FOUND when there is none of that name. */
+enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err);
 
 enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LEAVE }; /* fields of IngestRequest */
 

@@ -6,8 +6,7 @@
 
 #include "base/clock.h"
 #include "base/queue.h"
-#include "proto/wire.h"
-#include "ps/server/door.h"
+#include "ps/server/ack.h"
 
 /* One message on its way: checked and submitted by the door, then in the log, then to be answered. */
 struct pending {
@@ -20,7 +19,8 @@ struct pending {
     struct pending *next;
 };
 
-/* One call. References: the stream until closed(), the door while it is busy with it, each submission until its done(). */
+/* One call. References: the stream until closed(), the door while it is busy with the call, each submission until its
+ * done(). */
 struct ingest {
     struct events *events;
     struct rpc_call *call;
@@ -40,6 +40,7 @@ struct ingest {
     bool door_busy; /* the call is in the door's queue or hands */
     bool ending;    /* no more is read; with `status` behind the answers still due */
     struct tm_error status;
+    atomic_bool starved; /* would read on, but all calls together hold too much */
 
     struct ingest *previous_call, *next_call; /* guarded by the service's mutex */
 };
@@ -49,6 +50,9 @@ struct events {
     struct door door;
     struct queue *to_door; /* calls with messages; each once, so it never fills */
     pthread_t thread;
+    size_t bytes_max; /* of messages that are not answered, of all calls */
+    atomic_size_t bytes;
+    atomic_int starved;    /* calls */
     pthread_mutex_t mutex; /* guards what follows */
     struct ingest *calls;
     uint32_t count;
@@ -66,6 +70,7 @@ static void unlock(pthread_mutex_t *mutex) { CHECK(pthread_mutex_unlock(mutex) =
 
 static void pending_free(struct pending *p)
 {
+    atomic_fetch_sub(&p->ingest->events->bytes, p->bytes);
     door_batch_close(&p->batch);
     buffer_close(&p->submission.old_rejects);
     rpc_message_free(p->message);
@@ -78,6 +83,8 @@ static void ingest_release(struct ingest *in)
     if (atomic_fetch_sub(&in->references, 1) != 1)
         return;
     lock(&e->mutex);
+    if (atomic_load(&in->starved))
+        atomic_fetch_sub(&e->starved, 1);
     *(in->previous_call ? &in->previous_call->next_call : &e->calls) = in->next_call;
     if (in->next_call)
         in->next_call->previous_call = in->previous_call;
@@ -128,79 +135,6 @@ static struct ingest *ingest_add(struct events *e, struct rpc_call *call, struct
 
 /* ---- answers ---- */
 
-static void put_nested(struct buffer *out, uint32_t number, struct buffer *content)
-{
-    wire_put_bytes(out, number, buffer_view(content));
-    buffer_close(content);
-}
-
-static void put_stream(const struct events *e, uint32_t stream, struct buffer *out)
-{
-    static const char *const kinds[] = {
-        [JOINER_FEATURES] = "features", [JOINER_IMPRESSION] = "impression", [JOINER_ACTION] = "action"};
-    const struct catalog *c = e->door.catalog;
-    const struct options *o = engine_options(e->engine);
-    enum { OPENED_STREAMS = 2, NAME = 1, KIND, OUT_OF_ORDERNESS };
-    struct buffer info = {0};
-    wire_put_bytes(&info, NAME, bytes_text(c->stream_name[stream]));
-    wire_put_bytes(&info, KIND, bytes_text(kinds[c->join.stream[stream].kind]));
-    for (uint32_t i = 0; i < o->streams; i++)
-        if (strcmp(o->stream[i].name, c->stream_name[stream]) == 0)
-            wire_put_integer(&info, OUT_OF_ORDERNESS, (uint64_t)o->stream[i].out_of_orderness_ms);
-    put_nested(out, OPENED_STREAMS, &info);
-}
-
-static void pack_opened(const struct events *e, const struct submission *s, struct buffer *out)
-{
-    enum { LAST_SEQUENCE = 1, WINDOW = 3 };
-    const struct joiner_config *join = &e->door.catalog->join;
-    wire_put_integer(out, LAST_SEQUENCE, s->last_sequence);
-    for (uint32_t i = 0; i < join->streams; i++)
-        put_stream(e, i, out);
-    wire_put_integer(out, WINDOW, (uint64_t)join->window_ms);
-}
-
-/* The rejects were packed at the door, where they were found; those of a repeated batch when it came first. */
-static void pack_ack(const struct submission *s, struct buffer *out)
-{
-    enum { SEQUENCE = 1, POSITION, DURABLE, REPEATED };
-    struct bytes rejects = s->repeated ? buffer_view(&s->old_rejects) : s->rejects;
-    wire_put_integer(out, SEQUENCE, s->sequence);
-    wire_put_integer(out, POSITION, s->position);
-    wire_put_integer(out, DURABLE, 1);
-    wire_put_integer(out, REPEATED, s->repeated);
-    buffer_put(out, rejects.data, rejects.size);
-}
-
-static void pack_ended(const struct submission *s, struct buffer *out)
-{
-    enum { POSITION = 1, WATERMARK };
-    wire_put_integer(out, POSITION, s->position);
-    wire_put_integer(out, WATERMARK, (uint64_t)s->watermark);
-}
-
-/* False: this kind has no answer. */
-static bool pack_answer(const struct events *e, const struct submission *s, struct buffer *out)
-{
-    enum { OPENED = 1, ACK, ENDED };
-    struct buffer content = {0};
-    switch (s->kind) {
-    case SUBMIT_OPEN:
-        pack_opened(e, s, &content);
-        put_nested(out, OPENED, &content);
-        return true;
-    case SUBMIT_BATCH:
-        pack_ack(s, &content);
-        put_nested(out, ACK, &content);
-        return true;
-    case SUBMIT_END:
-        pack_ended(s, &content);
-        put_nested(out, ENDED, &content);
-        return true;
-    default: return false;
-    }
-}
-
 static void end_with(struct ingest *in, const struct tm_error *why)
 {
     if (in->ending)
@@ -219,9 +153,21 @@ static void answer(struct ingest *in, const struct submission *s)
         rpc_finish(in->call, &in->status);
     } else if (s->kind == SUBMIT_LEAVE) {
         in->ending = true; /* with OK, unless something else was the matter before */
-    } else if (pack_answer(in->events, s, &body)) {
+    } else if (ack_pack(&in->events->door, s, &body)) {
         rpc_send(in->call, &body);
     }
+}
+
+static bool may_read(struct ingest *in)
+{
+    struct events *e = in->events;
+    if (in->ending || in->reading || in->in_flight >= INGEST_IN_FLIGHT || in->bytes_in_flight >= INGEST_BYTES_IN_FLIGHT)
+        return false;
+    if (atomic_load(&e->bytes) < e->bytes_max || in->in_flight == 0) /* one at a time always goes: nobody starves */
+        return true;
+    if (!atomic_exchange(&in->starved, true))
+        atomic_fetch_add(&e->starved, 1);
+    return false;
 }
 
 /* Under the call's mutex: send what is due, then end the call, or read on when there is room. */
@@ -239,19 +185,32 @@ static void pump(struct ingest *in)
     }
     if (in->ending && !in->first) {
         rpc_finish(in->call, &in->status);
-    } else if (!in->ending && !in->reading && in->in_flight < INGEST_IN_FLIGHT &&
-               in->bytes_in_flight < INGEST_BYTES_IN_FLIGHT) {
+    } else if (may_read(in)) {
         in->reading = true;
         rpc_read(in->call);
     }
 }
 
+static void feed_starved(struct events *e)
+{
+    lock(&e->mutex);
+    for (struct ingest *in = e->calls; in; in = in->next_call)
+        if (atomic_exchange(&in->starved, false)) {
+            atomic_fetch_sub(&e->starved, 1);
+            rpc_wake(in->call);
+        }
+    unlock(&e->mutex);
+}
+
 static void pump_call(void *state)
 {
     struct ingest *in = state;
+    struct events *e = in->events;
     lock(&in->mutex);
     pump(in);
     unlock(&in->mutex);
+    if (atomic_load(&e->starved) > 0 && atomic_load(&e->bytes) < e->bytes_max)
+        feed_starved(e);
 }
 
 /* ---- the door ---- */
@@ -380,6 +339,7 @@ static void append(struct ingest *in, struct rpc_message *m)
     in->last = &p->next;
     in->in_flight++;
     in->bytes_in_flight += p->bytes;
+    atomic_fetch_add(&in->events->bytes, p->bytes);
     if (!in->at_door)
         in->at_door = p;
     if (!in->door_busy) {
@@ -427,6 +387,7 @@ struct events *events_open(struct engine *engine, const struct catalog *catalog,
 {
     struct events *e = mem_new(1, sizeof *e);
     e->engine = engine;
+    e->bytes_max = engine_options(engine)->memory_inbox;
     door_open(&e->door, engine, catalog);
     e->to_door = queue_open(INGEST_CALLS_MAX, 0);
     CHECK(pthread_mutex_init(&e->mutex, NULL) == 0);

@@ -1,21 +1,23 @@
 /* ps/server/events.h - tidemill.v1.Events: streams of events come in, acks go back.
  *
- * Order    what a call sends is checked and submitted in order and answered in order: opened, acks, ended. What the log
- *          refuses (a gap) or the door cannot read ends the call with its status, behind the answers before it.
- * Threads  the thread of a connection only hands messages over and sends answers. One door thread checks events and submits
- *          them: it is the one that waits when the log's queue is full, so that calls of the same connection (Pulls, above
- *          all) never wait for the log. done() of a submission, on the log writer's thread, marks it and wakes its call.
- * Bounds   a call has at most INGEST_IN_FLIGHT submissions or INGEST_BYTES_IN_FLIGHT (and one message more) that are not
- *          answered; until then it is not read, and flow control stops the producer. At most INGEST_CALLS_MAX calls.
- * Memory   a message is kept as gRPC gave it until its answer is sent; the submission's events are views into it. A call
- *          that ended lives on until the log has let go of its submissions. */
+ * Order    what a call sends is checked and submitted in order and answered in order: opened, acks, ended. What the
+ *          log refuses (a gap) or the door cannot read ends the call with its status, behind the answers before it.
+ * Threads  the thread of a connection only hands messages over and sends answers. One door thread checks events and
+ *          submits them: it is the one that waits when the log's queue is full, so that calls of the same connection
+ *          (Pulls, above all) never wait for the log. done() of a submission, on the log writer's thread, marks it and
+ *          wakes its call.
+ * Bounds   a call has at most INGEST_IN_FLIGHT messages or INGEST_BYTES_IN_FLIGHT (and one message more) that are not
+ *          answered, all calls together the bytes of options.memory_inbox (and one message a call more). Who is above
+ *          is not read, and flow control stops the producer. At most INGEST_CALLS_MAX calls.
+ * Memory   a message is kept as gRPC gave it until its answer is sent; the submission's events are views into it. A
+ *          call that ended lives on until the log has let go of its submissions. */
 #ifndef TIDEMILL_PS_SERVER_EVENTS_H
 #define TIDEMILL_PS_SERVER_EVENTS_H
 
 #include "ps/engine/engine.h"
 #include "ps/server/rpc.h"
 
-enum { INGEST_IN_FLIGHT = 64, INGEST_BYTES_IN_FLIGHT = 8 << 20, INGEST_CALLS_MAX = 1024 };
+enum { INGEST_IN_FLIGHT = 64, INGEST_BYTES_IN_FLIGHT = 8 << 20, INGEST_CALLS_MAX = 512 };
 
 struct events;
 

@@ -1,7 +1,7 @@
 /* ps/server/export.h - Admin.Export: every parameter of a version, streamed as fast as the reader takes it.
  *
- * Threads  export_begin and the stream's callbacks run on the call's thread, export_run on the operations thread: it gathers
- *          rows into a reply, and waits when EXPORT_UNSENT replies have not left.
+ * Threads  export_begin and the stream's callbacks run on the call's thread, export_run on the operations thread: it
+ *          gathers rows into a reply, and waits when EXPORT_UNSENT replies have not left.
  * Memory   an export lives until its stream is closed and its run has returned. */
 #ifndef TIDEMILL_PS_SERVER_EXPORT_H
 #define TIDEMILL_PS_SERVER_EXPORT_H

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "proto/event.h"
 #include "proto/wire.h"
+#include "ps/server/door.h"
 #include "tidemill/v1/parameters.pb-c.h"
 
 enum {
@@ -92,21 +93,9 @@ static enum tm_code request_scan(struct bytes wire, struct request *q, struct tm
         rc = take_field(q, &f, err);
     if (r.bad)
         rc = wire_malformed(&r, wire, err);
-    if (rc == TM_OK && !q->version.size)
-        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected the name of a version");
     if (rc != TM_OK)
         free(q->docs);
     return rc;
-}
-
-static enum tm_code find_version(struct engine *e, struct bytes name, const struct version **v, struct tm_error *err)
-{
-    *v = engine_version(e, name);
-    if (*v)
-        return TM_OK;
-    int shown = name.size > CATALOG_NAME_MAX || !wire_is_text(name) ? 0 : (int)name.size;
-    return tm_error_set(err, TM_NOT_FOUND, "version: no version \"%.*s\"; Status lists them", shown,
-                        (const char *)name.data);
 }
 
 /* ---- the reply ---- */
@@ -268,7 +257,7 @@ static void *waiter_main(void *context)
 static enum tm_code pull_start(struct parameters *p, struct rpc_call *call, struct request *q, struct tm_error *err)
 {
     const struct version *v;
-    enum tm_code rc = find_version(p->engine, q->version, &v, err);
+    enum tm_code rc = door_version(p->engine, q->version, &v, err);
     if (rc != TM_OK)
         return rc;
     if (q->at_least <= engine_applied(p->engine)) {

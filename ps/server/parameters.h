@@ -1,9 +1,9 @@
 /* ps/server/parameters.h - tidemill.v1.Parameters: what has been learned, for many documents at once.
  *
- * Pull     answered on the thread of its connection: scan the request, look up, pack; no allocation per document and no copy
- *          of the reply. A Pull that wants `at_least` a position that is not applied yet is parked; one thread waits
- *          for the engine and answers those whose turn has come, until their deadline (PULL_WAIT_MS when they have none,
- *          never more than PULL_WAIT_MAX_MS).
+ * Pull     answered on the thread of its connection: scan the request, look up, pack; no allocation per document and
+ *          no copy of the reply. A Pull that wants `at_least` a position that is not applied yet is parked; one thread
+ *          waits for the engine and answers those whose turn has come, until their deadline (PULL_WAIT_MS when they
+ *          have none, never more than PULL_WAIT_MAX_MS).
  * Bounds   ENGINE_PULL_DOCS_MAX documents a call, PULL_PARKED_MAX parked calls.
  * Threads  any. */
 #ifndef TIDEMILL_PS_SERVER_PARAMETERS_H

@@ -1,18 +1,18 @@
 /* ps/server/rpc.h - calls: the only door to gRPC on the server side (rpc.c the server, rpc_call.c one call).
  *
  * Shapes   unary: start() gets the request and answers once, now or later, from any thread, with rpc_reply or rpc_fail.
- *          streams: start() calls rpc_stream_begin and is told by callbacks what happens; it sends with rpc_send, ends with
- *          rpc_finish. A stream from the client is read message by message with rpc_read: who does not ask gets nothing,
- *          and flow control stops the sender.
- * Threads  options.threads completion queues of one thread each. start() and all callbacks of a call run on the thread of
- *          its connection, one at a time; they must not block, because every call of that connection waits behind them.
- *          All functions on a call may be called from any thread.
- * Memory   requests and messages are gRPC's own memory, kept alive instead of copied, and count against its quota. Bodies
- *          sent are taken over with their memory: *body is empty afterwards.
- * Bounds   messages RPC_MESSAGE_MAX, unsent replies of a stream RPC_UNSENT_MAX, memory in flight by a resource quota, open
- *          calls of one connection RPC_STREAMS_MAX. No compression: nothing inflates.
- * Errors   a struct tm_error becomes a status: code by the table of base/error.h, message as it is. RESOURCE_EXHAUSTED also
- *          carries grpc-retry-pushback-ms, which clients with a retry policy obey. */
+ *          streams: start() calls rpc_stream_begin and is told by callbacks what happens; it sends with rpc_send, ends
+ *          with rpc_finish. A stream from the client is read message by message with rpc_read: who does not ask gets
+ *          nothing, and flow control stops the sender.
+ * Threads  options.threads completion queues of one thread each. start() and all callbacks of a call run on the thread
+ *          of its connection, one at a time; they must not block, because every call of that connection waits behind
+ *          them. All functions on a call may be called from any thread.
+ * Memory   requests and messages are gRPC's own memory, kept alive instead of copied, and count against its quota.
+ *          Bodies sent are taken over with their memory: *body is empty afterwards.
+ * Bounds   messages RPC_MESSAGE_MAX, unsent replies of a stream RPC_UNSENT_MAX, memory in flight by a resource quota,
+ *          open calls of one connection RPC_STREAMS_MAX. No compression: nothing inflates.
+ * Errors   a struct tm_error becomes a status: code by the table of base/error.h, message as it is. RESOURCE_EXHAUSTED
+ *          also carries grpc-retry-pushback-ms, which clients with a retry policy obey. */
 #ifndef TIDEMILL_PS_SERVER_RPC_H
 #define TIDEMILL_PS_SERVER_RPC_H
 

@@ -193,8 +193,8 @@ static void send_next(struct rpc_call *call)
     }
 }
 
-/* An operation is done; the last one after the close tells the owner. Called without the lock, after the owner has heard
- * of the operation itself. */
+/* An operation is done; the last one after the close tells the owner. Called without the lock, after the owner has
+ * heard of the operation itself. */
 static void operation_done(struct rpc_call *call)
 {
     lock(call);

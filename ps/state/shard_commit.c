@@ -39,7 +39,7 @@ struct dirty_rows {
 static void put_param(void *context, struct doc_id id, const void *content)
 {
     struct dirty_rows *d = context;
-    uint8_t key[SHARD_PARAM_KEY];
+    uint8_t key[SHARD_PARAM_KEY] = {0};
     shard_param_key(key, d->shard->options.id, d->version->id, id);
     store_batch_put(d->batch, STORE_PARAM, bytes_of(key, sizeof key),
                     bytes_of(content, d->version->model->block_size(&d->version->config)));
@@ -50,7 +50,7 @@ static void put_parameters(struct shard *s, struct store_batch *out)
     for (uint32_t i = 0; i < s->slots; i++)
         table_take_dirty(s->slot[i].table, put_param, &(struct dirty_rows){s, s->slot[i].version, out});
     for (size_t i = 0; i < s->new_docs; i++) {
-        uint8_t key[SHARD_DOC_KEY];
+        uint8_t key[SHARD_DOC_KEY] = {0};
         shard_doc_key(key, s->options.id, s->new_doc[i].id);
         store_batch_put(out, STORE_DOC, bytes_of(key, sizeof key),
                         bytes_of(s->new_doc_text.data + s->new_doc[i].offset, s->new_doc[i].size));
@@ -62,7 +62,7 @@ static void put_parameters(struct shard *s, struct store_batch *out)
 static void put_history(struct shard *s, struct store_batch *out)
 {
     struct joiner_delta delta;
-    uint8_t key[COMMIT_KEY];
+    uint8_t key[COMMIT_KEY] = {0};
     struct bytes k = bytes_of(key, sizeof key);
     joiner_freeze(s->joiner, s->commit, &delta);
     commit_key(key, s->options.id, s->commit);
@@ -106,7 +106,7 @@ static void encode_place(const struct shard *s, struct buffer *out)
 void shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out)
 {
     CLEANUP(buffer_close) struct buffer value = {0};
-    uint8_t key[SHARD_KEY];
+    uint8_t key[SHARD_KEY] = {0};
     shard_key(key, s->options.id);
     if (s->joiner) {
         if (memcmp(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks) != 0) {
@@ -249,7 +249,7 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
 enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_error *err)
 {
     struct loading l = {.shard = s};
-    uint8_t key[SHARD_KEY];
+    uint8_t key[SHARD_KEY] = {0};
     struct bytes prefix = bytes_of(key, sizeof key);
     shard_key(key, s->options.id);
     CHECK(s->position == 0 && s->catalog.versions == 0);

@@ -23,8 +23,8 @@ struct rocks_family {
     bool compress; /* LZ4: many small rows that look alike. Chunks of a hundred KiB and more are not worth its time. */
 };
 
-/* Families are made when missing; one that is not in the list is TM_FAILED_PRECONDITION (a newer program made it). A folder
- * with tables or WALs but without RocksDB's CURRENT is TM_DATA_LOSS, not an empty database. */
+/* Families are made when missing; one that is not in the list is TM_FAILED_PRECONDITION (a newer program made it).
+ * A folder with tables or WALs but without RocksDB's CURRENT is TM_DATA_LOSS, not an empty database. */
 enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct rocks_family *families, size_t count,
                         struct rocks **out, struct tm_error *err);
 void rocks_close(struct rocks *db); /* NULL is fine; flushes the WAL of a state database */

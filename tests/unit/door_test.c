@@ -1,0 +1,317 @@
+/* Tests of ps/server/door: what is let in, and what a sender is told about the rest. The engine is three stubs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proto/event.h"
+#include "proto/wire.h"
+#include "ps/server/ack.h"
+#include "tidemill/v1/events.pb-c.h"
+
+enum { IMPRESSIONS, CLICKS, FEATURES, ALL = 7 };
+#define NOW INT64_C(1700000000000)
+
+static struct version version_a = {.id = 7, .name = "A"};
+static struct version *versions[] = {&version_a};
+static struct catalog catalog = {
+    .join = {.stream = {[IMPRESSIONS] = {.kind = JOINER_IMPRESSION}, [CLICKS] = {.kind = JOINER_ACTION}},
+             .streams = 3,
+             .window_ms = 60000},
+    .stream_name = {"impressions", "clicks", "features"},
+    .key_fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC,
+    .version = versions,
+    .versions = 1,
+};
+static struct options options = {.streams = 1, .stream = {{.name = "clicks", .out_of_orderness_ms = 5000}}};
+
+const struct options *engine_options(const struct engine *e)
+{
+    (void)e;
+    return &options;
+}
+
+int engine_stream(const struct engine *e, struct bytes name)
+{
+    (void)e;
+    for (int i = 0; i < (int)catalog.join.streams; i++)
+        if (bytes_equal(name, bytes_text(catalog.stream_name[i])))
+            return i;
+    return -1;
+}
+
+const struct version *engine_version(const struct engine *e, struct bytes name)
+{
+    (void)e;
+    return bytes_equal(name, bytes_text("A")) ? &version_a : NULL;
+}
+
+uint32_t engine_shard(const struct engine *e, struct bytes doc)
+{
+    (void)e;
+    return hash_shard(doc, 64);
+}
+
+static struct door door_for_test(void)
+{
+    struct door d;
+    door_open(&d, NULL, &catalog);
+    return d;
+}
+
+static struct event good(const char *stream)
+{
+    return (struct event){
+        .stream = bytes_text(stream),
+        .request = bytes_text("r1"),
+        .doc = bytes_text("d1"),
+        .version = bytes_text("A"),
+        .time = NOW,
+        .has = EVENT_HAS_TIME,
+    };
+}
+
+static void put_event(struct buffer *batch, const struct event *e)
+{
+    CLEANUP(buffer_close) struct buffer wire = {0};
+    event_encode(e, &wire);
+    wire_put_bytes(batch, 2, buffer_view(&wire));
+}
+
+static Tidemill__V1__IngestReply *unpack_reply(struct buffer *packed)
+{
+    struct tm_error err;
+    Tidemill__V1__IngestReply *reply =
+        (void *)wire_unpack(&tidemill__v1__ingest_reply__descriptor, buffer_view(packed), 8 << 20, &err);
+    assert_non_null(reply);
+    buffer_close(packed);
+    return reply;
+}
+
+static void events_are_resolved(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct event shown = good("impressions"), clicked = good("clicks");
+    struct door_batch b;
+    struct tm_error err;
+    clicked.version = (struct bytes){0};
+    wire_put_integer(&batch, 1, 41);
+    for (int i = 0; i < 100; i++) {
+        put_event(&batch, &shown);
+        put_event(&batch, &clicked);
+    }
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_OK);
+    assert_int_equal(b.sequence, 41);
+    assert_int_equal(b.count, 200);
+    assert_int_equal(b.rejects.size, 0);
+    for (uint32_t i = 0; i < b.count; i++) {
+        assert_int_equal(b.events[i].stream, i % 2 ? CLICKS : IMPRESSIONS);
+        assert_int_equal(b.events[i].version, i % 2 ? BLOCK_VERSION_NONE : 7);
+        assert_int_equal(b.events[i].shard, hash_shard(bytes_text("d1"), 64));
+        assert_true(b.events[i].time == NOW);
+    }
+    door_batch_close(&b);
+}
+
+static void set_nothing(struct event *e) { (void)e; }
+static void unknown_stream(struct event *e) { e->stream = bytes_text("nope"); }
+static void undeclared_stream(struct event *e) { e->stream = bytes_text("features"); }
+static void unknown_version(struct event *e) { e->version = bytes_text("Z"); }
+static void no_version(struct event *e) { e->version = (struct bytes){0}; }
+static void no_request(struct event *e) { e->request = (struct bytes){0}; }
+static void no_doc(struct event *e) { e->doc = (struct bytes){0}; }
+static void click_of_unknown_version(struct event *e)
+{
+    e->stream = bytes_text("clicks");
+    e->version = bytes_text("Z");
+}
+static void from_tomorrow(struct event *e) { e->time = NOW + 2 * INT64_C(86400000); }
+
+static void each_bad_event_is_named(void **state)
+{
+    static const struct {
+        void (*spoil)(struct event *e);
+        const char *field, *message;
+    } cases[] = {
+        {unknown_stream, "stream", "stream: \"nope\"; expected one of impressions, clicks, features"},
+        {undeclared_stream, "stream", "stream: \"features\" was not declared by open; expected one that was"},
+        {unknown_version, "version", "version: \"Z\"; expected one of A"},
+        {click_of_unknown_version, "version", "version: \"Z\"; expected one of A"},
+        {no_version, "version", "version: missing; expected one of A"},
+        {no_request, "request", "request: missing; the join key needs it"},
+        {no_doc, "doc", "doc: missing; expected 1 to 256 bytes of UTF-8"},
+        {from_tomorrow, "time", NULL},
+        {set_nothing, NULL, NULL},
+    };
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct buffer packed = {0};
+    struct door_batch b;
+    struct tm_error err;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct event e = good("impressions");
+        cases[i].spoil(&e);
+        put_event(&batch, &e);
+    }
+    wire_put_integer(&batch, 1, 1);
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), 1 << IMPRESSIONS | 1 << CLICKS, NOW, &b, &err), TM_OK);
+    assert_int_equal(b.count, 1);
+
+    struct submission s = {
+        .kind = SUBMIT_BATCH, .sequence = 1, .position = 9, .rejects = buffer_view(&b.rejects), .events = b.events};
+    assert_true(ack_pack(&d, &s, &packed));
+    Tidemill__V1__IngestReply *reply = unpack_reply(&packed);
+    assert_int_equal(reply->ack->position, 9);
+    assert_int_equal(reply->ack->n_rejected, ARRAY_LEN(cases) - 1);
+    for (size_t i = 0; i + 1 < ARRAY_LEN(cases); i++) {
+        assert_int_equal(reply->ack->rejected[i]->index, i);
+        assert_string_equal(reply->ack->rejected[i]->field, cases[i].field);
+        if (cases[i].message)
+            assert_string_equal(reply->ack->rejected[i]->message, cases[i].message);
+    }
+    wire_free(&reply->base);
+    door_batch_close(&b);
+}
+
+static void many_rejects_stay_small(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct event e = good("nope");
+    struct door_batch b;
+    struct tm_error err;
+    wire_put_integer(&batch, 1, 1);
+    for (int i = 0; i < BATCH_EVENTS_MAX; i++)
+        put_event(&batch, &e);
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_OK);
+    assert_int_equal(b.count, 0);
+    assert_in_range(b.rejects.size, BATCH_EVENTS_MAX * 10, 256 << 10);
+    door_batch_close(&b);
+    put_event(&batch, &e); /* one too many */
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_INVALID_ARGUMENT);
+}
+
+static void damaged_batches_are_refused(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct event e = good("impressions");
+    struct door_batch b;
+    struct tm_error err;
+    put_event(&batch, &e);
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "batch.sequence"));
+    wire_put_integer(&batch, 1, 1);
+    for (size_t cut = 1; cut < batch.size - 2; cut++) { /* not one of them may read past its end */
+        uint8_t *part = mem_grow(NULL, 1, cut);
+        memcpy(part, batch.data, cut);
+        assert_int_equal(door_read_batch(&d, bytes_of(part, cut), ALL, NOW, &b, &err), TM_INVALID_ARGUMENT);
+        free(part);
+    }
+}
+
+static void one_message_at_a_time(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_close) struct buffer request = {0};
+    enum door_message kind;
+    struct bytes content;
+    struct tm_error err;
+    assert_int_equal(door_read(buffer_view(&request), &kind, &content, &err), TM_INVALID_ARGUMENT);
+    wire_put_bytes(&request, DOOR_END, bytes_text(""));
+    wire_put_integer(&request, 99, 1); /* unknown to us: skipped */
+    assert_int_equal(door_read(buffer_view(&request), &kind, &content, &err), TM_OK);
+    assert_int_equal(kind, DOOR_END);
+    wire_put_bytes(&request, DOOR_LEAVE, bytes_text(""));
+    assert_int_equal(door_read(buffer_view(&request), &kind, &content, &err), TM_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "2 messages"));
+}
+
+static void open_and_watermark(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer open = {0}, mark = {0};
+    struct producer_id who;
+    struct tm_error err;
+    uint32_t streams;
+    uint8_t stream;
+    int64_t time;
+    wire_put_bytes(&open, 1, bytes_text("web-1"));
+    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &streams, &err), TM_INVALID_ARGUMENT);
+    assert_string_equal(err.message, "open.instance: 0 bytes; expected 1 to 64");
+    wire_put_bytes(&open, 2, bytes_text("i"));
+    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &streams, &err), TM_OK);
+    assert_int_equal(streams, ALL);
+    assert_string_equal(who.lane, "main");
+    wire_put_bytes(&open, 4, bytes_text("clicks"));
+    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &streams, &err), TM_OK);
+    assert_int_equal(streams, 1 << CLICKS);
+
+    wire_put_bytes(&mark, 1, bytes_text("clicks"));
+    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, &stream, &time, &err), TM_INVALID_ARGUMENT);
+    wire_put_integer(&mark, 2, NOW);
+    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, &stream, &time, &err), TM_OK);
+    assert_int_equal(stream, CLICKS);
+    assert_true(time == NOW);
+    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), 1 << FEATURES, &stream, &time, &err),
+                     TM_INVALID_ARGUMENT);
+}
+
+static void a_repeated_batch_gets_its_old_rejects(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    struct submission s = {.kind = SUBMIT_BATCH, .sequence = 3, .repeated = true, .position = 5};
+    struct buffer packed = {0};
+    static const uint8_t rejected[] = {5 << 3 | WIRE_BYTES, 2, 1 << 3, 17}; /* {index: 17} */
+    buffer_put(&s.old_rejects, rejected, sizeof rejected);
+    assert_true(ack_pack(&d, &s, &packed));
+    Tidemill__V1__IngestReply *reply = unpack_reply(&packed);
+    assert_true(reply->ack->repeated_batch);
+    assert_int_equal(reply->ack->n_rejected, 1);
+    assert_int_equal(reply->ack->rejected[0]->index, 17);
+    wire_free(&reply->base);
+    buffer_close(&s.old_rejects);
+}
+
+static void opened_tells_the_configuration(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    struct submission s = {.kind = SUBMIT_OPEN, .last_sequence = 12};
+    struct buffer packed = {0};
+    assert_true(ack_pack(&d, &s, &packed));
+    Tidemill__V1__IngestReply *reply = unpack_reply(&packed);
+    assert_int_equal(reply->opened->last_sequence, 12);
+    assert_int_equal(reply->opened->window_ms, 60000);
+    assert_int_equal(reply->opened->n_streams, 3);
+    assert_string_equal(reply->opened->streams[CLICKS]->kind, "action");
+    assert_int_equal(reply->opened->streams[CLICKS]->out_of_orderness_ms, 5000);
+    wire_free(&reply->base);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_are_resolved),
+        cmocka_unit_test(each_bad_event_is_named),
+        cmocka_unit_test(many_rejects_stay_small),
+        cmocka_unit_test(damaged_batches_are_refused),
+        cmocka_unit_test(one_message_at_a_time),
+        cmocka_unit_test(open_and_watermark),
+        cmocka_unit_test(a_repeated_batch_gets_its_old_rejects),
+        cmocka_unit_test(opened_tells_the_configuration),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
