@@ -11,7 +11,7 @@ enum { KEY_FORMAT = 1, KEY_END, KEY_CLIENT, KEY_RATE, KEY_AGAIN, KEY_QUIET, CLIE
 static const struct argp_option options[] = {
     {"format", KEY_FORMAT, "NAME", 0, "json: one event a line (default: json)", 0},
     {"end", KEY_END, NULL, 0, "Say that this is all, and wait until everything is applied, durable and decided", 0},
-    {"client", KEY_CLIENT, "NAME", 0, "Name of this producer (default: ingest)", 0},
+    {"client", KEY_CLIENT, "NAME", 0, "Name of this producer (default: one for these files)", 0},
     {"rate", KEY_RATE, "N", 0, "At most N events a second (default: as fast as it goes)", 0},
     {"again", KEY_AGAIN, NULL, 0, "Send what an earlier run has sent once more", 0},
     {"quiet", KEY_QUIET, NULL, 0, "Print problems only", 0},
@@ -89,7 +89,7 @@ static void summarize(struct progress *p, const struct ingest_result *r)
 
 int command_ingest(const struct command *self, int argc, char **argv)
 {
-    struct arguments a = {.o.client = "ingest"};
+    struct arguments a = {0};
     struct settings settings = {0};
     struct ingest_result result = {0};
     struct progress progress;

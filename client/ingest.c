@@ -134,14 +134,21 @@ static uint64_t random_u64(void)
     return v;
 }
 
-/* The rate sets the size of batches, so it is a part of who we are. */
-static void choose_instance(struct ingest *in)
+/* Files are known again: the same client sends them after whatever happened, and goes on where the same files stopped. A
+ * pipe is somebody new each time. The rate sets the size of batches, so it is a part of the instance. */
+static void choose_identity(struct ingest *in)
 {
-    struct hash128 id;
-    in->resumable = !in->o->again && merge_identity(in->merge, &id);
+    struct hash128 names, content, fresh = {random_u64(), random_u64()};
+    bool files = merge_identity(in->merge, &content);
+    merge_names(in->merge, &names);
+    in->resumable = files && !in->o->again;
     if (!in->resumable)
-        id = (struct hash128){random_u64(), random_u64()};
-    snprintf(in->instance, sizeof in->instance, "%016" PRIx64 "%016" PRIx64 "-%" PRIu32, id.hi, id.lo,
+        content = fresh;
+    if (in->o->client)
+        snprintf(in->client, sizeof in->client, "%s", in->o->client);
+    else
+        snprintf(in->client, sizeof in->client, "ingest-%08" PRIx32, (uint32_t)(files ? names.lo : fresh.lo));
+    snprintf(in->instance, sizeof in->instance, "%016" PRIx64 "%016" PRIx64 "-%" PRIu32, content.hi, content.lo,
              in->batcher.events_max);
 }
 
@@ -156,7 +163,7 @@ static enum tm_code settle_end(struct ingest *in, struct tm_error *err)
 {
     struct settle s = {
         .server = in->o->server,
-        .client = in->o->client,
+        .client = in->client,
         .decided = in->has_end_time,
         .newest = in->end_time,
         .timeout_ms = in->o->timeout_ms,
@@ -180,7 +187,7 @@ enum tm_code ingest_run(const struct ingest_options *o, struct progress *progres
                                   .newest = INT64_MIN};
     in.window = mem_new(INGEST_WINDOW, sizeof *in.window);
     in.watermarks = mem_new(INGEST_STREAMS_MAX, sizeof *in.watermarks);
-    choose_instance(&in);
+    choose_identity(&in);
     rc = run_until_done(&in, err);
     if (rc == TM_OK && o->end)
         rc = settle_end(&in, err);

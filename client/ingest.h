@@ -1,6 +1,6 @@
 /* client/ingest.h - files of events into a server, each event once, whatever breaks on the way.
  *
- * One producer (client, instance, "main") sends numbered batches (batcher.h). The instance is a hash of the files, so
+ * One producer (client, instance, "main") sends numbered batches (batcher.h). The instance is a hash of the files (names, sizes, times, heads), so
  * the same command run again asks the server for its last number and goes on behind it; a pipe's instance is random.
  * When the server goes away, the call is opened again with growing pauses, and what was not acknowledged is sent again.
  * Bound    INGEST_WINDOW batches are made but not acknowledged.
@@ -16,7 +16,8 @@
 enum { INGEST_WINDOW = 16, INGEST_PROBLEMS_SHOWN = 20 };
 
 struct ingest_options {
-    const char *server, *client;
+    const char *server;
+    const char *client; /* NULL: one of its own for these files, so that two ingests do not replace each other */
     const char *const *paths;
     size_t path_count;
     double rate;        /* events a second; 0: as fast as it goes */

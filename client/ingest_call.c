@@ -115,7 +115,7 @@ static enum tm_code stale_server(struct ingest *in, uint64_t last, struct tm_err
         err, TM_FAILED_PRECONDITION,
         "server %s stands at batch %" PRIu64 ", but has acknowledged %" PRIu64
         ": its data is older than that, or another instance of client \"%s\" took over; run the command again",
-        in->o->server, last, in->server_sequence, in->o->client);
+        in->o->server, last, in->server_sequence, in->client);
 }
 
 static void learn_streams(struct ingest *in, const Tidemill__V1__Opened *m)
@@ -242,7 +242,7 @@ void ingest_call_open(struct ingest *in)
     in->sent = in->acked;
     in->assert_time = in->acked > 0 ? in->acked_newest : in->read_all && in->made == 0 ? in->skipped_newest : INT64_MIN;
     in->heard_ns = clock_monotonic_ns();
-    open.client = (char *)in->o->client;
+    open.client = in->client;
     open.instance = in->instance;
     open.lane = "main";
     request.open = &open;

@@ -10,7 +10,7 @@
 #include "client/ingest.h"
 #include "proto/event.h"
 
-enum { INGEST_STREAMS_MAX = 256, INGEST_INSTANCE_SIZE = 64 };
+enum { INGEST_STREAMS_MAX = 256, INGEST_CLIENT_SIZE = 64, INGEST_INSTANCE_SIZE = 64 };
 
 struct ingest_mark {
     char name[EVENT_ID_MAX + 1];
@@ -35,7 +35,7 @@ struct ingest {
     struct progress *progress;
     struct merge *merge;
     struct batcher batcher;
-    char instance[INGEST_INSTANCE_SIZE + 1];
+    char client[INGEST_CLIENT_SIZE + 1], instance[INGEST_INSTANCE_SIZE + 1];
     bool resumable; /* batches are the same in every run */
     bool fatal;     /* the error is not the connection's: trying again will not help */
 

@@ -16,6 +16,7 @@ struct file {
     int fd;
     bool regular, ended;   /* ended: read() has answered 0 */
     uint64_t size;         /* of a regular file when it was opened */
+    int64_t changed_ns;    /* likewise: time of its last change */
     struct buffer text;    /* what was read; lines before `taken` are done with */
     size_t taken, scanned; /* no line end in [taken, scanned) */
     uint64_t line;         /* number of the line taken last */
@@ -54,6 +55,7 @@ static enum tm_code file_open(struct file *f, const char *path, struct tm_error 
     }
     f->regular = S_ISREG(st.st_mode) && !standard_input;
     f->size = f->regular ? (uint64_t)st.st_size : 0;
+    f->changed_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     return TM_OK;
 }
 
@@ -248,6 +250,14 @@ uint64_t merge_bytes_total(const struct merge *m)
     return sum;
 }
 
+void merge_names(const struct merge *m, struct hash128 *out)
+{
+    CLEANUP(buffer_close) struct buffer all = {0};
+    for (uint32_t i = 0; i < m->count; i++)
+        buffer_put_bytes(&all, bytes_text(m->files[i].path));
+    *out = hash_128(buffer_view(&all), 0);
+}
+
 bool merge_identity(const struct merge *m, struct hash128 *out)
 {
     CLEANUP(buffer_close) struct buffer all = {0};
@@ -259,6 +269,7 @@ bool merge_identity(const struct merge *m, struct hash128 *out)
         uint64_t head = n > 0 ? hash_64(bytes_of(all.data + all.size, (size_t)n)) : 0;
         buffer_put_bytes(&all, bytes_text(f->path));
         buffer_put_u64(&all, f->size);
+        buffer_put_i64(&all, f->changed_ns);
         buffer_put_u64(&all, head);
     }
     *out = hash_128(buffer_view(&all), 0);

@@ -48,7 +48,10 @@ const char *merge_name(const struct merge *m, uint32_t file); /* "<stdin>" for "
 uint64_t merge_bytes_read(const struct merge *m);
 uint64_t merge_bytes_total(const struct merge *m);
 
-/* The same for the same files: of their names, sizes and first 64 KiB. False: one of them is no regular file. */
+/* A hash of the files' names. */
+void merge_names(const struct merge *m, struct hash128 *out);
+
+/* The same for the same files: of their names, sizes, times of change and first 64 KiB. False: one of them is no regular file. */
 bool merge_identity(const struct merge *m, struct hash128 *out);
 
 #endif

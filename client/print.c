@@ -111,7 +111,7 @@ static void csv_row(struct printer *p, const struct cell *cells)
             fputc(',', p->out);
         csv_text(p->out, cells[i].kind == CELL_TEXT ? cells[i].text : plain_value(&cells[i], number));
     }
-    fputs("\r\n", p->out);
+    fputs("\n", p->out);
 }
 
 static void json_text(FILE *out, const char *text)
@@ -221,7 +221,7 @@ struct printer *printer_open(FILE *out, enum output output, const char *const *n
         csv_text(out, names[i]);
     }
     if (output != OUTPUT_TABLE)
-        fputs(output == OUTPUT_CSV ? "\r\n" : "[", out);
+        fputs(output == OUTPUT_CSV ? "\n" : "[", out);
     return p;
 }
 

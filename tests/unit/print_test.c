@@ -59,9 +59,9 @@ static void csv_is_exact(void **state)
     (void)state;
     FILE *out = capture();
     print_two(out, OUTPUT_CSV);
-    expect(out, "doc,n,mean,time,known\r\n"
-                "d1,20115,0.33333333333333331,1574553612345,true\r\n"
-                "d\xc3\xa9j\xc3\xa0,7,,,false\r\n");
+    expect(out, "doc,n,mean,time,known\n"
+                "d1,20115,0.33333333333333331,1574553612345,true\n"
+                "d\xc3\xa9j\xc3\xa0,7,,,false\n");
 }
 
 static void json_is_exact(void **state)
@@ -80,7 +80,7 @@ static void no_rows_are_still_a_document(void **state)
     static const struct {
         enum output output;
         const char *want;
-    } cases[] = {{OUTPUT_TABLE, "doc  n\n"}, {OUTPUT_CSV, "doc,n\r\n"}, {OUTPUT_JSON, "[]"}};
+    } cases[] = {{OUTPUT_TABLE, "doc  n\n"}, {OUTPUT_CSV, "doc,n\n"}, {OUTPUT_JSON, "[]"}};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         FILE *out = capture();
@@ -123,7 +123,7 @@ static void hostile_texts_stay_in_their_cell(void **state)
         struct printer *p = printer_open(out, OUTPUT_CSV, names, 1);
         printer_row(p, &cell);
         printer_close(p);
-        snprintf(want, sizeof want, "doc\r\n%s\r\n", cases[i].csv);
+        snprintf(want, sizeof want, "doc\n%s\n", cases[i].csv);
         expect(out, want);
         out = capture();
         print_json_value(out, &cell);
