@@ -19,9 +19,9 @@ struct bench_row {
     char name[BENCH_NAME_SIZE];
     double value;
     const char *unit;
-    const char *reference;  /* NULL: none */
+    const char *reference; /* NULL: none */
     double reference_value;
-    double aim;             /* 0: none */
+    double aim; /* 0: none */
 };
 
 struct bench {

@@ -1,1 +1,348 @@
-int main(void){return 0;}
+/* What the whole durable path costs, in process, from decoded events: log append and sync, join, two Beta versions, commits.
+ *
+ * Events   per sample an impression (128 B payload, 16-byte request, 8-byte document and user) and 0.06 clicks; the second
+ *          run adds a features event of 128 B for every impression. Documents Zipf over 10,000, versions A and B in halves.
+ * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the window,
+ *          so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
+ * Measured after a warm-up that fills both, between two drains (everything applied, committed, synced): CPU of the process
+ *          without the making of the events; bytes as the log and the commits count them, and as the kernel counts them
+ *          for the process (write_bytes: with RocksDB's flushes and compactions). Kernel threads are not in it.
+ * Floor    the same bytes of events copied into blocks of 256 KiB, checksummed, written and fdatasync'ed, in the same folder.
+ * Folder   beside the program, on a real disk; removed at the end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/queue.h"
+#include "bench/bench.h"
+#include "bench/disk.h"
+#include "bench/events.h"
+#include "bench/threads.h"
+#include "proto/event.h"
+#include "ps/engine/engine.h"
+
+enum {
+    LIVE = 1000000,
+    WARM = 2100000, /* samples: window, and the decided ones behind it */
+    MEASURED = 1200000,
+    BATCH = 256,
+    BATCHES = 128, /* under way at once */
+    PAYLOAD = 128,
+    EVENT_ROOM = 512, /* bytes; more than any of these events takes */
+};
+
+static const char *const streams[] = {"features", "impressions", "clicks"};
+static const char *const versions[] = {"A", "B"};
+
+static const char configuration[] = "streams:\n"
+                                    "  - { name: features, kind: features }\n"
+                                    "  - { name: impressions, kind: impression }\n"
+                                    "  - { name: clicks, kind: action }\n"
+                                    "join: { window: 10s, allowed_lateness: 20s }\n"
+                                    "labels: [{ name: click, stream: clicks }]\n"
+                                    "versions:\n"
+                                    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
+                                    "  - { name: B, model: beta, prior: [1, 50], reward: click }\n";
+
+/* A batch and the watermarks behind it; back in the pool when the log is through with the last of them. */
+struct batch {
+    struct submission events, watermark[MADE_KINDS];
+    struct submission_event event[BATCH];
+    struct buffer wire;
+    struct queue *pool;
+};
+
+struct producer {
+    struct engine *engine;
+    struct events events;
+    struct queue *pool;
+    struct batch *batches;
+    struct producer_id id;
+    uint64_t sequence, position, submitted, wire_bytes;
+    int stream[MADE_KINDS];
+    uint32_t version[2];
+    int64_t making_ns; /* of this thread's CPU */
+};
+
+static void taken(struct submission *s) { CHECK(s->code == TM_OK); }
+
+static void last_taken(struct submission *s)
+{
+    struct batch *b = s->context;
+    CHECK(s->code == TM_OK);
+    CHECK(queue_try_push(b->pool, b, 0));
+}
+
+static void encode(const struct made *m, struct buffer *out)
+{
+    static const uint8_t filling[PAYLOAD] = {1};
+    char request[17], doc[9], user[9];
+    snprintf(request, sizeof request, "%016llx", (unsigned long long)events_mix(m->sample));
+    snprintf(doc, sizeof doc, "d%07u", m->doc);
+    snprintf(user, sizeof user, "%08x", m->user);
+    struct event e = {.stream = bytes_text(streams[m->kind]),
+                      .request = bytes_text(request),
+                      .doc = bytes_text(doc),
+                      .time = m->time,
+                      .has = EVENT_HAS_TIME};
+    if (m->kind == MADE_IMPRESSION) {
+        e.user = bytes_text(user);
+        e.version = bytes_text(versions[m->version]);
+        e.payload = bytes_of(filling, sizeof filling);
+    } else if (m->kind == MADE_FEATURES) {
+        e.features = bytes_of(filling, sizeof filling);
+        e.has |= EVENT_HAS_FEATURES;
+    }
+    event_encode(&e, out);
+}
+
+static void make_batch(struct producer *p, struct batch *b)
+{
+    struct made m;
+    b->wire.size = 0;
+    for (int i = 0; i < BATCH; i++) {
+        size_t from = b->wire.size;
+        events_next(&p->events, &m);
+        encode(&m, &b->wire);
+        char doc[9];
+        snprintf(doc, sizeof doc, "d%07u", m.doc);
+        b->event[i] = (struct submission_event){.wire = bytes_of(b->wire.data + from, b->wire.size - from),
+                                                .time = m.time,
+                                                .shard = engine_shard(p->engine, bytes_text(doc)),
+                                                .stream = (uint8_t)p->stream[m.kind],
+                                                .version = m.kind == MADE_IMPRESSION ? p->version[m.version]
+                                                                                     : BLOCK_VERSION_NONE};
+    }
+    CHECK(b->wire.size <= BATCH * EVENT_ROOM); /* views would have moved */
+    p->submitted += BATCH;
+    p->wire_bytes += b->wire.size;
+    b->events.sequence = ++p->sequence;
+    for (int i = 0; i < MADE_KINDS; i++)
+        b->watermark[i].time = m.time;
+}
+
+static void produce(struct producer *p, uint64_t until_sample)
+{
+    while (p->events.next < until_sample) {
+        struct batch *b = queue_pop(p->pool, -1);
+        int64_t began = clock_thread_cpu_ns();
+        make_batch(p, b);
+        p->making_ns += clock_thread_cpu_ns() - began;
+        CHECK(engine_submit(p->engine, &b->events));
+        for (int i = 0; i < MADE_KINDS; i++)
+            CHECK(engine_submit(p->engine, &b->watermark[i]));
+    }
+}
+
+/* Everything handed in is applied, committed and synced. */
+static void drain(struct producer *p)
+{
+    struct tm_error err;
+    while (queue_length(p->pool) < BATCHES)
+        usleep(1000);
+    CHECK(engine_drain(p->engine, &p->position, &err) == TM_OK);
+}
+
+static void producer_open(struct producer *p, struct engine *e, bool features)
+{
+    *p = (struct producer){.engine = e, .id = {"bench", "1", "main"}};
+    events_open(&p->events, LIVE, 0.06, features);
+    p->pool = queue_open(BATCHES, 0);
+    p->batches = mem_new(BATCHES, sizeof *p->batches);
+    for (int i = 0; i < MADE_KINDS; i++)
+        p->stream[i] = engine_stream(e, bytes_text(streams[i]));
+    for (int i = 0; i < 2; i++)
+        p->version[i] = engine_version(e, bytes_text(versions[i]))->id;
+    for (int k = 0; k < BATCHES; k++) {
+        struct batch *b = &p->batches[k];
+        b->pool = p->pool;
+        buffer_reserve(&b->wire, BATCH * EVENT_ROOM);
+        b->events = (struct submission){
+            .kind = SUBMIT_BATCH, .producer = p->id, .events = b->event, .event_count = BATCH, .done = taken};
+        for (int i = 0; i < MADE_KINDS; i++)
+            b->watermark[i] = (struct submission){.kind = SUBMIT_WATERMARK,
+                                                  .producer = p->id,
+                                                  .stream = (uint8_t)p->stream[i],
+                                                  .done = i + 1 == MADE_KINDS ? last_taken : taken,
+                                                  .context = b};
+        CHECK(queue_try_push(p->pool, b, 0));
+    }
+    static struct submission open; /* lives until the log has taken it, which is before the first batch */
+    open = (struct submission){.kind = SUBMIT_OPEN, .producer = p->id, .streams = 7, .done = taken};
+    CHECK(engine_submit(e, &open));
+}
+
+static void producer_close(struct producer *p)
+{
+    for (int k = 0; k < BATCHES; k++) {
+        CHECK(queue_pop(p->pool, 0));
+        buffer_close(&p->batches[k].wire);
+    }
+    queue_close(p->pool);
+    events_close(&p->events);
+    free(p->batches);
+}
+
+/* ---- measuring ---- */
+
+struct reading {
+    int64_t wall_ns, making_ns;
+    double cpu;
+    uint64_t events, wire, log, commits, state, syncs, device, undecided, decided, rss;
+    struct thread_times threads;
+};
+
+static void take_reading(struct producer *p, struct reading *r)
+{
+    struct engine_status s;
+    drain(p);
+    engine_status(p->engine, &s);
+    *r = (struct reading){.wall_ns = clock_monotonic_ns(),
+                          .making_ns = p->making_ns,
+                          .cpu = bench_process_cpu(),
+                          .events = p->submitted,
+                          .wire = p->wire_bytes,
+                          .log = s.log.bytes_written,
+                          .syncs = s.log.syncs,
+                          .commits = s.commits,
+                          .state = s.commit_bytes,
+                          .device = disk_written(),
+                          .rss = bench_rss()};
+    for (uint32_t i = 0; i < engine_options(p->engine)->shards; i++) {
+        r->undecided += s.shards[i].undecided;
+        r->decided += s.shards[i].decided;
+    }
+    CHECK(s.imbalance == 0);
+    engine_status_close(&s);
+    thread_times_read(&r->threads);
+}
+
+static void report_threads(struct bench *b, const char *run, const struct reading *from, const struct reading *to)
+{
+    double events = (double)(to->events - from->events), others = 0;
+    for (uint32_t i = 0; i < to->threads.count; i++) {
+        const struct thread_time *t = &to->threads.thread[i];
+        double us = (double)(t->ns - thread_time_of(&from->threads, t->name)) / 1e3 / events;
+        if (strcmp(t->name, "main") == 0)
+            us -= (double)(to->making_ns - from->making_ns) / 1e3 / events;
+        if (us < 0.01)
+            others += us;
+        else
+            bench_add(b, (struct bench_row){.value = us, .unit = "us CPU/event"}, "%s/thread/%s", run, t->name);
+    }
+    bench_add(b, (struct bench_row){.value = others, .unit = "us CPU/event"}, "%s/thread/(others)", run);
+}
+
+static void report(struct bench *b, const char *run, const char *folder, const struct reading *from,
+                   const struct reading *to)
+{
+    double events = (double)(to->events - from->events), wire = (double)(to->wire - from->wire) / events;
+    double seconds = (double)(to->wall_ns - from->wall_ns) / 1e9;
+    double cpu = to->cpu - from->cpu - (double)(to->making_ns - from->making_ns) / 1e9;
+    double log = (double)(to->log - from->log) / events, state = (double)(to->state - from->state) / events;
+    struct disk_floor floor = disk_floor_measure(folder, to->wire - from->wire);
+    bench_add(b,
+              (struct bench_row){.value = cpu * 1e6 / events,
+                                 .unit = "us CPU/event",
+                                 .reference = "write+fdatasync",
+                                 .reference_value = floor.cpu * 1e6 / events,
+                                 .aim = 1.0},
+              "%s/cpu", run);
+    report_threads(b, run, from, to);
+    bench_add(b,
+              (struct bench_row){.value = log + state,
+                                 .unit = "B/event",
+                                 .reference = "events on the wire",
+                                 .reference_value = wire,
+                                 .aim = 250},
+              "%s/written", run);
+    bench_add(
+        b,
+        (struct bench_row){.value = log, .unit = "B/event", .reference = "events on the wire", .reference_value = wire},
+        "%s/written/log", run);
+    bench_add(b,
+              (struct bench_row){
+                  .value = state, .unit = "B/event", .reference = "events on the wire", .reference_value = wire},
+              "%s/written/state", run);
+    bench_add(b,
+              (struct bench_row){.value = (double)(to->device - from->device) / events,
+                                 .unit = "B/event",
+                                 .reference = "write+fdatasync",
+                                 .reference_value = (double)floor.written / events},
+              "%s/written/device", run);
+    bench_add(b,
+              (struct bench_row){.value = (double)(to->syncs - from->syncs) * 1e3 / events,
+                                 .unit = "/1000 events",
+                                 .reference = "write+fdatasync",
+                                 .reference_value = (double)floor.syncs * 1e3 / events},
+              "%s/log syncs", run);
+    bench_add(b, (struct bench_row){.value = (double)(to->commits - from->commits) / seconds, .unit = "/s"},
+              "%s/shard commits", run);
+    bench_add(b,
+              (struct bench_row){.value = seconds * 1e6 / events,
+                                 .unit = "us wall/event",
+                                 .reference = "write+fdatasync",
+                                 .reference_value = floor.wall * 1e6 / events},
+              "%s/wall", run);
+    bench_add(b, (struct bench_row){.value = (double)to->undecided, .unit = "keys"}, "%s/undecided", run);
+    bench_add(b, (struct bench_row){.value = (double)to->decided, .unit = "keys"}, "%s/decided", run);
+    bench_add(b,
+              (struct bench_row){.value = (double)to->rss / (double)(to->undecided + to->decided), .unit = "B RSS/key"},
+              "%s/rss", run);
+}
+
+static struct engine *open_engine(const char *folder)
+{
+    char path[DISK_PATH_SIZE];
+    struct tm_error err;
+    struct engine *e;
+    struct options *o = mem_new(1, sizeof *o);
+    struct option_problems problems = {0};
+    options_default(o);
+    snprintf(path, sizeof path, "%s/tidemill.yaml", folder);
+    CHECK(file_write_atomic(path, bytes_text(configuration), &err) == TM_OK);
+    options_read_file(o, path, &problems);
+    snprintf(o->data, sizeof o->data, "%s/data", folder);
+    if (problems.count)
+        stop(1, "%.*s", (int)problems.text.size, (const char *)problems.text.data);
+    if (engine_open(o, &e, &err) != TM_OK)
+        stop(1, "%s", err.message);
+    buffer_close(&problems.text);
+    free(o);
+    return e;
+}
+
+static void run(struct bench *b, const char *name, bool features)
+{
+    char folder[DISK_FOLDER_SIZE];
+    struct producer p;
+    struct reading *from = mem_new(1, sizeof *from), *to = mem_new(1, sizeof *to);
+    disk_folder_make(folder);
+    struct engine *e = open_engine(folder);
+    producer_open(&p, e, features);
+    bench_say("%s: %d samples to warm up", name, WARM);
+    produce(&p, WARM);
+    take_reading(&p, from);
+    bench_say("%s: %d samples measured", name, MEASURED);
+    produce(&p, WARM + MEASURED);
+    take_reading(&p, to);
+    engine_close(e);
+    producer_close(&p);
+    report(b, name, folder, from, to); /* its floor wants the disk for itself */
+    disk_folder_remove(folder);
+    free(from);
+    free(to);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench *b = mem_new(1, sizeof *b);
+    bench_open(b, argc, argv);
+    run(b, "durable", false);
+    run(b, "durable+features", true);
+    int status = bench_finish(b);
+    free(b);
+    return status;
+}

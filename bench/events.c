@@ -59,8 +59,12 @@ static int64_t time_of(const struct events *e, uint64_t sample)
 static void fill(const struct events *e, struct made *out, enum made_kind kind, uint64_t sample, uint64_t at)
 {
     uint64_t bits = events_mix(sample);
-    *out = (struct made){.kind = kind, .time = time_of(e, at), .sample = sample, .doc = e->zipf[bits % ZIPF_PLACES],
-                         .user = (uint32_t)(bits >> 32), .version = (uint32_t)(bits >> 20) & 1};
+    *out = (struct made){.kind = kind,
+                         .time = time_of(e, at),
+                         .sample = sample,
+                         .doc = e->zipf[bits % ZIPF_PLACES],
+                         .user = (uint32_t)(bits >> 32),
+                         .version = (uint32_t)(bits >> 20) & 1};
 }
 
 static double unit(uint64_t bits) { return ((double)(bits >> 11) + 0.5) / (double)(UINT64_C(1) << 53); }
@@ -78,10 +82,7 @@ static void plan_click(struct events *e, uint64_t sample)
 }
 
 /* The sample whose low half is known: none is older than the ring. */
-static uint64_t whole(const struct events *e, uint32_t low)
-{
-    return e->next - (uint32_t)((uint32_t)e->next - low);
-}
+static uint64_t whole(const struct events *e, uint32_t low) { return e->next - (uint32_t)((uint32_t)e->next - low); }
 
 void events_next(struct events *e, struct made *out)
 {

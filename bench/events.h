@@ -17,7 +17,7 @@ enum made_kind { MADE_FEATURES, MADE_IMPRESSION, MADE_CLICK, MADE_KINDS };
 struct made {
     enum made_kind kind;
     int64_t time;
-    uint64_t sample; /* which one it belongs to, from 0 */
+    uint64_t sample;             /* which one it belongs to, from 0 */
     uint32_t doc, user, version; /* version: 0 or 1 */
 };
 
@@ -25,9 +25,9 @@ struct events {
     uint64_t live;
     double clicks;
     bool features;
-    int64_t start;      /* event time of the first sample */
-    uint64_t next;      /* sample */
-    bool features_made; /* of it */
+    int64_t start;       /* event time of the first sample */
+    uint64_t next;       /* sample */
+    bool features_made;  /* of it */
     uint64_t click_ring; /* samples in the two lists; a power of two */
     uint32_t *due;       /* by sample at which they are due: a sample with a click, low half + 1; 0: none */
     uint32_t *due_after; /* by sample with a click: the next one in its list */

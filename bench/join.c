@@ -15,6 +15,7 @@
 
 enum {
     BATCH = 1024,
+    GROUP = 16, /* keys that are prefetched together, as a shard does */
     EVENTS_MEASURED = 1500000,
     FREEZE_MS = 100,
     HEADER = 64,
@@ -40,9 +41,15 @@ static void feed_fill(struct feed *f)
         uint64_t bits = events_mix(m.sample * 4 + 1);
         if (f->at + f->body > SOURCE)
             f->at = 0;
-        f->record[i] = (struct joiner_record){.position = ++f->position, .time = m.time, .key = {bits, events_mix(bits)},
-            .doc = {events_mix(m.doc), m.doc}, .event = bits ^ m.kind, .stream = m.kind == MADE_CLICK, .weight = 1,
-            .version = m.kind == MADE_CLICK ? 0 : m.version + 1, .body = bytes_of(f->source + f->at, f->body)};
+        f->record[i] = (struct joiner_record){.position = ++f->position,
+                                              .time = m.time,
+                                              .key = {bits, events_mix(bits)},
+                                              .doc = {events_mix(m.doc), m.doc},
+                                              .event = bits ^ m.kind,
+                                              .stream = m.kind == MADE_CLICK,
+                                              .weight = 1,
+                                              .version = m.kind == MADE_CLICK ? 0 : m.version + 1,
+                                              .body = bytes_of(f->source + f->at, f->body)};
         f->at += f->body;
     }
 }
@@ -91,8 +98,12 @@ static void joiner_joins(void *self, const struct joiner_record *r)
 {
     struct joining *j = self;
     int64_t now = r[BATCH - 1].time, watermarks[] = {now, now};
-    for (int i = 0; i < BATCH; i++)
-        joiner_step(j->joiner, &r[i]);
+    for (int i = 0; i < BATCH; i += GROUP) {
+        for (int k = i; k < i + GROUP; k++)
+            joiner_prefetch(j->joiner, r[k].key);
+        for (int k = i; k < i + GROUP; k++)
+            joiner_step(j->joiner, &r[k]);
+    }
     joiner_advance(j->joiner, watermarks);
     if (now >= j->freeze_at) {
         struct joiner_delta delta;
@@ -107,7 +118,10 @@ static void joining_open(struct joining *j)
 {
     static const struct joiner_config config = {
         .stream = {{.kind = JOINER_IMPRESSION}, {.kind = JOINER_ACTION, .within_ms = EVENTS_WINDOW_MS, .labels = 1}},
-        .streams = 2, .labels = 1, .window_ms = EVENTS_WINDOW_MS, .allowed_lateness_ms = EVENTS_WINDOW_MS};
+        .streams = 2,
+        .labels = 1,
+        .window_ms = EVENTS_WINDOW_MS,
+        .allowed_lateness_ms = EVENTS_WINDOW_MS};
     *j = (struct joining){0};
     j->joiner = joiner_open(&config, (struct joiner_output){j, on_sample, on_aside});
 }
@@ -121,7 +135,7 @@ struct entry {
 struct bare {
     struct entry *ring;
     uint8_t *bodies;
-    uint64_t *slots; /* 32 bits of hash, number + 1 */
+    uint64_t *slots;             /* 32 bits of hash, number + 1 */
     uint32_t entries, slot_mask; /* powers of two; entries is one, the mask is one less */
     uint64_t first, next;
     size_t body;
@@ -283,13 +297,23 @@ static void run_case(struct bench *b, const char *keys, uint64_t live, size_t pa
     struct cost floor = run_bare(live, payload, &bare), ours = run_joiner(live, payload, &joined);
     CHECK(joined.samples == bare.samples && joined.positives == bare.positives && joined.bytes == bare.bytes);
     double body = (double)(HEADER + payload);
-    bench_add(b, (struct bench_row){.value = ours.ns / 1e3, .unit = "us CPU/event", .reference = "bare table",
-                                    .reference_value = floor.ns / 1e3, .aim = payload == 128 && live >= 1000000 ? 0.45 : 0},
+    bench_add(b,
+              (struct bench_row){.value = ours.ns / 1e3,
+                                 .unit = "us CPU/event",
+                                 .reference = "bare table",
+                                 .reference_value = floor.ns / 1e3,
+                                 .aim = payload == 128 && live >= 1000000 ? 0.45 : 0},
               "join/%s/%zuB/cpu", keys, payload);
-    bench_add(b, (struct bench_row){.value = ours.held, .unit = "B/live key", .reference = "bare table",
-                                    .reference_value = floor.held, .aim = 64 + body},
+    bench_add(b,
+              (struct bench_row){.value = ours.held,
+                                 .unit = "B/live key",
+                                 .reference = "bare table",
+                                 .reference_value = floor.held,
+                                 .aim = 64 + body},
               "join/%s/%zuB/held", keys, payload);
-    bench_add(b, (struct bench_row){.value = ours.rss, .unit = "B/live key", .reference = "bare table", .reference_value = floor.rss},
+    bench_add(b,
+              (struct bench_row){
+                  .value = ours.rss, .unit = "B/live key", .reference = "bare table", .reference_value = floor.rss},
               "join/%s/%zuB/rss", keys, payload);
 }
 

@@ -135,7 +135,7 @@ void decided_changed(struct decided *d, struct decided_key *k)
 
 void decided_expire(struct decided *d, int64_t expiry)
 {
-    for (; d->first < d->next && at(d, d->first)->time < expiry; d->first++)
+    for (; d->first < d->next && at(d, d->first)->time < expiry && !at(d, d->first)->changed; d->first++)
         if (at(d, d->first)->sequence)
             forget(d, at(d, d->first), (uint32_t)d->first & INT32_MAX);
 }

@@ -59,7 +59,8 @@ bool decided_has_action(const struct decided *d, const struct decided_key *k, ui
 /* It must go into the next run. */
 void decided_changed(struct decided *d, struct decided_key *k);
 
-/* Drop the oldest ones below expiry; what is expired but behind a younger one waits without harm. */
+/* Drop the oldest ones below expiry. What is behind a younger one, or was not written yet, waits without harm: a restart must
+ * learn from a run that the records of such a key are past. */
 void decided_expire(struct decided *d, int64_t expiry);
 
 /* Append what changed since the last call; returns the largest impression time in it (INT64_MIN: nothing). */

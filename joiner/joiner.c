@@ -351,23 +351,28 @@ static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *
     return REASON_NONE;
 }
 
+/* A record whose impression is not here (yet). */
+static enum joiner_reason too_late(const struct joiner *j, const struct joiner_record *r)
+{
+    bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
+    return behind(r->time, features ? j->features_horizon : j->action_horizon) ? REASON_LATE : REASON_NONE;
+}
+
 static enum joiner_reason take_note(struct joiner *j, const struct joiner_record *r)
 {
     bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
     uint32_t number = pending_find(&j->pending, r->key);
-    enum joiner_reason reason = REASON_NONE;
+    enum joiner_reason reason;
     if (number != PENDING_NONE) {
         const struct pending_key *k = &j->pending.keys[number];
-        if (k->chunk)
-            reason = unfit(j, r->stream, r->version, r->time, k->version, k->time);
+        reason = k->chunk ? unfit(j, r->stream, r->version, r->time, k->version, k->time) : too_late(j, r);
         if (reason == REASON_NONE)
             reason = repeated(j, number, r);
     } else {
         struct decided_key *k = decided_find(&j->decided, r->key, j->expiry);
         if (k)
             return features ? REASON_LATE : take_afterwards(j, k, r);
-        if (behind(r->time, features ? j->features_horizon : j->action_horizon))
-            reason = REASON_LATE;
+        reason = too_late(j, r);
     }
     if (reason == REASON_NONE)
         keep(j, r);
@@ -386,6 +391,12 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
         reason = take_note(j, r);
     if (reason != REASON_NONE)
         aside(j, r, reason);
+}
+
+void joiner_prefetch(const struct joiner *j, struct hash128 key)
+{
+    key_index_prefetch(&j->pending.index, key);
+    key_index_prefetch(&j->decided.index, key);
 }
 
 /* Notes whose impression can no longer come. An item may be stale: its note was settled, its place used again. */

@@ -95,6 +95,9 @@ void joiner_close(struct joiner *j); /* NULL is fine */
 
 void joiner_step(struct joiner *j, const struct joiner_record *r);
 
+/* A record with this key is about to come: start its cache misses. */
+void joiner_prefetch(const struct joiner *j, struct hash128 key);
+
 /* A record that the caller could not read: counted and set aside. */
 void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body);
 

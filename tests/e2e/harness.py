@@ -235,6 +235,7 @@ class Call:
 
     def __init__(self, channel, timeout=None):
         self._requests = queue.SimpleQueue()
+        self.sequence = 0
         self.replies = events_pb2_grpc.EventsStub(channel).Ingest(iter(self._requests.get, None), timeout=timeout)
 
     def send(self, **fields):
@@ -245,10 +246,13 @@ class Call:
 
     def open(self, client="e2e", instance="1", lane="main", streams=()):
         self.send(open=events_pb2.Open(client=client, instance=instance, lane=lane, streams=streams))
-        return self.receive().opened
+        opened = self.receive().opened
+        self.sequence = opened.last_sequence
+        return opened
 
     def send_batch(self, sequence, events):
         packed = [e if isinstance(e, bytes) else encode(e) for e in events]
+        self.sequence = sequence
         self.send(batch=events_pb2.Batch(sequence=sequence, events=packed))
 
     def batch(self, sequence, events):
@@ -257,6 +261,12 @@ class Call:
 
     def watermark(self, stream, time):
         self.send(watermark=events_pb2.Watermark(stream=stream, time=time))
+
+    def watermarks(self, time, streams=("impressions", "clicks")):
+        """Returns when they are taken: a watermark has no answer of its own, an empty batch behind it has."""
+        for stream in streams:
+            self.watermark(stream, time)
+        self.batch(self.sequence + 1, [])
 
     def end(self):
         self.send(end=events_pb2.End())

@@ -157,6 +157,18 @@ def test_sigterm_under_load(server):
     assert_acked_is_there(server, load)
 
 
+@pytest.mark.parametrize("listening", [False, True], ids=["idle", "listening"])
+def test_clients_that_stay_connected_do_not_delay_a_stop(server, call, listening):
+    """Their calls are ended by the server, whether they read the end or not."""
+    c = call()
+    c.batch(1, [impression(1)])
+    if listening:
+        threading.Thread(target=lambda: pytest.raises(grpc.RpcError, c.receive), daemon=True).start()
+    started = time.monotonic()
+    assert server.term() == 0
+    assert time.monotonic() - started < 2
+
+
 def test_a_second_sigterm_does_not_wait(server):
     load = Load(server)
     load.wait(1000)

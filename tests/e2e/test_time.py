@@ -23,7 +23,7 @@ def test_a_stalled_click_stream_makes_no_negatives(server, call):
     shown, clicked = call("shown", streams=["impressions"]), call("clicked", streams=["clicks"])
     for sequence in range(1, 11):
         shown.batch(sequence, [impression(n, time=T0 + sequence * HOUR) for n in range(sequence * 100, sequence * 100 + 100)])
-    shown.watermark("impressions", T0 + 20 * HOUR)
+    shown.watermarks(T0 + 20 * HOUR, ["impressions"])
     status = server.settled_status()
     harness.assert_balanced(status)
     assert sum(v["new_samples"]["samples"] for v in status["versions"]) == 0
@@ -32,9 +32,9 @@ def test_a_stalled_click_stream_makes_no_negatives(server, call):
     clicks = wait_for_holder(server, "clicks")
     assert "watermark" not in clicks and clicks["holder"].startswith("clicked/")
     clicked.batch(1, [click(100, time=T0 + HOUR + 500)])
-    clicked.watermark("clicks", T0 + 5 * HOUR)  # windows of the first four hours are over
+    clicked.watermarks(T0 + 5 * HOUR, ["clicks"])  # windows of the first four hours are over
     assert server.version("A")["new_samples"]["learned"] == 400
-    clicked.watermark("clicks", T0 + 20 * HOUR)
+    clicked.watermarks(T0 + 20 * HOUR, ["clicks"])
     assert server.version("A")["new_samples"]["learned"] == 1000
     assert server.counts("A")["d0"] == (1, 99)
 
@@ -42,7 +42,7 @@ def test_a_stalled_click_stream_makes_no_negatives(server, call):
 def test_a_stream_that_nobody_opened_holds_everything(server, call):
     shown = call("shown", streams=["impressions"])
     shown.batch(1, [impression(n) for n in range(10)])
-    shown.watermark("impressions", T0 + HOUR)
+    shown.watermarks(T0 + HOUR, ["impressions"])
     status = server.settled_status()
     assert sum(s["undecided"] for s in status["shards"]) == 10
 
@@ -53,8 +53,7 @@ def test_shards_that_never_see_a_click_are_decided(make_server):
         c = harness.Call(channel)
         c.open()
         c.batch(1, [impression(n, doc=f"d{n}") for n in range(640)] + [click(0)])
-        c.watermark("impressions", T0 + HOUR)
-        c.watermark("clicks", T0 + HOUR)
+        c.watermarks(T0 + HOUR)
         status = server.settled_status()
         assert sum(s["undecided"] for s in status["shards"]) == 0
         assert all(s["samples"] > 0 for s in status["shards"])
@@ -68,8 +67,7 @@ def test_samples_become_due_without_any_event(server, call):
     c = call()
     c.batch(1, [impression(n) for n in range(100)])
     for watermark in (T0 + 10_050, T0 + 10_050, T0 + 10_100):
-        c.watermark("clicks", watermark)
-        c.watermark("impressions", watermark)
+        c.watermarks(watermark)
         assert server.version("A")["new_samples"]["learned"] == watermark - T0 - 10_000
 
 
@@ -88,12 +86,31 @@ def test_watermarks_survive_a_crash(server, call):
     c = call()
     c.batch(1, [impression(n) for n in range(10)])
     c.watermark("impressions", T0 + HOUR)
-    c.watermark("clicks", T0 + 10_005)
+    c.watermarks(T0 + 10_005, ["clicks"])
     assert server.version("A")["new_samples"]["learned"] == 5
     server.kill9()
     server.start()
     with server.channel() as channel:
         c = harness.Call(channel)
-        assert c.open().last_sequence == 1
-        c.watermark("clicks", T0 + HOUR)
+        assert c.open().last_sequence == 2
+        c.watermarks(T0 + HOUR, ["clicks"])
         assert server.version("A")["new_samples"]["learned"] == 10
+
+
+def test_what_was_decided_and_forgotten_in_one_go_is_not_decided_again(server):
+    """A watermark that jumps behind the horizon of corrections; a younger impression keeps the records of the older ones."""
+    with server.channel() as channel:
+        c = harness.Call(channel)
+        c.open()
+        c.batch(1, [*(impression(n) for n in range(100)), *(impression(n, time=T0 + 2 * HOUR) for n in range(100, 200))])
+        server.drain()
+        c.watermarks(T0 + HOUR)
+        assert server.version("A")["new_samples"]["learned"] == 100
+    server.kill9()
+    server.start()
+    with server.channel() as channel:
+        c = harness.Call(channel)
+        c.open()
+        c.watermarks(T0 + 3 * HOUR)
+        assert server.version("A")["new_samples"]["learned"] == 200
+        assert server.counts("A") == {f"d{d}": (0, 20) for d in range(10)}

@@ -1,0 +1,385 @@
+#include "tests/simulation/gateway.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "proto/event.h"
+
+static void free_call(struct call *c)
+{
+    free(c->events);
+    buffer_close(&c->wires);
+    buffer_close(&c->control);
+    buffer_close(&c->sub.old_rejects);
+    free(c);
+}
+
+static void free_write(struct write *w)
+{
+    buffer_close(&w->block);
+    memory_table_close(&w->puts);
+    memory_table_close(&w->removes);
+    for (uint32_t i = 0; i < w->calls; i++)
+        free_call(w->call[i]);
+    free(w->call);
+}
+
+/* ---- the log writer ---- */
+
+static void note_row(void *context, struct bytes key, struct bytes value)
+{
+    struct write *w = context;
+    memory_table_remove(value.data ? &w->removes : &w->puts, key);
+    memory_table_put(value.data ? &w->puts : &w->removes, key, value);
+}
+
+static void seal(struct gateway *g)
+{
+    sequencer_tick(g->sequencer, g->now_ms);
+    for (uint32_t i = 0; i + 1 < g->n_taken; i++)
+        g->taken[i]->sub.next = &g->taken[i + 1]->sub;
+    g->write = mem_grow(g->write, g->writes + 1, sizeof *g->write);
+    struct write *w = &g->write[g->writes++];
+    *w = (struct write){.call = g->taken, .calls = g->n_taken};
+    sequencer_seal(g->sequencer, g->n_taken ? &g->taken[0]->sub : NULL, &w->block);
+    sequencer_changed_rows(g->sequencer, note_row, w);
+    g->taken = NULL;
+    g->n_taken = 0;
+}
+
+static void acknowledge(struct gateway *g, const struct call *c)
+{
+    const struct submission *sub = &c->sub;
+    if (sub->code != TM_OK || c->batch == NOBODY)
+        return;
+    struct batch *b = &g->batch[c->batch];
+    if (sub->position == 0 || sub->position > history_end(g->history))
+        mismatch("an ack of batch %u names position %" PRIu64 "; the log ends at %" PRIu64, c->batch, sub->position,
+                 history_end(g->history));
+    if (b->acked && sub->position < b->position)
+        mismatch("batch %u was acknowledged at %" PRIu64 ", now at %" PRIu64, c->batch, b->position, sub->position);
+    b->acked = true;
+    b->position = sub->position;
+}
+
+static void make_durable(struct gateway *g, struct write *w)
+{
+    for (size_t i = 0; i < w->removes.rows; i++)
+        memory_table_remove(&g->rows, buffer_view(&w->removes.row[i].key));
+    for (size_t i = 0; i < w->puts.rows; i++)
+        memory_table_put(&g->rows, buffer_view(&w->puts.row[i].key), buffer_view(&w->puts.row[i].value));
+    if (w->block.size)
+        history_add(g->history, &w->block);
+}
+
+static void sync_log(struct gateway *g)
+{
+    for (uint32_t i = 0; i < g->writes; i++)
+        make_durable(g, &g->write[i]);
+    for (uint32_t i = 0; i < g->writes; i++) {
+        for (uint32_t k = 0; k < g->write[i].calls; k++)
+            acknowledge(g, g->write[i].call[k]);
+        free_write(&g->write[i]);
+    }
+    g->writes = 0;
+}
+
+static void take(struct gateway *g, struct call *c)
+{
+    if (!sequencer_take(g->sequencer, &c->sub, g->now_ms)) {
+        seal(g);
+        if (!sequencer_take(g->sequencer, &c->sub, g->now_ms))
+            mismatch("an empty block cannot hold a submission");
+    }
+    g->taken = mem_grow(g->taken, g->n_taken + 1, sizeof(struct call *));
+    g->taken[g->n_taken++] = c;
+}
+
+/* ---- lanes ---- */
+
+static struct call *new_call(const struct gateway *g, enum submission_kind kind, uint32_t lane)
+{
+    struct call *c = mem_new(1, sizeof *c);
+    c->batch = NOBODY;
+    c->sub.kind = kind;
+    snprintf(c->sub.producer.client, sizeof c->sub.producer.client, "client%u", g->world->lane[lane].client);
+    snprintf(c->sub.producer.instance, sizeof c->sub.producer.instance, "i%u", g->lane[lane].instance);
+    snprintf(c->sub.producer.lane, sizeof c->sub.producer.lane, "lane%u", g->world->lane[lane].name);
+    return c;
+}
+
+static void pack_events(const struct gateway *g, struct call *c, const struct batch *b)
+{
+    size_t at = 0;
+    c->events = mem_new(b->sent + 1, sizeof *c->events);
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+        const struct world_event *e = &g->world->event[i];
+        if (g->world->event_dropped[i])
+            continue;
+        struct submission_event *out = &c->events[c->sub.event_count++];
+        size_t before = c->wires.size;
+        world_encode(e, c->batch, &c->wires);
+        *out = (struct submission_event){.wire.size = c->wires.size - before, .time = e->time, .stream = e->stream};
+        out->version = e->version ? (e->version - 1) % g->created + 1 : BLOCK_VERSION_NONE;
+        out->shard = hash_shard(bytes_text(world_doc(e->doc)), g->world->shards);
+    }
+    for (uint32_t i = 0; i < c->sub.event_count; at += c->events[i++].wire.size)
+        c->events[i].wire.data = c->wires.data + at;
+    c->sub.events = c->events;
+}
+
+static void send_batch(struct gateway *g, uint32_t batch)
+{
+    const struct batch *b = &g->batch[batch];
+    struct lane *lane = &g->lane[b->lane];
+    struct call *c = new_call(g, SUBMIT_BATCH, b->lane);
+    c->batch = batch;
+    c->sub.sequence = b->sequence;
+    pack_events(g, c, b);
+    take(g, c);
+    if (c->sub.code != TM_OK)
+        lane->connected = false;
+}
+
+static void add_batch(struct gateway *g, uint32_t lane, uint32_t first, uint32_t count)
+{
+    struct batch b = {.lane = lane, .instance = g->lane[lane].instance, .sequence = ++g->lane[lane].last, .first = first, .count = count};
+    for (uint32_t i = first; i < first + count; i++)
+        b.sent += !g->world->event_dropped[i];
+    g->batch = mem_grow(g->batch, g->batches + 1, sizeof *g->batch);
+    g->batch[g->batches++] = b;
+}
+
+static bool outstanding(const struct gateway *g, uint32_t batch, uint32_t lane)
+{
+    const struct batch *b = &g->batch[batch];
+    return b->lane == lane && b->instance == g->lane[lane].instance && !b->acked;
+}
+
+/* All lanes of a client share its instance. What the old one had not heard of is sent again by the new one, or forgotten. */
+static void restart_client(struct gateway *g, uint32_t client, bool again)
+{
+    uint32_t instance = ++g->instances[client], before = g->batches;
+    for (uint32_t lane = 0; lane < g->world->lanes; lane++) {
+        if (g->world->lane[lane].client != client)
+            continue;
+        uint32_t old = g->lane[lane].instance;
+        g->lane[lane] = (struct lane){.instance = instance};
+        for (uint32_t i = 0; again && i < before; i++)
+            if (g->batch[i].lane == lane && g->batch[i].instance == old && !g->batch[i].acked)
+                add_batch(g, lane, g->batch[i].first, g->batch[i].count);
+    }
+}
+
+static uint64_t oldest_outstanding(const struct gateway *g, uint32_t lane)
+{
+    for (uint32_t i = 0; i < g->batches; i++)
+        if (outstanding(g, i, lane))
+            return g->batch[i].sequence;
+    return g->lane[lane].last + 1;
+}
+
+static bool connect_lane(struct gateway *g, uint32_t lane)
+{
+    struct call *c = new_call(g, SUBMIT_OPEN, lane);
+    c->sub.streams = g->world->lane[lane].streams;
+    take(g, c);
+    if (c->sub.code != TM_OK)
+        return false;
+    if (c->sub.last_sequence + 1 < oldest_outstanding(g, lane)) { /* the server has forgotten us */
+        restart_client(g, g->world->lane[lane].client, true);
+        return connect_lane(g, lane);
+    }
+    g->lane[lane].connected = true;
+    for (uint32_t i = 0; i < g->batches && g->lane[lane].connected; i++)
+        if (outstanding(g, i, lane))
+            send_batch(g, i);
+    return g->lane[lane].connected;
+}
+
+static bool ready(struct gateway *g, uint32_t lane) { return g->lane[lane].connected || connect_lane(g, lane); }
+
+static void send_news(struct gateway *g, const struct act *a)
+{
+    add_batch(g, a->who, a->first, a->count);
+    if (g->lane[a->who].connected)
+        send_batch(g, g->batches - 1);
+    else
+        connect_lane(g, a->who);
+}
+
+/* The newest acknowledged batch once more: nothing of it may come in twice. */
+static void repeat(struct gateway *g, uint32_t lane)
+{
+    for (uint32_t i = g->batches; i-- > 0 && ready(g, lane);) {
+        if (g->batch[i].lane != lane || g->batch[i].instance != g->lane[lane].instance || !g->batch[i].acked)
+            continue;
+        struct call *c = new_call(g, SUBMIT_BATCH, lane);
+        c->batch = i;
+        c->sub.sequence = g->batch[i].sequence;
+        pack_events(g, c, &g->batch[i]);
+        take(g, c);
+        if (c->sub.code == TM_OK && !c->sub.repeated)
+            mismatch("an acknowledged batch was taken again");
+        g->lane[lane].connected = c->sub.code == TM_OK;
+        return;
+    }
+}
+
+static void skip_one(struct gateway *g, uint32_t lane)
+{
+    if (!ready(g, lane))
+        return;
+    struct call *c = new_call(g, SUBMIT_BATCH, lane);
+    c->sub.sequence = g->lane[lane].last + 2;
+    take(g, c);
+    if (c->sub.code != TM_FAILED_PRECONDITION)
+        mismatch("a gap was taken");
+    g->lane[lane].connected = false;
+}
+
+static void say(struct gateway *g, enum submission_kind kind, uint32_t lane, uint8_t stream, int64_t time)
+{
+    if (!ready(g, lane))
+        return;
+    struct call *c = new_call(g, kind, lane);
+    c->sub.stream = stream;
+    c->sub.time = time;
+    take(g, c);
+    g->lane[lane].connected = c->sub.code == TM_OK && kind == SUBMIT_WATERMARK;
+}
+
+static void create_version(struct gateway *g)
+{
+    if (g->created == g->world->versions)
+        return;
+    struct call *c = mem_new(1, sizeof *c);
+    c->batch = NOBODY;
+    c->sub.kind = SUBMIT_CONTROL;
+    catalog_pack_version(&g->world->version[g->created++], &c->control);
+    c->sub.control = buffer_view(&c->control);
+    take(g, c);
+}
+
+void gateway_act(struct gateway *g, const struct act *a)
+{
+    uint32_t lane = a->who % g->world->lanes;
+    switch (a->kind) {
+    case ACT_SEND: send_news(g, a); break;
+    case ACT_WATERMARK: say(g, SUBMIT_WATERMARK, lane, a->stream, a->time); break;
+    case ACT_END: say(g, SUBMIT_END, lane, 0, 0); break;
+    case ACT_LEAVE: say(g, SUBMIT_LEAVE, lane, 0, 0); break;
+    case ACT_REPEAT: repeat(g, lane); break;
+    case ACT_GAP: skip_one(g, lane); break;
+    case ACT_RECONNECT: g->lane[lane].connected = false; break;
+    case ACT_RESTART: restart_client(g, g->world->lane[lane].client, a->luck % 2); break;
+    case ACT_WAIT: g->now_ms += a->amount; break;
+    case ACT_VERSION: create_version(g); break;
+    case ACT_SEAL: seal(g); break;
+    case ACT_LOG_SYNC: sync_log(g); break;
+    case ACT_HAND_OVER:
+    case ACT_COMMIT:
+    case ACT_SYNC:
+    case ACT_CRASH: CHECK(false);
+    }
+}
+
+/* ---- life and death ---- */
+
+static void start(struct gateway *g)
+{
+    struct tm_error err;
+    const int64_t *watermark = history_watermarks(g->history, g->history->blocks);
+    g->sequencer = sequencer_open(&g->world->sequencing);
+    sequencer_load_position(g->sequencer, history_end(g->history));
+    for (uint8_t i = 0; i < g->world->join.join.streams; i++)
+        sequencer_load_watermark(g->sequencer, i, watermark[i]);
+    for (size_t i = 0; i < g->rows.rows; i++)
+        if (sequencer_load_producer(g->sequencer, buffer_view(&g->rows.row[i].key), buffer_view(&g->rows.row[i].value), g->now_ms,
+                                    &err) != TM_OK)
+            mismatch("a producer cannot be loaded: %s", err.message);
+    g->created = g->history->blocks ? oracle_catalog(g->history->oracle)->versions : 0;
+}
+
+void gateway_crash(struct gateway *g, uint32_t writes_that_survive)
+{
+    sequencer_close(g->sequencer);
+    for (uint32_t i = 0; i < g->n_taken; i++)
+        free_call(g->taken[i]);
+    free(g->taken);
+    g->taken = NULL;
+    g->n_taken = 0;
+    for (uint32_t i = 0; i < g->writes; i++) {
+        if (i < writes_that_survive)
+            make_durable(g, &g->write[i]);
+        free_write(&g->write[i]);
+    }
+    g->writes = 0;
+    for (uint32_t lane = 0; lane < g->world->lanes; lane++)
+        g->lane[lane].connected = false;
+    start(g);
+}
+
+void gateway_open(struct gateway *g, const struct world *w, struct history *h)
+{
+    *g = (struct gateway){.world = w, .history = h, .now_ms = 1000000};
+    start(g);
+    struct call *c = mem_new(1, sizeof *c);
+    c->batch = NOBODY;
+    c->sub.kind = SUBMIT_CONTROL;
+    catalog_pack_join(&w->join, &c->control);
+    c->sub.control = buffer_view(&c->control);
+    take(g, c);
+    create_version(g);
+    seal(g);
+    sync_log(g);
+}
+
+static void count_batches(struct gateway *g, const struct block *b)
+{
+    for (uint32_t slot = 0; slot < b->shards_named; slot++) {
+        uint32_t shard, events, first;
+        block_shard(b, slot, &shard, &events, &first);
+        for (uint32_t i = 0; i < events; i++) {
+            struct block_event e;
+            struct event event;
+            uint64_t batch;
+            block_event_at(b, first, i, &e);
+            CHECK(event_scan(e.wire, &event, NULL) == TM_OK && event.payload.size == sizeof batch);
+            memcpy(&batch, event.payload.data, sizeof batch);
+            g->batch[batch].seen++;
+            if (g->batch[batch].acked && e.position >= g->batch[batch].position)
+                mismatch("batch %" PRIu64 " was acknowledged at %" PRIu64 ", and has an event at %" PRIu64, batch,
+                         g->batch[batch].position, e.position);
+        }
+    }
+}
+
+void gateway_finish(struct gateway *g)
+{
+    seal(g);
+    sync_log(g);
+    for (uint32_t i = 0; i < g->history->blocks; i++)
+        count_batches(g, &g->history->mark[i]->block);
+    for (uint32_t i = 0; i < g->batches; i++) {
+        const struct batch *b = &g->batch[i];
+        if (b->seen != b->sent && (b->acked || b->seen != 0))
+            mismatch("batch %u (lane %u, sequence %" PRIu64 ", %s) of %u events is in the log with %u", i, b->lane, b->sequence,
+                     b->acked ? "acknowledged" : "not acknowledged", b->sent, b->seen);
+    }
+}
+
+void gateway_close(struct gateway *g)
+{
+    sequencer_close(g->sequencer);
+    for (uint32_t i = 0; i < g->n_taken; i++)
+        free_call(g->taken[i]);
+    free(g->taken);
+    for (uint32_t i = 0; i < g->writes; i++)
+        free_write(&g->write[i]);
+    free(g->write);
+    free(g->batch);
+    memory_table_close(&g->rows);
+}

@@ -1,0 +1,232 @@
+#include "tests/simulation/history.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/rcu.h"
+#include "learner/beta.h"
+
+void mismatch(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("mismatch: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    fflush(stderr);
+    fflush(stdout);
+    _exit(MISMATCH_EXIT);
+}
+
+void history_open(struct history *h, const struct world *w)
+{
+    *h = (struct history){.world = w, .oracle = oracle_open(w->shards, SIMULATION_HASH_SEED)};
+}
+
+void history_close(struct history *h)
+{
+    oracle_close(h->oracle);
+    for (uint32_t i = 0; i < h->blocks; i++) {
+        buffer_close(&h->mark[i]->bytes);
+        free(h->mark[i]->shard);
+        free(h->mark[i]);
+    }
+    free(h->mark);
+}
+
+uint64_t history_end(const struct history *h) { return h->blocks ? h->mark[h->blocks - 1]->block.end : 0; }
+
+static void note_shard(const struct history *h, uint32_t shard, struct shard_mark *m)
+{
+    const struct oracle_shard *s = oracle_shard(h->oracle, shard);
+    m->samples = s->samples;
+    for (uint32_t i = 0; i < h->world->join.join.streams; i++)
+        m->streams[i] = oracle_counts(h->oracle, shard, i);
+    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++) {
+        m->fresh[i] = s->version[i].fresh;
+        m->corrections[i] = s->version[i].corrections;
+    }
+}
+
+void history_add(struct history *h, struct buffer *block)
+{
+    struct tm_error err;
+    struct mark *m = mem_new(1, sizeof *m);
+    m->bytes = *block;
+    *block = (struct buffer){0};
+    if (block_parse(buffer_view(&m->bytes), &m->block, &err) != TM_OK)
+        mismatch("a sealed block cannot be parsed: %s", err.message);
+    if (m->block.first != history_end(h))
+        mismatch("a block begins at %" PRIu64 ", the log ends at %" PRIu64, m->block.first, history_end(h));
+    oracle_block(h->oracle, &m->block);
+    memcpy(m->watermark, oracle_watermarks(h->oracle), sizeof m->watermark);
+    m->versions = oracle_catalog(h->oracle)->versions;
+    m->shard = mem_new(h->world->shards, sizeof *m->shard);
+    for (uint32_t i = 0; i < h->world->shards; i++)
+        note_shard(h, i, &m->shard[i]);
+    h->mark = mem_grow(h->mark, h->blocks + 1, sizeof(struct mark *));
+    h->mark[h->blocks++] = m;
+}
+
+uint32_t history_at(const struct history *h, uint64_t position)
+{
+    if (position == history_end(h))
+        return h->blocks;
+    for (uint32_t i = 0; i < h->blocks; i++)
+        if (h->mark[i]->block.first == position)
+            return i;
+    mismatch("no block begins at position %" PRIu64, position);
+}
+
+const int64_t *history_watermarks(const struct history *h, uint32_t i)
+{
+    static const int64_t none[JOINER_STREAMS_MAX] = {[0 ... JOINER_STREAMS_MAX - 1] = WATERMARK_NONE};
+    return i ? h->mark[i - 1]->watermark : none;
+}
+
+/* ---- judging ---- */
+
+static void check_stream(const struct history *h, uint32_t shard, uint32_t stream, uint64_t position,
+                         const struct stream_counts *got, const struct stream_counts *want)
+{
+    (void)h;
+    if (stream_counts_imbalance(got) != 0)
+        mismatch("shard %u stream %u at %" PRIu64 ": imbalance %" PRId64, shard, stream, position, stream_counts_imbalance(got));
+#define F(name, help)                                                                                                   \
+    if (got->name != want->name)                                                                                        \
+        mismatch("shard %u stream s%u at %" PRIu64 ": " #name " %" PRIu64 ", expected %" PRIu64, shard, stream, position, \
+                 got->name, want->name);
+    F(consumed, "")
+    STREAM_FATES(F)
+#undef F
+}
+
+static void check_samples(uint32_t shard, uint32_t version, const char *kind, uint64_t position, const struct sample_counts *got,
+                          const struct sample_counts *want)
+{
+    if (sample_counts_imbalance(got) != 0 || memcmp(got, want, sizeof *got) != 0)
+        mismatch("shard %u version %u at %" PRIu64 ": %s: %" PRIu64 " samples, %" PRIu64 " learned, %" PRIu64
+                 " skipped; expected %" PRIu64 ", %" PRIu64 ", %" PRIu64, shard, version, position, kind, got->samples,
+                 got->learned, got->skipped, want->samples, want->learned, want->skipped);
+}
+
+void history_check_counts(const struct history *h, uint32_t shard, uint64_t position, const struct shard_counts *counts)
+{
+    uint32_t at = history_at(h, position);
+    if (counts->position != position)
+        mismatch("shard %u says that it stands at %" PRIu64 ", not %" PRIu64, shard, counts->position, position);
+    if (at == 0)
+        return;
+    const struct shard_mark *m = &h->mark[at - 1]->shard[shard];
+    if (counts->samples != m->samples)
+        mismatch("shard %u at %" PRIu64 ": %" PRIu64 " samples, expected %u", shard, position, counts->samples, m->samples);
+    for (uint32_t i = 0; i < h->world->join.join.streams; i++)
+        check_stream(h, shard, i, position, &counts->streams[i], &m->streams[i]);
+    if (counts->versions != h->mark[at - 1]->versions)
+        mismatch("shard %u at %" PRIu64 ": %u versions, expected %u", shard, position, counts->versions, h->mark[at - 1]->versions);
+    for (uint32_t i = 0; i < counts->versions; i++) {
+        check_samples(shard, counts->version[i].id, "new", position, &counts->version[i].fresh, &m->fresh[i]);
+        check_samples(shard, counts->version[i].id, "corrections", position, &counts->version[i].corrections, &m->corrections[i]);
+    }
+}
+
+static void describe(const struct sample *s, char *out, size_t room)
+{
+    snprintf(out, room, "%s #%" PRIu64 " of %" PRIu64 " version %u position %" PRIu64 " time %" PRId64 " decided at %" PRId64
+             " labels %" PRIx64 " was %" PRIx64 " weight %g keep %g", s->kind == SAMPLE_NEW ? "new" : "correction", s->sequence,
+             s->original, s->version, s->position, s->impression_time, s->decided_at, s->labels, s->old_labels, s->weight, s->keep);
+}
+
+static bool same_sample(const struct sample *a, const struct sample *b)
+{
+    return a->sequence == b->sequence && a->original == b->original && a->kind == b->kind && a->version == b->version &&
+           hash128_equal(a->key, b->key) && hash128_equal(a->doc, b->doc) && a->impression_time == b->impression_time &&
+           a->decided_at == b->decided_at && a->position == b->position && a->labels == b->labels &&
+           a->old_labels == b->old_labels && a->weight == b->weight && a->keep == b->keep;
+}
+
+/* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */
+static void check_gate(const struct history *h, const struct sample *s)
+{
+    const struct joiner_config *c = &h->world->join.join;
+    for (uint32_t i = 0; i < c->streams; i++)
+        if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels) {
+            int64_t watermark = oracle_watermarks(h->oracle)[i];
+            if (watermark == WATERMARK_NONE || watermark - c->window_ms <= s->impression_time)
+                mismatch("stream s%u is stalled, and there is a sample of position %" PRIu64, i, s->position);
+        }
+}
+
+void history_check_sample(const struct history *h, uint32_t shard, const struct sample *s)
+{
+    char got[256], want[256];
+    const struct oracle_shard *o = oracle_shard(h->oracle, shard);
+    describe(s, got, sizeof got);
+    check_gate(h, s);
+    if (s->sequence == 0 || s->sequence > o->samples)
+        mismatch("shard %u: %s; expected only %u samples", shard, got, o->samples);
+    describe(&o->sample[s->sequence - 1], want, sizeof want);
+    if (!same_sample(s, &o->sample[s->sequence - 1]))
+        mismatch("shard %u: sample\n  %s, expected\n  %s", shard, got, want);
+}
+
+static bool same_sum(double got, double want, double mass, bool whole)
+{
+    if (whole)
+        return got == want;
+    return fabs(got - want) <= 1e-9 * fmax(fabs(got), fabs(want)) + 1e-13 * (1 + mass);
+}
+
+static void check_param(const struct history *h, uint32_t shard, const struct table *t, const struct version *v, const char *doc)
+{
+    struct oracle_param want = oracle_param(h->oracle, shard, v->id, doc);
+    struct beta_block got;
+    uint32_t number = table_find(t, shard_doc_id(bytes_text(doc), SIMULATION_HASH_SEED));
+    if ((number != TABLE_NONE) != want.known)
+        mismatch("shard %u version %u: %s is %s", shard, v->id, doc, want.known ? "not known" : "known");
+    if (!want.known)
+        return;
+    table_read(t, number, &got);
+    if (got.time != want.time || got.positives != want.positives || got.negatives != want.negatives ||
+        !same_sum(got.s, want.s, want.mass, h->world->whole) || !same_sum(got.f, want.f, want.mass, h->world->whole))
+        mismatch("shard %u version %u %s: +%u -%u s %.17g f %.17g time %" PRId64 ", expected +%u -%u s %.17g f %.17g time %" PRId64,
+                 shard, v->id, doc, got.positives, got.negatives, got.s, got.f, got.time, want.positives, want.negatives, want.s,
+                 want.f, want.time);
+}
+
+void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s)
+{
+    const struct catalog *c = oracle_catalog(h->oracle);
+    for (uint32_t i = 0; i < c->versions; i++) {
+        uint32_t documents = 0;
+        const struct table *t = shard_table(s, c->version[i]->id);
+        if (!t)
+            mismatch("shard %u has no table of version %u", shard, c->version[i]->id);
+        rcu_enter();
+        for (uint32_t doc = 0; doc < h->world->docs; doc++) {
+            check_param(h, shard, t, c->version[i], world_doc(doc));
+            documents += oracle_param(h->oracle, shard, c->version[i]->id, world_doc(doc)).known;
+        }
+        rcu_leave();
+        if (table_count(t) != documents)
+            mismatch("shard %u version %u: %u documents, expected %u", shard, c->version[i]->id, table_count(t), documents);
+    }
+}
+
+void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
+                         struct bytes body)
+{
+    const struct oracle_record *r = oracle_find(h->oracle, shard, position);
+    if (!r)
+        mismatch("shard %u: a record at %" PRIu64 " was set aside that is not there", shard, position);
+    if (r->stream != stream || r->reason != reason)
+        mismatch("shard %u: the record of s%u at %" PRIu64 " was set aside for reason %d, expected s%u, reason %d", shard, stream,
+                 position, (int)reason, r->stream, (int)r->reason);
+    if (body.size && !bytes_equal(body, r->wire))
+        mismatch("shard %u: the record at %" PRIu64 " was set aside with another's bytes", shard, position);
+}

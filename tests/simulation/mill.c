@@ -1,0 +1,241 @@
+#include "tests/simulation/mill.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body)
+{
+    struct mill_shard *s = &((struct mill *)context)->shard[shard];
+    history_check_aside(s->mill->history, shard, stream, position, reason, body);
+    for (uint32_t i = 0; i < s->asides; i++)
+        if (s->aside[i] == position)
+            return;
+    s->aside = mem_grow(s->aside, s->asides + 1, sizeof *s->aside);
+    s->aside[s->asides++] = position;
+}
+
+static struct shard_counts counts_of(const struct shard *s)
+{
+    struct shard_counts counts = {0};
+    shard_count(s, &counts);
+    return counts;
+}
+
+/* ---- start ---- */
+
+static void load_shard(struct mill *m, uint32_t i)
+{
+    struct tm_error err;
+    struct store face = memory_store_face(&m->store);
+    struct mill_shard *s = &m->shard[i];
+    s->shard = shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, m});
+    if (shard_load(s->shard, &face, &err) != TM_OK)
+        mismatch("shard %u cannot be loaded: %s", i, err.message);
+    CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
+    history_check_counts(m->history, i, shard_position(s->shard), &counts);
+    s->samples = counts.samples;
+    s->committed = shard_position(s->shard);
+}
+
+static void place_thread(struct mill *m, uint32_t thread)
+{
+    struct mill_thread *t = &m->thread[thread];
+    t->position = UINT64_MAX;
+    for (uint32_t i = thread; i < m->shards; i += m->threads)
+        if (m->shard[i].committed < t->position) {
+            t->position = m->shard[i].committed;
+            memcpy(t->watermark, shard_watermarks(m->shard[i].shard), sizeof t->watermark);
+        }
+    const int64_t *want = history_watermarks(m->history, history_at(m->history, t->position));
+    for (uint32_t i = 0; i < m->history->world->join.join.streams; i++)
+        if (t->watermark[i] != want[i])
+            mismatch("thread %u starts at %" PRIu64 " with watermark %" PRId64 " of s%u, expected %" PRId64, thread, t->position,
+                     t->watermark[i], i, want[i]);
+}
+
+static void start(struct mill *m, uint32_t threads)
+{
+    m->threads = threads < m->shards ? threads : m->shards;
+    for (uint32_t i = 0; i < m->shards; i++)
+        load_shard(m, i);
+    for (uint32_t i = 0; i < m->threads; i++)
+        place_thread(m, i);
+}
+
+void mill_open(struct mill *m, struct history *h, uint32_t threads)
+{
+    *m = (struct mill){.history = h, .shards = h->world->shards};
+    for (uint32_t i = 0; i < m->shards; i++)
+        m->shard[i].mill = m;
+    start(m, threads);
+}
+
+static void stop_shards(struct mill *m)
+{
+    for (uint32_t i = 0; i < m->shards; i++)
+        shard_close(m->shard[i].shard);
+}
+
+void mill_close(struct mill *m)
+{
+    stop_shards(m);
+    for (uint32_t i = 0; i < m->shards; i++)
+        free(m->shard[i].aside);
+    memory_store_close(&m->store);
+}
+
+void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads)
+{
+    stop_shards(m);
+    memory_store_crash(&m->store, commits_that_survive);
+    start(m, threads);
+}
+
+/* ---- applying ---- */
+
+static uint32_t slot_of(const struct block *b, uint32_t shard)
+{
+    for (uint32_t slot = 0; slot < b->shards_named; slot++) {
+        uint32_t named, events, first;
+        block_shard(b, slot, &named, &events, &first);
+        if (named == shard)
+            return slot;
+    }
+    return SHARD_NOT_NAMED;
+}
+
+static void apply_block(struct mill *m, uint32_t thread, const struct block *b)
+{
+    struct tm_error err;
+    struct mill_thread *t = &m->thread[thread];
+    int64_t after[JOINER_STREAMS_MAX], time;
+    struct reader r = reader_of(b->punctuation_bytes);
+    uint8_t stream;
+    memcpy(after, t->watermark, sizeof after);
+    while (block_next_punctuation(&r, &stream, &time)) {
+        if (time <= after[stream])
+            mismatch("the watermark of s%u goes from %" PRId64 " to %" PRId64, stream, after[stream], time);
+        after[stream] = time;
+    }
+    const struct catalog *c = shard_catalog(m->shard[thread].shard);
+    int64_t gate = c->joined ? joiner_gate(&c->join, after) : WATERMARK_NONE;
+    for (uint32_t i = thread; i < m->shards; i += m->threads) {
+        struct shard *s = m->shard[i].shard;
+        uint32_t slot = slot_of(b, i);
+        if (shard_position(s) >= b->end || (slot == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, gate)))
+            continue;
+        if (shard_step(s, b, slot, t->watermark, after, &err) != TM_OK)
+            mismatch("shard %u: %s", i, err.message);
+    }
+    memcpy(t->watermark, after, sizeof after);
+    t->position = b->end;
+}
+
+void mill_apply(struct mill *m, uint32_t thread, uint32_t blocks)
+{
+    uint32_t at = history_at(m->history, m->thread[thread].position);
+    for (; blocks > 0 && at < m->history->blocks; blocks--)
+        apply_block(m, thread, &m->history->mark[at++]->block);
+}
+
+/* ---- commits ---- */
+
+static void check_new_samples(struct mill *m, uint32_t shard, struct bytes encoded)
+{
+    struct mill_shard *s = &m->shard[shard];
+    struct reader r = reader_of(encoded);
+    while (reader_left(&r) > 0) {
+        struct sample sample;
+        sample_decode(&r, &sample);
+        if (r.bad || sample.sequence != s->samples + 1)
+            mismatch("shard %u: sample %" PRIu64 " follows %" PRIu64, shard, sample.sequence, s->samples);
+        history_check_sample(m->history, shard, &sample);
+        s->samples++;
+    }
+}
+
+static void check_batch(struct mill *m, uint32_t shard, const struct store_batch *batch)
+{
+    struct reader r = reader_of(buffer_view(&batch->operations));
+    struct store_operation op;
+    while (store_batch_next(&r, &op)) {
+        if (op.key.size < 2 || key_get_u16(op.key.data) != shard)
+            mismatch("shard %u writes a row of another", shard);
+        if (op.table == STORE_SAMPLE && !op.remove)
+            check_new_samples(m, shard, op.value);
+    }
+}
+
+void mill_commit(struct mill *m, uint32_t shard)
+{
+    struct mill_shard *s = &m->shard[shard];
+    const struct mill_thread *t = &m->thread[shard % m->threads];
+    struct store_batch batch = {0};
+    if (!shard_changed(s->shard) && s->committed >= t->position)
+        return;
+    if (t->position < s->committed)
+        mismatch("shard %u changed at %" PRIu64 " although it had committed at %" PRIu64, shard, t->position, s->committed);
+    shard_commit(s->shard, t->position, t->watermark, &batch);
+    check_batch(m, shard, &batch);
+    CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
+    history_check_counts(m->history, shard, t->position, &counts);
+    if (counts.samples != s->samples)
+        mismatch("shard %u made %" PRIu64 " samples and committed %" PRIu64, shard, counts.samples, s->samples);
+    s->committed = t->position;
+    if (t->position == history_end(m->history))
+        history_check_tables(m->history, shard, s->shard);
+    memory_store_commit(&m->store, &batch);
+}
+
+/* ---- the end ---- */
+
+static void check_asides(const struct mill *m, uint32_t shard)
+{
+    const struct oracle_shard *o = oracle_shard(m->history->oracle, shard);
+    uint32_t want = 0;
+    for (uint32_t i = 0; i < o->records; i++)
+        want += o->record[i].reason != REASON_NONE;
+    if (m->shard[shard].asides != want)
+        mismatch("shard %u: %u records were set aside, expected %u", shard, m->shard[shard].asides, want);
+}
+
+static void check_stored(const struct mill *m)
+{
+    const struct memory_table *params = &m->store.table[STORE_PARAM], *docs = &m->store.table[STORE_DOC];
+    for (size_t i = 0; i < params->rows; i++) {
+        struct bytes key = buffer_view(&params->row[i].key);
+        uint8_t doc_key[SHARD_DOC_KEY];
+        uint32_t shard = key_get_u16(key.data);
+        struct doc_id id = {key_get_u64(key.data + 6), key_get_u32(key.data + 14)};
+        shard_doc_key(doc_key, shard, id);
+        const struct memory_row *doc = memory_table_find(docs, bytes_of(doc_key, sizeof doc_key));
+        if (!doc)
+            mismatch("shard %u stored a parameter without its document's name", shard);
+        struct doc_id named = shard_doc_id(buffer_view(&doc->value), SIMULATION_HASH_SEED);
+        if (named.low != id.low || named.high != id.high)
+            mismatch("shard %u stored the name of another document", shard);
+    }
+}
+
+static void check_all(const struct mill *m)
+{
+    for (uint32_t i = 0; i < m->shards; i++) {
+        if (m->shard[i].committed != history_end(m->history))
+            mismatch("shard %u stands at %" PRIu64 " of %" PRIu64, i, m->shard[i].committed, history_end(m->history));
+        history_check_tables(m->history, i, m->shard[i].shard);
+        check_asides(m, i);
+    }
+    check_stored(m);
+}
+
+void mill_finish(struct mill *m)
+{
+    for (uint32_t i = 0; i < m->threads; i++)
+        mill_apply(m, i, UINT32_MAX);
+    for (uint32_t i = 0; i < m->shards; i++)
+        mill_commit(m, i);
+    memory_store_sync(&m->store);
+    check_all(m);
+    mill_crash(m, 0, m->threads);
+    check_all(m);
+}

@@ -1,0 +1,464 @@
+#include "tests/simulation/oracle.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/event.h"
+#include "ps/state/record.h"
+
+enum { MINUTE_MS = 60000 };
+
+struct oracle {
+    uint32_t shards;
+    uint64_t hash_seed;
+    struct catalog catalog;
+    int64_t watermark[JOINER_STREAMS_MAX];
+    struct oracle_shard *shard;
+};
+
+struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed)
+{
+    struct oracle *o = mem_new(1, sizeof *o);
+    o->shards = shards;
+    o->hash_seed = hash_seed;
+    o->shard = mem_new(shards, sizeof *o->shard);
+    for (int i = 0; i < JOINER_STREAMS_MAX; i++)
+        o->watermark[i] = WATERMARK_NONE;
+    return o;
+}
+
+void oracle_close(struct oracle *o)
+{
+    for (uint32_t i = 0; i < o->shards; i++) {
+        free(o->shard[i].record);
+        free(o->shard[i].sample);
+        for (size_t v = 0; v < ARRAY_LEN(o->shard[i].version); v++)
+            free(o->shard[i].version[v].lesson);
+    }
+    free(o->shard);
+    catalog_close(&o->catalog);
+    free(o);
+}
+
+/* ---- times: WATERMARK_NONE when any of them is unknown ---- */
+
+static int64_t at_most(int64_t least, int64_t watermark, int64_t behind)
+{
+    if (least == WATERMARK_NONE || watermark == WATERMARK_NONE)
+        return WATERMARK_NONE;
+    return watermark - behind < least ? watermark - behind : least;
+}
+
+static int64_t impressions_complete(const struct oracle *o)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < o->catalog.join.streams; i++)
+        if (o->catalog.join.stream[i].kind == JOINER_IMPRESSION)
+            least = at_most(least, o->watermark[i], 0);
+    return least;
+}
+
+static int64_t gate(const struct oracle *o)
+{
+    const struct joiner_config *c = &o->catalog.join;
+    int64_t least = impressions_complete(o);
+    for (uint32_t i = 0; i < c->streams; i++) {
+        if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels)
+            least = at_most(least, o->watermark[i], c->window_ms);
+        if (c->stream[i].kind == JOINER_FEATURES && c->stream[i].required)
+            least = at_most(least, o->watermark[i], 0);
+    }
+    return least;
+}
+
+static int64_t horizon(const struct oracle *o, int64_t lateness)
+{
+    return at_most(INT64_MAX, impressions_complete(o), lateness);
+}
+
+/* Nobody comes any more for an impression before it. */
+static int64_t expiry(const struct oracle *o)
+{
+    const struct joiner_config *c = &o->catalog.join;
+    int64_t least = horizon(o, c->allowed_lateness_ms);
+    for (uint32_t i = 0; i < c->streams; i++)
+        if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels)
+            least = at_most(least, o->watermark[i], c->stream[i].within_ms);
+    return least;
+}
+
+/* ---- learning ---- */
+
+static void learn(struct oracle *o, struct oracle_shard *s, const struct sample *sample, uint32_t impression)
+{
+    for (uint32_t i = 0; i < o->catalog.versions; i++) {
+        const struct version *v = o->catalog.version[i];
+        struct oracle_version *mine = &s->version[i];
+        bool listens = false;
+        for (uint32_t k = 0; k < v->samples_from_count; k++)
+            listens = listens || v->samples_from[k] == sample->version;
+        if (!listens)
+            continue;
+        double reward = (double)(sample->labels >> v->reward_label & 1);
+        if (sample->kind == SAMPLE_NEW) {
+            mine->lesson = mem_grow(mine->lesson, mine->lessons + 1, sizeof *mine->lesson);
+            mine->lesson[mine->lessons++] = (struct oracle_lesson){sample->sequence, impression, reward};
+            mine->fresh.samples++;
+            mine->fresh.learned++;
+            continue;
+        }
+        bool learned = false;
+        for (uint32_t k = 0; k < mine->lessons; k++)
+            if (mine->lesson[k].sequence == sample->original) {
+                mine->lesson[k].reward = reward;
+                learned = true;
+            }
+        mine->corrections.samples++;
+        mine->corrections.learned += learned;
+        mine->corrections.skipped += !learned;
+    }
+}
+
+struct oracle_param oracle_param(const struct oracle *o, uint32_t shard, uint32_t version, const char *doc)
+{
+    const struct oracle_shard *s = &o->shard[shard];
+    struct oracle_param p = {0};
+    for (uint32_t i = 0; i < o->catalog.versions; i++) {
+        const struct oracle_version *v = &s->version[i];
+        if (o->catalog.version[i]->id != version)
+            continue;
+        for (uint32_t k = 0; k < v->lessons; k++) {
+            const struct oracle_record *r = &s->record[v->lesson[k].record];
+            if (strcmp(r->doc, doc) == 0 && (!p.known || r->time > p.time)) {
+                p.known = true;
+                p.time = r->time;
+            }
+        }
+        for (uint32_t k = 0; k < v->lessons; k++) {
+            const struct oracle_lesson *l = &v->lesson[k];
+            const struct oracle_record *r = &s->record[l->record];
+            if (strcmp(r->doc, doc) != 0)
+                continue;
+            double w = r->weight * exp(-o->catalog.version[i]->config.decay_per_ms * (double)(p.time - r->time));
+            p.s += w * l->reward;
+            p.f += w * (1 - l->reward);
+            p.mass += r->weight;
+            p.positives += l->reward >= 0.5;
+            p.negatives += l->reward < 0.5;
+        }
+    }
+    return p;
+}
+
+/* ---- joining ---- */
+
+static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind, uint64_t labels,
+                 uint64_t position)
+{
+    struct oracle_record *r = &s->record[impression];
+    struct sample sample = {.sequence = s->samples + 1, .kind = kind, .version = r->version, .key = r->key_hash,
+        .doc = r->doc_hash, .impression_time = r->time, .decided_at = gate(o), .position = position, .labels = labels,
+        .weight = r->weight, .keep = 1};
+    if (kind == SAMPLE_CORRECTION) {
+        sample.original = r->sequence;
+        sample.old_labels = r->labels;
+    } else {
+        r->sequence = sample.sequence;
+    }
+    r->labels = labels;
+    s->sample = mem_grow(s->sample, s->samples + 1, sizeof *s->sample);
+    s->sample[s->samples++] = sample;
+    learn(o, s, &sample, impression);
+}
+
+static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impression, const struct oracle_record *action)
+{
+    uint64_t labels = s->record[impression].labels | o->catalog.join.stream[action->stream].labels;
+    if (labels != s->record[impression].labels)
+        emit(o, s, impression, SAMPLE_CORRECTION, labels, action->position);
+}
+
+static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint32_t impression)
+{
+    return r->fate == FATE_MATCHED && r->impression == impression && o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
+}
+
+/* Of the actions on an impression that come behind `after` in the order of (time, position), the first. */
+static uint32_t next_action(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t after)
+{
+    uint32_t best = NOBODY;
+    for (uint32_t i = 0; i < s->records; i++) {
+        int64_t time = s->record[i].time;
+        if (!acts_on(o, &s->record[i], impression))
+            continue;
+        if (after != NOBODY && (time < s->record[after].time || (time == s->record[after].time && i <= after)))
+            continue;
+        if (best == NOBODY || time < s->record[best].time)
+            best = i; /* records lie in the order of positions */
+    }
+    return best;
+}
+
+static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression)
+{
+    int64_t closes = s->record[impression].time + o->catalog.join.window_ms;
+    uint64_t labels = 0;
+    uint32_t action = next_action(o, s, impression, NOBODY);
+    for (; action != NOBODY && s->record[action].time <= closes; action = next_action(o, s, impression, action))
+        labels |= o->catalog.join.stream[s->record[action].stream].labels;
+    s->record[impression].decided = true;
+    emit(o, s, impression, SAMPLE_NEW, labels, s->record[impression].position);
+    for (; action != NOBODY; action = next_action(o, s, impression, action))
+        correct(o, s, impression, &s->record[action]);
+}
+
+static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
+{
+    r->fate = fate;
+    r->reason = reason;
+}
+
+static uint32_t impression_of(const struct oracle *o, const struct oracle_shard *s, const char *key)
+{
+    for (uint32_t i = 0; i < s->records; i++) {
+        const struct oracle_record *r = &s->record[i];
+        if (o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->forgotten &&
+            strcmp(r->key, key) == 0)
+            return i;
+    }
+    return NOBODY;
+}
+
+/* Does `other` wait or count for the key of `r` (whose impression is given), in the same stream? */
+static bool companion(const struct oracle_record *other, const struct oracle_record *r, uint32_t impression)
+{
+    if (other == r || other->stream != r->stream || strcmp(other->key, r->key) != 0)
+        return false;
+    return other->fate == FATE_WAITING || (other->fate == FATE_MATCHED && impression != NOBODY && other->impression == impression);
+}
+
+/* An action and its impression have met. */
+static void meet(struct oracle *o, struct oracle_shard *s, struct oracle_record *action, uint32_t impression)
+{
+    const struct oracle_record *shown = &s->record[impression];
+    if (action->version && action->version != shown->version) {
+        settle(action, FATE_FILTERED, REASON_VERSION_MISMATCH);
+    } else if (action->time > shown->time + o->catalog.join.stream[action->stream].within_ms) {
+        settle(action, FATE_LATE, REASON_LATE);
+    } else {
+        settle(action, FATE_MATCHED, REASON_NONE);
+        action->impression = impression;
+    }
+}
+
+static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t at)
+{
+    struct oracle_record *r = &s->record[at];
+    if (r->time < horizon(o, o->catalog.join.allowed_lateness_ms)) {
+        settle(r, FATE_LATE, REASON_LATE);
+        return;
+    }
+    if (impression_of(o, s, r->key) != NOBODY) {
+        settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
+        return;
+    }
+    settle(r, FATE_MATCHED, REASON_NONE);
+    for (uint32_t i = 0; i < at; i++) {
+        struct oracle_record *waiting = &s->record[i];
+        if (waiting->fate != FATE_WAITING || strcmp(waiting->key, r->key) != 0)
+            continue;
+        if (o->catalog.join.stream[waiting->stream].kind == JOINER_ACTION) {
+            meet(o, s, waiting, at);
+        } else {
+            settle(waiting, FATE_MATCHED, REASON_NONE);
+            waiting->impression = at;
+        }
+    }
+    if (r->time < gate(o))
+        decide(o, s, at);
+}
+
+static void take_action(struct oracle *o, struct oracle_shard *s, uint32_t at)
+{
+    struct oracle_record *r = &s->record[at];
+    uint32_t impression = impression_of(o, s, r->key), companions = 0;
+    bool known = false;
+    if (impression != NOBODY)
+        meet(o, s, r, impression);
+    else if (r->time < horizon(o, o->catalog.join.allowed_lateness_ms))
+        settle(r, FATE_LATE, REASON_LATE);
+    if (r->reason != REASON_NONE)
+        return;
+    for (uint32_t i = 0; i < at; i++)
+        if (companion(&s->record[i], r, impression)) {
+            companions++;
+            known = known || strcmp(s->record[i].id, r->id) == 0;
+        }
+    if (known)
+        settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
+    else if (companions >= JOINER_ACTIONS_MAX)
+        settle(r, FATE_FILTERED, REASON_TOO_MANY_ACTIONS);
+    else if (impression != NOBODY && s->record[impression].decided)
+        correct(o, s, impression, r);
+}
+
+static int64_t features_lateness(const struct oracle *o)
+{
+    return o->catalog.join.window_ms > MINUTE_MS ? o->catalog.join.window_ms : MINUTE_MS;
+}
+
+static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
+{
+    struct oracle_record *r = &s->record[at];
+    uint32_t impression = impression_of(o, s, r->key);
+    if (impression == NOBODY ? r->time < horizon(o, features_lateness(o)) : s->record[impression].decided) {
+        settle(r, FATE_LATE, REASON_LATE);
+        return;
+    }
+    for (uint32_t i = 0; i < at; i++)
+        if (companion(&s->record[i], r, impression)) {
+            settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
+            return;
+        }
+    if (impression != NOBODY) {
+        settle(r, FATE_MATCHED, REASON_NONE);
+        r->impression = impression;
+    }
+}
+
+/* ---- the sequence ---- */
+
+static void text_of(char *out, size_t room, struct bytes text) { snprintf(out, room, "%.*s", (int)text.size, (const char *)text.data); }
+
+static void read_record(const struct oracle *o, const struct block_event *e, struct oracle_record *out)
+{
+    struct event event;
+    struct joiner_record hashed;
+    char request[16], user[16], id[24];
+    CHECK(event_scan(e->wire, &event, NULL) == TM_OK);
+    CHECK(record_resolve(e, o->catalog.key_fields, o->hash_seed, &hashed, NULL) == TM_OK);
+    *out = (struct oracle_record){.position = e->position, .time = event.time, .version = e->version, .stream = e->stream,
+        .weight = (double)event.weight, .wire = e->wire, .key_hash = hashed.key, .doc_hash = hashed.doc, .impression = NOBODY};
+    text_of(request, sizeof request, event.request);
+    text_of(user, sizeof user, event.user);
+    text_of(id, sizeof id, event.event);
+    text_of(out->doc, sizeof out->doc, event.doc);
+    snprintf(out->key, sizeof out->key, "%s/%s/%s", o->catalog.key_fields & JOINER_KEY_REQUEST ? request : "",
+             o->catalog.key_fields & JOINER_KEY_USER ? user : "", o->catalog.key_fields & JOINER_KEY_DOC ? out->doc : "");
+    if (event.event.size)
+        snprintf(out->id, sizeof out->id, "%s", id);
+    else
+        snprintf(out->id, sizeof out->id, "%s %s %s %lld %g", request, user, out->doc, (long long)event.time, event.value);
+}
+
+static void take(struct oracle *o, struct oracle_shard *s, const struct block_event *e)
+{
+    s->record = mem_grow(s->record, s->records + 1, sizeof *s->record);
+    read_record(o, e, &s->record[s->records]);
+    uint32_t at = s->records++;
+    switch (o->catalog.join.stream[e->stream].kind) {
+    case JOINER_FEATURES: take_features(o, s, at); break;
+    case JOINER_IMPRESSION: take_impression(o, s, at); break;
+    case JOINER_ACTION: take_action(o, s, at); break;
+    }
+}
+
+static void let_orphans_go(struct oracle *o, struct oracle_shard *s)
+{
+    for (uint32_t i = 0; i < s->records; i++) {
+        struct oracle_record *r = &s->record[i];
+        bool action = o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
+        if (r->fate == FATE_WAITING && r->time < horizon(o, action ? o->catalog.join.allowed_lateness_ms : features_lateness(o)))
+            settle(r, FATE_ORPHANED, REASON_ORPHANED);
+    }
+}
+
+/* The undecided impression that comes first: smallest time, then smallest position. */
+static uint32_t next_undecided(const struct oracle *o, const struct oracle_shard *s)
+{
+    uint32_t best = NOBODY;
+    for (uint32_t i = 0; i < s->records; i++) {
+        const struct oracle_record *r = &s->record[i];
+        if (o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->decided &&
+            (best == NOBODY || r->time < s->record[best].time))
+            best = i; /* records lie in the order of positions */
+    }
+    return best;
+}
+
+static void pass_time(struct oracle *o, struct oracle_shard *s)
+{
+    uint32_t next;
+    let_orphans_go(o, s);
+    while ((next = next_undecided(o, s)) != NOBODY && s->record[next].time < gate(o))
+        decide(o, s, next);
+    for (uint32_t i = 0; i < s->records; i++)
+        if (s->record[i].decided && s->record[i].time < expiry(o))
+            s->record[i].forgotten = true;
+}
+
+void oracle_block(struct oracle *o, const struct block *b)
+{
+    struct reader r = reader_of(b->control_bytes);
+    struct bytes control;
+    uint8_t stream;
+    int64_t time;
+    while (block_next_control(b, &r, &control)) {
+        CHECK(catalog_apply(&o->catalog, control, NULL) == TM_OK);
+        CHECK(o->catalog.versions <= ARRAY_LEN(o->shard[0].version));
+    }
+    for (uint32_t slot = 0; slot < b->shards_named; slot++) {
+        uint32_t shard, events, first;
+        block_shard(b, slot, &shard, &events, &first);
+        for (uint32_t i = 0; i < events; i++) {
+            struct block_event e;
+            block_event_at(b, first, i, &e);
+            take(o, &o->shard[shard], &e);
+        }
+    }
+    r = reader_of(b->punctuation_bytes);
+    while (block_next_punctuation(&r, &stream, &time))
+        o->watermark[stream] = time;
+    for (uint32_t i = 0; i < o->shards; i++)
+        pass_time(o, &o->shard[i]);
+}
+
+/* ---- answers ---- */
+
+const struct oracle_shard *oracle_shard(const struct oracle *o, uint32_t shard) { return &o->shard[shard]; }
+const struct catalog *oracle_catalog(const struct oracle *o) { return &o->catalog; }
+const int64_t *oracle_watermarks(const struct oracle *o) { return o->watermark; }
+
+struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream)
+{
+    struct stream_counts c = {0};
+    for (uint32_t i = 0; i < o->shard[shard].records; i++) {
+        const struct oracle_record *r = &o->shard[shard].record[i];
+        if (r->stream != stream)
+            continue;
+        c.consumed++;
+        switch (r->fate) {
+        case FATE_WAITING: c.waiting++; break;
+        case FATE_MATCHED:
+            if (o->catalog.join.stream[stream].kind == JOINER_IMPRESSION && !r->decided)
+                c.waiting++;
+            else
+                c.matched++;
+            break;
+        case FATE_LATE: c.late++; break;
+        case FATE_ORPHANED: c.orphaned++; break;
+        case FATE_DUPLICATE: c.duplicate++; break;
+        case FATE_FILTERED: c.filtered++; break;
+        }
+    }
+    return c;
+}
+
+const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard, uint64_t position)
+{
+    for (uint32_t i = 0; i < o->shard[shard].records; i++)
+        if (o->shard[shard].record[i].position == position)
+            return &o->shard[shard].record[i];
+    return NULL;
+}

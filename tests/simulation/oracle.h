@@ -1,0 +1,80 @@
+/* tests/simulation/oracle.h - the truth, told naively: what every shard must make of a sequence of blocks.
+ *
+ * Written from the specification alone (joiner/joiner.h, docs): records lie in an array, every rule is a loop over it, keys
+ * and event ids are compared as text. No index, no horizon kept, nothing forgotten, nothing shared with the code under test
+ * but the parsers of blocks, events and control records.
+ * Where the specification leaves the order of two reasons open, this order holds: version mismatch, late, duplicate, too many
+ * actions; an action is measured against those that count or wait at that moment. Corrections that are due at a decision come
+ * in the order of the actions' (time, position).
+ * Memory   the oracle owns all it returns. */
+#ifndef TIDEMILL_TESTS_SIMULATION_ORACLE_H
+#define TIDEMILL_TESTS_SIMULATION_ORACLE_H
+
+#include "ps/state/block.h"
+#include "ps/state/catalog.h"
+
+enum oracle_fate { FATE_WAITING, FATE_MATCHED, FATE_LATE, FATE_ORPHANED, FATE_DUPLICATE, FATE_FILTERED };
+
+#define NOBODY UINT32_MAX
+
+struct oracle_record {
+    uint64_t position;
+    int64_t time;
+    uint32_t version;
+    uint8_t stream;
+    double weight;
+    char key[48], id[96], doc[16];
+    struct bytes wire;
+    struct hash128 key_hash, doc_hash;
+    enum oracle_fate fate;
+    enum joiner_reason reason;
+    uint32_t impression; /* of a matched action or feature record: its index */
+    bool decided, forgotten; /* impressions */
+    uint64_t labels, sequence;
+};
+
+/* What one version learned from one sample, as it is now. */
+struct oracle_lesson {
+    uint64_t sequence;
+    uint32_t record; /* the impression's index */
+    double reward;
+};
+
+struct oracle_version {
+    uint32_t id;
+    struct oracle_lesson *lesson;
+    uint32_t lessons;
+    struct sample_counts fresh, corrections;
+};
+
+struct oracle_shard {
+    struct oracle_record *record;
+    uint32_t records;
+    struct sample *sample; /* sequence - 1 is the index */
+    uint32_t samples;
+    struct oracle_version version[8];
+};
+
+struct oracle_param {
+    bool known;
+    double s, f, mass; /* mass: sum of weights ever learned, the scale of rounding */
+    int64_t time;
+    uint32_t positives, negatives;
+};
+
+struct oracle;
+
+struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed);
+void oracle_close(struct oracle *o);
+
+/* The block's bytes must outlive the oracle. */
+void oracle_block(struct oracle *o, const struct block *b);
+
+const struct oracle_shard *oracle_shard(const struct oracle *o, uint32_t shard);
+const struct catalog *oracle_catalog(const struct oracle *o);
+const int64_t *oracle_watermarks(const struct oracle *o);
+struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream);
+struct oracle_param oracle_param(const struct oracle *o, uint32_t shard, uint32_t version, const char *doc);
+const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard, uint64_t position); /* NULL: no such record */
+
+#endif

@@ -1,0 +1,230 @@
+/* Random worlds against the oracle: the pure parts of the server (sequencer, blocks, shards, joiner, learner, commits) live
+ * through crashes, and every sample, fate, parameter and ack is compared with the naive truth.
+ *
+ *   test_simulation                 10,000 cases from seed 1
+ *   test_simulation --cases N --first SEED
+ *   test_simulation --seed SEED     one case; when it fails it is made small and printed
+ *
+ * Cases run in child processes, so that a stopped process (CHECK, sanitizer) is a failing case like any other. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rcu.h"
+#include "tests/simulation/gateway.h"
+#include "tests/simulation/mill.h"
+#include "tests/simulation/random.h"
+
+enum { CASES_DEFAULT = 10000 };
+
+struct totals {
+    uint64_t seed; /* of the case that runs */
+    uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_MALFORMED + 1];
+};
+
+/* ---- one case ---- */
+
+static void crash(struct gateway *g, struct mill *m, const struct act *a, struct totals *t)
+{
+    gateway_crash(g, a->amount % (g->writes + 1));
+    mill_crash(m, a->luck % (m->store.n_pending + 1), 1 + (a->who + a->amount) % WORLD_THREADS_MAX);
+    t->crashes++;
+}
+
+static void play(struct gateway *g, struct mill *m, struct totals *t)
+{
+    for (uint32_t i = 0; i < g->world->acts; i++) {
+        const struct act *a = &g->world->act[i];
+        if (a->dropped)
+            continue;
+        switch (a->kind) {
+        case ACT_HAND_OVER: mill_apply(m, a->who % m->threads, 1 + a->amount % 6); break;
+        case ACT_COMMIT: mill_commit(m, a->who % m->shards); break;
+        case ACT_SYNC: memory_store_sync(&m->store); break;
+        case ACT_CRASH: crash(g, m, a, t); break;
+        default: gateway_act(g, a);
+        }
+    }
+}
+
+/* The same log once more without crashes, by other threads, with other commits: the same bytes. */
+static void play_again(struct history *h, const struct mill *first)
+{
+    struct mill m;
+    struct random r = {h->world->seed ^ UINT64_C(0xabcdef)};
+    mill_open(&m, h, 1 + (first->threads + random_below(&r, 2)) % WORLD_THREADS_MAX);
+    for (uint32_t i = 0; i < 2 * h->blocks; i++) {
+        mill_apply(&m, random_below(&r, m.threads), 1 + random_below(&r, 4));
+        if (random_chance(&r, 40))
+            mill_commit(&m, random_below(&r, m.shards));
+    }
+    mill_finish(&m);
+    if (!memory_table_equal(&m.store.table[STORE_PARAM], &first->store.table[STORE_PARAM]))
+        mismatch("other threads and commits make other parameters");
+    if (!memory_table_equal(&m.store.table[STORE_DOC], &first->store.table[STORE_DOC]))
+        mismatch("other threads and commits store other documents");
+    mill_close(&m);
+}
+
+static void tally(const struct history *h, struct totals *t)
+{
+    t->cases++;
+    t->blocks += h->blocks;
+    for (uint32_t i = 0; i < h->world->shards; i++) {
+        const struct oracle_shard *s = oracle_shard(h->oracle, i);
+        t->events += s->records;
+        t->samples += s->samples;
+        for (uint32_t k = 0; k < s->samples; k++)
+            t->corrections += s->sample[k].kind == SAMPLE_CORRECTION;
+        for (uint32_t k = 0; k < s->records; k++)
+            t->fates[s->record[k].reason]++;
+    }
+}
+
+static void run_world(const struct world *w, struct totals *t)
+{
+    struct history h;
+    struct gateway g;
+    struct mill m;
+    history_open(&h, w);
+    gateway_open(&g, w, &h);
+    mill_open(&m, &h, w->threads);
+    play(&g, &m, t);
+    gateway_finish(&g);
+    mill_finish(&m);
+    play_again(&h, &m);
+    tally(&h, t);
+    mill_close(&m);
+    gateway_close(&g);
+    history_close(&h);
+}
+
+/* ---- children ---- */
+
+/* Run in a child what may die. Returns whether it ended well. */
+static bool survives(void (*body)(void *context), void *context, bool quiet)
+{
+    int status;
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (quiet && (!freopen("/dev/null", "w", stderr) || !freopen("/dev/null", "w", stdout)))
+            _exit(MISMATCH_EXIT);
+        body(context);
+        rcu_settle();
+        exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+struct range {
+    uint64_t first, cases;
+    struct totals *totals; /* shared with the child */
+};
+
+static void run_range(void *context)
+{
+    const struct range *r = context;
+    for (uint64_t i = 0; i < r->cases; i++) {
+        struct world w;
+        r->totals->seed = r->first + i;
+        world_make(&w, r->totals->seed);
+        run_world(&w, r->totals);
+        world_close(&w);
+    }
+}
+
+static void run_one(void *context)
+{
+    struct totals t = {0};
+    run_world(context, &t);
+}
+
+/* ---- making a failing case small ---- */
+
+/* Leave things out while it still fails: halves, quarters, ... single ones. */
+static void shrink(struct world *w, uint32_t count, bool *(*flag)(struct world *w, uint32_t i))
+{
+    bool **was = mem_new(count + 1, sizeof(bool *));
+    for (uint32_t step = count / 2; step >= 1; step /= 2)
+        for (uint32_t from = 0; from < count; from += step) {
+            uint32_t n = 0;
+            for (uint32_t i = from; i < from + step && i < count; i++)
+                if (!*flag(w, i))
+                    *(was[n++] = flag(w, i)) = true;
+            if (n > 0 && survives(run_one, w, true))
+                while (n > 0)
+                    *was[--n] = false;
+        }
+    free(was);
+}
+
+static bool *act_flag(struct world *w, uint32_t i) { return &w->act[i].dropped; }
+static bool *event_flag(struct world *w, uint32_t i) { return &w->event_dropped[i]; }
+
+static int explain(uint64_t seed)
+{
+    struct world w;
+    world_make(&w, seed);
+    if (survives(run_one, &w, false)) {
+        printf("seed %" PRIu64 ": passes\n", seed);
+        world_close(&w);
+        return 0;
+    }
+    printf("seed %" PRIu64 " fails; making it small...\n", seed);
+    for (int round = 0; round < 2; round++) {
+        shrink(&w, w.acts, act_flag);
+        shrink(&w, w.events, event_flag);
+    }
+    world_print(&w);
+    fflush(stdout);
+    survives(run_one, &w, false);
+    printf("again: test_simulation --seed %" PRIu64 "\n", seed);
+    world_close(&w);
+    return 1;
+}
+
+static int run_cases(uint64_t first, uint64_t cases)
+{
+    struct timespec from, to;
+    struct totals *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(t != MAP_FAILED);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    if (!survives(run_range, &(struct range){first, cases, t}, false))
+        return explain(t->seed) ? 1 : (printf("seed %" PRIu64 " failed only in company\n", t->seed), 1);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    printf("%" PRIu64 " cases, %" PRIu64 " crashes, %" PRIu64 " blocks, %" PRIu64 " events, %" PRIu64 " samples (%" PRIu64
+           " corrections), 0 mismatches, %.1f s\n", t->cases, t->crashes, t->blocks, t->events, t->samples, t->corrections,
+           (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
+    printf("set aside: %" PRIu64 " late, %" PRIu64 " orphaned, %" PRIu64 " duplicate, %" PRIu64 " version mismatch, %" PRIu64
+           " too many\n", t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
+           t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS]);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t cases = CASES_DEFAULT, first = 1;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        uint64_t number = strtoull(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--seed") == 0)
+            return explain(number);
+        if (strcmp(argv[i], "--cases") == 0)
+            cases = number;
+        else if (strcmp(argv[i], "--first") == 0)
+            first = number;
+        else
+            argc = 0;
+    }
+    if (argc % 2 == 0) {
+        fprintf(stderr, "usage: test_simulation [--cases N] [--first SEED] | --seed SEED\n");
+        return 2;
+    }
+    return run_cases(first, cases);
+}

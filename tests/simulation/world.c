@@ -1,0 +1,381 @@
+#include "tests/simulation/world.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/event.h"
+#include "tests/simulation/random.h"
+
+#define EPOCH_MS INT64_C(1700000000000)
+enum { DAY_MS = 86400000 };
+
+/* What is needed while writing the script. */
+struct author {
+    struct world *w;
+    struct random r;
+    int64_t unit, now; /* event time: the grid, and how far the story has come */
+    bool mad, fractions;
+    uint32_t crowd, act_capacity, event_capacity; /* crowd: percent of events that are actions on one key */
+};
+
+static uint32_t below(struct author *a, uint32_t n) { return random_below(&a->r, n); }
+static uint32_t between(struct author *a, uint32_t low, uint32_t high) { return random_between(&a->r, low, high); }
+static bool chance(struct author *a, uint32_t percent) { return random_chance(&a->r, percent); }
+
+/* ---- configuration ---- */
+
+static void make_streams(struct author *a)
+{
+    struct catalog *c = &a->w->join;
+    uint32_t impressions = chance(a, 75) ? 1 : between(a, 2, 3), actions = between(a, 1, 3);
+    uint32_t features = chance(a, 40) ? 0 : between(a, 1, 3);
+    while (impressions + actions + features > 0) {
+        uint32_t pick = below(a, impressions + actions + features), i = c->join.streams++;
+        struct joiner_stream *s = &c->join.stream[i];
+        if (pick < impressions) {
+            s->kind = JOINER_IMPRESSION;
+            impressions--;
+        } else if (pick < impressions + actions) {
+            s->kind = JOINER_ACTION;
+            s->within_ms = chance(a, 50) ? c->join.allowed_lateness_ms
+                                         : c->join.window_ms + below(a, (uint32_t)(c->join.allowed_lateness_ms - c->join.window_ms + 1));
+            actions--;
+        } else {
+            s->kind = JOINER_FEATURES;
+            s->required = chance(a, 40);
+            features--;
+        }
+        snprintf(c->stream_name[i], sizeof c->stream_name[i], "s%u", i);
+    }
+}
+
+static void make_labels(struct author *a)
+{
+    struct catalog *c = &a->w->join;
+    c->join.labels = between(a, 1, 3);
+    for (uint32_t i = 0; i < c->join.labels; i++) {
+        uint32_t stream = below(a, c->join.streams);
+        while (c->join.stream[stream].kind != JOINER_ACTION)
+            stream = (stream + 1) % c->join.streams;
+        c->join.stream[stream].labels |= UINT64_C(1) << i;
+        snprintf(c->label_name[i], sizeof c->label_name[i], "l%u", i);
+    }
+}
+
+static void make_versions(struct author *a)
+{
+    struct world *w = a->w;
+    w->versions = between(a, 1, WORLD_VERSIONS_MAX);
+    a->fractions = chance(a, 20);
+    w->whole = !a->fractions;
+    for (uint32_t i = 0; i < w->versions; i++) {
+        struct version *v = &w->version[i];
+        *v = (struct version){.id = i + 1, .model = model_find(bytes_text("beta")), .reward_label = below(a, w->join.join.labels)};
+        snprintf(v->name, sizeof v->name, "v%u", i + 1);
+        v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
+        if (chance(a, 25)) {
+            v->half_life_ms = (double)a->unit * between(a, 1, 20);
+            v->config.decay_per_ms = log(2) / v->half_life_ms;
+            w->whole = false;
+        }
+        if (chance(a, 75))
+            v->samples_from[v->samples_from_count++] = v->id;
+        if (i > 0 && (chance(a, 50) || v->samples_from_count == 0))
+            v->samples_from[v->samples_from_count++] = between(a, 1, i);
+        if (v->samples_from_count == 0)
+            v->samples_from[v->samples_from_count++] = v->id;
+    }
+}
+
+static void make_join(struct author *a)
+{
+    struct world *w = a->w;
+    static const uint8_t keys[] = {JOINER_KEY_REQUEST | JOINER_KEY_DOC, JOINER_KEY_USER | JOINER_KEY_DOC,
+                                   JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC};
+    static const int64_t units[] = {1, 10, 10, 1000, 20000, 30000};
+    a->unit = units[below(a, ARRAY_LEN(units))];
+    w->join.joined = true;
+    w->join.key_fields = keys[chance(a, 60) ? 0 : below(a, ARRAY_LEN(keys))];
+    w->join.join.window_ms = chance(a, 25) ? 0 : a->unit * between(a, 1, 5);
+    w->join.join.allowed_lateness_ms = w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, 8));
+    make_streams(a);
+    make_labels(a);
+    make_versions(a);
+}
+
+static void make_clients(struct author *a)
+{
+    struct world *w = a->w;
+    uint32_t actions = 0, rest = 0;
+    for (uint32_t i = 0; i < w->join.join.streams; i++)
+        *(w->join.join.stream[i].kind == JOINER_ACTION ? &actions : &rest) |= 1u << i;
+    if (chance(a, 8)) { /* the classic outage */
+        w->stalled = actions;
+        actions = 0;
+    }
+    w->clients = between(a, 1, 3);
+    for (uint32_t i = 0; i < w->clients; i++) {
+        if (chance(a, 40) || actions == 0) {
+            w->lane[w->lanes++] = (struct world_lane){i, 0, actions | rest};
+        } else {
+            w->lane[w->lanes++] = (struct world_lane){i, 0, rest};
+            w->lane[w->lanes++] = (struct world_lane){i, 1, actions};
+        }
+    }
+    w->sequencing = (struct sequencer_options){.streams = w->join.join.streams, .window_ms = w->join.join.window_ms,
+        .producer_timeout_ms = 100, .producer_retain_ms = chance(a, 80) ? 100000 : 300,
+        .producers_max = chance(a, 90) ? 50 : w->lanes};
+    for (uint32_t i = 0; i < w->join.join.streams; i++)
+        w->sequencing.out_of_orderness_ms[i] = chance(a, 50) ? 0 : a->unit * between(a, 1, 3);
+}
+
+/* ---- events ---- */
+
+static int64_t some_impression_time(struct author *a)
+{
+    const struct world *w = a->w;
+    for (int tries = 0; tries < 8 && w->events; tries++) {
+        const struct world_event *e = &w->event[w->events - 1 - below(a, w->events < 40 ? w->events : 40)];
+        if (w->join.join.stream[e->stream].kind == JOINER_IMPRESSION)
+            return e->time;
+    }
+    return a->now;
+}
+
+static int64_t some_time(struct author *a)
+{
+    const struct joiner_config *c = &a->w->join.join;
+    const int64_t marks[] = {0, c->window_ms, c->allowed_lateness_ms, c->stream[below(a, c->streams)].within_ms, a->unit, 60000};
+    int64_t edge = marks[below(a, ARRAY_LEN(marks))] + (int64_t)below(a, 3) - 1;
+    uint32_t dice = below(a, 100);
+    if (a->mad && dice < 3)
+        return a->now + DAY_MS;
+    if (dice < 45)
+        return a->now + a->unit * ((int64_t)below(a, 5) - 2);
+    if (dice < 75)
+        return some_impression_time(a) + edge;
+    if (dice < 90)
+        return a->now - edge;
+    return a->now + a->unit * ((int64_t)below(a, 31) - 20);
+}
+
+static void let_time_pass(struct author *a)
+{
+    uint32_t dice = below(a, 100);
+    if (dice < 40)
+        a->now += a->unit;
+    else if (dice < 46)
+        a->now += a->unit * between(a, 2, 10);
+    else if (dice < 48)
+        a->now += 61000;
+}
+
+static void make_event(struct author *a, const struct world_lane *lane)
+{
+    struct world *w = a->w;
+    if (w->events == a->event_capacity) {
+        a->event_capacity = a->event_capacity ? 2 * a->event_capacity : 64;
+        w->event = mem_grow(w->event, a->event_capacity, sizeof *w->event);
+    }
+    struct world_event *e = &w->event[w->events];
+    let_time_pass(a);
+    if (w->events && chance(a, 8)) { /* the same again, perhaps by somebody else */
+        *e = w->event[below(a, w->events)];
+        if (lane->streams >> e->stream & 1) {
+            if (chance(a, 30))
+                e->time = some_time(a);
+            w->events++;
+            return;
+        }
+    }
+    uint32_t stream = below(a, w->join.join.streams);
+    bool crowded = chance(a, a->crowd);
+    while (!(lane->streams >> stream & 1) || (crowded && (lane->streams & ~w->stalled) && chance(a, 90) &&
+                                              w->join.join.stream[stream].kind != JOINER_ACTION))
+        stream = (stream + 1 + below(a, 2)) % w->join.join.streams;
+    *e = (struct world_event){.stream = (uint8_t)stream, .time = some_time(a), .value = 1, .weight = 1};
+    e->request = crowded ? 0 : (uint8_t)below(a, w->requests);
+    e->user = crowded ? 0 : (uint8_t)below(a, w->users);
+    e->doc = crowded ? 0 : (uint8_t)below(a, w->docs);
+    e->id = chance(a, 75) ? (uint16_t)(w->events + 1) : chance(a, 30) ? (uint16_t)between(a, 1, w->events + 1) : 0;
+    if (chance(a, 20))
+        e->weight = a->fractions ? 0.1f * (float)below(a, 30) : (float)below(a, 4);
+    if (e->id == 0)
+        e->value = (float)below(a, 3);
+    if (w->join.join.stream[stream].kind == JOINER_IMPRESSION || chance(a, 30))
+        e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
+    w->events++;
+}
+
+/* ---- acts ---- */
+
+static struct act *add_act(struct author *a, enum act_kind kind)
+{
+    struct world *w = a->w;
+    if (w->acts == a->act_capacity) {
+        a->act_capacity = a->act_capacity ? 2 * a->act_capacity : 64;
+        w->act = mem_grow(w->act, a->act_capacity, sizeof *w->act);
+    }
+    struct act *act = &w->act[w->acts++];
+    *act = (struct act){.kind = kind, .luck = (uint32_t)random_next(&a->r), .amount = (uint32_t)random_next(&a->r) >> 8};
+    return act;
+}
+
+static void add_send(struct author *a)
+{
+    struct act *act = add_act(a, ACT_SEND);
+    act->who = below(a, a->w->lanes);
+    act->first = a->w->events;
+    act->count = chance(a, 3) ? 0 : chance(a, 60) ? between(a, 1, 3) : between(a, 4, 12);
+    for (uint32_t i = 0; i < act->count; i++)
+        make_event(a, &a->w->lane[act->who]);
+}
+
+static void add_watermark(struct author *a)
+{
+    struct act *act = add_act(a, ACT_WATERMARK);
+    const struct joiner_config *c = &a->w->join.join;
+    act->who = below(a, a->w->lanes);
+    act->stream = (uint8_t)below(a, c->streams);
+    while (!(a->w->lane[act->who].streams >> act->stream & 1))
+        act->stream = (uint8_t)((act->stream + 1) % c->streams);
+    uint32_t dice = below(a, 100);
+    if (dice < 40)
+        act->time = a->now;
+    else if (dice < 60)
+        act->time = a->now - a->unit * below(a, 10);
+    else if (dice < 80)
+        act->time = some_impression_time(a) + (chance(a, 50) ? c->window_ms : 0) + below(a, 2);
+    else
+        act->time = some_time(a);
+}
+
+static const struct {
+    enum act_kind kind;
+    uint32_t weight;
+} habits[] = {
+    {ACT_SEND, 100}, {ACT_WATERMARK, 45}, {ACT_END, 3}, {ACT_LEAVE, 2}, {ACT_REPEAT, 5}, {ACT_GAP, 3}, {ACT_RECONNECT, 4},
+    {ACT_RESTART, 3}, {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 70}, {ACT_LOG_SYNC, 40}, {ACT_HAND_OVER, 80},
+    {ACT_COMMIT, 60}, {ACT_SYNC, 15}, {ACT_CRASH, 5},
+};
+
+static void add_habit(struct author *a)
+{
+    uint32_t total = 0, i = 0;
+    for (size_t k = 0; k < ARRAY_LEN(habits); k++)
+        total += habits[k].weight;
+    for (uint32_t dice = below(a, total); dice >= habits[i].weight; i++)
+        dice -= habits[i].weight;
+    switch (habits[i].kind) {
+    case ACT_SEND: add_send(a); break;
+    case ACT_WATERMARK: add_watermark(a); break;
+    case ACT_WAIT: add_act(a, ACT_WAIT)->amount = chance(a, 70) ? below(a, 30) : below(a, 400); break;
+    default: add_act(a, habits[i].kind)->who = (uint32_t)random_next(&a->r) >> 8;
+    }
+}
+
+/* The story ends well: everybody is far ahead, so that all windows close. */
+static void add_end(struct author *a)
+{
+    for (uint32_t lane = 0; lane < a->w->lanes; lane++)
+        for (uint8_t stream = 0; stream < a->w->join.join.streams; stream++)
+            if (a->w->lane[lane].streams >> stream & 1) {
+                struct act *act = add_act(a, ACT_WATERMARK);
+                act->who = lane;
+                act->stream = stream;
+                act->time = a->now + 2 * DAY_MS;
+            }
+}
+
+void world_make(struct world *w, uint64_t seed)
+{
+    *w = (struct world){.seed = seed};
+    struct author a = {.w = w, .r = {seed}, .now = EPOCH_MS};
+    random_next(&a.r);
+    make_join(&a);
+    make_clients(&a);
+    w->shards = between(&a, 2, WORLD_SHARDS_MAX);
+    w->threads = between(&a, 1, WORLD_THREADS_MAX);
+    w->requests = between(&a, 1, chance(&a, 50) ? 3 : 12);
+    w->users = between(&a, 1, 3);
+    w->docs = between(&a, 1, WORLD_DOCS_MAX);
+    a.mad = chance(&a, 20);
+    a.crowd = chance(&a, 15) ? 80 : 0;
+    uint32_t events = chance(&a, 70) ? between(&a, 20, 90) : between(&a, 90, 300);
+    while (w->events < events)
+        add_habit(&a);
+    if (chance(&a, 50))
+        add_end(&a);
+    w->event_dropped = mem_new(w->events, sizeof *w->event_dropped);
+}
+
+void world_close(struct world *w)
+{
+    free(w->event);
+    free(w->event_dropped);
+    free(w->act);
+}
+
+/* ---- wire and print ---- */
+
+const char *world_doc(uint32_t doc)
+{
+    static const char *const docs[WORLD_DOCS_MAX] = {"d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7"};
+    return docs[doc];
+}
+
+void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
+{
+    char request[8], user[8], id[8];
+    snprintf(request, sizeof request, "r%u", e->request);
+    snprintf(user, sizeof user, "u%u", e->user);
+    snprintf(id, sizeof id, "e%u", e->id);
+    struct event event = {.request = bytes_text(request), .user = bytes_text(user), .doc = bytes_text(world_doc(e->doc)),
+        .time = e->time, .value = (double)e->value, .weight = e->weight, .payload = bytes_of(&tag, sizeof tag),
+        .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
+    if (e->id)
+        event.event = bytes_text(id);
+    event_encode(&event, out);
+}
+
+const char *act_name(enum act_kind kind)
+{
+    static const char *const names[] = {
+#define A(name, help) #name,
+        ACTS(A)
+#undef A
+    };
+    return names[kind];
+}
+
+static void print_event(const struct world *w, const struct world_event *e)
+{
+    static const char *const kinds[] = {"features", "impression", "action"};
+    printf("        s%u %s r%u u%u d%u time %+" PRId64 " id %u version %u weight %g\n", e->stream,
+           kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc, e->time - EPOCH_MS, e->id, e->version,
+           (double)e->weight);
+}
+
+void world_print(const struct world *w)
+{
+    const struct joiner_config *c = &w->join.join;
+    printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms, c->allowed_lateness_ms,
+           w->join.key_fields, w->shards, w->threads);
+    for (uint32_t i = 0; i < c->streams; i++)
+        printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
+               c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);
+    for (uint32_t i = 0; i < w->acts; i++) {
+        const struct act *a = &w->act[i];
+        if (a->dropped)
+            continue;
+        printf("%4u %s who %u", i, act_name(a->kind), a->who);
+        if (a->kind == ACT_WATERMARK)
+            printf(" s%u time %+" PRId64, a->stream, a->time - EPOCH_MS);
+        printf("\n");
+        for (uint32_t k = a->first; k < a->first + a->count; k++)
+            if (!w->event_dropped[k])
+                print_event(w, &w->event[k]);
+    }
+}

@@ -1,0 +1,89 @@
+/* tests/simulation/world.h - everything that will happen in one case, written down before it starts: one seed, one script.
+ *
+ * The script is the only source of chance, so leaving acts or events out of it changes nothing about the rest: that is how
+ * a failing case is made small.
+ * Bias     few requests and documents, times on a coarse grid around the horizons, so that records collide, meet the
+ *          strict inequalities exactly, and are late, early and orphaned often. */
+#ifndef TIDEMILL_TESTS_SIMULATION_WORLD_H
+#define TIDEMILL_TESTS_SIMULATION_WORLD_H
+
+#include "ps/state/catalog.h"
+#include "ps/state/sequencer.h"
+
+enum { WORLD_VERSIONS_MAX = 4, WORLD_LANES_MAX = 6, WORLD_SHARDS_MAX = 8, WORLD_THREADS_MAX = 3, WORLD_DOCS_MAX = 8,
+       WORLD_STREAMS_MAX = 9 };
+
+struct world_event {
+    uint8_t stream, request, user, doc;
+    uint8_t version; /* 0: none named; else one of those that exist when it is sent */
+    uint16_t id;     /* 0: none */
+    float value, weight;
+    int64_t time;
+};
+
+/*    kind         what happens                                                         */
+#define ACTS(A)                                                                          \
+    A(SEND,      "a lane sends a batch; it connects first, and sends again what is open") \
+    A(WATERMARK, "a lane asserts progress")                                              \
+    A(END,       "a client ends")                                                        \
+    A(LEAVE,     "a client leaves")                                                      \
+    A(REPEAT,    "a lane sends an old batch again")                                      \
+    A(GAP,       "a lane skips a sequence")                                              \
+    A(RECONNECT, "a lane loses its call")                                                \
+    A(RESTART,   "a client comes back as a new instance")                                \
+    A(WAIT,      "the wall clock goes on")                                               \
+    A(VERSION,   "a version is created")                                                 \
+    A(SEAL,      "the log writer seals a block")                                         \
+    A(LOG_SYNC,  "the log is synced; acks go out")                                       \
+    A(HAND_OVER, "a thread applies blocks")                                              \
+    A(COMMIT,    "a shard commits")                                                      \
+    A(SYNC,      "the state is synced")                                                  \
+    A(CRASH,     "the process dies and starts again")
+
+enum act_kind {
+#define A(name, help) ACT_##name,
+    ACTS(A)
+#undef A
+};
+
+struct act {
+    enum act_kind kind;
+    uint32_t who, amount, luck; /* lane, thread or shard; how much; the rest of chance */
+    uint8_t stream;
+    int64_t time;
+    uint32_t first, count; /* SEND: of the world's events */
+    bool dropped;
+};
+
+struct world_lane {
+    uint32_t client, name;
+    uint32_t streams; /* bit set */
+};
+
+struct world {
+    uint64_t seed;
+    struct catalog join; /* only its join */
+    struct version version[WORLD_VERSIONS_MAX];
+    uint32_t versions, shards, threads, clients, lanes;
+    struct world_lane lane[WORLD_LANES_MAX];
+    uint32_t stalled; /* bit set of streams that nobody sends */
+    uint32_t requests, users, docs;
+    struct sequencer_options sequencing;
+    struct world_event *event;
+    uint32_t events;
+    bool *event_dropped;
+    struct act *act;
+    uint32_t acts;
+    bool whole; /* weights are whole and nothing is forgotten: sums are exact */
+};
+
+void world_make(struct world *w, uint64_t seed);
+void world_close(struct world *w);
+const char *act_name(enum act_kind kind);
+void world_print(const struct world *w); /* configuration and what is not dropped */
+
+/* "d3", and the wire form of an event; tag ends up in its payload. */
+const char *world_doc(uint32_t doc);
+void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out);
+
+#endif

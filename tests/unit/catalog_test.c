@@ -1,0 +1,363 @@
+/* Tests of the catalog: what control records establish comes back, and what makes no sense is refused in words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "proto/wire.h"
+#include "ps/state/catalog.h"
+#include "tests/unit/random.h"
+#include "tidemill/v1/control.pb-c.h"
+
+typedef Tidemill__V1__StreamSpec StreamSpec;
+typedef Tidemill__V1__LabelSpec LabelSpec;
+
+/* ---- control records as a configuration makes them ---- */
+
+struct join {
+    Tidemill__V1__JoinSpec spec;
+    StreamSpec stream[JOINER_STREAMS_MAX + 1], *streams[JOINER_STREAMS_MAX + 1];
+    LabelSpec label[JOINER_LABELS_MAX + 1], *labels[JOINER_LABELS_MAX + 1];
+    char names[JOINER_STREAMS_MAX + 1][8];
+};
+
+/* Features (required), impressions, clicks, orders; labels click and order. */
+static struct join *join_spec(void)
+{
+    static struct join j;
+    static char *const streams[] = {"features", "impressions", "clicks", "orders"};
+    static char *const labels[] = {"click", "order"};
+    static const uint32_t kinds[] = {JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION, JOINER_ACTION};
+    tidemill__v1__join_spec__init(&j.spec);
+    j.spec = (Tidemill__V1__JoinSpec){.base = j.spec.base, .n_streams = 4, .streams = j.streams, .has_key_fields = true,
+        .key_fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC, .has_window_ms = true, .window_ms = 60000,
+        .has_allowed_lateness_ms = true, .allowed_lateness_ms = 3600000, .n_labels = 2, .labels = j.labels};
+    for (int i = 0; i <= JOINER_STREAMS_MAX; i++) {
+        StreamSpec *s = j.streams[i] = &j.stream[i];
+        tidemill__v1__stream_spec__init(s);
+        j.names[i][0] = 's';
+        j.names[i][1] = (char)('A' + i);
+        s->name = i < 4 ? streams[i] : j.names[i];
+        s->has_kind = s->has_within_ms = s->has_required = true;
+        s->kind = i < 4 ? kinds[i] : JOINER_ACTION;
+        s->within_ms = i < 2 ? 0 : 1000 * i;
+        s->required = i == 0;
+    }
+    for (int i = 0; i <= JOINER_LABELS_MAX; i++) {
+        LabelSpec *l = j.labels[i] = &j.label[i];
+        tidemill__v1__label_spec__init(l);
+        l->name = i < 2 ? labels[i] : j.names[i];
+        l->has_stream = l->has_aggregate = true;
+        l->stream = i < 2 ? 2 + (uint32_t)i : 2;
+    }
+    return &j;
+}
+
+struct version_parts {
+    Tidemill__V1__VersionSpec spec;
+    double prior[MODEL_PRIOR_MAX + 1];
+    uint32_t sources[VERSION_SOURCES_MAX + 1];
+    char name[CATALOG_NAME_MAX + 2];
+};
+
+/* Good for as long as *p is. */
+static Tidemill__V1__VersionSpec *version_spec(struct version_parts *p, uint32_t id, const char *name)
+{
+    *p = (struct version_parts){.prior = {1, 20}, .sources = {id, 1}};
+    strncpy(p->name, name, sizeof p->name - 1);
+    tidemill__v1__version_spec__init(&p->spec);
+    p->spec = (Tidemill__V1__VersionSpec){.base = p->spec.base, .has_id = true, .id = id, .name = p->name, .model = "beta",
+        .n_prior = 2, .prior = p->prior, .has_half_life_ms = true, .half_life_ms = 86400000, .has_reward_label = true,
+        .reward_label = 1, .n_samples_from = 2, .samples_from = p->sources};
+    return &p->spec;
+}
+
+static enum tm_code apply(struct catalog *c, Tidemill__V1__JoinSpec *join, Tidemill__V1__VersionSpec *version,
+                          struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer packed = {0};
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    control.join = join;
+    control.version = version;
+    wire_pack(&control.base, &packed);
+    return catalog_apply(c, buffer_view(&packed), err);
+}
+
+static void make(struct catalog *c)
+{
+    struct version_parts p;
+    struct tm_error err;
+    *c = (struct catalog){0};
+    assert_int_equal(apply(c, &join_spec()->spec, NULL, &err), TM_OK);
+    assert_int_equal(apply(c, NULL, version_spec(&p, 1, "base"), &err), TM_OK);
+    assert_int_equal(apply(c, NULL, version_spec(&p, 7, "shadow"), &err), TM_OK);
+}
+
+/* ---- what is there afterwards ---- */
+
+static void assert_whole(const struct catalog *c)
+{
+    assert_true(c->joined);
+    assert_int_equal(c->key_fields, JOINER_KEY_REQUEST | JOINER_KEY_DOC);
+    assert_int_equal(c->join.window_ms, 60000);
+    assert_int_equal(c->join.allowed_lateness_ms, 3600000);
+    assert_int_equal(c->join.streams, 4);
+    assert_int_equal(c->join.labels, 2);
+    assert_int_equal(c->join.stream[0].kind, JOINER_FEATURES);
+    assert_true(c->join.stream[0].required);
+    assert_int_equal(c->join.stream[1].kind, JOINER_IMPRESSION);
+    assert_int_equal(c->join.stream[2].kind, JOINER_ACTION);
+    assert_int_equal(c->join.stream[2].within_ms, 2000);
+    assert_int_equal(c->join.stream[2].labels, 1);
+    assert_int_equal(c->join.stream[3].labels, 2);
+    assert_string_equal(c->label_name[1], "order");
+    assert_int_equal(catalog_stream(c, bytes_text("clicks")), 2);
+    assert_int_equal(catalog_stream(c, bytes_text("click")), -1);
+    assert_int_equal(c->versions, 2);
+    const struct version *v = catalog_by_id(c, 7);
+    assert_ptr_equal(v, catalog_find(c, bytes_text("shadow")));
+    assert_null(catalog_by_id(c, 2));
+    assert_null(catalog_find(c, bytes_text("shado")));
+    assert_ptr_equal(v->model, model_find(bytes_text("beta")));
+    assert_int_equal(v->config.prior_count, 2);
+    assert_true(v->config.prior[0] == 1 && v->config.prior[1] == 20);
+    assert_true(v->half_life_ms == 86400000 && v->config.decay_per_ms == log(2.0) / 86400000);
+    assert_int_equal(v->reward_label, 1);
+    assert_int_equal(v->samples_from_count, 2);
+    assert_int_equal(v->samples_from[0], 7);
+    assert_int_equal(v->samples_from[1], 1);
+}
+
+static void test_what_was_applied_is_there(void **state)
+{
+    (void)state;
+    struct catalog c;
+    make(&c);
+    assert_whole(&c);
+    catalog_close(&c);
+    assert_int_equal(c.versions, 0);
+}
+
+static void test_encoded_and_decoded_it_is_the_same(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_close) struct buffer first = {0}, second = {0};
+    struct catalog c, again = {0}, empty = {0};
+    struct tm_error err;
+    make(&c);
+    catalog_encode(&c, &first);
+    assert_int_equal(catalog_decode(&again, buffer_view(&first), &err), TM_OK);
+    assert_whole(&again);
+    catalog_encode(&again, &second);
+    assert_true(bytes_equal(buffer_view(&first), buffer_view(&second)));
+    catalog_close(&again);
+    first.size = 0;
+    catalog_encode(&empty, &first); /* before any control record */
+    assert_int_equal(catalog_decode(&again, buffer_view(&first), &err), TM_OK);
+    assert_false(again.joined);
+    assert_int_equal(again.versions, 0);
+    catalog_close(&c);
+}
+
+/* A catalog told in control records, part by part, is the same catalog. */
+static void test_packed_parts_say_the_same(void **state)
+{
+    (void)state;
+    struct catalog c, again = {0};
+    struct tm_error err;
+    CLEANUP(buffer_close) struct buffer join = {0};
+    make(&c);
+    catalog_pack_join(&c, &join);
+    assert_int_equal(catalog_apply(&again, buffer_view(&join), &err), TM_OK);
+    for (uint32_t i = 0; i < c.versions; i++) {
+        CLEANUP(buffer_close) struct buffer version = {0};
+        catalog_pack_version(c.version[i], &version);
+        assert_int_equal(catalog_apply(&again, buffer_view(&version), &err), TM_OK);
+    }
+    assert_whole(&again);
+    catalog_close(&again);
+    catalog_close(&c);
+}
+
+static void test_versions_do_not_move(void **state)
+{
+    (void)state;
+    struct catalog c;
+    struct version_parts p;
+    struct tm_error err;
+    make(&c);
+    const struct version *base = catalog_by_id(&c, 1);
+    for (uint32_t id = 100; id < 200; id++) {
+        char name[16];
+        snprintf(name, sizeof name, "v%u", id);
+        assert_int_equal(apply(&c, NULL, version_spec(&p, id, name), &err), TM_OK);
+    }
+    assert_ptr_equal(catalog_by_id(&c, 1), base);
+    assert_string_equal(base->name, "base");
+    catalog_close(&c);
+}
+
+/* ---- refusals ---- */
+
+static void assert_join_refused(Tidemill__V1__JoinSpec *spec, const char *message)
+{
+    struct catalog c = {0};
+    struct tm_error err = {0};
+    assert_int_equal(apply(&c, spec, NULL, &err), TM_DATA_LOSS);
+    assert_string_equal(err.message, message);
+    assert_false(c.joined);
+    catalog_close(&c);
+}
+
+static void test_joins_that_make_no_sense(void **state)
+{
+    (void)state;
+    static char long_name[] = "a2345678901234567890123456789012345678901234567890123456789012345";
+    struct join *j = join_spec();
+    j->spec.n_streams = 0;
+    assert_join_refused(&j->spec, "a join configuration of 0 streams and 2 labels makes no sense");
+    j->spec.n_streams = JOINER_STREAMS_MAX + 1;
+    assert_join_refused(&j->spec, "a join configuration of 33 streams and 2 labels makes no sense");
+    (j = join_spec())->spec.n_labels = JOINER_LABELS_MAX + 1;
+    assert_join_refused(&j->spec, "a join configuration of 4 streams and 9 labels makes no sense");
+    (j = join_spec())->spec.key_fields = JOINER_KEY_REQUEST;
+    assert_join_refused(&j->spec, "a join configuration of 4 streams and 2 labels makes no sense");
+    (j = join_spec())->spec.window_ms = -1;
+    assert_join_refused(&j->spec, "a join configuration of 4 streams and 2 labels makes no sense");
+    (j = join_spec())->spec.allowed_lateness_ms = 59999;
+    assert_join_refused(&j->spec, "a join configuration of 4 streams and 2 labels makes no sense");
+    (j = join_spec())->stream[1].kind = 9;
+    assert_join_refused(&j->spec, "stream 1 is of an unknown kind 9");
+    (j = join_spec())->stream[2].name = "";
+    assert_join_refused(&j->spec, "stream: a name of 0 bytes; expected 1 to 64");
+    (j = join_spec())->stream[2].name = long_name;
+    assert_join_refused(&j->spec, "stream: a name of 65 bytes; expected 1 to 64");
+    (j = join_spec())->label[1].name = NULL;
+    assert_join_refused(&j->spec, "label: a name of 0 bytes; expected 1 to 64");
+    (j = join_spec())->label[1].stream = 4;
+    assert_join_refused(&j->spec, "label 1 names stream 4 with aggregate 0");
+    (j = join_spec())->label[0].aggregate = 2;
+    assert_join_refused(&j->spec, "label 0 names stream 2 with aggregate 2");
+    long_name[CATALOG_NAME_MAX] = '\0';
+    (j = join_spec())->stream[2].name = long_name;
+    struct catalog c = {0};
+    assert_int_equal(apply(&c, &j->spec, NULL, NULL), TM_OK); /* the longest */
+    catalog_close(&c);
+}
+
+static void assert_version_refused(Tidemill__V1__VersionSpec *spec, enum tm_code code, const char *message)
+{
+    struct catalog c;
+    struct tm_error err = {0};
+    make(&c);
+    assert_int_equal(apply(&c, NULL, spec, &err), code);
+    assert_string_equal(err.message, message);
+    assert_whole(&c);
+    catalog_close(&c);
+}
+
+static void test_versions_that_make_no_sense(void **state)
+{
+    (void)state;
+    struct version_parts p;
+    Tidemill__V1__VersionSpec *v = version_spec(&p, 8, "next");
+    v->model = "gamma";
+    assert_version_refused(v, TM_DATA_LOSS, "version next: model \"gamma\" with 2 priors is not known here");
+    v->model = NULL;
+    assert_version_refused(v, TM_DATA_LOSS, "version next: model \"\" with 2 priors is not known here");
+    (v = version_spec(&p, 8, "next"))->n_prior = MODEL_PRIOR_MAX + 1;
+    assert_version_refused(v, TM_DATA_LOSS, "version next: model \"beta\" with 9 priors is not known here");
+    (v = version_spec(&p, 8, "next"))->n_samples_from = VERSION_SOURCES_MAX + 1;
+    assert_version_refused(v, TM_DATA_LOSS, "version next: model \"beta\" with 2 priors is not known here");
+    assert_version_refused(version_spec(&p, 0, "next"), TM_DATA_LOSS,
+                           "version next: model \"beta\" with 2 priors is not known here");
+    assert_version_refused(version_spec(&p, 8, ""), TM_DATA_LOSS, "version: a name of 0 bytes; expected 1 to 64");
+    assert_version_refused(version_spec(&p, 8, "shadow"), TM_DATA_LOSS, "version shadow: id 8 or name is taken");
+    assert_version_refused(version_spec(&p, 7, "next"), TM_DATA_LOSS, "version next: id 7 or name is taken");
+    (v = version_spec(&p, 8, "next"))->prior[1] = -1;
+    assert_version_refused(v, TM_INVALID_ARGUMENT, "PRIOR");
+}
+
+static void test_there_is_a_most_of_versions(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    struct tm_error err;
+    struct version_parts p;
+    char name[16];
+    for (uint32_t id = 1; id <= CATALOG_VERSIONS_MAX; id++) {
+        snprintf(name, sizeof name, "v%u", id);
+        assert_int_equal(apply(&c, NULL, version_spec(&p, id, name), &err), TM_OK);
+    }
+    assert_int_equal(apply(&c, NULL, version_spec(&p, 1 << 20, "more"), &err), TM_RESOURCE_EXHAUSTED);
+    assert_string_equal(err.message, "version more: there are 4096 already");
+    CLEANUP(buffer_close) struct buffer stored = {0};
+    struct catalog again = {0};
+    catalog_encode(&c, &stored);
+    assert_int_equal(catalog_decode(&again, buffer_view(&stored), &err), TM_OK); /* as many can be stored */
+    assert_int_equal(again.versions, CATALOG_VERSIONS_MAX);
+    catalog_close(&again);
+    catalog_close(&c);
+}
+
+static void test_unknown_kinds_of_control_records(void **state)
+{
+    (void)state;
+    static const uint8_t of_the_future[] = {0x7a, 3, 'n', 'e', 'w'}; /* field 15 */
+    struct catalog c;
+    struct tm_error err;
+    make(&c);
+    assert_int_equal(catalog_apply(&c, bytes_of(of_the_future, sizeof of_the_future), &err), TM_DATA_LOSS);
+    assert_string_equal(err.message, "a control record of a kind that this program does not know");
+    assert_int_equal(catalog_apply(&c, bytes_of(of_the_future, 0), &err), TM_DATA_LOSS);
+    assert_whole(&c);
+    catalog_close(&c);
+}
+
+/* Cut short or with a byte changed: refused, or another catalog; never a crash, never without words. */
+static void test_damaged_bytes(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_close) struct buffer stored = {0};
+    uint64_t random = 1;
+    uint32_t refused = 0;
+    struct catalog c;
+    make(&c);
+    catalog_encode(&c, &stored);
+    catalog_close(&c);
+    for (size_t i = 0; i < 5000; i++) {
+        CLEANUP(buffer_close) struct buffer damaged = {0};
+        struct catalog again = {0};
+        struct tm_error err = {0};
+        buffer_put(&damaged, stored.data, i < stored.size ? i : stored.size);
+        if (i >= stored.size)
+            damaged.data[below(&random, stored.size)] ^= (uint8_t)(1 + below(&random, 255));
+        if (catalog_decode(&again, buffer_view(&damaged), &err) != TM_OK) {
+            refused++;
+            if (err.code == TM_OK || err.message[0] == '\0')
+                fail_msg("damage %zu is refused without words", i);
+        }
+        catalog_close(&again);
+    }
+    assert_true(refused > 2500);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_applied_is_there),
+        cmocka_unit_test(test_encoded_and_decoded_it_is_the_same),
+        cmocka_unit_test(test_packed_parts_say_the_same),
+        cmocka_unit_test(test_versions_do_not_move),
+        cmocka_unit_test(test_joins_that_make_no_sense),
+        cmocka_unit_test(test_versions_that_make_no_sense),
+        cmocka_unit_test(test_there_is_a_most_of_versions),
+        cmocka_unit_test(test_unknown_kinds_of_control_records),
+        cmocka_unit_test(test_damaged_bytes),
+    };
+    return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
+}

@@ -1,0 +1,313 @@
+/* Tests of the decided keys against an array of what each key must be. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "joiner/decided.h"
+#include "tests/unit/random.h"
+
+enum { KEYS = 300, ACTIONS_EACH = 6 };
+
+/* What is known of one key: its newest decision. */
+struct want {
+    uint64_t sequence; /* 0: never decided, or dropped */
+    int64_t time;
+    uint16_t labels;
+    uint64_t event[ACTIONS_EACH];
+    uint8_t stream[ACTIONS_EACH];
+    uint32_t count;
+};
+
+struct model {
+    struct want want[KEYS];
+    uint64_t sequence, random;
+    int64_t now, expiry;
+};
+
+static struct hash128 key_of(uint32_t i) { return (struct hash128){(uint64_t)i << 33 | i % 5, ~(uint64_t)i}; }
+
+static void assert_agrees(struct decided *d, const struct model *m, uint32_t i)
+{
+    const struct want *w = &m->want[i];
+    struct decided_key *k = decided_find(d, key_of(i), m->expiry);
+    uint32_t seen = 0;
+    if (w->sequence == 0 || w->time < m->expiry) {
+        assert_null(k);
+        return;
+    }
+    assert_non_null(k);
+    assert_true(hash128_equal(k->key, key_of(i)));
+    assert_int_equal(k->sequence, w->sequence);
+    assert_int_equal(k->time, w->time);
+    assert_int_equal(k->labels, w->labels);
+    assert_int_equal(k->settled, w->sequence + 1);
+    assert_int_equal(k->chunk, w->sequence + 2);
+    assert_int_equal(k->offset, (uint32_t)w->sequence + 3);
+    assert_int_equal(k->version, (uint32_t)w->sequence + 4);
+    assert_true(k->weight == (float)(w->sequence % 1000) / 8);
+    for (uint32_t a = 0; a < w->count; a++) {
+        uint32_t of_stream;
+        assert_true(decided_has_action(d, k, w->stream[a], w->event[a], &of_stream));
+        assert_false(decided_has_action(d, k, w->stream[a] ^ 4, w->event[a], &of_stream));
+        assert_false(decided_has_action(d, k, w->stream[a], w->event[a] + 1, &of_stream));
+        seen += a == 0 ? of_stream : 0;
+    }
+    for (uint32_t a = 0; a < w->count; a++)
+        seen -= w->stream[a] == w->stream[0];
+    assert_int_equal(seen, 0);
+}
+
+static void assert_all_agree(struct decided *d, const struct model *m)
+{
+    for (uint32_t i = 0; i < KEYS; i++)
+        assert_agrees(d, m, i);
+}
+
+static void decide(struct decided *d, struct model *m, uint32_t i)
+{
+    struct want *w = &m->want[i];
+    struct decided_key *k = decided_put(d, key_of(i));
+    assert_int_equal(k->actions, DECIDED_NONE);
+    *w = (struct want){.sequence = ++m->sequence, .time = m->now + (int64_t)below(&m->random, 60) - 30};
+    k->time = w->time;
+    k->sequence = w->sequence;
+    k->settled = w->sequence + 1;
+    k->chunk = w->sequence + 2;
+    k->offset = (uint32_t)w->sequence + 3;
+    k->version = (uint32_t)w->sequence + 4;
+    k->weight = (float)(w->sequence % 1000) / 8;
+    decided_changed(d, k);
+}
+
+static void act(struct decided *d, struct model *m, uint32_t i)
+{
+    struct want *w = &m->want[i];
+    struct decided_key *k = decided_find(d, key_of(i), m->expiry);
+    if (w->count == ACTIONS_EACH)
+        return;
+    w->event[w->count] = draw(&m->random) & ~UINT64_C(1);
+    w->stream[w->count] = (uint8_t)below(&m->random, 3);
+    decided_add_action(d, k, w->stream[w->count], w->event[w->count]);
+    w->count++;
+    w->labels = k->labels = (uint16_t)draw(&m->random);
+    decided_changed(d, k);
+}
+
+static void step(struct decided *d, struct model *m)
+{
+    uint32_t i = (uint32_t)below(&m->random, KEYS);
+    if (decided_find(d, key_of(i), m->expiry))
+        act(d, m, i);
+    else
+        decide(d, m, i);
+    m->now += (int64_t)below(&m->random, 3);
+    if (below(&m->random, 50) == 0 && m->now - 200 > m->expiry) {
+        m->expiry = m->now - 200;
+        if (draw(&m->random) & 1) /* an expiry counts whether or not the expired ones were dropped */
+            decided_expire(d, m->expiry);
+    }
+    assert_agrees(d, m, i);
+    assert_agrees(d, m, (uint32_t)below(&m->random, KEYS));
+}
+
+static void open_at(struct decided *d, uint64_t number)
+{
+    decided_open(d);
+    d->first = d->next = number;
+}
+
+static void test_against_an_array(void **state)
+{
+    (void)state;
+    static struct model m;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct decided d;
+        m = (struct model){.random = seed, .expiry = -200};
+        decided_open(&d);
+        for (int i = 0; i < 20000; i++) {
+            step(&d, &m);
+            if (i % 1009 == 0)
+                assert_all_agree(&d, &m);
+        }
+        decided_expire(&d, INT64_MAX);
+        assert_int_equal(decided_count(&d), 0);
+        assert_int_equal(d.first, d.next);
+        decided_close(&d);
+    }
+}
+
+/* Runs of all commits, loaded again, find the same; and a later state of a key replaces the earlier one. */
+static void replay(uint64_t seed, uint64_t first_number)
+{
+    enum { RUNS = 40 };
+    static struct model m;
+    struct decided d, again;
+    m = (struct model){.random = seed, .expiry = -200};
+    open_at(&d, first_number);
+    open_at(&again, first_number / 3);
+    for (int run = 0; run < RUNS; run++) {
+        CLEANUP(buffer_close) struct buffer written = {0};
+        struct tm_error err;
+        int64_t newest, loaded;
+        for (int i = 0; i < 200; i++)
+            step(&d, &m);
+        newest = decided_write(&d, &written);
+        assert_int_equal(decided_load(&again, buffer_view(&written), &loaded, &err), TM_OK);
+        assert_int_equal(newest, loaded);
+        assert_all_agree(&again, &m);
+        assert_int_equal(again.changed_count, 0); /* what was loaded is stored already */
+    }
+    assert_all_agree(&d, &m);
+    decided_close(&d);
+    decided_close(&again);
+}
+
+static void test_runs_come_back(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        replay(seed, 0);
+}
+
+/* A shard that has decided billions of keys: the index knows only the low bits of a number. */
+static void test_big_numbers(void **state)
+{
+    (void)state;
+    static const uint64_t first[] = {INT32_MAX - 300, UINT32_MAX - 300, (UINT64_C(1) << 33) - 7, (UINT64_C(7) << 40) + 5};
+    for (size_t i = 0; i < ARRAY_LEN(first); i++)
+        replay(i + 10, first[i]);
+}
+
+static void put(struct decided *d, uint32_t i, int64_t time, uint64_t sequence)
+{
+    struct decided_key *k = decided_put(d, key_of(i));
+    k->time = time;
+    k->sequence = sequence;
+    decided_changed(d, k);
+}
+
+static void test_the_ring_grows_while_it_is_wrapped(void **state)
+{
+    (void)state;
+    struct decided d;
+    decided_open(&d);
+    for (uint32_t i = 0; i < 64; i++)
+        put(&d, i, i, i + 1);
+    decided_expire(&d, 40);
+    for (uint32_t i = 64; i < 1000; i++)
+        put(&d, i, i, i + 1);
+    assert_int_equal(d.capacity, 1024);
+    assert_int_equal(decided_count(&d), 960);
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct decided_key *k = decided_find(&d, key_of(i), 0);
+        assert_int_equal(k ? k->sequence : 0, i < 40 ? 0 : i + 1);
+    }
+    decided_close(&d);
+}
+
+/* The earlier decision of a key that expired is gone, from memory and from the next run. */
+static void test_an_expired_key_is_decided_again(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_close) struct buffer run = {0};
+    struct decided d, again;
+    struct tm_error err;
+    int64_t newest;
+    decided_open(&d);
+    decided_open(&again);
+    put(&d, 0, 500, 1); /* keeps the next one from being dropped */
+    put(&d, 1, 100, 2);
+    decided_add_action(&d, decided_find(&d, key_of(1), 0), 1, 77);
+    decided_expire(&d, 200);
+    assert_int_equal(decided_count(&d), 2);
+    assert_null(decided_find(&d, key_of(1), 200));
+    put(&d, 1, 600, 3);
+    assert_int_equal(decided_count(&d), 2);
+    assert_int_equal(decided_write(&d, &run), 600);
+    assert_int_equal(decided_load(&again, buffer_view(&run), &newest, &err), TM_OK);
+    for (int i = 0; i < 2; i++) {
+        struct decided_key *k = decided_find(i ? &again : &d, key_of(1), 200);
+        assert_int_equal(k->sequence, 3);
+        assert_int_equal(k->actions, DECIDED_NONE);
+    }
+    decided_expire(&d, 550); /* drops the first, and passes by the empty place */
+    assert_int_equal(decided_count(&d), 1);
+    assert_non_null(decided_find(&d, key_of(1), 550));
+    run.size = 0;
+    assert_int_equal(decided_write(&d, &run), INT64_MIN);
+    assert_int_equal(run.size, 0);
+    decided_close(&d);
+    decided_close(&again);
+}
+
+/* Expired between the change and the commit: it is not written, and its number is nobody else's. */
+static void test_what_expired_is_not_written(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_close) struct buffer run = {0};
+    struct decided d;
+    decided_open(&d);
+    for (uint32_t i = 0; i < 10; i++)
+        put(&d, i, i, i + 1);
+    decided_expire(&d, 10);
+    assert_int_equal(decided_write(&d, &run), INT64_MIN);
+    assert_int_equal(run.size, 0);
+    decided_close(&d);
+}
+
+static void test_actions_are_used_again(void **state)
+{
+    (void)state;
+    struct decided d;
+    size_t memory = 0;
+    decided_open(&d);
+    for (uint32_t i = 0; i < 10000; i++) {
+        put(&d, i % KEYS, i, i + 1);
+        for (uint64_t event = 0; event < 5; event++)
+            decided_add_action(&d, decided_find(&d, key_of(i % KEYS), i), 1, event);
+        decided_expire(&d, (int64_t)i - 9);
+        if (i == 1000)
+            memory = decided_memory(&d) - d.changed_capacity * sizeof *d.changed;
+    }
+    assert_int_equal(decided_memory(&d) - d.changed_capacity * sizeof *d.changed, memory);
+    assert_in_range(d.action_count, 1, 5 * 12);
+    decided_close(&d);
+}
+
+static void test_a_damaged_run_is_refused(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_close) struct buffer run = {0};
+    struct decided d;
+    decided_open(&d);
+    put(&d, 1, 100, 2);
+    decided_add_action(&d, decided_find(&d, key_of(1), 0), 1, 77);
+    decided_write(&d, &run);
+    for (size_t size = 1; size < run.size; size++) {
+        struct decided half;
+        struct tm_error err;
+        int64_t newest;
+        decided_open(&half);
+        assert_int_equal(decided_load(&half, bytes_of(run.data, size), &newest, &err), TM_DATA_LOSS);
+        assert_string_equal(err.message, "a run of decided keys is damaged");
+        decided_close(&half);
+    }
+    decided_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_an_array),
+        cmocka_unit_test(test_runs_come_back),
+        cmocka_unit_test(test_big_numbers),
+        cmocka_unit_test(test_the_ring_grows_while_it_is_wrapped),
+        cmocka_unit_test(test_an_expired_key_is_decided_again),
+        cmocka_unit_test(test_what_expired_is_not_written),
+        cmocka_unit_test(test_actions_are_used_again),
+        cmocka_unit_test(test_a_damaged_run_is_refused),
+    };
+    return cmocka_run_group_tests_name("decided", tests, NULL, NULL);
+}
