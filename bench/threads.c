@@ -16,7 +16,7 @@ static struct thread_time *entry_of(struct thread_times *t, const char *name)
             return &t->thread[i];
     CHECK(t->count < THREAD_NAMES_MAX);
     struct thread_time *e = &t->thread[t->count++];
-    snprintf(e->name, sizeof e->name, "%s", name);
+    snprintf(e->name, sizeof e->name, "%.15s", name); /* as long as the kernel lets names be */
     e->ns = 0;
     return e;
 }

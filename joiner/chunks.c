@@ -25,6 +25,11 @@ void chunks_open(struct chunks *c, uint64_t first)
 
 static void drop_bytes(struct chunks *c, struct chunk *k)
 {
+    if (c->spares < CHUNK_SPARES && k->bytes.capacity) {
+        k->bytes.size = 0;
+        c->spare[c->spares++] = k->bytes;
+        k->bytes = (struct buffer){0};
+    }
     c->memory -= k->bytes.capacity;
     buffer_close(&k->bytes);
 }
@@ -33,6 +38,8 @@ void chunks_close(struct chunks *c)
 {
     for (uint32_t i = 0; i < c->capacity; i++)
         buffer_close(&c->ring[i].bytes);
+    for (uint32_t i = 0; i < c->spares; i++)
+        buffer_close(&c->spare[i]);
     free(c->ring);
     *c = (struct chunks){0};
 }
@@ -114,15 +121,18 @@ static void grow(struct chunks *c)
     c->capacity *= 2;
 }
 
-void chunks_seal(struct chunks *c)
+struct bytes chunks_seal(struct chunks *c)
 {
     struct chunk *k = chunks_at(c, c->open);
+    struct bytes sealed = buffer_view(&k->bytes);
+    struct buffer next = c->spares ? c->spare[--c->spares] : (struct buffer){0};
     if (k->bodies == 0)
-        drop_bytes(c, k);
+        drop_bytes(c, k); /* there is room among the spares: one was just taken, or none was left */
     if (c->open + 1 - c->first == c->capacity)
         grow(c);
     c->open++;
-    *chunks_at(c, c->open) = (struct chunk){.newest = INT64_MIN};
+    *chunks_at(c, c->open) = (struct chunk){.bytes = next, .newest = INT64_MIN};
+    return sealed;
 }
 
 void chunks_trim(struct chunks *c, int64_t expiry)

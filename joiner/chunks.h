@@ -19,12 +19,16 @@ struct chunk {
     int64_t newest;   /* largest impression time of what the commit holds; INT64_MIN: none */
 };
 
+enum { CHUNK_SPARES = 4 };
+
 struct chunks {
     struct chunk *ring;
     uint32_t capacity; /* power of two */
     uint64_t first;    /* commit number of the oldest one still needed */
     uint64_t open;     /* commit number of the one being filled */
-    size_t memory;
+    struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
+    uint32_t spares;
+    size_t memory; /* spares included */
 };
 
 void chunks_open(struct chunks *c, uint64_t first);
@@ -43,8 +47,8 @@ struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, dou
 /* A record of that commit needs not be kept for a restart (and its body not for a decision). */
 void chunks_release(struct chunks *c, uint64_t commit, bool body);
 
-/* Close the open chunk and begin the next. */
-void chunks_seal(struct chunks *c);
+/* Close the open chunk and begin the next. The view of its bytes lives until the next call. */
+struct bytes chunks_seal(struct chunks *c);
 
 /* Forget the oldest ones that nobody needs: nothing waits, and every impression of theirs is older than expiry. */
 void chunks_trim(struct chunks *c, int64_t expiry);

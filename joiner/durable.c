@@ -5,15 +5,13 @@ void joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out)
 {
     struct chunk *c = chunks_at(&j->chunks, j->chunks.open);
     CHECK(commit == j->chunks.open && commit < UINT32_MAX);
-    j->frozen_chunk.size = j->frozen_run.size = 0;
-    buffer_put(&j->frozen_chunk, c->bytes.data, c->bytes.size);
+    j->frozen_run.size = 0;
     int64_t newest = decided_write(&j->decided, &j->frozen_run);
     if (newest > c->newest)
         c->newest = newest;
-    chunks_seal(&j->chunks);
+    out->chunk = chunks_seal(&j->chunks);
     if (j->expiry != WATERMARK_NONE)
         chunks_trim(&j->chunks, j->expiry);
-    out->chunk = buffer_view(&j->frozen_chunk);
     out->run = buffer_view(&j->frozen_run);
     out->keep_from = j->chunks.first;
 }

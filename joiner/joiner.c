@@ -32,7 +32,6 @@ void joiner_close(struct joiner *j)
     due_close(&j->decisions);
     due_close(&j->early_actions);
     due_close(&j->early_features);
-    buffer_close(&j->frozen_chunk);
     buffer_close(&j->frozen_run);
     free(j);
 }

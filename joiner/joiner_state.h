@@ -25,7 +25,7 @@ struct joiner {
     struct due decisions;     /* impressions, by their time */
     struct due early_actions; /* notes without an impression, by their time */
     struct due early_features;
-    struct buffer frozen_chunk, frozen_run;
+    struct buffer frozen_run;
     bool loading;             /* counters, samples and set-asides are not told: they were told before the restart */
 };
 

@@ -7,14 +7,17 @@
 #include "base/rcu.h"
 #include "ps/engine/parts.h"
 
-enum tm_code engine_thread(pthread_t *thread, void *(*run)(void *), void *argument, struct tm_error *err)
+enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument, struct tm_error *err)
 {
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int failed = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return failed ? tm_error_set(err, TM_RESOURCE_EXHAUSTED, "a thread cannot be started: %s", strerror(failed)) : TM_OK;
+    if (failed)
+        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "the thread %s cannot be started: %s", name, strerror(failed));
+    pthread_setname_np(*thread, name);
+    return TM_OK;
 }
 
 /* On the log writer's thread: a block goes once to every worker. */
@@ -64,7 +67,7 @@ static enum tm_code load_workers(struct engine *e, struct tm_error *err)
     enum tm_code rc = TM_OK;
     uint32_t started = 0;
     for (; rc == TM_OK && started < e->workers; started++)
-        rc = engine_thread(&e->worker[started].thread, load_worker, &e->worker[started], err);
+        rc = engine_thread(&e->worker[started].thread, "loader", load_worker, &e->worker[started], err);
     for (uint32_t i = 0; i < started; i++) {
         pthread_join(e->worker[i].thread, NULL);
         if (rc == TM_OK && e->worker[i].load_error.code != TM_OK) {
@@ -205,7 +208,7 @@ uint64_t engine_applied(const struct engine *e)
 {
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < e->workers; i++) {
-        uint64_t applied = atomic_load_explicit(&e->worker[i].applied, memory_order_acquire);
+        uint64_t applied = atomic_load(&e->worker[i].applied);
         least = applied < least ? applied : least;
     }
     return least;

@@ -112,7 +112,7 @@ enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct 
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err);
 
-/* One thread with all signals blocked: they belong to main. */
-enum tm_code engine_thread(pthread_t *thread, void *(*run)(void *), void *argument, struct tm_error *err);
+/* One thread with all signals blocked: they belong to main. name: at most 15 characters, for top and profilers. */
+enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument, struct tm_error *err);
 
 #endif

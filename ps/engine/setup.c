@@ -212,24 +212,36 @@ static enum tm_code append_version(struct engine *e, const struct version *v, st
     return append_control(e, &control, err);
 }
 
+static enum tm_code compare_versions(const struct catalog *have, const struct catalog *want, struct tm_error *err)
+{
+    for (uint32_t i = 0; i < want->versions; i++) {
+        const struct version *v = want->version[i], *old = catalog_find(have, bytes_text(v->name));
+        if (old && !same_version(old, v))
+            return refuse(err, "version", v->name);
+    }
+    return TM_OK;
+}
+
+static enum tm_code append_join(struct engine *e, const struct catalog *wanted, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    catalog_pack_join(wanted, &control);
+    return append_control(e, &control, err);
+}
+
+/* Everything is compared before anything is appended: a refused configuration leaves no part of itself in the log. */
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
-    enum tm_code rc = TM_OK;
-    if (e->catalog.joined) {
-        rc = compare_join(&e->catalog, wanted, err);
-    } else {
-        CLEANUP(buffer_close) struct buffer control = {0};
-        catalog_pack_join(wanted, &control);
-        rc = append_control(e, &control, err);
-    }
+    bool joined = e->catalog.joined;
+    enum tm_code rc = joined ? compare_join(&e->catalog, wanted, err) : TM_OK;
     number_versions(&e->catalog, wanted);
-    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++) {
-        const struct version *v = wanted->version[i], *have = catalog_find(&e->catalog, bytes_text(v->name));
-        if (!have)
-            rc = append_version(e, v, err);
-        else if (!same_version(have, v))
-            rc = refuse(err, "version", v->name);
-    }
+    if (rc == TM_OK)
+        rc = compare_versions(&e->catalog, wanted, err);
+    if (rc == TM_OK && !joined)
+        rc = append_join(e, wanted, err);
+    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
+        if (!catalog_find(&e->catalog, bytes_text(wanted->version[i]->name)))
+            rc = append_version(e, wanted->version[i], err);
     for (uint32_t i = 0; rc == TM_OK && i < e->catalog.versions; i++)
         if (!catalog_find(wanted, bytes_text(e->catalog.version[i]->name)))
             log_line("warn", "version_not_configured", "version=%s it learns on as before", e->catalog.version[i]->name);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -33,7 +34,8 @@ static void publish(struct worker *w)
     const struct catalog *c = catalog_of(w);
     if (c->joined)
         atomic_store_explicit(&w->gate, joiner_gate(&c->join, w->watermark), memory_order_release);
-    atomic_store_explicit(&w->applied, w->position, memory_order_release);
+    /* In one order with progress_waiters (no release store): either we see who waits, or they see this. */
+    atomic_store(&w->applied, w->position);
     if (atomic_load(&w->engine->progress_waiters)) {
         pthread_mutex_lock(&w->engine->progress_mutex);
         pthread_cond_broadcast(&w->engine->progress);
@@ -201,7 +203,9 @@ static void *run(void *argument)
 
 enum tm_code worker_start(struct worker *w, struct tm_error *err)
 {
-    enum tm_code rc = engine_thread(&w->thread, run, w, err);
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", (uint16_t)(w - w->engine->worker));
+    enum tm_code rc = engine_thread(&w->thread, name, run, w, err);
     w->started = rc == TM_OK;
     return rc;
 }

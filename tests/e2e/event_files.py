@@ -1,4 +1,4 @@
-"""Seeded event files with everything that live traffic does: disorder, repeats, orphans, late clicks, other versions."""
+"""Seeded event files with all that live traffic does: disorder, repeats, orphans, late clicks, other versions."""
 
 import json
 import random
@@ -32,14 +32,28 @@ def generate(seed, requests=1500, spacing=150, docs=40):
 
 
 def _impression(rng, n, doc, version, time):
-    return {"stream": "impressions", "request": f"r{n}", "doc": f"d{doc}", "version": version, "time": time,
-            "propensity": round(rng.uniform(0.01, 1), 4), "position": rng.randint(1, 3)}  # fmt: skip
+    return {
+        "stream": "impressions",
+        "request": f"r{n}",
+        "doc": f"d{doc}",
+        "version": version,
+        "time": time,
+        "propensity": round(rng.uniform(0.01, 1), 4),
+        "position": rng.randint(1, 3),
+    }
 
 
 def _click(rng, n, doc, version, time, k):
-    """Mostly in the window, some later (a correction), some too late, some before the impression, a few of another version."""
-    delay = rng.choice((rng.randint(0, WINDOW), rng.randint(0, WINDOW), rng.randint(WINDOW + 1, WITHIN),
-                        rng.randint(WITHIN + 1, 2 * WITHIN), rng.randint(-1500, -1)))  # fmt: skip
+    """In the window, later (a correction), too late, or before the impression; a few are of another version."""
+    delay = rng.choice(
+        (
+            rng.randint(0, WINDOW),
+            rng.randint(0, WINDOW),
+            rng.randint(WINDOW + 1, WITHIN),
+            rng.randint(WITHIN + 1, 2 * WITHIN),
+            rng.randint(-1500, -1),
+        )
+    )
     event = {"stream": "clicks", "request": f"r{n}", "doc": f"d{doc}", "time": time + delay, "event": f"c{n}-{doc}-{k}"}
     if rng.random() < 0.3:
         event["version"] = version if rng.random() < 0.8 else {"A": "B", "B": "A"}[version]

@@ -22,14 +22,18 @@ START_SECONDS = 30
 def _make_stubs():
     from grpc_tools import protoc
 
-    protos = sorted((ROOT / "proto").glob("tidemill/v1/*.proto")) + [ROOT / "proto" / "grpc" / "health" / "v1" / "health.proto"]
+    protos = sorted((ROOT / "proto").glob("tidemill/v1/*.proto")) + [
+        ROOT / "proto" / "grpc" / "health" / "v1" / "health.proto"
+    ]
     newest = max(p.stat().st_mtime for p in protos)
     stamp = STUBS / "stamp"
     if stamp.exists() and stamp.stat().st_mtime > newest:
         return
     STUBS.mkdir(parents=True, exist_ok=True)
     out = str(STUBS)
-    if protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}", *map(str, protos)]):
+    if protoc.main(
+        ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}", *map(str, protos)]
+    ):
         raise RuntimeError("protoc failed")
     stamp.touch()
 
@@ -37,8 +41,8 @@ def _make_stubs():
 _make_stubs()
 sys.path.insert(0, str(STUBS))
 
-from tidemill.v1 import admin_pb2, events_pb2, parameters_pb2  # noqa: E402
-from tidemill.v1 import admin_pb2_grpc, events_pb2_grpc, parameters_pb2_grpc  # noqa: E402
+from tidemill.v1 import events_pb2, parameters_pb2  # noqa: E402
+from tidemill.v1 import events_pb2_grpc, parameters_pb2_grpc  # noqa: E402
 
 # Seconds and sizes are small, so that windows, commits and corrections happen often.
 CONFIG = """
@@ -82,8 +86,16 @@ class Server:
         self.config_file.write_text(text)
 
     def command(self):
-        return [str(BINARY), "serve", "--config", str(self.config_file), "--data", str(self.data),
-                "--listen", f"127.0.0.1:{self.port}"]  # fmt: skip
+        return [
+            str(BINARY),
+            "serve",
+            "--config",
+            str(self.config_file),
+            "--data",
+            str(self.data),
+            "--listen",
+            f"127.0.0.1:{self.port}",
+        ]
 
     def launch(self, *strace):
         """Start without waiting. strace: its options; the server stays our own child."""
@@ -140,13 +152,23 @@ class Server:
     # ---- the command line ----
 
     def spawn(self, *arguments):
-        return subprocess.Popen([str(BINARY), *arguments, "--server", self.address], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        return subprocess.Popen(
+            [str(BINARY), *arguments, "--server", self.address],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, *arguments, code=0):
         """Run a client command that must end with this exit code; returns it with its output."""
-        p = subprocess.run([str(BINARY), *arguments, "--server", self.address], stdin=subprocess.DEVNULL,
-                           capture_output=True, text=True, timeout=120)  # fmt: skip
+        p = subprocess.run(
+            [str(BINARY), *arguments, "--server", self.address],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert p.returncode == code, f"{' '.join(arguments)}: exit code {p.returncode}, expected {code}: {p.stderr}"
         return p
 
@@ -185,11 +207,14 @@ class Server:
     # ---- gRPC ----
 
     def channel(self):
-        return grpc.insecure_channel(self.address, options=[
-            ("grpc.use_local_subchannel_pool", 1),  # otherwise a new channel inherits the back-off of an old one
-            ("grpc.max_send_message_length", -1),
-            ("grpc.max_receive_message_length", -1),
-        ])  # fmt: skip
+        return grpc.insecure_channel(
+            self.address,
+            options=[
+                ("grpc.use_local_subchannel_pool", 1),  # otherwise a new channel inherits the back-off of an old one
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_receive_message_length", -1),
+            ],
+        )
 
     def pull(self, version, docs, timeout=10, **fields):
         with self.channel() as channel:

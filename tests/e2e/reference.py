@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 
 
 class Expected:
-    """counts: (version, doc) -> [positives, negatives]; samples and corrections: per version; consumed and matched events:
-    per stream. What becomes of the others may depend on the batches they came in (late, or orphaned)."""
+    """counts: (version, doc) -> [positives, negatives]; samples and corrections: per version; consumed and matched
+    events: per stream. What becomes of the others may depend on the batches they came in (late, or orphaned)."""
 
     def __init__(self):
         self.counts = defaultdict(lambda: [0, 0])
@@ -33,7 +33,8 @@ def join(events, window, within, shadows=None):
             impressions.setdefault(key, e)
     for key, impression in impressions.items():
         delays = accepted_delays(impression, clicks.get(key, ()), within)
-        for version in [impression["version"], *(s for s, of in (shadows or {}).items() if of == impression["version"])]:
+        own = impression["version"]
+        for version in [own, *(shadow for shadow, of in (shadows or {}).items() if of == own)]:
             expected.counts[version, impression["doc"]][0 if delays else 1] += 1
             expected.samples[version] += 1
             if delays and min(delays) > window:

@@ -17,7 +17,9 @@ def main():
     end = time.monotonic() + 60 * minutes
     print(f"soak: seed {seed}, at least {minutes:g} minutes and {CYCLES} kills", flush=True)
     with tempfile.TemporaryDirectory(prefix="tidemill-soak-") as folder:
-        server, fresh = (harness.Server(pathlib.Path(folder) / name, killing.CONFIG) for name in ("killed", "undisturbed"))
+        server, fresh = (
+            harness.Server(pathlib.Path(folder) / name, killing.CONFIG) for name in ("killed", "undisturbed")
+        )
         try:
             more = lambda f: f.cycles < CYCLES or time.monotonic() < end  # noqa: E731
             producers, figures = killing.run_with_kills(server, seed, more, pause=0.3)

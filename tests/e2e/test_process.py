@@ -45,7 +45,9 @@ def test_a_port_that_is_taken(server, make_server):
 def test_another_address_than_loopback(make_server):
     s = make_server()
     s.configure(harness.config() + "listen: 0.0.0.0:7070\n")
-    p = subprocess.run([harness.BINARY, "serve", "--config", s.config_file, "--data", s.data], capture_output=True, text=True)
+    p = subprocess.run(
+        [harness.BINARY, "serve", "--config", s.config_file, "--data", s.data], capture_output=True, text=True
+    )
     assert p.returncode == 2 and "loopback" in p.stderr
 
 
@@ -100,8 +102,9 @@ def test_counters_and_parameters_are_the_same_after_a_restart(server, tmp_path):
         assert server.counts("A") == counts and server.digests() == digests
         assert after["as_of"] == before["as_of"]
         strip = ("holder", "holder_silent_ms")
-        assert [{k: v for k, v in s.items() if k not in strip} for s in after["streams"]] == \
-            [{k: v for k, v in s.items() if k not in strip} for s in before["streams"]]  # fmt: skip
+        assert [{k: v for k, v in s.items() if k not in strip} for s in after["streams"]] == [
+            {k: v for k, v in s.items() if k not in strip} for s in before["streams"]
+        ]
         assert after["versions"] == before["versions"]
         assert int(after["generation"].split(".")[1]) > int(before["generation"].split(".")[1])
 

@@ -12,10 +12,17 @@ import harness
 T0 = 1_700_000_000_000
 METHODS = ("Events/Ingest", "Parameters/Pull", "Admin/Status", "Admin/Drain", "Admin/Export", "Admin/Digest")
 STATUS_CODES = {  # the only ones there are
-    grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.DATA_LOSS, grpc.StatusCode.ABORTED, grpc.StatusCode.UNIMPLEMENTED,
-}  # fmt: skip
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.DATA_LOSS,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
 
 
 def impression(n, **fields):
@@ -23,7 +30,14 @@ def impression(n, **fields):
 
 
 def click(n, delay=1, **fields):
-    return {"stream": "clicks", "request": f"r{n}", "doc": f"d{n % 10}", "time": T0 + n + delay, "event": f"c{n}", **fields}
+    return {
+        "stream": "clicks",
+        "request": f"r{n}",
+        "doc": f"d{n % 10}",
+        "time": T0 + n + delay,
+        "event": f"c{n}",
+        **fields,
+    }
 
 
 def code_of(call):
@@ -137,7 +151,10 @@ def test_bad_events_are_rejected_by_name_and_the_rest_counts(server, call):
 
 
 def test_two_lanes_have_sequences_of_their_own(server, call):
-    shown, clicked = call("p", lane="impressions", streams=["impressions"]), call("p", lane="actions", streams=["clicks"])
+    shown, clicked = (
+        call("p", lane="impressions", streams=["impressions"]),
+        call("p", lane="actions", streams=["clicks"]),
+    )
     assert shown.batch(1, [impression(1)]).sequence == clicked.batch(1, [click(1)]).sequence == 1
     ack = shown.batch(2, [click(2)])
     assert [r.field for r in ack.rejected] == ["stream"]
@@ -168,7 +185,11 @@ def test_random_bytes_to_every_method(server):
     with server.channel() as channel:
         for method in METHODS:
             for _ in range(100):
-                code = raw(channel, method, [rng.randbytes(rng.choice((1, 2, 10, 100, 10_000))) for _ in range(rng.randint(1, 3))])
+                code = raw(
+                    channel,
+                    method,
+                    [rng.randbytes(rng.choice((1, 2, 10, 100, 10_000))) for _ in range(rng.randint(1, 3))],
+                )
                 assert code is None or code in STATUS_CODES, (method, code)
 
 
@@ -176,9 +197,14 @@ def test_random_bytes_to_every_method(server):
 def test_damaged_requests(server, call):
     """Well-formed requests with bytes changed, dropped or added get further than noise."""
     rng = random.Random(8)
-    opening = harness.events_pb2.IngestRequest(open=harness.events_pb2.Open(client="fuzz", instance="1")).SerializeToString()
-    batch = harness.events_pb2.IngestRequest(batch=harness.events_pb2.Batch(
-        sequence=1, events=[harness.encode(impression(n, stream="fuzz")) for n in range(3)])).SerializeToString()  # fmt: skip
+    opening = harness.events_pb2.IngestRequest(
+        open=harness.events_pb2.Open(client="fuzz", instance="1")
+    ).SerializeToString()
+    batch = harness.events_pb2.IngestRequest(
+        batch=harness.events_pb2.Batch(
+            sequence=1, events=[harness.encode(impression(n, stream="fuzz")) for n in range(3)]
+        )
+    ).SerializeToString()
     with server.channel() as channel:
         for _ in range(200):
             damaged = bytearray(batch)

@@ -115,8 +115,11 @@ def test_readers_never_see_half_a_parameter(server, call):
     c = call()
     for sequence in range(1, 101):
         first = sequence * 1000
-        c.batch(sequence, [impression(n * 10, time=T0 + first) for n in range(first, first + 100)]
-                + [click(n * 10, time=T0 + first) for n in range(first, first + 50)])  # fmt: skip
+        c.batch(
+            sequence,
+            [impression(n * 10, time=T0 + first) for n in range(first, first + 100)]
+            + [click(n * 10, time=T0 + first) for n in range(first, first + 50)],
+        )
         c.watermark("impressions", T0 + first + 10_001)
         c.watermark("clicks", T0 + first + 10_001)
     c.end()

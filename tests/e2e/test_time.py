@@ -22,7 +22,9 @@ def wait_for_holder(server, stream, seconds=5):
 def test_a_stalled_click_stream_makes_no_negatives(server, call):
     shown, clicked = call("shown", streams=["impressions"]), call("clicked", streams=["clicks"])
     for sequence in range(1, 11):
-        shown.batch(sequence, [impression(n, time=T0 + sequence * HOUR) for n in range(sequence * 100, sequence * 100 + 100)])
+        shown.batch(
+            sequence, [impression(n, time=T0 + sequence * HOUR) for n in range(sequence * 100, sequence * 100 + 100)]
+        )
     shown.watermarks(T0 + 20 * HOUR, ["impressions"])
     status = server.settled_status()
     harness.assert_balanced(status)
@@ -98,11 +100,13 @@ def test_watermarks_survive_a_crash(server, call):
 
 
 def test_what_was_decided_and_forgotten_in_one_go_is_not_decided_again(server):
-    """A watermark that jumps behind the horizon of corrections; a younger impression keeps the records of the older ones."""
+    """A watermark jumps behind the horizon of corrections; younger impressions keep the records of the older ones."""
     with server.channel() as channel:
         c = harness.Call(channel)
         c.open()
-        c.batch(1, [*(impression(n) for n in range(100)), *(impression(n, time=T0 + 2 * HOUR) for n in range(100, 200))])
+        c.batch(
+            1, [*(impression(n) for n in range(100)), *(impression(n, time=T0 + 2 * HOUR) for n in range(100, 200))]
+        )
         server.drain()
         c.watermarks(T0 + HOUR)
         assert server.version("A")["new_samples"]["learned"] == 100

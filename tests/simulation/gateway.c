@@ -93,6 +93,8 @@ static void take(struct gateway *g, struct call *c)
         if (!sequencer_take(g->sequencer, &c->sub, g->now_ms))
             mismatch("an empty block cannot hold a submission");
     }
+    if (c->lane != NOBODY && c->sub.code == TM_OK)
+        g->lane[c->lane].called_ms = g->now_ms;
     g->taken = mem_grow(g->taken, g->n_taken + 1, sizeof(struct call *));
     g->taken[g->n_taken++] = c;
 }
@@ -103,7 +105,10 @@ static struct call *new_call(const struct gateway *g, enum submission_kind kind,
 {
     struct call *c = mem_new(1, sizeof *c);
     c->batch = NOBODY;
+    c->lane = lane;
     c->sub.kind = kind;
+    if (lane == NOBODY)
+        return c;
     snprintf(c->sub.producer.client, sizeof c->sub.producer.client, "client%u", g->world->lane[lane].client);
     snprintf(c->sub.producer.instance, sizeof c->sub.producer.instance, "i%u", g->lane[lane].instance);
     snprintf(c->sub.producer.lane, sizeof c->sub.producer.lane, "lane%u", g->world->lane[lane].name);
@@ -166,7 +171,7 @@ static void restart_client(struct gateway *g, uint32_t client, bool again)
         if (g->world->lane[lane].client != client)
             continue;
         uint32_t old = g->lane[lane].instance;
-        g->lane[lane] = (struct lane){.instance = instance};
+        g->lane[lane] = (struct lane){.instance = instance, .called_ms = g->now_ms};
         for (uint32_t i = 0; again && i < before; i++)
             if (g->batch[i].lane == lane && g->batch[i].instance == old && !g->batch[i].acked)
                 add_batch(g, lane, g->batch[i].first, g->batch[i].count);
@@ -183,13 +188,18 @@ static uint64_t oldest_outstanding(const struct gateway *g, uint32_t lane)
 
 static bool connect_lane(struct gateway *g, uint32_t lane)
 {
+    if (g->now_ms - g->lane[lane].called_ms >= g->world->sequencing.producer_retain_ms) /* nobody remembers what it sent */
+        restart_client(g, g->world->lane[lane].client, true);
     struct call *c = new_call(g, SUBMIT_OPEN, lane);
     c->sub.streams = g->world->lane[lane].streams;
     take(g, c);
     if (c->sub.code != TM_OK)
         return false;
-    if (c->sub.last_sequence + 1 < oldest_outstanding(g, lane)) { /* the server has forgotten us */
-        restart_client(g, g->world->lane[lane].client, true);
+    if (c->sub.last_sequence + 1 < oldest_outstanding(g, lane)) {
+        if (g->world->sequencing.producer_retain_ms > WORLD_SHORT_MEMORY_MS)
+            mismatch("lane %u: the last sequence is %" PRIu64 ", although %" PRIu64 " was acknowledged", lane,
+                     c->sub.last_sequence, oldest_outstanding(g, lane) - 1);
+        restart_client(g, g->world->lane[lane].client, true); /* a sign of life was lost in a crash */
         return connect_lane(g, lane);
     }
     g->lane[lane].connected = true;
@@ -255,9 +265,7 @@ static void create_version(struct gateway *g)
 {
     if (g->created == g->world->versions)
         return;
-    struct call *c = mem_new(1, sizeof *c);
-    c->batch = NOBODY;
-    c->sub.kind = SUBMIT_CONTROL;
+    struct call *c = new_call(g, SUBMIT_CONTROL, NOBODY);
     catalog_pack_version(&g->world->version[g->created++], &c->control);
     c->sub.control = buffer_view(&c->control);
     take(g, c);
@@ -325,10 +333,10 @@ void gateway_crash(struct gateway *g, uint32_t writes_that_survive)
 void gateway_open(struct gateway *g, const struct world *w, struct history *h)
 {
     *g = (struct gateway){.world = w, .history = h, .now_ms = 1000000};
+    for (uint32_t lane = 0; lane < w->lanes; lane++)
+        g->lane[lane].called_ms = g->now_ms;
     start(g);
-    struct call *c = mem_new(1, sizeof *c);
-    c->batch = NOBODY;
-    c->sub.kind = SUBMIT_CONTROL;
+    struct call *c = new_call(g, SUBMIT_CONTROL, NOBODY);
     catalog_pack_join(&w->join, &c->control);
     c->sub.control = buffer_view(&c->control);
     take(g, c);

@@ -23,14 +23,15 @@ struct batch {
 struct lane {
     uint32_t instance;
     bool connected;
-    uint64_t last; /* newest sequence that it gave to a batch */
+    uint64_t last;     /* newest sequence that it gave to a batch */
+    int64_t called_ms; /* when it last sent anything */
 };
 
 struct call { /* a submission with all that it points to */
     struct submission sub;
     struct submission_event *events;
     struct buffer wires, control;
-    uint32_t batch; /* NOBODY: none */
+    uint32_t lane, batch; /* NOBODY: none */
 };
 
 struct write {

@@ -104,6 +104,16 @@ static uint32_t slot_of(const struct block *b, uint32_t shard)
     return SHARD_NOT_NAMED;
 }
 
+/* What can be decided is decided, in every shard, whether or not the block touched it. */
+static void check_freshness(const struct mill *m, uint32_t shard, uint64_t position)
+{
+    CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(m->shard[shard].shard);
+    const struct mark *mark = m->history->mark[history_at(m->history, position) - 1];
+    if (counts.samples != mark->shard[shard].samples)
+        mismatch("shard %u at %" PRIu64 " has made %" PRIu64 " samples; %u are due", shard, position, counts.samples,
+                 mark->shard[shard].samples);
+}
+
 static void apply_block(struct mill *m, uint32_t thread, const struct block *b)
 {
     struct tm_error err;
@@ -129,6 +139,9 @@ static void apply_block(struct mill *m, uint32_t thread, const struct block *b)
     }
     memcpy(t->watermark, after, sizeof after);
     t->position = b->end;
+    for (uint32_t i = thread; i < m->shards; i += m->threads)
+        if (m->shard[i].committed <= b->end)
+            check_freshness(m, i, b->end);
 }
 
 void mill_apply(struct mill *m, uint32_t thread, uint32_t blocks)

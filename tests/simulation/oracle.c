@@ -366,10 +366,11 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
 
 static void let_orphans_go(struct oracle *o, struct oracle_shard *s)
 {
+    int64_t actions = horizon(o, o->catalog.join.allowed_lateness_ms), features = horizon(o, features_lateness(o));
     for (uint32_t i = 0; i < s->records; i++) {
         struct oracle_record *r = &s->record[i];
         bool action = o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
-        if (r->fate == FATE_WAITING && r->time < horizon(o, action ? o->catalog.join.allowed_lateness_ms : features_lateness(o)))
+        if (r->fate == FATE_WAITING && r->time < (action ? actions : features))
             settle(r, FATE_ORPHANED, REASON_ORPHANED);
     }
 }
@@ -390,11 +391,12 @@ static uint32_t next_undecided(const struct oracle *o, const struct oracle_shard
 static void pass_time(struct oracle *o, struct oracle_shard *s)
 {
     uint32_t next;
+    int64_t known_from = expiry(o);
     let_orphans_go(o, s);
     while ((next = next_undecided(o, s)) != NOBODY && s->record[next].time < gate(o))
         decide(o, s, next);
     for (uint32_t i = 0; i < s->records; i++)
-        if (s->record[i].decided && s->record[i].time < expiry(o))
+        if (s->record[i].decided && s->record[i].time < known_from)
             s->record[i].forgotten = true;
 }
 

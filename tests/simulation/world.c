@@ -99,7 +99,7 @@ static void make_join(struct author *a)
     w->join.joined = true;
     w->join.key_fields = keys[chance(a, 60) ? 0 : below(a, ARRAY_LEN(keys))];
     w->join.join.window_ms = chance(a, 25) ? 0 : a->unit * between(a, 1, 5);
-    w->join.join.allowed_lateness_ms = w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, 8));
+    w->join.join.allowed_lateness_ms = w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, chance(a, 50) ? 8 : 40));
     make_streams(a);
     make_labels(a);
     make_versions(a);
@@ -125,7 +125,7 @@ static void make_clients(struct author *a)
         }
     }
     w->sequencing = (struct sequencer_options){.streams = w->join.join.streams, .window_ms = w->join.join.window_ms,
-        .producer_timeout_ms = 100, .producer_retain_ms = chance(a, 80) ? 100000 : 300,
+        .producer_timeout_ms = 100, .producer_retain_ms = chance(a, 80) ? 1000000 : WORLD_SHORT_MEMORY_MS,
         .producers_max = chance(a, 90) ? 50 : w->lanes};
     for (uint32_t i = 0; i < w->join.join.streams; i++)
         w->sequencing.out_of_orderness_ms[i] = chance(a, 50) ? 0 : a->unit * between(a, 1, 3);
@@ -133,15 +133,22 @@ static void make_clients(struct author *a)
 
 /* ---- events ---- */
 
-static int64_t some_impression_time(struct author *a)
+/* One of the latest impressions; NULL when luck finds none. */
+static const struct world_event *some_impression(struct author *a)
 {
     const struct world *w = a->w;
     for (int tries = 0; tries < 8 && w->events; tries++) {
-        const struct world_event *e = &w->event[w->events - 1 - below(a, w->events < 40 ? w->events : 40)];
+        const struct world_event *e = &w->event[w->events - 1 - below(a, w->events < 60 ? w->events : 60)];
         if (w->join.join.stream[e->stream].kind == JOINER_IMPRESSION)
-            return e->time;
+            return e;
     }
-    return a->now;
+    return NULL;
+}
+
+static int64_t some_impression_time(struct author *a)
+{
+    const struct world_event *e = some_impression(a);
+    return e ? e->time : a->now;
 }
 
 static int64_t some_time(struct author *a)
@@ -172,31 +179,44 @@ static void let_time_pass(struct author *a)
         a->now += 61000;
 }
 
-static void make_event(struct author *a, const struct world_lane *lane)
+/* The same as an earlier one, sent again, perhaps by somebody else or with another time. */
+static bool copy_event(struct author *a, const struct world_lane *lane, struct world_event *e)
 {
-    struct world *w = a->w;
-    if (w->events == a->event_capacity) {
-        a->event_capacity = a->event_capacity ? 2 * a->event_capacity : 64;
-        w->event = mem_grow(w->event, a->event_capacity, sizeof *w->event);
-    }
-    struct world_event *e = &w->event[w->events];
-    let_time_pass(a);
-    if (w->events && chance(a, 8)) { /* the same again, perhaps by somebody else */
-        *e = w->event[below(a, w->events)];
-        if (lane->streams >> e->stream & 1) {
-            if (chance(a, 30))
-                e->time = some_time(a);
-            w->events++;
-            return;
-        }
-    }
+    const struct world *w = a->w;
+    if (!w->events || !chance(a, 8))
+        return false;
+    *e = w->event[below(a, w->events)];
+    if (chance(a, 30))
+        e->time = some_time(a);
+    return lane->streams >> e->stream & 1;
+}
+
+/* An action or features of something that was shown, around its horizons. */
+static void follow(struct author *a, struct world_event *e)
+{
+    const struct joiner_config *c = &a->w->join.join;
+    const struct world_event *shown = some_impression(a);
+    const int64_t edges[] = {0, c->window_ms, c->stream[e->stream].within_ms, c->window_ms / 2, c->allowed_lateness_ms / 2};
+    if (!shown)
+        return;
+    e->request = shown->request;
+    e->user = shown->user;
+    e->doc = shown->doc;
+    if (e->version)
+        e->version = shown->version;
+    e->time = shown->time + edges[below(a, ARRAY_LEN(edges))] + (chance(a, 50) ? 0 : (int64_t)below(a, 3) - 1);
+}
+
+static void fill_event(struct author *a, const struct world_lane *lane, struct world_event *e)
+{
+    const struct world *w = a->w;
     uint32_t stream = below(a, w->join.join.streams);
     bool crowded = chance(a, a->crowd);
-    while (!(lane->streams >> stream & 1) || (crowded && (lane->streams & ~w->stalled) && chance(a, 90) &&
-                                              w->join.join.stream[stream].kind != JOINER_ACTION))
+    while (!(lane->streams >> stream & 1) ||
+           (crowded && chance(a, 90) && w->join.join.stream[stream].kind != JOINER_ACTION))
         stream = (stream + 1 + below(a, 2)) % w->join.join.streams;
     *e = (struct world_event){.stream = (uint8_t)stream, .time = some_time(a), .value = 1, .weight = 1};
-    e->request = crowded ? 0 : (uint8_t)below(a, w->requests);
+    e->request = crowded ? 0 : (uint8_t)((w->events / 8 + below(a, 6)) % w->requests);
     e->user = crowded ? 0 : (uint8_t)below(a, w->users);
     e->doc = crowded ? 0 : (uint8_t)below(a, w->docs);
     e->id = chance(a, 75) ? (uint16_t)(w->events + 1) : chance(a, 30) ? (uint16_t)between(a, 1, w->events + 1) : 0;
@@ -206,6 +226,21 @@ static void make_event(struct author *a, const struct world_lane *lane)
         e->value = (float)below(a, 3);
     if (w->join.join.stream[stream].kind == JOINER_IMPRESSION || chance(a, 30))
         e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
+    if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
+        follow(a, e);
+}
+
+static void make_event(struct author *a, const struct world_lane *lane)
+{
+    struct world *w = a->w;
+    if (w->events == a->event_capacity) {
+        a->event_capacity = a->event_capacity ? 2 * a->event_capacity : 64;
+        w->event = mem_grow(w->event, a->event_capacity, sizeof *w->event);
+    }
+    struct world_event *e = &w->event[w->events];
+    let_time_pass(a);
+    if (!copy_event(a, lane, e))
+        fill_event(a, lane, e);
     w->events++;
 }
 
@@ -228,7 +263,7 @@ static void add_send(struct author *a)
     struct act *act = add_act(a, ACT_SEND);
     act->who = below(a, a->w->lanes);
     act->first = a->w->events;
-    act->count = chance(a, 3) ? 0 : chance(a, 60) ? between(a, 1, 3) : between(a, 4, 12);
+    act->count = chance(a, 3) ? 0 : chance(a, 80) ? between(a, 1, 3) : between(a, 4, 12);
     for (uint32_t i = 0; i < act->count; i++)
         make_event(a, &a->w->lane[act->who]);
 }
@@ -257,8 +292,8 @@ static const struct {
     uint32_t weight;
 } habits[] = {
     {ACT_SEND, 100}, {ACT_WATERMARK, 45}, {ACT_END, 3}, {ACT_LEAVE, 2}, {ACT_REPEAT, 5}, {ACT_GAP, 3}, {ACT_RECONNECT, 4},
-    {ACT_RESTART, 3}, {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 70}, {ACT_LOG_SYNC, 40}, {ACT_HAND_OVER, 80},
-    {ACT_COMMIT, 60}, {ACT_SYNC, 15}, {ACT_CRASH, 5},
+    {ACT_RESTART, 3}, {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90}, {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100},
+    {ACT_COMMIT, 80}, {ACT_SYNC, 15}, {ACT_CRASH, 8},
 };
 
 static void add_habit(struct author *a)
@@ -273,6 +308,11 @@ static void add_habit(struct author *a)
     case ACT_WATERMARK: add_watermark(a); break;
     case ACT_WAIT: add_act(a, ACT_WAIT)->amount = chance(a, 70) ? below(a, 30) : below(a, 400); break;
     default: add_act(a, habits[i].kind)->who = (uint32_t)random_next(&a->r) >> 8;
+    }
+    if (habits[i].kind == ACT_CRASH && chance(a, 25)) { /* and again, in the middle of the recovery */
+        add_act(a, ACT_HAND_OVER)->who = below(a, WORLD_THREADS_MAX);
+        add_act(a, ACT_COMMIT)->who = below(a, WORLD_SHARDS_MAX);
+        add_act(a, ACT_CRASH)->who = below(a, WORLD_THREADS_MAX);
     }
 }
 
@@ -298,7 +338,7 @@ void world_make(struct world *w, uint64_t seed)
     make_clients(&a);
     w->shards = between(&a, 2, WORLD_SHARDS_MAX);
     w->threads = between(&a, 1, WORLD_THREADS_MAX);
-    w->requests = between(&a, 1, chance(&a, 50) ? 3 : 12);
+    w->requests = between(&a, 1, chance(&a, 35) ? 3 : 50);
     w->users = between(&a, 1, 3);
     w->docs = between(&a, 1, WORLD_DOCS_MAX);
     a.mad = chance(&a, 20);

@@ -11,7 +11,8 @@
 #include "ps/state/sequencer.h"
 
 enum { WORLD_VERSIONS_MAX = 4, WORLD_LANES_MAX = 6, WORLD_SHARDS_MAX = 8, WORLD_THREADS_MAX = 3, WORLD_DOCS_MAX = 8,
-       WORLD_STREAMS_MAX = 9 };
+       WORLD_STREAMS_MAX = 9,
+       WORLD_SHORT_MEMORY_MS = 300 }; /* of producers; else they are never forgotten */
 
 struct world_event {
     uint8_t stream, request, user, doc;

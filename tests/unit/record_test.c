@@ -83,6 +83,19 @@ static void test_keys(void **state)
     }
 }
 
+/* Lengths separate the fields, whatever bytes are in them. */
+static void test_keys_of_odd_bytes(void **state)
+{
+    (void)state;
+    struct event a = event_of((struct ids){"", "", "", ""}), b = a;
+    a.request = bytes_of("a\0\0b", 4);
+    a.doc = bytes_of("c", 1);
+    b.request = bytes_of("a", 1);
+    b.doc = bytes_of("b\0\0c", 4);
+    uint32_t fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC;
+    assert_false(hash128_equal(resolve(&a, 1, fields, SEED).key, resolve(&b, 1, fields, SEED).key));
+}
+
 static void test_seeds_make_other_hashes(void **state)
 {
     (void)state;
@@ -154,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields_are_carried_over),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_keys_of_odd_bytes),
         cmocka_unit_test(test_seeds_make_other_hashes),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_long_ids_and_broken_wires_are_refused),

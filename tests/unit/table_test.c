@@ -202,7 +202,7 @@ static void write_for(struct race *race, int64_t ms)
         bool fresh;
         if (now >= until)
             return;
-        if (known < due && known < DOCS) {
+        for (; known < due && known < DOCS; known++) {
             insert(race->t, known, counter, &fresh);
             atomic_store(&race->known, known + 1);
         }
