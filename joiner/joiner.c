@@ -95,6 +95,13 @@ static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_r
     j->output.aside(j->output.self, r->stream, r->position, reason, r->body);
 }
 
+/* One that waited is settled. Counters are unsigned: a slip below zero would hide in the identity. */
+static void wait_no_more(struct joiner *j, uint8_t stream)
+{
+    CHECK(j->counts[stream].waiting > 0);
+    j->counts[stream].waiting--;
+}
+
 static void emit(struct joiner *j, struct sample *s)
 {
     s->sequence = ++j->sequence;
@@ -210,7 +217,7 @@ static void decide(struct joiner *j, uint32_t number)
     chunks_release(&j->chunks, chunk, true);
     pending_remove(&j->pending, number);
     j->undecided--;
-    j->counts[stream].waiting--;
+    wait_no_more(j, stream);
     j->counts[stream].matched++;
 }
 
@@ -222,7 +229,7 @@ static void settle_notes(struct joiner *j, uint32_t number)
         struct pending_note *n = &j->pending.notes[i];
         enum joiner_reason reason = unfit(j, n->stream, n->version, n->time, k->version, k->time);
         next = n->next;
-        j->counts[n->stream].waiting--;
+        wait_no_more(j, n->stream);
         if (reason == REASON_NONE) {
             j->counts[n->stream].matched++;
             continue;
@@ -410,7 +417,7 @@ static void orphan(struct joiner *j, struct due *queue, int64_t horizon)
         struct joiner_record r = {.position = n->position, .time = n->time, .key = j->pending.keys[owner].key,
             .stream = n->stream};
         chunks_append(&j->chunks, &r, CHUNK_REMOVED);
-        j->counts[r.stream].waiting--;
+        wait_no_more(j, r.stream);
         aside(j, &r, REASON_ORPHANED);
         release_note(j, item.number);
         if (j->pending.keys[owner].notes == PENDING_NONE)

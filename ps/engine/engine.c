@@ -31,10 +31,8 @@ static void deliver(void *context, struct shared_block *block)
 
 static enum tm_code replay_block(void *context, struct shared_block *block, struct tm_error *err)
 {
-    struct engine *e = context;
     (void)err;
-    e->recovered_events += block->block.events;
-    deliver(e, block);
+    deliver(context, block);
     return TM_OK;
 }
 
@@ -131,6 +129,8 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         CHECK(engine_wait_applied(e, input_log_head(e->log), -1));
     if (rc == TM_OK)
         rc = copy_catalog(e, err);
+    for (uint32_t i = 0; i < e->workers; i++)
+        e->recovered_events += atomic_load(&e->worker[i].events);
     e->recovery_ms = (double)(clock_monotonic_ns() - started) / 1e6;
     if (rc == TM_OK)
         rc = input_log_start(e->log, err);

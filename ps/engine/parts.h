@@ -15,7 +15,7 @@
 #include "ps/storage/data_dir.h"
 #include "ps/storage/state_db.h"
 
-enum { COMMIT_IDLE_MS = 60000, STATE_SYNC_MS = 1000, COMMITS_QUEUED_MAX = 1024 };
+enum { COMMIT_IDLE_MS = 5000, STATE_SYNC_MS = 1000, COMMITS_QUEUED_MAX = 1024 };
 
 /* Somebody waits until all workers have committed and the state is synced. */
 struct barrier {
@@ -54,7 +54,7 @@ struct worker {
     int64_t watermark[JOINER_STREAMS_MAX];   /* worker only; as of position */
     _Atomic uint64_t applied;                /* = position, for readers */
     _Atomic int64_t gate;                    /* event time decided; WATERMARK_NONE */
-    _Atomic uint64_t events;                 /* applied since start */
+    _Atomic uint64_t events;                 /* applied since start, by shards that had not seen them */
     struct tm_error load_error;              /* of worker_load */
 };
 

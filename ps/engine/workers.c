@@ -110,9 +110,11 @@ static void freeze_all(struct worker *w)
             freeze(w, &w->shards[i], now);
 }
 
-static void step_shards(struct worker *w, const struct block *b, const int64_t *after, const uint32_t *slots)
+/* Returns the number of events applied. */
+static uint64_t step_shards(struct worker *w, const struct block *b, const int64_t *after, const uint32_t *slots)
 {
     struct tm_error err;
+    uint64_t applied = 0;
     const struct catalog *c = catalog_of(w);
     int64_t gate = c->joined ? joiner_gate(&c->join, after) : WATERMARK_NONE;
     for (uint32_t i = 0; i < w->count; i++) {
@@ -123,13 +125,18 @@ static void step_shards(struct worker *w, const struct block *b, const int64_t *
             continue;
         if (shard_step(s, b, slots[i], w->watermark, after, &err) != TM_OK)
             stop(STOP_DATA_LOSS, "the log cannot be applied: %s", err.message);
+        if (slots[i] != SHARD_NOT_NAMED) {
+            uint32_t shard, events, first;
+            block_shard(b, slots[i], &shard, &events, &first);
+            applied += events;
+        }
     }
+    return applied;
 }
 
 /* Where in the block's directory each of our shards is named. */
-static uint64_t find_slots(const struct worker *w, const struct block *b, uint32_t *slots)
+static void find_slots(const struct worker *w, const struct block *b, uint32_t *slots)
 {
-    uint64_t total = 0;
     for (uint32_t i = 0; i < w->count; i++)
         slots[i] = SHARD_NOT_NAMED;
     for (uint32_t slot = 0; slot < b->shards_named; slot++) {
@@ -138,12 +145,9 @@ static uint64_t find_slots(const struct worker *w, const struct block *b, uint32
         if (shard >= w->engine->options.shards)
             stop(STOP_DATA_LOSS, "the block at position %llu names shard %u of %u", (unsigned long long)b->first, shard,
                  w->engine->options.shards);
-        if (&w->engine->worker[w->engine->shard_worker[shard]] == w) {
+        if (&w->engine->worker[w->engine->shard_worker[shard]] == w)
             slots[shard / w->engine->workers] = slot;
-            total += events;
-        }
     }
-    return total;
 }
 
 static void apply(struct worker *w, const struct block *b, uint32_t *slots)
@@ -160,8 +164,8 @@ static void apply(struct worker *w, const struct block *b, uint32_t *slots)
         CHECK(stream < JOINER_STREAMS_MAX && time >= after[stream]);
         after[stream] = time;
     }
-    uint64_t events = find_slots(w, b, slots);
-    step_shards(w, b, after, slots);
+    find_slots(w, b, slots);
+    uint64_t events = step_shards(w, b, after, slots);
     memcpy(w->watermark, after, sizeof after);
     w->position = b->end;
     atomic_fetch_add_explicit(&w->events, events, memory_order_relaxed);

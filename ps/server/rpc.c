@@ -7,6 +7,7 @@
 #include "ps/server/rpc_call.h"
 
 enum {
+    FLUSH_MS = 30,
     SLOTS = 16, /* calls of one method that a thread can take between two turns of its loop */
     LOOKAHEAD_BYTES = 1 << 18,
     KEEPALIVE_MS = 30000,
@@ -197,13 +198,17 @@ static gpr_timespec in_ms(int64_t ms)
 void rpc_stop(struct rpc *rpc, int64_t grace_ms)
 {
     gpr_timespec end = in_ms(grace_ms);
-    bool cancelled = false;
+    bool cancelled = false, idle = false;
     if (!rpc->port)
         return;
     rpc->stopped_tag.run = on_stopped;
     grpc_server_shutdown_and_notify(rpc->server, rpc->worker[0].queue, &rpc->stopped_tag);
     while (!atomic_load(&rpc->stopped) || atomic_load(&rpc->calls) > 0) {
         gpr_sleep_until(in_ms(STOP_POLL_MS));
+        if (!idle && atomic_load(&rpc->calls) == 0) { /* only connections are left: their last bytes leave, then they close */
+            idle = true;
+            end = in_ms(FLUSH_MS);
+        }
         if (!cancelled && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), end) > 0) {
             grpc_server_cancel_all_calls(rpc->server);
             cancelled = true;

@@ -52,6 +52,8 @@ static void seal(struct gateway *g)
 static void acknowledge(struct gateway *g, const struct call *c)
 {
     const struct submission *sub = &c->sub;
+    if (sub->code == TM_OK && c->lane != NOBODY)
+        g->lane[c->lane].heard_ms = c->taken_ms;
     if (sub->code != TM_OK || c->batch == NOBODY)
         return;
     struct batch *b = &g->batch[c->batch];
@@ -93,8 +95,7 @@ static void take(struct gateway *g, struct call *c)
         if (!sequencer_take(g->sequencer, &c->sub, g->now_ms))
             mismatch("an empty block cannot hold a submission");
     }
-    if (c->lane != NOBODY && c->sub.code == TM_OK)
-        g->lane[c->lane].called_ms = g->now_ms;
+    c->taken_ms = g->now_ms;
     g->taken = mem_grow(g->taken, g->n_taken + 1, sizeof(struct call *));
     g->taken[g->n_taken++] = c;
 }
@@ -171,7 +172,7 @@ static void restart_client(struct gateway *g, uint32_t client, bool again)
         if (g->world->lane[lane].client != client)
             continue;
         uint32_t old = g->lane[lane].instance;
-        g->lane[lane] = (struct lane){.instance = instance, .called_ms = g->now_ms};
+        g->lane[lane] = (struct lane){.instance = instance, .heard_ms = g->now_ms};
         for (uint32_t i = 0; again && i < before; i++)
             if (g->batch[i].lane == lane && g->batch[i].instance == old && !g->batch[i].acked)
                 add_batch(g, lane, g->batch[i].first, g->batch[i].count);
@@ -188,7 +189,7 @@ static uint64_t oldest_outstanding(const struct gateway *g, uint32_t lane)
 
 static bool connect_lane(struct gateway *g, uint32_t lane)
 {
-    if (g->now_ms - g->lane[lane].called_ms >= g->world->sequencing.producer_retain_ms) /* nobody remembers what it sent */
+    if (g->now_ms - g->lane[lane].heard_ms >= g->world->sequencing.producer_retain_ms) /* nobody remembers what it sent */
         restart_client(g, g->world->lane[lane].client, true);
     struct call *c = new_call(g, SUBMIT_OPEN, lane);
     c->sub.streams = g->world->lane[lane].streams;
@@ -334,7 +335,7 @@ void gateway_open(struct gateway *g, const struct world *w, struct history *h)
 {
     *g = (struct gateway){.world = w, .history = h, .now_ms = 1000000};
     for (uint32_t lane = 0; lane < w->lanes; lane++)
-        g->lane[lane].called_ms = g->now_ms;
+        g->lane[lane].heard_ms = g->now_ms;
     start(g);
     struct call *c = new_call(g, SUBMIT_CONTROL, NOBODY);
     catalog_pack_join(&w->join, &c->control);

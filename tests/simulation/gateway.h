@@ -24,7 +24,7 @@ struct lane {
     uint32_t instance;
     bool connected;
     uint64_t last;     /* newest sequence that it gave to a batch */
-    int64_t called_ms; /* when it last sent anything */
+    int64_t heard_ms;  /* when it sent what was last acknowledged: the server remembers it at least from there */
 };
 
 struct call { /* a submission with all that it points to */
@@ -32,6 +32,7 @@ struct call { /* a submission with all that it points to */
     struct submission_event *events;
     struct buffer wires, control;
     uint32_t lane, batch; /* NOBODY: none */
+    int64_t taken_ms;
 };
 
 struct write {

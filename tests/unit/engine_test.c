@@ -30,7 +30,8 @@ static const char *program;
 
 /* ---- the stream ---- */
 
-/* Event i is an impression, or a click on another event; clicks on clicks never find an impression. */
+/* Event i is an impression, or a click on another event; clicks on clicks never find an impression. Behind the stream
+ * come only clicks, on the first events of all. */
 struct made {
     bool impression;
     uint32_t request, doc; /* an impression's request is its own number */
@@ -40,8 +41,10 @@ struct made {
 static struct made made_event(uint32_t i)
 {
     uint64_t seed = i, random = draw(&seed);
-    struct made m = {.impression = random % 3 != 0, .request = i, .time = BEGINNING + 10 * (int64_t)i};
-    if (!m.impression) {
+    struct made m = {.impression = i < EVENTS && random % 3 != 0, .request = i, .time = BEGINNING + 10 * (int64_t)i};
+    if (i >= EVENTS) {
+        m.request = i - EVENTS;
+    } else if (!m.impression) {
         uint32_t back = (uint32_t)draw(&seed) % BEHIND;
         m.request = back < 5 ? i + back : i > back ? i - back : 0; /* some come before what they click on */
     }
@@ -426,6 +429,31 @@ static void test_a_restart_in_the_middle(void **state)
     engine_close(e);
 }
 
+/* Nothing but corrections came since everything was stored. */
+static void test_corrections_are_stored(void **state)
+{
+    struct sender s;
+    struct engine_status status;
+    struct engine *e = open_in(state, "2");
+    fill(e, BATCHES);
+    engine_status(e, &status);
+    uint64_t before = status.versions[0].corrections.learned;
+    engine_status_close(&status);
+    sender_open(&s, e);
+    send_all(&s, BATCHES + 1, BATCHES + 1);
+    drain(e);
+    engine_status(e, &status);
+    assert_true(status.versions[0].corrections.learned > before);
+    assert_int_equal(status.versions[0].fresh.samples, outcome_of(EVENTS)->samples);
+    engine_status_close(&status);
+    const struct outcome *want = outcome_of(EVENTS + BATCH_EVENTS);
+    assert_learned(e, want);
+    engine_close(e);
+    e = open_in(state, "2");
+    assert_learned(e, want);
+    engine_close(e);
+}
+
 struct exported {
     struct answer *pulled;
     uint32_t rows;
@@ -742,6 +770,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_nothing_vanishes),
         IN_A_FOLDER(test_reopened_it_is_the_same),
         IN_A_FOLDER(test_a_restart_in_the_middle),
+        IN_A_FOLDER(test_corrections_are_stored),
         IN_A_FOLDER(test_what_is_exported_is_what_is_pulled),
         IN_A_FOLDER(test_crashes),
         IN_A_FOLDER(test_other_configurations_are_refused),
