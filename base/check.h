@@ -24,7 +24,8 @@ enum { STOP_IO = 70, STOP_DATA_LOSS = 8, STOP_MEMORY = 71, STOP_BUG = 72 };
 /* Write one last line to standard error and leave without running anything else. */
 _Noreturn void stop(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Memory that is there or the process stops: no caller can do better half-way through a step. Zeroed; free with free(). */
+/* Memory that is there or the process stops: no caller can do better half-way through a step. Zeroed; free
+ * with free(). */
 void *mem_new(size_t count, size_t size);
 void *mem_grow(void *old, size_t count, size_t size); /* realloc of count * size bytes; new bytes are not zeroed */
 

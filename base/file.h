@@ -10,13 +10,15 @@
 
 enum tm_code file_make_dir(const char *path, struct tm_error *err); /* existing is fine; parents are made */
 
-/* Write whole, so that after a crash there is the old file or the new one: temp file, fsync, rename, fsync of the folder. */
+/* Write whole, so that after a crash there is the old file or the new one: temp file, fsync, rename, fsync of the
+ * folder. */
 enum tm_code file_write_atomic(const char *path, struct bytes content, struct tm_error *err);
 
 /* Appends the file to *out. TM_NOT_FOUND when there is none. size_max: larger is TM_RESOURCE_EXHAUSTED. */
 enum tm_code file_read(const char *path, size_t size_max, struct buffer *out, struct tm_error *err);
 
-/* Take an exclusive lock on path (made if missing) and write our pid into it. *fd stays open as long as the lock is held. */
+/* Take an exclusive lock on path (made if missing) and write our pid into it. *fd stays open as long as the lock is
+ * held. */
 enum tm_code file_lock(const char *path, int *fd, struct tm_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* base/hash.h - the three hashes, each with its one use.
  *
- * hash_murmur2   which shard owns a document: Kafka's default partitioner, so a Kafka partition is a whole set of shards.
+ * hash_murmur2   which shard owns a document: Kafka's default partitioner, so a Kafka partition is a whole set of
+ *                shards.
  * hash_128       identities in memory and on disk (join keys, documents, event ids): XXH3-128 with the data directory's
  *                seed, so that a sender cannot aim at one slot.
  * hash_64        checksums of what is stored: XXH3-64. */

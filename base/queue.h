@@ -1,7 +1,7 @@
 /* base/queue.h - a bounded queue of pointers between threads; full and empty are waited for.
  *
- * Bound    `capacity` items, and `weight_max` units of weight (bytes, say) unless it is 0. An item heavier than weight_max
- *          passes when the queue is empty.
+ * Bound    `capacity` items, and `weight_max` units of weight (bytes, say) unless it is 0. An item heavier than
+ *          weight_max passes when the queue is empty.
  * Threads  any number push and pop. A mutex and two conditions: items are batches and blocks, never single events. */
 #ifndef TIDEMILL_BASE_QUEUE_H
 #define TIDEMILL_BASE_QUEUE_H

@@ -1,7 +1,7 @@
 /* base/rcu.h - readers that never lock (the only door to liburcu).
  *
- * A reader brackets its reads with rcu_enter/rcu_leave and may use every pointer it loaded in between. A writer publishes
- * a new pointer and hands the old memory to rcu_retire, which frees it when no reader can hold it any more.
+ * A reader brackets its reads with rcu_enter/rcu_leave and may use every pointer it loaded in between. A writer
+ * publishes a new pointer and hands the old memory to rcu_retire, which frees it when no reader can hold it any more.
  * Threads  any, without registration. A thread may not block between enter and leave. */
 #ifndef TIDEMILL_BASE_RCU_H
 #define TIDEMILL_BASE_RCU_H

@@ -1,13 +1,16 @@
-/* What the whole durable path costs, in process, from decoded events: log append and sync, join, two Beta versions, commits.
+/* What the whole durable path costs, in process, from decoded events: log append and sync, join, two Beta versions,
+ * commits.
  *
- * Events   per sample an impression (128 B payload, 16-byte request, 8-byte document and user) and 0.06 clicks; the second
- *          run adds a features event of 128 B for every impression. Documents Zipf over 10,000, versions A and B in halves.
- * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the window,
- *          so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
- * Measured after a warm-up that fills both, between two drains (everything applied, committed, synced): CPU of the process
- *          without the making of the events; bytes as the log and the commits count them, and as the kernel counts them
- *          for the process (write_bytes: with RocksDB's flushes and compactions). Kernel threads are not in it.
- * Floor    the same bytes of events copied into blocks of 256 KiB, checksummed, written and fdatasync'ed, in the same folder.
+ * Events   per sample an impression (128 B payload, 16-byte request, 8-byte document and user) and 0.06 clicks; the
+ *          second run adds a features event of 128 B for every impression. Documents Zipf over 10,000, versions A and B
+ *          in halves.
+ * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the
+ *          window, so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
+ * Measured after a warm-up that fills both, between two drains (everything applied, committed, synced): CPU of the
+ * process without the making of the events; bytes as the log and the commits count them, and as the kernel counts them
+ * for the process (write_bytes: with RocksDB's flushes and compactions). Kernel threads are not in it.
+ * Floor    the same bytes of events copied into blocks of 256 KiB, checksummed, written and fdatasync'ed, in the same
+ *          folder.
  * Folder   beside the program, on a real disk; removed at the end. */
 #include <stdio.h>
 #include <stdlib.h>

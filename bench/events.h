@@ -1,7 +1,7 @@
 /* bench/events.h - a stream of made-up events in the order of event time, the same for the same seed.
  *
- * Per sample  optionally a features event, an impression at the same time, and with probability `clicks` one click, delayed
- *             exponentially with mean window / 4, at most 3/2 windows: about 2 % of the clicks come behind the window.
+ * Per sample  optionally a features event, an impression at the same time, and with probability `clicks` one click,
+ * delayed exponentially with mean window / 4, at most 3/2 windows: about 2 % of the clicks come behind the window.
  * Documents   Zipf (exponent 1) over EVENTS_DOCS.
  * Rate        `live` samples come in one window: so many wait for their decision once a window has passed.
  * Memory      8 bytes for each sample of two windows. Threads: one owner. */

@@ -1,11 +1,12 @@
 /* What the pure joiner costs: CPU per event and memory per live key, against a bare table that joins the same events.
  *
  * Events   per sample an impression and 0.06 clicks (bench/events.h); a body is 64 bytes of header and the payload.
- * Joiner   one, window = allowed lateness, so that a decided key is forgotten at once and what is held are live keys; it is
- *          advanced every 1,024 events and frozen every 100 ms of event time, as its shard would.
- * Floor    an open-addressing index, a ring of entries, a copy of the body, and the same call per sample when its window is
- *          over. It knows no duplicates, lateness, corrections, any-order, versions or restart.
- * Warm     until every key of one window is live and the tables have their size; then EVENTS_MEASURED events are measured. */
+ * Joiner   one, window = allowed lateness, so that a decided key is forgotten at once and what is held are live keys;
+ *          it is advanced every 1,024 events and frozen every 100 ms of event time, as its shard would.
+ * Floor    an open-addressing index, a ring of entries, a copy of the body, and the same call per sample when its
+ *          window is over. It knows no duplicates, lateness, corrections, any-order, versions or restart.
+ * Warm     until every key of one window is live and the tables have their size; then EVENTS_MEASURED events are
+ *          measured. */
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 /* bench/threads.h - which thread spent the CPU: run time by thread name, threads of one name added up.
  *
- * The thread that asks is "main"; threads that nobody named carry the program's name and are "unnamed". A thread that ended
- * takes its time with it. */
+ * The thread that asks is "main"; threads that nobody named carry the program's name and are "unnamed". A thread that
+ * ended takes its time with it. */
 #ifndef TIDEMILL_BENCH_THREADS_H
 #define TIDEMILL_BENCH_THREADS_H
 

@@ -134,8 +134,8 @@ static uint64_t random_u64(void)
     return v;
 }
 
-/* Files are known again: the same client sends them after whatever happened, and goes on where the same files stopped. A
- * pipe is somebody new each time. The rate sets the size of batches, so it is a part of the instance. */
+/* Files are known again: the same client sends them after whatever happened, and goes on where the same files stopped.
+ * A pipe is somebody new each time. The rate sets the size of batches, so it is a part of the instance. */
 static void choose_identity(struct ingest *in)
 {
     struct hash128 names, content, fresh = {random_u64(), random_u64()};

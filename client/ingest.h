@@ -1,8 +1,9 @@
 /* client/ingest.h - files of events into a server, each event once, whatever breaks on the way.
  *
- * One producer (client, instance, "main") sends numbered batches (batcher.h). The instance is a hash of the files (names, sizes, times, heads), so
- * the same command run again asks the server for its last number and goes on behind it; a pipe's instance is random.
- * When the server goes away, the call is opened again with growing pauses, and what was not acknowledged is sent again.
+ * One producer (client, instance, "main") sends numbered batches (batcher.h). The instance is a hash of the files
+ * (names, sizes, times, heads), so the same command run again asks the server for its last number and goes on behind
+ * it; a pipe's instance is random. When the server goes away, the call is opened again with growing pauses, and what
+ * was not acknowledged is sent again.
  * Bound    INGEST_WINDOW batches are made but not acknowledged.
  * Threads  one. Messages go to standard error. */
 #ifndef TIDEMILL_CLIENT_INGEST_H

@@ -51,7 +51,8 @@ uint64_t merge_bytes_total(const struct merge *m);
 /* A hash of the files' names. */
 void merge_names(const struct merge *m, struct hash128 *out);
 
-/* The same for the same files: of their names, sizes, times of change and first 64 KiB. False: one of them is no regular file. */
+/* The same for the same files: of their names, sizes, times of change and first 64 KiB. False: one of them is no
+ * regular file. */
 bool merge_identity(const struct merge *m, struct hash128 *out);
 
 #endif

@@ -53,8 +53,16 @@ struct chunk *chunks_at(struct chunks *c, uint64_t commit)
 uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind)
 {
     struct chunk *k = chunks_at(c, c->open);
-    struct record_head head = {.size = (uint32_t)r->body.size, .version = r->version, .position = r->position, .time = r->time,
-        .weight = (float)r->weight, .stream = r->stream, .kind = (uint8_t)kind, .key = r->key, .doc = r->doc, .event = r->event};
+    struct record_head head = {.size = (uint32_t)r->body.size,
+                               .version = r->version,
+                               .position = r->position,
+                               .time = r->time,
+                               .weight = (float)r->weight,
+                               .stream = r->stream,
+                               .kind = (uint8_t)kind,
+                               .key = r->key,
+                               .doc = r->doc,
+                               .event = r->event};
     size_t before = k->bytes.capacity;
     uint32_t offset = (uint32_t)k->bytes.size;
     CHECK(k->bytes.size + sizeof head + r->body.size < UINT32_MAX);
@@ -80,9 +88,15 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
         return false;
     }
     *kind = (enum chunk_record_kind)head.kind;
-    *record = (struct joiner_record){.position = head.position, .time = head.time, .key = head.key, .doc = head.doc,
-        .event = head.event, .version = head.version, .stream = head.stream, .weight = (double)head.weight,
-        .body = bytes_of(p, head.size)};
+    *record = (struct joiner_record){.position = head.position,
+                                     .time = head.time,
+                                     .key = head.key,
+                                     .doc = head.doc,
+                                     .event = head.event,
+                                     .version = head.version,
+                                     .stream = head.stream,
+                                     .weight = (double)head.weight,
+                                     .body = bytes_of(p, head.size)};
     return true;
 }
 

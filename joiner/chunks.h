@@ -1,9 +1,9 @@
 /* joiner/chunks.h - what came in and waits, one chunk per commit: one value on disk, one array in memory.
  *
- * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, 0 u16, key 16, doc 16, event u64}
- * and then `size` bytes of body (impressions and features; of an action only its marks are needed).
- * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart needs
- * one of its records, a sample refers to it, or an older chunk is still needed: rows go oldest first.
+ * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, 0 u16, key 16, doc 16,
+ * event u64} and then `size` bytes of body (impressions and features; of an action only its marks are needed).
+ * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart
+ * needs one of its records, a sample refers to it, or an older chunk is still needed: rows go oldest first.
  * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_CHUNKS_H
 #define TIDEMILL_JOINER_CHUNKS_H
@@ -23,9 +23,9 @@ enum { CHUNK_SPARES = 4 };
 
 struct chunks {
     struct chunk *ring;
-    uint32_t capacity; /* power of two */
-    uint64_t first;    /* commit number of the oldest one still needed */
-    uint64_t open;     /* commit number of the one being filled */
+    uint32_t capacity;                 /* power of two */
+    uint64_t first;                    /* commit number of the oldest one still needed */
+    uint64_t open;                     /* commit number of the one being filled */
     struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
     uint32_t spares;
     size_t memory; /* spares included */

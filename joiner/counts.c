@@ -25,8 +25,14 @@ enum { STREAM_N = sizeof(struct stream_counts) / 8, SAMPLE_N = sizeof(struct sam
 
 int64_t stream_counts_imbalance(const struct stream_counts *c) { return imbalance(&c->consumed, STREAM_N); }
 int64_t sample_counts_imbalance(const struct sample_counts *c) { return imbalance(&c->samples, SAMPLE_N); }
-void stream_counts_add(struct stream_counts *sum, const struct stream_counts *c) { add(&sum->consumed, &c->consumed, STREAM_N); }
-void sample_counts_add(struct sample_counts *sum, const struct sample_counts *c) { add(&sum->samples, &c->samples, SAMPLE_N); }
+void stream_counts_add(struct stream_counts *sum, const struct stream_counts *c)
+{
+    add(&sum->consumed, &c->consumed, STREAM_N);
+}
+void sample_counts_add(struct sample_counts *sum, const struct sample_counts *c)
+{
+    add(&sum->samples, &c->samples, SAMPLE_N);
+}
 void stream_counts_encode(const struct stream_counts *c, struct buffer *out) { buffer_put(out, c, sizeof *c); }
 void sample_counts_encode(const struct sample_counts *c, struct buffer *out) { buffer_put(out, c, sizeof *c); }
 void stream_counts_decode(struct reader *r, struct stream_counts *out) { decode(r, &out->consumed, STREAM_N); }

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 
+/* clang-format off */
 /*    name        what became of the record                                                       */
 #define STREAM_FATES(F)                                                                            \
     F(matched,    "became part of a sample, or waits for the decision together with its impression") \
@@ -19,6 +20,7 @@
     F(filtered,   "the rules exclude it: set aside")                                               \
     F(shed,       "dropped at the hard limit of memory: set aside")                                \
     F(waiting,    "not settled yet")
+/* clang-format on */
 
 struct stream_counts {
     uint64_t consumed;
@@ -27,12 +29,14 @@ struct stream_counts {
 #undef F
 };
 
+/* clang-format off */
 /*    name      what became of the sample       */
 #define SAMPLE_FATES(F)                           \
     F(learned,  "changed the version's parameters") \
     F(batched,  "waits in an open batch")           \
     F(held,     "waits: the version is paused")     \
     F(skipped,  "not to be learned, with a reason")
+/* clang-format on */
 
 struct sample_counts {
     uint64_t samples;

@@ -4,10 +4,7 @@
 
 enum { RING_MIN = 64, ACTIONS_MIN = 64 };
 
-void decided_open(struct decided *d)
-{
-    *d = (struct decided){.action_free = DECIDED_NONE};
-}
+void decided_open(struct decided *d) { *d = (struct decided){.action_free = DECIDED_NONE}; }
 
 void decided_close(struct decided *d)
 {
@@ -103,7 +100,8 @@ void decided_add_action(struct decided *d, struct decided_key *k, uint8_t stream
     k->actions = i;
 }
 
-bool decided_has_action(const struct decided *d, const struct decided_key *k, uint8_t stream, uint64_t event, uint32_t *of_stream)
+bool decided_has_action(const struct decided *d, const struct decided_key *k, uint8_t stream, uint64_t event,
+                        uint32_t *of_stream)
 {
     *of_stream = 0;
     for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {

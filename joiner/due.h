@@ -1,7 +1,7 @@
 /* joiner/due.h - what becomes due when time passes: a time bucket is the timer.
  *
- * Items lie unsorted in buckets of DUE_BUCKET_MS; only the bucket that time is passing through is sorted, once, into the
- * front. So an item costs 16 bytes, an append and its share of one sort, whatever the number of live items.
+ * Items lie unsorted in buckets of DUE_BUCKET_MS; only the bucket that time is passing through is sorted, once, into
+ * the front. So an item costs 16 bytes, an append and its share of one sort, whatever the number of live items.
  * Order    due_next gives items by (time, position), for all that are due before one limit.
  * Memory   owns its arrays; empty buckets give theirs back to a small pool. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_DUE_H

@@ -111,8 +111,8 @@ static void emit(struct joiner *j, struct sample *s)
 }
 
 /* Why an action cannot belong to this impression; REASON_NONE: it can. */
-static enum joiner_reason unfit(const struct joiner *j, uint8_t stream, uint32_t version, int64_t time, uint32_t impression_version,
-                                int64_t impression_time)
+static enum joiner_reason unfit(const struct joiner *j, uint8_t stream, uint32_t version, int64_t time,
+                                uint32_t impression_version, int64_t impression_time)
 {
     const struct joiner_stream *s = &j->config.stream[stream];
     if (s->kind != JOINER_ACTION)
@@ -135,11 +135,18 @@ static void correct(struct joiner *j, struct decided_key *k, uint8_t stream, uin
     uint16_t labels = (uint16_t)(k->labels | j->config.stream[stream].labels);
     if (labels == k->labels)
         return;
-    struct sample s = {.original = k->sequence, .kind = SAMPLE_CORRECTION, .version = k->version, .key = k->key, .doc = doc,
-        .impression_time = k->time, .position = position, .labels = labels, .old_labels = k->labels,
-        .weight = (double)k->weight, .place = {k->chunk, k->offset}};
-    k->labels = labels;
-    decided_changed(&j->decided, k);
+    struct sample s = {.original = k->sequence,
+                       .kind = SAMPLE_CORRECTION,
+                       .version = k->version,
+                       .key = k->key,
+                       .doc = doc,
+                       .impression_time = k->time,
+                       .position = position,
+                       .labels = labels,
+                       .old_labels = k->labels,
+                       .weight = (double)k->weight,
+                       .place = {k->chunk, k->offset}};
+    k->labels = labels; /* k is on the list of the next run already */
     emit(j, &s);
 }
 
@@ -202,8 +209,13 @@ static void decide(struct joiner *j, uint32_t number)
     const struct pending_key *p = &j->pending.keys[number];
     uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
     uint8_t stream;
-    struct sample s = {.kind = SAMPLE_NEW, .version = p->version, .key = p->key, .doc = p->doc, .impression_time = p->time,
-        .position = p->position, .place = {p->chunk, p->offset}};
+    struct sample s = {.kind = SAMPLE_NEW,
+                       .version = p->version,
+                       .key = p->key,
+                       .doc = p->doc,
+                       .impression_time = p->time,
+                       .position = p->position,
+                       .place = {p->chunk, p->offset}};
     fold(j, notes, count, &s);
     s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &stream);
     emit(j, &s);
@@ -414,8 +426,8 @@ static void orphan(struct joiner *j, struct due *queue, int64_t horizon)
         if (n->position != item.position || j->pending.keys[n->owner].chunk)
             continue;
         uint32_t owner = n->owner;
-        struct joiner_record r = {.position = n->position, .time = n->time, .key = j->pending.keys[owner].key,
-            .stream = n->stream};
+        struct joiner_record r = {
+            .position = n->position, .time = n->time, .key = j->pending.keys[owner].key, .stream = n->stream};
         chunks_append(&j->chunks, &r, CHUNK_REMOVED);
         wait_no_more(j, r.stream);
         aside(j, &r, REASON_ORPHANED);

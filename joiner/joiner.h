@@ -1,14 +1,15 @@
 /* joiner/joiner.h - the join of one shard: step(state, record) -> samples. Pure: no clock, no thread, no I/O.
  *
  * What it does
- *   Features, impressions and actions of a key come in any order; each waits for the others. A sample is decided when the
- *   gate has passed its impression's time t (t < gate):
+ *   Features, impressions and actions of a key come in any order; each waits for the others. A sample is decided when
+ *   the gate has passed its impression's time t (t < gate):
  *       gate = min( every action stream with a label: watermark - window;
  *                   every impression stream: watermark;  every required feature stream: watermark )
- *   Its first labels fold the actions with event time <= t + window. Actions after that, up to t + within of their stream,
- *   are corrections, already here or still to come. An impression whose gate is open is decided on arrival. A stalled action
- *   stream holds samples back; it never makes negatives.
- *   Samples decided by one advance come in the order of (impression time, position).
+ *   Its first labels fold the actions with event time <= t + window. Actions after that, up to t + within of their
+ *   stream, are corrections, already here or still to come. An impression whose gate is open is decided on arrival. A
+ *   stalled action stream holds samples back; it never makes negatives.
+ *   Samples decided by one advance come in the order of (impression time, position). Corrections due at a decision
+ *   follow their sample in the order of the actions' (time, position), one for each change of the labels.
  * Horizons (L = allowed_lateness, I = smallest impression watermark)
  *   impression   late when its time < I - L
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
@@ -16,13 +17,15 @@
  *   features     the same without an impression, with max(window, 1 minute) in place of L; late when the key is decided
  *   decided key  forgotten when t < expiry = min(I - L, every labelled action stream: watermark - within)
  *   All of them only grow with the watermarks, so it makes no difference in how many steps these advance.
- * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features of a
- *   stream. At most JOINER_ACTIONS_MAX actions of one stream count per key, more are filtered.
+ * Fates  the first that applies. Impression: late, duplicate; it waits until it is decided. Action: version mismatch,
+ *        late, duplicate, too many. What was set aside is not remembered, so it can make no other record a duplicate.
+ * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features
+ *             of a stream. At most JOINER_ACTIONS_MAX actions of one stream count per key, more are filtered.
  *
- * Durability  between two commits the joiner gathers what a restart needs: records that came in (chunk), decided keys that
- *   changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents nobody needs any more
- *   are given back as `keep_from`. Loading: joiner_load_run() of all runs in order, then joiner_load_chunk() of all chunks
- *   in order, then joiner_load_done().
+ * Durability  between two commits the joiner gathers what a restart needs: records that came in (chunk), decided keys
+ *             that changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents
+ *             nobody needs any more are given back as `keep_from`. Loading: joiner_load_run() of all runs in order,
+ *             then joiner_load_chunk() of all chunks in order, then joiner_load_done().
  * Memory   the joiner owns all it keeps; a record's body is copied in.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_JOINER_H
@@ -45,9 +48,9 @@ enum joiner_key_field { JOINER_KEY_REQUEST = 1, JOINER_KEY_USER = 2, JOINER_KEY_
 
 struct joiner_stream {
     enum joiner_stream_kind kind;
-    int64_t within_ms;  /* actions */
-    bool required;      /* features */
-    uint64_t labels;    /* actions: bits of the labels they set */
+    int64_t within_ms; /* actions */
+    bool required;     /* features */
+    uint64_t labels;   /* actions: bits of the labels they set */
 };
 
 struct joiner_config {
@@ -72,13 +75,13 @@ enum joiner_reason {
 struct joiner_record {
     uint64_t position;
     int64_t time;
-    struct hash128 key;     /* hash of the join key's fields */
-    struct hash128 doc;     /* hash of the document id */
-    uint64_t event;         /* hash of the event id, or of the identifying fields */
-    uint32_t version;       /* 0: none named (actions) */
+    struct hash128 key; /* hash of the join key's fields */
+    struct hash128 doc; /* hash of the document id */
+    uint64_t event;     /* hash of the event id, or of the identifying fields */
+    uint32_t version;   /* 0: none named (actions) */
     uint8_t stream;
-    double weight;          /* impressions */
-    struct bytes body;      /* the event as it came; of impressions and features never empty, kept while it waits */
+    double weight;     /* impressions */
+    struct bytes body; /* the event as it came; of impressions and features never empty, kept while it waits */
 };
 
 struct joiner_output {
@@ -125,8 +128,8 @@ struct joiner_delta {
 /* Hand over what came in since the last freeze; later records belong to commit + 1. Commits are numbered 1, 2, 3... */
 void joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
 
-/* Loading an empty joiner: begin, then every run in the order of commits, then every chunk, then done. TM_DATA_LOSS when
- * bytes make no sense. first_commit: keep_from of the last freeze. */
+/* Loading an empty joiner: begin, then every run in the order of commits, then every chunk, then done. TM_DATA_LOSS
+ * when bytes make no sense. first_commit: keep_from of the last freeze. */
 void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);

@@ -29,7 +29,8 @@ uint32_t key_index_find(const struct key_index *x, struct hash128 key, struct ke
     for (uint32_t i = tag & (x->capacity - 1); x->slots[i]; i = (i + 1) & (x->capacity - 1)) {
         if (slot_tag(x->slots[i]) == tag) {
             uint32_t number = slot_number(x->slots[i]);
-            const struct hash128 *k = (const void *)((const char *)entries.entries + (number & entries.mask) * entries.stride);
+            const struct hash128 *k =
+                (const void *)((const char *)entries.entries + (number & entries.mask) * entries.stride);
             if (hash128_equal(*k, key))
                 return number;
         }

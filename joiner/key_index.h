@@ -1,9 +1,9 @@
 /* joiner/key_index.h - from a 128-bit key hash to the number of an entry in an array.
  *
- * Open addressing, linear probing, backward-shift deletion. A slot is 8 bytes: 32 hash bits and number + 1, so that probing
- * touches the entries only for a real candidate, and growing touches them not at all.
- * The entries are the caller's array: the entry of number n starts at entries + (n & mask) * stride, and its first 16 bytes
- * are its key.
+ * Open addressing, linear probing, backward-shift deletion. A slot is 8 bytes: 32 hash bits and number + 1, so that
+ * probing touches the entries only for a real candidate, and growing touches them not at all.
+ * The entries are the caller's array: the entry of number n starts at entries + (n & mask) * stride, and its first 16
+ * bytes are its key.
  * Bound    2^31 entries. Memory: owns its slots. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_KEY_INDEX_H
 #define TIDEMILL_JOINER_KEY_INDEX_H

@@ -2,10 +2,7 @@
 
 #include <stdlib.h>
 
-void pending_open(struct pending *p)
-{
-    *p = (struct pending){.key_free = PENDING_NONE, .note_free = PENDING_NONE};
-}
+void pending_open(struct pending *p) { *p = (struct pending){.key_free = PENDING_NONE, .note_free = PENDING_NONE}; }
 
 void pending_close(struct pending *p)
 {

@@ -1,9 +1,9 @@
 /* joiner/pending.h - the keys that wait for their decision: what is there of each, found by key.
  *
- * An entry stands for a key; it has an impression or it does not yet. Its records other than the impression are notes in a
- * list (an action's marks, the place of a features record).
- * Memory   64 bytes a key + 8-21 of index + 48 a note; pools that grow and are reused, never shrink. Entry and note pointers
- *          live until the next add.
+ * An entry stands for a key; it has an impression or it does not yet. Its records other than the impression are notes
+ * in a list (an action's marks, the place of a features record).
+ * Memory   64 bytes a key + 8-21 of index + 48 a note; pools that grow and are reused, never shrink. Entry and note
+ *          pointers live until the next add.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_PENDING_H
 #define TIDEMILL_JOINER_PENDING_H
@@ -21,7 +21,7 @@ struct pending_key {
     uint32_t chunk;    /* commit number, low half; 0: there is no impression yet */
     uint32_t offset;
     uint32_t version;
-    uint32_t notes;    /* list, newest first */
+    uint32_t notes; /* list, newest first */
 };
 static_assert(sizeof(struct pending_key) == 64, "one cache line");
 
@@ -30,7 +30,7 @@ struct pending_note {
     int64_t time;
     uint64_t position; /* 0: free */
     uint32_t next;
-    uint32_t owner;    /* entry */
+    uint32_t owner; /* entry */
     uint32_t chunk, offset;
     uint32_t version;
     uint8_t stream;

@@ -5,7 +5,8 @@ enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4 };
 /* 85 bytes for the usual new sample: what is nearly always the same is left out. */
 void sample_encode(const struct sample *s, struct buffer *out)
 {
-    uint8_t has = (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0));
+    uint8_t has =
+        (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0));
     buffer_reserve(out, 160);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);

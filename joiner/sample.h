@@ -18,15 +18,15 @@ struct sample_place {
 };
 
 struct sample {
-    uint64_t sequence;         /* gap-free per shard, from 1 */
-    uint64_t original;         /* corrections: the sequence of what they correct; else 0 */
+    uint64_t sequence; /* gap-free per shard, from 1 */
+    uint64_t original; /* corrections: the sequence of what they correct; else 0 */
     enum sample_kind kind;
-    uint32_t version;          /* the impression's */
-    struct hash128 key;        /* join key */
-    struct hash128 doc;        /* hash of the document id */
+    uint32_t version;   /* the impression's */
+    struct hash128 key; /* join key */
+    struct hash128 doc; /* hash of the document id */
     int64_t impression_time;
     int64_t decided_at;        /* the gate when it was made */
-    uint64_t position;         /* of the impression in the input */
+    uint64_t position;         /* in the input, of what made it: the impression, or the action that corrects it */
     uint64_t labels;           /* as they are now */
     uint64_t old_labels;       /* corrections: as they were */
     double weight, keep;       /* keep: probability with which it was kept; 1 without sampling */

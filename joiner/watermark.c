@@ -2,10 +2,7 @@
 
 enum { DROPPED_MAX = WATERMARK_RECENT / 100 };
 
-void watermark_open(struct watermark *w)
-{
-    *w = (struct watermark){.value = WATERMARK_NONE, .newest = WATERMARK_NONE};
-}
+void watermark_open(struct watermark *w) { *w = (struct watermark){.value = WATERMARK_NONE, .newest = WATERMARK_NONE}; }
 
 void watermark_see(struct watermark *w, int64_t time)
 {

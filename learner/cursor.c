@@ -2,10 +2,7 @@
 
 #include <inttypes.h>
 
-void cursor_start(struct cursor *c, uint64_t head)
-{
-    *c = (struct cursor){.next = head};
-}
+void cursor_start(struct cursor *c, uint64_t head) { *c = (struct cursor){.next = head}; }
 
 void cursor_learn_through(struct cursor *c, uint64_t sequence)
 {
@@ -71,8 +68,10 @@ enum tm_code cursor_decode(struct cursor *c, struct reader *in, struct tm_error 
         if (in->bad)
             return tm_error_set(err, TM_DATA_LOSS, "cursor: cut short in interval %" PRIu32, i);
         if (v->from >= v->to || v->to > read.next || (i && v->from <= read.learned[i - 1].to))
-            return tm_error_set(err, TM_DATA_LOSS, "cursor: interval [%" PRIu64 ", %" PRIu64 ") is empty, out of order "
-                                "or ahead of %" PRIu64, v->from, v->to, read.next);
+            return tm_error_set(err, TM_DATA_LOSS,
+                                "cursor: interval [%" PRIu64 ", %" PRIu64 ") is empty, out of order "
+                                "or ahead of %" PRIu64,
+                                v->from, v->to, read.next);
     }
     *c = read;
     return TM_OK;

@@ -32,8 +32,8 @@ void cursor_start(struct cursor *c, uint64_t head);
 /* `sequence` was learned; it must be `next`. */
 void cursor_learn(struct cursor *c, uint64_t sequence);
 
-/* Everything up to `sequence` >= next was learned, or was made for versions this one does not listen to (nothing of theirs is
- * ever corrected here). */
+/* Everything up to `sequence` >= next was learned, or was made for versions this one does not listen to (nothing of
+ * theirs is ever corrected here). */
 void cursor_learn_through(struct cursor *c, uint64_t sequence);
 
 /* Go on at `to` >= next; the stretch between counts as not learned. */

@@ -12,7 +12,4 @@ const struct model *model_find(struct bytes name)
     return NULL;
 }
 
-const char *model_names(void)
-{
-    return "beta";
-}
+const char *model_names(void) { return "beta"; }

@@ -1,7 +1,7 @@
 /* learner/model.h - what a model is: pure functions over a parameter block of fixed size.
  *
- * Shapes   a block is model->block_size(config) bytes, a multiple of 8, with no padding bytes that are not zero: the same
- *          belief is the same bytes (promise E2), and the digest of a version hashes them as they are.
+ * Shapes   a block is model->block_size(config) bytes, a multiple of 8, with no padding bytes that are not zero: the
+ *          same belief is the same bytes (promise E2), and the digest of a version hashes them as they are.
  * Units    times are event time, ms since 1970 UTC. Rewards and weights carry no unit.
  * Memory   blocks are the caller's. Nothing here allocates, reads a clock or locks.
  * Threads  any, on different blocks. */
@@ -20,7 +20,7 @@ enum {
 struct model_config {
     double prior[MODEL_PRIOR_MAX]; /* beta: a0, b0, both > 0 */
     uint32_t prior_count;
-    double decay_per_ms;           /* lambda = ln 2 / half-life in ms; 0 never forgets */
+    double decay_per_ms; /* lambda = ln 2 / half-life in ms; 0 never forgets */
 };
 
 /* One labelled sample as the learner sees it. */
@@ -64,7 +64,8 @@ struct model {
     /* Take `before` out and put `after` in, as if `after` had been learned at first. */
     void (*correct)(const struct model_config *config, void *block, const struct correction *change);
 
-    /* The width values a predictor computes with, as of event time `now` (forgetting applied up to it). NULL block: prior. */
+    /* The width values a predictor computes with, as of event time `now` (forgetting applied up to it). NULL block:
+     * prior. */
     void (*values)(const struct model_config *config, const void *block, int64_t now, double *out);
     void (*summarise)(const struct model_config *config, const void *block, struct summary *out);
     void (*describe)(const struct model_config *config, const void *block, int64_t now, struct belief *out);

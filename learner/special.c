@@ -53,10 +53,7 @@ static double log_front(double a, double b, double x, double y)
            LN_SQRT_2PI + stirling_rest(n) - stirling_rest(a) - stirling_rest(b);
 }
 
-static double away_from_zero(double v)
-{
-    return fabs(v) < DBL_MIN ? DBL_MIN : v;
-}
+static double away_from_zero(double v) { return fabs(v) < DBL_MIN ? DBL_MIN : v; }
 
 /* The h of I_x(a, b) = x^a y^b / (a B(a, b)) * h, DLMF 8.17.22 by the modified Lentz method.
  * Wants x <= (a + 1) / (a + b + 2). */

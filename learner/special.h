@@ -5,7 +5,8 @@
 #ifndef TIDEMILL_LEARNER_SPECIAL_H
 #define TIDEMILL_LEARNER_SPECIAL_H
 
-/* Regularised incomplete beta function I_x(a, b): P(X <= x) for X ~ Beta(a, b). Relative error below 1e-12 for a, b <= 1e6. */
+/* Regularised incomplete beta function I_x(a, b): P(X <= x) for X ~ Beta(a, b). Relative error below 1e-12 for a, b <=
+ * 1e6. */
 double beta_cdf(double a, double b, double x);
 
 /* The x with beta_cdf(a, b, x) = p. Relative error below 1e-9; values below 1e-300 are given as 0. */

@@ -29,8 +29,8 @@ struct wire_field {
  * A reader that went bad stands at the first byte of the malformed field. */
 bool wire_next(struct reader *r, struct wire_field *field);
 
-/* What is wrong with the field a bad reader stands at; places are counted from the start of `whole`, which r reads in.
- * */
+/* What is wrong with the field a bad reader stands at; places are counted from the start of `whole`, which r
+ * reads in. */
 enum tm_code wire_malformed(const struct reader *r, struct bytes whole, struct tm_error *err);
 
 /* For readers of one message type that cannot afford wire_next: each takes one thing at p and returns what follows it,

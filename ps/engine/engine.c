@@ -7,7 +7,8 @@
 #include "base/rcu.h"
 #include "ps/engine/parts.h"
 
-enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument, struct tm_error *err)
+enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
+                           struct tm_error *err)
 {
     sigset_t all, old;
     sigfillset(&all);
@@ -110,8 +111,11 @@ static enum tm_code copy_catalog(struct engine *e, struct tm_error *err)
 
 static enum tm_code open_log(struct engine *e, const struct catalog *wanted, struct tm_error *err)
 {
-    struct input_log_options o = {.db = e->dir.log, .sync_ms = e->options.log_sync_ms,
-        .queue_bytes_max = e->options.memory_inbox, .deliver = deliver, .context = e};
+    struct input_log_options o = {.db = e->dir.log,
+                                  .sync_ms = e->options.log_sync_ms,
+                                  .queue_bytes_max = e->options.memory_inbox,
+                                  .deliver = deliver,
+                                  .context = e};
     setup_sequencer(&e->options, wanted, &o.sequencer);
     return input_log_open(&o, &e->log, err);
 }
@@ -121,8 +125,8 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
     int64_t started = clock_monotonic_ns();
     enum tm_code rc = load_workers(e, err);
     uint64_t position = 0;
-    /* Threads first, so that the log is applied while it is read. Whatever fails from here on stops the process: there is
-     * nothing to go back to, and the state is as it was. */
+    /* Threads first, so that the log is applied while it is read. Whatever fails from here on stops the process: there
+     * is nothing to go back to, and the state is as it was. */
     if (rc == TM_OK && (start_workers(e, err) != TM_OK || replay(e, err) != TM_OK))
         stop(tm_code_exit(err->code), "recovery: %s", err->message);
     if (rc == TM_OK)
@@ -199,7 +203,10 @@ void engine_close(struct engine *e)
 const struct options *engine_options(const struct engine *e) { return &e->options; }
 const char *engine_generation(const struct engine *e) { return e->generation; }
 int engine_stream(const struct engine *e, struct bytes name) { return catalog_stream(&e->catalog, name); }
-const struct version *engine_version(const struct engine *e, struct bytes name) { return catalog_find(&e->catalog, name); }
+const struct version *engine_version(const struct engine *e, struct bytes name)
+{
+    return catalog_find(&e->catalog, name);
+}
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
 uint64_t engine_durable(const struct engine *e) { return input_log_head(e->log); }

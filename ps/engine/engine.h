@@ -17,9 +17,9 @@ enum { ENGINE_PULL_DOCS_MAX = 10000 };
 
 struct engine;
 
-/* Open the data directory, recover every shard (replaying the log behind its last commit), append the control records the
- * configuration asks for, start all threads. When it returns the engine serves. Configuration that contradicts what the
- * directory was made with: TM_FAILED_PRECONDITION with the way out. */
+/* Open the data directory, recover every shard (replaying the log behind its last commit), append the control records
+ * the configuration asks for, start all threads. When it returns the engine serves. Configuration that contradicts what
+ * the directory was made with: TM_FAILED_PRECONDITION with the way out. */
 enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err);
 
 /* Take no more, apply and commit everything accepted, sync, free. */
@@ -29,7 +29,7 @@ const struct options *engine_options(const struct engine *e);
 const char *engine_generation(const struct engine *e); /* "restore.start" */
 
 /* The door: names to numbers. */
-int engine_stream(const struct engine *e, struct bytes name); /* index, or -1 */
+int engine_stream(const struct engine *e, struct bytes name);                    /* index, or -1 */
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* See input_log_submit. */
@@ -42,25 +42,26 @@ uint64_t engine_durable(const struct engine *e);
  * threads that serve calls. */
 bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms);
 
-/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width); NULL where not wanted.
- * Lock-free: never waits for a writer. */
+/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width); NULL where not
+ * wanted. Lock-free: never waits for a writer. */
 struct pull {
     const struct version *version;
     const struct bytes *docs;
     size_t count;
     double *values;
-    uint8_t *known;      /* 0 or 1 */
+    uint8_t *known; /* 0 or 1 */
     int64_t *updated_at;
     uint64_t *n;
-    uint8_t *source;     /* enum Source of parameters.proto */
+    uint8_t *source; /* enum Source of parameters.proto */
     double *mean, *sd, *lower, *upper;
     /* Results. */
-    int64_t as_of;       /* event time decided in all shards touched; INT64_MIN: nothing yet */
+    int64_t as_of; /* event time decided in all shards touched; INT64_MIN: nothing yet */
     uint64_t position, durable_position;
 };
 void engine_pull(struct engine *e, struct pull *p);
 
-/* Everything accepted before the call is applied, committed and synced when it returns; *position is that point. Blocks. */
+/* Everything accepted before the call is applied, committed and synced when it returns; *position is that point.
+ * Blocks. */
 enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error *err);
 
 /* Every parameter of a version, as of each shard's last commit; rows in no particular order. Blocks: disk. */
@@ -70,8 +71,8 @@ struct export_row {
     struct belief belief;
 };
 typedef enum tm_code engine_visit_row(void *context, const struct export_row *row, struct tm_error *err);
-enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context, int64_t *as_of,
-                           struct tm_error *err);
+enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context,
+                           int64_t *as_of, struct tm_error *err);
 
 /* Sum modulo 2^128 of XXH3-128(document id, block bytes), as of each shard's last commit. Blocks: disk. */
 enum tm_code engine_digest(struct engine *e, const struct version *v, struct hash128 *digest, uint64_t *documents,
@@ -96,7 +97,7 @@ struct engine_status {
     struct stream_counts streams[SEQUENCER_STREAMS_MAX];
     struct engine_version_status *versions; /* owned; count in catalog->versions */
     uint32_t version_count;
-    struct engine_shard_status *shards;     /* owned; options->shards of them */
+    struct engine_shard_status *shards; /* owned; options->shards of them */
     int64_t as_of, imbalance;
     uint64_t applied, commits, commit_bytes;
     double recovery_ms;

@@ -24,7 +24,8 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
     for (uint32_t i = 0; i < c->versions; i++) {
         const struct shard_version_counts *from = &c->version[i];
         struct engine_version_status *v = version_status(out, from->id);
-        int64_t imbalance = magnitude(sample_counts_imbalance(&from->fresh)) + magnitude(sample_counts_imbalance(&from->corrections));
+        int64_t imbalance =
+            magnitude(sample_counts_imbalance(&from->fresh)) + magnitude(sample_counts_imbalance(&from->corrections));
         if (!v)
             continue;
         sample_counts_add(&v->fresh, &from->fresh);
@@ -38,8 +39,12 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
 void engine_status(struct engine *e, struct engine_status *out)
 {
     struct committer *c = &e->committer;
-    *out = (struct engine_status){.catalog = &e->catalog, .applied = engine_applied(e), .recovery_ms = e->recovery_ms,
-        .recovered_events = e->recovered_events, .version_count = e->catalog.versions, .as_of = INT64_MAX};
+    *out = (struct engine_status){.catalog = &e->catalog,
+                                  .applied = engine_applied(e),
+                                  .recovery_ms = e->recovery_ms,
+                                  .recovered_events = e->recovered_events,
+                                  .version_count = e->catalog.versions,
+                                  .as_of = INT64_MAX};
     input_log_status(e->log, &out->log);
     out->versions = mem_new(out->version_count, sizeof *out->versions);
     out->shards = mem_new(e->options.shards, sizeof *out->shards);
@@ -55,8 +60,8 @@ void engine_status(struct engine *e, struct engine_status *out)
     for (uint32_t i = 0; i < e->options.shards; i++) {
         const struct shard_counts *counts = &c->counts[i];
         add_shard(counts, e->catalog.join.streams, out);
-        out->shards[i] = (struct engine_shard_status){e->shard_worker[i], counts->position, counts->samples, counts->undecided,
-            counts->decided};
+        out->shards[i] = (struct engine_shard_status){e->shard_worker[i], counts->position, counts->samples,
+                                                      counts->undecided, counts->decided};
     }
     pthread_mutex_unlock(&c->mutex);
 }
@@ -73,10 +78,10 @@ void engine_status_close(struct engine_status *s)
 struct walk {
     struct engine *engine;
     const struct version *version;
-    struct buffer params;     /* of one shard: {id, size u32, block}... */
-    struct reader next;       /* the first parameter without a document yet */
+    struct buffer params; /* of one shard: {id, size u32, block}... */
+    struct reader next;   /* the first parameter without a document yet */
     int64_t as_of;
-    engine_visit_row *visit;  /* NULL: digest instead */
+    engine_visit_row *visit; /* NULL: digest instead */
     void *context;
     struct hash128 digest;
     uint64_t documents;
@@ -130,8 +135,10 @@ static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, st
     const uint8_t *id = reader_left(&here) ? reader_take(&here, ID_SIZE) : NULL;
     struct bytes block = id ? reader_bytes(&here) : (struct bytes){0};
     if (key.size != SHARD_DOC_KEY || doc.size > EVENT_ID_MAX)
-        return tm_error_set(err, TM_DATA_LOSS, "a document's row has a key of %zu bytes and a name of %zu", key.size, doc.size);
-    if (!id || memcmp(id, key.data + SHARD_DOC_KEY - ID_SIZE, ID_SIZE) != 0) /* other versions' document, or a newer one */
+        return tm_error_set(err, TM_DATA_LOSS, "a document's row has a key of %zu bytes and a name of %zu", key.size,
+                            doc.size);
+    if (!id ||
+        memcmp(id, key.data + SHARD_DOC_KEY - ID_SIZE, ID_SIZE) != 0) /* other versions' document, or a newer one */
         return TM_OK;
     w->next = here;
     w->documents++;
@@ -143,12 +150,14 @@ static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32
     uint8_t prefix[SHARD_PARAM_KEY];
     shard_param_key(prefix, shard, w->version->id, (struct doc_id){0});
     w->params.size = 0;
-    enum tm_code rc = store->scan(store->self, STORE_PARAM, bytes_of(prefix, SHARD_PARAM_KEY - ID_SIZE), gather_param, w, err);
+    enum tm_code rc =
+        store->scan(store->self, STORE_PARAM, bytes_of(prefix, SHARD_PARAM_KEY - ID_SIZE), gather_param, w, err);
     w->next = reader_of(buffer_view(&w->params));
     if (rc == TM_OK)
         rc = store->scan(store->self, STORE_DOC, bytes_of(prefix, SHARD_DOC_KEY - ID_SIZE), on_doc, w, err);
     if (rc == TM_OK && reader_left(&w->next))
-        rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: a parameter of version %s has no document", shard, w->version->name);
+        rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: a parameter of version %s has no document", shard,
+                          w->version->name);
     return rc;
 }
 
@@ -162,8 +171,8 @@ static enum tm_code walk_version(struct walk *w, struct tm_error *err)
     return rc;
 }
 
-enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context, int64_t *as_of,
-                           struct tm_error *err)
+enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context,
+                           int64_t *as_of, struct tm_error *err)
 {
     struct walk w = {.engine = e, .version = v, .as_of = INT64_MAX, .visit = visit, .context = context};
     for (uint32_t i = 0; i < e->workers; i++) {

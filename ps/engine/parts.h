@@ -50,12 +50,12 @@ struct worker {
     struct queue *inbox;
     struct worker_shard *shards;
     uint32_t count;
-    uint64_t position;                       /* worker only; everything before it is applied */
-    int64_t watermark[JOINER_STREAMS_MAX];   /* worker only; as of position */
-    _Atomic uint64_t applied;                /* = position, for readers */
-    _Atomic int64_t gate;                    /* event time decided; WATERMARK_NONE */
-    _Atomic uint64_t events;                 /* applied since start, by shards that had not seen them */
-    struct tm_error load_error;              /* of worker_load */
+    uint64_t position;                     /* worker only; everything before it is applied */
+    int64_t watermark[JOINER_STREAMS_MAX]; /* worker only; as of position */
+    _Atomic uint64_t applied;              /* = position, for readers */
+    _Atomic int64_t gate;                  /* event time decided; WATERMARK_NONE */
+    _Atomic uint64_t events;               /* applied since start, by shards that had not seen them */
+    struct tm_error load_error;            /* of worker_load */
 };
 
 struct committer {
@@ -63,8 +63,8 @@ struct committer {
     pthread_t thread;
     bool started;
     struct queue *queue;
-    pthread_mutex_t mutex;            /* guards the rest */
-    struct shard_counts *counts;      /* per shard, as of its last written commit */
+    pthread_mutex_t mutex;       /* guards the rest */
+    struct shard_counts *counts; /* per shard, as of its last written commit */
     uint64_t commits, bytes;
 };
 
@@ -73,9 +73,9 @@ struct engine {
     struct data_dir dir;
     char generation[48];
     struct input_log *log;
-    struct catalog catalog;           /* the door's; fixed once engine_open has returned */
+    struct catalog catalog; /* the door's; fixed once engine_open has returned */
     struct shard **shard;
-    uint32_t *shard_worker;           /* shard -> worker */
+    uint32_t *shard_worker; /* shard -> worker */
     struct worker *worker;
     uint32_t workers;
     struct committer committer;
@@ -95,7 +95,8 @@ enum tm_code worker_start(struct worker *w, struct tm_error *err);
 /* Hand over; waits while the inbox is full. */
 void worker_push_block(struct worker *w, struct shared_block *block);
 void worker_push_barrier(struct worker *w, struct barrier *barrier);
-void worker_stop(struct worker *w); /* applies and freezes what is left, then ends the thread; fine when never started */
+void worker_stop(
+    struct worker *w); /* applies and freezes what is left, then ends the thread; fine when never started */
 void worker_close(struct worker *w);
 
 /* committer.c */
@@ -104,7 +105,7 @@ enum tm_code committer_start(struct committer *c, struct tm_error *err);
 /* What status shows of a shard: taken over, the older copy is freed. */
 void committer_set_counts(struct committer *c, uint32_t shard, struct shard_counts *counts);
 void committer_push(struct committer *c, struct commit *commit); /* takes it over */
-void committer_stop(struct committer *c); /* writes what is queued; fine when never started */
+void committer_stop(struct committer *c);                        /* writes what is queued; fine when never started */
 void committer_close(struct committer *c);
 
 /* setup.c: the configuration as a catalog, and what is missing of it in the log. */
@@ -113,6 +114,7 @@ void setup_sequencer(const struct options *o, const struct catalog *wanted, stru
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err);
 
 /* One thread with all signals blocked: they belong to main. name: at most 15 characters, for top and profilers. */
-enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument, struct tm_error *err);
+enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
+                           struct tm_error *err);
 
 #endif

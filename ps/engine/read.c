@@ -14,7 +14,8 @@ struct found {
 };
 
 /* Three passes, so that the misses of a pass overlap: index slots, blocks, content. */
-static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f, int64_t *as_of)
+static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f,
+                       int64_t *as_of)
 {
     for (size_t i = 0; i < n; i++) {
         struct bytes doc = p->docs[from + i];

@@ -1,4 +1,5 @@
-/* From the configuration to control records: what a new data directory is told, and what an old one is checked against. */
+/* From the configuration to control records: what a new data directory is told, and what an old one is
+ * checked against. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -24,14 +25,18 @@ static void set_join(const struct options *o, struct catalog *c)
     qsort(names, o->streams, sizeof *names, by_name);
     c->joined = true;
     c->key_fields = o->key_fields;
-    c->join = (struct joiner_config){.streams = o->streams, .labels = o->labels, .window_ms = o->window_ms,
-        .allowed_lateness_ms = o->allowed_lateness_ms};
+    c->join = (struct joiner_config){.streams = o->streams,
+                                     .labels = o->labels,
+                                     .window_ms = o->window_ms,
+                                     .allowed_lateness_ms = o->allowed_lateness_ms};
     for (uint32_t i = 0; i < o->streams; i++) {
         const struct stream_options *s = find_stream(o, names[i]);
         static const enum joiner_stream_kind kinds[] = {[STREAM_FEATURES] = JOINER_FEATURES,
-            [STREAM_IMPRESSION] = JOINER_IMPRESSION, [STREAM_ACTION] = JOINER_ACTION};
+                                                        [STREAM_IMPRESSION] = JOINER_IMPRESSION,
+                                                        [STREAM_ACTION] = JOINER_ACTION};
         memcpy(c->stream_name[i], s->name, sizeof s->name);
-        c->join.stream[i] = (struct joiner_stream){.kind = kinds[s->kind], .within_ms = s->within_ms, .required = s->required};
+        c->join.stream[i] =
+            (struct joiner_stream){.kind = kinds[s->kind], .within_ms = s->within_ms, .required = s->required};
     }
 }
 
@@ -103,9 +108,11 @@ enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct 
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out)
 {
     enum { PRODUCERS_MAX = 10000 };
-    *out = (struct sequencer_options){.streams = wanted->join.streams, .window_ms = o->window_ms,
-        .producer_timeout_ms = o->producer_timeout_ms, .producer_retain_ms = INT64_C(7) * 86400000,
-        .producers_max = PRODUCERS_MAX};
+    *out = (struct sequencer_options){.streams = wanted->join.streams,
+                                      .window_ms = o->window_ms,
+                                      .producer_timeout_ms = o->producer_timeout_ms,
+                                      .producer_retain_ms = INT64_C(7) * 86400000,
+                                      .producers_max = PRODUCERS_MAX};
     for (uint32_t i = 0; i < wanted->join.streams; i++)
         out->out_of_orderness_ms[i] = find_stream(o, wanted->stream_name[i])->out_of_orderness_ms;
 }
@@ -113,10 +120,11 @@ void setup_sequencer(const struct options *o, const struct catalog *wanted, stru
 /* What was established stays: a changed window, say, would make the same log mean something else. */
 static enum tm_code refuse(struct tm_error *err, const char *what, const char *name)
 {
-    return tm_error_set(err, TM_FAILED_PRECONDITION,
-                        "%s%s%s differs from what the data directory was made with; put the old value back, or serve the new "
-                        "configuration from a new data directory",
-                        what, *name ? " " : "", name);
+    return tm_error_set(
+        err, TM_FAILED_PRECONDITION,
+        "%s%s%s differs from what the data directory was made with; put the old value back, or serve the new "
+        "configuration from a new data directory",
+        what, *name ? " " : "", name);
 }
 
 static enum tm_code compare_join(const struct catalog *have, const struct catalog *want, struct tm_error *err)
@@ -133,8 +141,8 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
         return refuse(err, "the number of labels", "");
     for (uint32_t i = 0; i < want->join.streams; i++) {
         const struct joiner_stream *a = &have->join.stream[i], *b = &want->join.stream[i];
-        if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind || a->within_ms != b->within_ms ||
-            a->required != b->required || a->labels != b->labels)
+        if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind ||
+            a->within_ms != b->within_ms || a->required != b->required || a->labels != b->labels)
             return refuse(err, "stream", want->stream_name[i]);
     }
     for (uint32_t i = 0; i < want->join.labels; i++)
@@ -145,8 +153,9 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
 
 static bool same_version(const struct version *a, const struct version *b)
 {
-    return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 && a->half_life_ms == b->half_life_ms &&
-           a->reward_label == b->reward_label && a->samples_from_count == b->samples_from_count &&
+    return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 &&
+           a->half_life_ms == b->half_life_ms && a->reward_label == b->reward_label &&
+           a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 
@@ -190,7 +199,8 @@ static void appended(struct submission *s)
 static enum tm_code append_control(struct engine *e, const struct buffer *control, struct tm_error *err)
 {
     struct append a = {.submission = {.kind = SUBMIT_CONTROL, .control = buffer_view(control), .done = appended},
-        .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+                       .mutex = PTHREAD_MUTEX_INITIALIZER,
+                       .cond = PTHREAD_COND_INITIALIZER};
     a.submission.context = &a;
     if (!input_log_submit(e->log, &a.submission))
         return tm_error_set(err, TM_UNAVAILABLE, "the log takes no more");
@@ -244,6 +254,7 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
             rc = append_version(e, wanted->version[i], err);
     for (uint32_t i = 0; rc == TM_OK && i < e->catalog.versions; i++)
         if (!catalog_find(wanted, bytes_text(e->catalog.version[i]->name)))
-            log_line("warn", "version_not_configured", "version=%s it learns on as before", e->catalog.version[i]->name);
+            log_line("warn", "version_not_configured", "version=%s it learns on as before",
+                     e->catalog.version[i]->name);
     return rc;
 }

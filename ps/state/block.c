@@ -8,10 +8,10 @@
 enum {
     HEADER_SIZE = 40,
     CHECKSUM_AT = 8,
-    CHECKED_FROM = 16,       /* the checksum is over everything from here */
-    DIRECTORY_ENTRY = 8,     /* shard u16, zero u16, first u32 */
-    PUNCTUATION_SIZE = 9,    /* stream u8, time i64 */
-    EVENT_HEAD = 13,         /* size u32, index u32, version u32, stream u8 */
+    CHECKED_FROM = 16,    /* the checksum is over everything from here */
+    DIRECTORY_ENTRY = 8,  /* shard u16, zero u16, first u32 */
+    PUNCTUATION_SIZE = 9, /* stream u8, time i64 */
+    EVENT_HEAD = 13,      /* size u32, index u32, version u32, stream u8 */
 };
 
 static const uint32_t MAGIC = 0x314b4c42; /* "BLK1" */

@@ -1,12 +1,14 @@
 /* ps/state/block.h - the unit of the input sequence: one log value, one hand-over, one step of each shard it names.
  *
- * Order    positions run through the control records, then the events, then the punctuations of a block; block.first is the
- *          position of the first of them, block.end of the next block's first. "Position p" stands for everything before p.
+ * Order    positions run through the control records, then the events, then the punctuations of a block; block.first is
+ *          the position of the first of them, block.end of the next block's first. "Position p" stands for everything
+ *          before p.
  * Layout   little-endian: header {magic u32, shards_named u32, checksum u64 over all that follows, first u64,
  *          controls u32, events u32, punctuations u32, events_size u32},
- *          controls {size u32, bytes}..., directory {shard u16, zero u16, first u32: how many offsets lie before its own}...
- *          by rising shard, then for each shard, in directory order, its event offsets u32..., punctuations {stream u8,
- *          time i64}..., events {size u32 of the wire bytes, index u32 in the block, version u32, stream u8, wire bytes}...
+ *          controls {size u32, bytes}..., directory {shard u16, zero u16, first u32: how many offsets lie before its
+ *          own}... by rising shard, then for each shard, in directory order, its event offsets u32..., punctuations
+ *          {stream u8, time i64}..., events {size u32 of the wire bytes, index u32 in the block, version u32, stream
+ *          u8, wire bytes}...
  * Memory   a parsed block is views into the bytes given. A builder owns its buffers until block_builder_close().
  * Errors   block_parse checks the checksum and every count and offset: afterwards walking cannot leave the bytes. */
 #ifndef TIDEMILL_PS_STATE_BLOCK_H
@@ -29,8 +31,8 @@ struct block {
 
 struct block_event {
     uint64_t position;
-    uint32_t version; /* internal id, or BLOCK_VERSION_NONE */
-    uint8_t stream;   /* index in the join configuration */
+    uint32_t version;  /* internal id, or BLOCK_VERSION_NONE */
+    uint8_t stream;    /* index in the join configuration */
     struct bytes wire; /* the protobuf Event as it was sent */
 };
 
@@ -55,7 +57,7 @@ struct block_builder {
 
 void block_builder_close(struct block_builder *b);
 bool block_builder_empty(const struct block_builder *b);
-size_t block_builder_size(const struct block_builder *b); /* bytes so far, about */
+size_t block_builder_size(const struct block_builder *b);              /* bytes so far, about */
 void block_add_control(struct block_builder *b, struct bytes control); /* only while there is no event in the block */
 void block_add_event(struct block_builder *b, uint32_t shard, uint8_t stream, uint32_t version, struct bytes wire);
 void block_add_punctuation(struct block_builder *b, uint8_t stream, int64_t time);

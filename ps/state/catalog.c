@@ -19,11 +19,13 @@ void catalog_close(struct catalog *c)
     *c = (struct catalog){0};
 }
 
-static enum tm_code take_name(char out[static CATALOG_NAME_MAX + 1], const char *name, const char *what, struct tm_error *err)
+static enum tm_code take_name(char out[static CATALOG_NAME_MAX + 1], const char *name, const char *what,
+                              struct tm_error *err)
 {
     size_t size = name ? strlen(name) : 0;
     if (size == 0 || size > CATALOG_NAME_MAX)
-        return tm_error_set(err, TM_DATA_LOSS, "%s: a name of %zu bytes; expected 1 to %d", what, size, CATALOG_NAME_MAX);
+        return tm_error_set(err, TM_DATA_LOSS, "%s: a name of %zu bytes; expected 1 to %d", what, size,
+                            CATALOG_NAME_MAX);
     memcpy(out, name, size + 1);
     return TM_OK;
 }
@@ -35,21 +37,24 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
         spec->window_ms < 0 || spec->allowed_lateness_ms < spec->window_ms || !(spec->key_fields & JOINER_KEY_DOC))
         return tm_error_set(err, TM_DATA_LOSS, "a join configuration of %zu streams and %zu labels makes no sense",
                             spec->n_streams, spec->n_labels);
-    c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams, .labels = (uint32_t)spec->n_labels,
-        .window_ms = spec->window_ms, .allowed_lateness_ms = spec->allowed_lateness_ms};
+    c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams,
+                                     .labels = (uint32_t)spec->n_labels,
+                                     .window_ms = spec->window_ms,
+                                     .allowed_lateness_ms = spec->allowed_lateness_ms};
     c->key_fields = spec->key_fields;
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
         if (s->kind > JOINER_ACTION)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
-        c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms,
-            .required = s->required};
+        c->join.stream[i] = (struct joiner_stream){
+            .kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms, .required = s->required};
         rc = take_name(c->stream_name[i], s->name, "stream", err);
     }
     for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++) {
         const Tidemill__V1__LabelSpec *l = spec->labels[i];
         if (l->stream >= spec->n_streams || l->aggregate != 0)
-            return tm_error_set(err, TM_DATA_LOSS, "label %zu names stream %u with aggregate %u", i, l->stream, l->aggregate);
+            return tm_error_set(err, TM_DATA_LOSS, "label %zu names stream %u with aggregate %u", i, l->stream,
+                                l->aggregate);
         c->join.stream[l->stream].labels |= UINT64_C(1) << i;
         rc = take_name(c->label_name[i], l->name, "label", err);
     }

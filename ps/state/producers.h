@@ -40,8 +40,8 @@ struct producer {
     int64_t newest;              /* largest event time taken; WATERMARK_NONE before the first */
     uint32_t declared;           /* bit set of streams */
     bool live;
-    bool pending;           /* its last batch lies in the block under construction: position is not known yet */
-    bool changed;           /* its row waits to be written */
+    bool pending; /* its last batch lies in the block under construction: position is not known yet */
+    bool changed; /* its row waits to be written */
     struct buffer rejects;
     struct progress progress[]; /* one per stream of the table */
 };

@@ -52,8 +52,8 @@ static bool too_long(const struct event *e)
            e->event.size > EVENT_ID_MAX;
 }
 
-enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed, struct joiner_record *out,
-                            struct tm_error *err)
+enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed,
+                            struct joiner_record *out, struct tm_error *err)
 {
     struct event event;
     enum tm_code rc = event_scan(e->wire, &event, err);
@@ -61,8 +61,12 @@ enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, ui
         return rc;
     if (too_long(&event))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "an id is longer than %d bytes", EVENT_ID_MAX);
-    *out = (struct joiner_record){.position = e->position, .time = event.time, .version = e->version, .stream = e->stream,
-        .weight = (double)event.weight, .body = e->wire};
+    *out = (struct joiner_record){.position = e->position,
+                                  .time = event.time,
+                                  .version = e->version,
+                                  .stream = e->stream,
+                                  .weight = (double)event.weight,
+                                  .body = e->wire};
     out->key = hash_key(&event, key_fields, hash_seed);
     out->doc = hash_128(event.doc, hash_seed);
     out->event = hash_event(&event, e->stream, hash_seed);

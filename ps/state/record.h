@@ -1,8 +1,9 @@
-/* ps/state/record.h - from an event as it was sent to the record that the joiner takes: names to numbers, ids to hashes.
+/* ps/state/record.h - from an event as it was sent to the record that the joiner takes: names to numbers, ids to
+ * hashes.
  *
- * Hashes   XXH3-128 with the data directory's seed. Key: the join key's fields, each with its length, so that ("ab","c") and
- *          ("a","bc") differ. Event: the event id with its stream; without one, all identifying fields (stream, ids, time,
- *          value), so that the same line sent twice is one event.
+ * Hashes   XXH3-128 with the data directory's seed. Key: the join key's fields, each with its length, so that
+ *          ("ab","c") and ("a","bc") differ. Event: the event id with its stream; without one, all identifying fields
+ *          (stream, ids, time, value), so that the same line sent twice is one event.
  * Memory   record->body is the wire. Threads: pure. */
 #ifndef TIDEMILL_PS_STATE_RECORD_H
 #define TIDEMILL_PS_STATE_RECORD_H
@@ -12,7 +13,7 @@
 #include "ps/state/block.h"
 
 /* TM_INVALID_ARGUMENT: the wire is no event, or an id is longer than EVENT_ID_MAX (the door lets neither through). */
-enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed, struct joiner_record *out,
-                            struct tm_error *err);
+enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed,
+                            struct joiner_record *out, struct tm_error *err);
 
 #endif

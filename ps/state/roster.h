@@ -1,11 +1,13 @@
 /* ps/state/roster.h - who is there, and how far time has come: the producers that count, the minimum of each stream.
  *
- * While nobody comes or goes, watermarks of producers only rise, so their minimum may be looked up as seldom as we like:
- * once a block. Before anybody comes or goes it is settled, so that the result is that of looking after every submission.
+ * While nobody comes or goes, watermarks of producers only rise, so their minimum may be looked up as seldom as we
+ * like: once a block. Before anybody comes or goes it is settled, so that the result is that of looking after every
+ * submission.
  *
- * Rules    a stream's watermark is the minimum over the live producers that declared it, or sent it undeclared. When the
- *          last of them goes, it stays: the last one is never outrun. But when the last one goes by an end mark, the
- *          watermark rises to the highest of all who declared the stream: who ended earlier sees his windows close, too.
+ * Rules    a stream's watermark is the minimum over the live producers that declared it, or sent it undeclared. When
+ *          the last of them goes, it stays: the last one is never outrun. But when the last one goes by an end mark,
+ *          the watermark rises to the highest of all who declared the stream: who ended earlier sees his windows close,
+ *          too.
  * Threads  pure; one owner. Times as in sequencer.h. */
 #ifndef TIDEMILL_PS_STATE_ROSTER_H
 #define TIDEMILL_PS_STATE_ROSTER_H

@@ -1,19 +1,20 @@
 /* ps/state/sequencer.h - who sent what, in which order, and how far time has come: the pure half of the input log.
  *
- * The log writer hands in submissions one after the other; the sequencer decides what is taken (only last + 1 of a producer),
- * puts it into the block under construction and measures watermarks per (producer, stream). Sealing a block appends the
- * stream watermarks that moved, as punctuations. Rows of the producers that changed go into the same atomic write, so after
- * a crash the table and the log agree.
+ * The log writer hands in submissions one after the other; the sequencer decides what is taken (only last + 1 of a
+ * producer), puts it into the block under construction and measures watermarks per (producer, stream). Sealing a block
+ * appends the stream watermarks that moved, as punctuations. Rows of the producers that changed go into the same atomic
+ * write, so after a crash the table and the log agree.
  *
  * Producer (client, instance, lane). A new instance replaces its client's old one. Live: opened, and since then neither
- *          ended, left, replaced nor timed out; whatever it sends makes it live again. A stream's watermark is the minimum
- *          over the live producers that declared it (sending it counts as declaring); the last one that declared a stream
- *          stays in the minimum even when it left or vanished. A stream nobody declared holds. It never goes back. More in
- *          ps/state/roster.h.
+ *          ended, left, replaced nor timed out; whatever it sends makes it live again. A stream's watermark is the
+ *          minimum over the live producers that declared it (sending it counts as declaring); the last one that
+ *          declared a stream stays in the minimum even when it left or vanished. A stream nobody declared holds. It
+ *          never goes back. More in ps/state/roster.h.
  * Bounded  producers_max rows; the oldest that are not live and silent for retain_ms are dropped, else open is refused.
- * Memory   one struct sequencer, and 8 KB for each stream of a live producer that is measured; a submission is the caller's and
- *          must live until its done() was called.
- * Threads  pure, one owner. Times come in as arguments: now_ms is the wall clock of the log writer, used for time-outs only. */
+ * Memory   one struct sequencer, and 8 KB for each stream of a live producer that is measured; a submission is the
+ *          caller's and must live until its done() was called.
+ * Threads  pure, one owner. Times come in as arguments: now_ms is the wall clock of the log writer, used for time-outs
+ *          only. */
 #ifndef TIDEMILL_PS_STATE_SEQUENCER_H
 #define TIDEMILL_PS_STATE_SEQUENCER_H
 
@@ -51,28 +52,29 @@ struct submission_event {
 
 struct submission {
     enum submission_kind kind;
-    struct producer_id producer;            /* all but SUBMIT_CONTROL */
-    uint32_t streams;                       /* OPEN: bit set of the streams declared */
-    uint64_t sequence;                      /* BATCH */
-    const struct submission_event *events;  /* BATCH */
+    struct producer_id producer;           /* all but SUBMIT_CONTROL */
+    uint32_t streams;                      /* OPEN: bit set of the streams declared */
+    uint64_t sequence;                     /* BATCH */
+    const struct submission_event *events; /* BATCH */
     uint32_t event_count;
-    struct bytes rejects;                   /* BATCH: what the door refused, opaque, kept for repeated acks */
-    uint8_t stream;                         /* WATERMARK */
-    int64_t time;                           /* WATERMARK */
-    struct bytes control;                   /* CONTROL: packed tidemill.v1.Control */
+    struct bytes rejects; /* BATCH: what the door refused, opaque, kept for repeated acks */
+    uint8_t stream;       /* WATERMARK */
+    int64_t time;         /* WATERMARK */
+    struct bytes control; /* CONTROL: packed tidemill.v1.Control */
 
     /* Results; valid from when done() is called. */
-    enum tm_code code;          /* TM_FAILED_PRECONDITION: a gap, or a producer that is not open; TM_RESOURCE_EXHAUSTED: table full */
+    enum tm_code
+        code; /* TM_FAILED_PRECONDITION: a gap, or a producer that is not open; TM_RESOURCE_EXHAUSTED: table full */
     struct tm_error error;
-    uint64_t position;          /* everything of this submission lies before it; synced */
-    uint64_t last_sequence;     /* OPEN, BATCH */
-    bool repeated;              /* BATCH: had been taken before */
-    struct buffer old_rejects;  /* BATCH repeated: its rejects if still kept; owned by the submission */
-    int64_t watermark;          /* END */
+    uint64_t position;         /* everything of this submission lies before it; synced */
+    uint64_t last_sequence;    /* OPEN, BATCH */
+    bool repeated;             /* BATCH: had been taken before */
+    struct buffer old_rejects; /* BATCH repeated: its rejects if still kept; owned by the submission */
+    int64_t watermark;         /* END */
 
     void (*done)(struct submission *s); /* on the log writer's thread, after the sync; may free s */
     void *context;
-    struct submission *next;    /* the log writer's */
+    struct submission *next; /* the log writer's */
 };
 
 struct sequencer;
@@ -80,17 +82,19 @@ struct sequencer;
 struct sequencer *sequencer_open(const struct sequencer_options *options);
 void sequencer_close(struct sequencer *s); /* NULL is fine */
 
-/* Loading, before anything is taken: where the log ends, the stream watermarks as last broadcast, the stored producers. */
+/* Loading, before anything is taken: where the log ends, the stream watermarks as last broadcast, the
+ * stored producers. */
 void sequencer_load_position(struct sequencer *s, uint64_t next_position);
 void sequencer_load_watermark(struct sequencer *s, uint8_t stream, int64_t time);
-enum tm_code sequencer_load_producer(struct sequencer *s, struct bytes key, struct bytes row, int64_t now_ms, struct tm_error *err);
+enum tm_code sequencer_load_producer(struct sequencer *s, struct bytes key, struct bytes row, int64_t now_ms,
+                                     struct tm_error *err);
 
 /* The next free position. */
 uint64_t sequencer_position(const struct sequencer *s);
 
 /* False: the block cannot hold it (a control record after events, or it is full); seal first, then take it again.
- * Otherwise fills the results of *sub (position is filled by sequencer_seal for what was taken now) and puts its records
- * into the block under construction. */
+ * Otherwise fills the results of *sub (position is filled by sequencer_seal for what was taken now) and puts its
+ * records into the block under construction. */
 bool sequencer_take(struct sequencer *s, struct submission *sub, int64_t now_ms);
 
 /* Let time-outs happen; call before sealing. True when something now waits to be sealed. */
@@ -98,17 +102,20 @@ bool sequencer_tick(struct sequencer *s, int64_t now_ms);
 
 size_t sequencer_pending_bytes(const struct sequencer *s);
 
-/* Append the punctuations that moved, then finish the block into *block (left empty when there is nothing to log) and set
- * `position` of every submission taken since the last seal that is on the list *taken. Returns the block's first position. */
+/* Append the punctuations that moved, then finish the block into *block (left empty when there is nothing to log) and
+ * set `position` of every submission taken since the last seal that is on the list *taken. Returns the block's first
+ * position. */
 uint64_t sequencer_seal(struct sequencer *s, struct submission *taken, struct buffer *block);
 
-/* Rows changed since the last call: key and value for a put, value.data NULL for a delete. Only after sequencer_seal(). */
+/* Rows changed since the last call: key and value for a put, value.data NULL for a delete. Only
+ * after sequencer_seal(). */
 typedef void sequencer_row(void *context, struct bytes key, struct bytes value);
 void sequencer_changed_rows(struct sequencer *s, sequencer_row *put, void *context);
 
 /* For status: the watermark of a stream as last sealed, and the live producer that holds it back (false: nobody). */
 int64_t sequencer_watermark(const struct sequencer *s, uint8_t stream);
-bool sequencer_holder(const struct sequencer *s, uint8_t stream, int64_t now_ms, struct producer_id *who, int64_t *silent_ms);
+bool sequencer_holder(const struct sequencer *s, uint8_t stream, int64_t now_ms, struct producer_id *who,
+                      int64_t *silent_ms);
 uint32_t sequencer_producers(const struct sequencer *s);
 
 #endif

@@ -98,8 +98,8 @@ static void note_doc(struct shard *s, struct doc_id id, struct bytes body)
 
 static struct example example_of(const struct version *v, const struct sample *s, uint64_t labels)
 {
-    return (struct example){.reward = (double)(labels >> v->reward_label & 1), .weight = s->weight / s->keep,
-        .time = s->impression_time};
+    return (struct example){
+        .reward = (double)(labels >> v->reward_label & 1), .weight = s->weight / s->keep, .time = s->impression_time};
 }
 
 static void learn_new(struct shard *s, struct version_slot *slot, const struct sample *sample)
@@ -208,7 +208,8 @@ static enum tm_code apply_controls(struct shard *s, const struct block *b, struc
 enum { GROUP = 16 }; /* events whose cache misses overlap */
 
 /* Read a group of events before the first of them is joined, so that the index slots of all are on their way. */
-static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t first, uint32_t from, uint32_t n, struct tm_error *err)
+static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t first, uint32_t from, uint32_t n,
+                                struct tm_error *err)
 {
     struct block_event event[GROUP];
     struct joiner_record record[GROUP];
@@ -240,8 +241,8 @@ static void advance(struct shard *s, const int64_t *watermarks)
     s->changed = true;
 }
 
-enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before, const int64_t *after,
-                        struct tm_error *err)
+enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
+                        const int64_t *after, struct tm_error *err)
 {
     uint32_t shard, events = 0, first = 0;
     if (s->joiner)
@@ -250,7 +251,8 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
     if (rc != TM_OK)
         return rc;
     if (!s->joiner)
-        return slot == SHARD_NOT_NAMED ? TM_OK : tm_error_set(err, TM_DATA_LOSS, "an event before any join configuration");
+        return slot == SHARD_NOT_NAMED ? TM_OK
+                                       : tm_error_set(err, TM_DATA_LOSS, "an event before any join configuration");
     if (slot != SHARD_NOT_NAMED) {
         block_shard(b, slot, &shard, &events, &first);
         CHECK(shard == s->options.id);
@@ -288,7 +290,7 @@ void shard_count(const struct shard *s, struct shard_counts *out)
     }
     for (uint32_t i = 0; i < s->slots; i++)
         version[i] = (struct shard_version_counts){s->slot[i].version->id, s->slot[i].fresh, s->slot[i].corrections,
-            table_count(s->slot[i].table)};
+                                                   table_count(s->slot[i].table)};
 }
 
 void shard_counts_close(struct shard_counts *c)

@@ -2,8 +2,8 @@
  *
  *   event ──► joiner ──► sample ──► sample log ──► every version that listens ──► its table
  *
- * A shard has no clock, thread or I/O: what can change a result is in the blocks. So recovery is replay, and the same input
- * gives the same bytes whatever the threads, commits and crashes (promises E1, E2).
+ * A shard has no clock, thread or I/O: what can change a result is in the blocks. So recovery is replay, and the same
+ * input gives the same bytes whatever the threads, commits and crashes (promises E1, E2).
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
@@ -22,22 +22,25 @@ struct shard_options {
     uint32_t id;
     uint64_t hash_seed;
     /* A record was set aside (may be NULL). Runs inside the step. */
-    void (*aside)(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body);
+    void (*aside)(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
+                  struct bytes body);
     void *context;
 };
 
 struct shard *shard_open(const struct shard_options *options);
 void shard_close(struct shard *s); /* no reader may be left; NULL is fine */
 
-/* Fill an empty shard from its last commit. Nothing stored: it stays empty, at position 0. TM_DATA_LOSS says what is damaged. */
+/* Fill an empty shard from its last commit. Nothing stored: it stays empty, at position 0. TM_DATA_LOSS says what is
+ * damaged. */
 enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_error *err);
 
-/* Apply what the block has for this shard: its control records, its events (slot: the shard's place in the block's directory,
- * SHARD_NOT_NAMED when it has none), then the watermarks as they are behind the block. `before` are the watermarks in front of
- * it. Both have one value per stream. TM_DATA_LOSS: a control record this program does not know. */
+/* Apply what the block has for this shard: its control records, its events (slot: the shard's place in the block's
+ * directory, SHARD_NOT_NAMED when it has none), then the watermarks as they are behind the block. `before` are the
+ * watermarks in front of it. Both have one value per stream. TM_DATA_LOSS: a control record this program does
+ * not know. */
 #define SHARD_NOT_NAMED UINT32_MAX
-enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before, const int64_t *after,
-                        struct tm_error *err);
+enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
+                        const int64_t *after, struct tm_error *err);
 
 /* Would shard_step decide something at this gate although the block does not name it? */
 bool shard_due(const struct shard *s, int64_t gate);
@@ -74,7 +77,8 @@ const struct table *shard_table(const struct shard *s, uint32_t version);
 /* How documents and keys are hashed, for readers and tests. */
 struct doc_id shard_doc_id(struct bytes doc, uint64_t hash_seed);
 
-/* Rows of STORE_PARAM and STORE_DOC, for exports: shard u16, (version u32,) document low u64, high u32, all big-endian. */
+/* Rows of STORE_PARAM and STORE_DOC, for exports: shard u16, (version u32,) document low u64, high u32,
+ * all big-endian. */
 enum { SHARD_PARAM_KEY = 18, SHARD_DOC_KEY = 14 };
 void shard_param_key(uint8_t key[static SHARD_PARAM_KEY], uint32_t shard, uint32_t version, struct doc_id id);
 void shard_doc_key(uint8_t key[static SHARD_DOC_KEY], uint32_t shard, struct doc_id id);

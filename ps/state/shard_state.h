@@ -1,5 +1,5 @@
-/* ps/state/shard_state.h - the inside of a shard, shared by its two halves: shard.c (step) and shard_commit.c (commit, load).
- * Nobody else includes it. */
+/* ps/state/shard_state.h - the inside of a shard, shared by its two halves: shard.c (step) and shard_commit.c (commit,
+ * load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 

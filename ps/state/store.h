@@ -1,7 +1,7 @@
 /* ps/state/store.h - how state goes to disk and comes back, without knowing which disk.
  *
- * A commit is a store_batch: puts and deletes over a few tables, written atomically by whoever owns a real store (RocksDB in
- * the server, a sorted array in the simulation). Loading is a scan over one table by key prefix.
+ * A commit is a store_batch: puts and deletes over a few tables, written atomically by whoever owns a real store
+ * (RocksDB in the server, a sorted array in the simulation). Loading is a scan over one table by key prefix.
  * Keys     start with the shard (u16, big-endian), so that a shard is one range of every table.
  * Memory   a batch owns a copy of everything put into it, until store_batch_close(). */
 #ifndef TIDEMILL_PS_STATE_STORE_H
@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+/* clang-format off */
 /*    name     RocksDB column family   what                                                                      */
 #define STORE_TABLES(T)                                                                                            \
     T(SHARD,   "shard",   "shard -> place in the input, watermarks, counters, cursors; written by every commit")   \
@@ -19,12 +20,13 @@
     T(SAMPLE,  "sample",  "shard, commit -> samples")                                                              \
     T(PARAM,   "param",   "shard, version, document hash -> parameter block")                                      \
     T(DOC,     "doc",     "shard, document hash -> document id")
+/* clang-format on */
 
 enum store_table {
 #define T(name, family, help) STORE_##name,
     STORE_TABLES(T)
 #undef T
-    STORE_TABLE_COUNT
+        STORE_TABLE_COUNT
 };
 
 const char *store_table_name(enum store_table table);

@@ -8,10 +8,10 @@
 enum { SEGMENT_FIRST = 64, SEGMENTS = 25, CAPACITY_MIN = 64 };
 
 struct block {
-    uint64_t low;         /* of the document's hash; never changes once readers can see the block */
+    uint64_t low;          /* of the document's hash; never changes once readers can see the block */
     _Atomic uint32_t lock; /* odd while the writer is at it */
-    uint32_t dirty;       /* the writer's */
-    uint64_t content[];   /* loaded and stored as atomic words */
+    uint32_t dirty;        /* the writer's */
+    uint64_t content[];    /* loaded and stored as atomic words */
 };
 
 struct slots {

@@ -1,10 +1,11 @@
 /* ps/state/table.h - the parameters of one version in one shard: document hash -> block.
  *
  * Writer   one thread (the shard's). Readers: any number, never waiting for it and never making it wait.
- * Layout   index slots of 8 bytes (32 hash bits + block number) over blocks of 16 + block_size bytes. A block holds the other
- *          64 hash bits: an identity of 96 bits. Blocks never move; the index is replaced as a whole when it grows.
- * Reading  a block is copied word by word under its sequence lock, so a reader sees all of an update or nothing (promise R1).
- *          Pointers that a reader got live until its rcu_leave() (base/rcu.h).
+ * Layout   index slots of 8 bytes (32 hash bits + block number) over blocks of 16 + block_size bytes. A block holds the
+ *          other 64 hash bits: an identity of 96 bits. Blocks never move; the index is replaced as a whole when it
+ *          grows.
+ * Reading  a block is copied word by word under its sequence lock, so a reader sees all of an update or nothing
+ *          (promise R1). Pointers that a reader got live until its rcu_leave() (base/rcu.h).
  * Memory   owned; 16 + block_size + 11 to 21 bytes a document.
  * Bound    2^30 documents. */
 #ifndef TIDEMILL_PS_STATE_TABLE_H

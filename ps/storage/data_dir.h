@@ -5,10 +5,10 @@
  *   log/              input log: blocks, producers, identity
  *   state/<restore>/  the state
  *
- * Identity  (cluster id, format version, shard count, hash seed) is written when the directory is made and never changes; a
- *           mismatch with the configuration is refused. It lies in the log database, synced.
- * Generation "restore.start": restore is 1 until there are restores; start grows by one at every open, synced before the
- *           server answers anybody. */
+ * Identity  (cluster id, format version, shard count, hash seed) is written when the directory is made and never
+ *           changes; a mismatch with the configuration is refused. It lies in the log database, synced.
+ * Generation "restore.start": restore is 1 until there are restores; start grows by one at every open, synced before
+ * the server answers anybody. */
 #ifndef TIDEMILL_PS_STORAGE_DATA_DIR_H
 #define TIDEMILL_PS_STORAGE_DATA_DIR_H
 
@@ -19,18 +19,19 @@ enum log_family { LOG_BLOCK, LOG_PRODUCER, LOG_META, LOG_FAMILY_COUNT };
 
 struct data_dir {
     char path[4096];
-    int lock;              /* file descriptor */
+    int lock; /* file descriptor */
     struct rocks *log;
     struct state_db *state;
     uint64_t restore, start;
     uint64_t hash_seed;
     uint32_t shards;
-    char cluster[33];      /* 32 hex digits */
+    char cluster[33]; /* 32 hex digits */
 };
 
 /* Every step may be cut short by a crash and is done again at the next open; the start is counted last. On failure *out
  * is untouched and nothing stays open. Without a log identity, data that is there is TM_DATA_LOSS, never adopted.
- * shards: as configured; TM_FAILED_PRECONDITION "shards: the data directory was made with 64, the configuration says 32". */
+ * shards: as configured; TM_FAILED_PRECONDITION "shards: the data directory was made with 64, the configuration says
+ * 32". */
 enum tm_code data_dir_open(const char *path, uint32_t shards, struct data_dir *out, struct tm_error *err);
 void data_dir_close(struct data_dir *d); /* syncs; then the lock is free */
 

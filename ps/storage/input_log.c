@@ -95,8 +95,8 @@ static enum tm_code load_watermarks(struct input_log *log, struct tm_error *err)
     if (row.size % sizeof(int64_t))
         return tm_error_set(err, TM_DATA_LOSS, "the log's watermarks are damaged: %zu bytes", row.size);
     if (stored > streams)
-        return tm_error_set(err, TM_FAILED_PRECONDITION,
-                            "streams: the log knows %zu, the configuration names %" PRIu32, stored, streams);
+        return tm_error_set(err, TM_FAILED_PRECONDITION, "streams: the log knows %zu, the configuration names %" PRIu32,
+                            stored, streams);
     struct reader r = reader_of(buffer_view(&row));
     for (uint8_t s = 0; s < stored; s++) {
         log->watermark[s] = reader_i64(&r);
@@ -306,9 +306,8 @@ static void update_status(struct input_log *log, bool holders)
     for (uint32_t s = 0; s < status->streams; s++) {
         status->stream[s].watermark = sequencer_watermark(log->sequencer, (uint8_t)s);
         if (holders)
-            status->stream[s].held =
-                sequencer_holder(log->sequencer, (uint8_t)s, log->clock_ms, &status->stream[s].holder,
-                                 &status->stream[s].holder_silent_ms);
+            status->stream[s].held = sequencer_holder(log->sequencer, (uint8_t)s, log->clock_ms,
+                                                      &status->stream[s].holder, &status->stream[s].holder_silent_ms);
     }
     CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
 }

@@ -1,8 +1,9 @@
 /* ps/storage/input_log.h - the embedded log: one sequence, one writer thread, acks after the sync.
  *
- * Submissions queue up (bounded by bytes: a full queue is back-pressure at the door); the writer takes what is there, up to
- * BLOCK_BYTES_TARGET, lets the sequencer build a block, writes block + producer rows in one synced batch, calls done() of
- * every submission, then delivers the block. Delivering may wait (a bounded inbox is full): that is back-pressure too.
+ * Submissions queue up (bounded by bytes: a full queue is back-pressure at the door); the writer takes what is there,
+ * up to BLOCK_BYTES_TARGET, lets the sequencer build a block, writes block + producer rows in one synced batch, calls
+ * done() of every submission, then delivers the block. Delivering may wait (a bounded inbox is full): that is
+ * back-pressure too.
  * Company  a batch waits at most sync_ms after the previous sync for more to come; when idle not at all.
  * Errors   a write or sync that fails stops the process (F1). */
 #ifndef TIDEMILL_PS_STORAGE_INPUT_LOG_H
@@ -13,7 +14,7 @@
 #include "ps/storage/log_blocks.h"
 
 struct input_log_options {
-    struct rocks *db;                  /* borrowed; families as enum log_family */
+    struct rocks *db; /* borrowed; families as enum log_family */
     struct sequencer_options sequencer;
     int64_t sync_ms;
     size_t queue_bytes_max;

@@ -30,10 +30,10 @@ struct rocks_batch {
 /* WALs are not tracked in the manifest (track_and_verify_wals_in_manifest): before RocksDB 7.9 a race with a sync
  * raises false alarms that keep the database from opening (its pull request 10892). The reader of the log checks
  * that there is no gap and that it reaches every shard's place. */
-#define COMMON                                                                                             \
-    "create_if_missing=true;create_missing_column_families=true;max_background_jobs=2;bytes_per_sync=1M;"  \
-    "max_total_wal_size=256M;max_log_file_size=8M;keep_log_file_num=3;stats_dump_period_sec=0;"            \
-    "stats_persist_period_sec=0;ttl=0;periodic_compaction_seconds=0;compression=kNoCompression;"           \
+#define COMMON                                                                                            \
+    "create_if_missing=true;create_missing_column_families=true;max_background_jobs=2;bytes_per_sync=1M;" \
+    "max_total_wal_size=256M;max_log_file_size=8M;keep_log_file_num=3;stats_dump_period_sec=0;"           \
+    "stats_persist_period_sec=0;ttl=0;periodic_compaction_seconds=0;compression=kNoCompression;"          \
     "level_compaction_dynamic_level_bytes=true;"
 
 static const char *const option_strings[] = {
@@ -353,8 +353,7 @@ static enum tm_code take_row(struct rocks *db, rocksdb_iterator_t *it, struct bu
     return rc;
 }
 
-enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, struct buffer *value,
-                        struct tm_error *err)
+enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, struct buffer *value, struct tm_error *err)
 {
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->get, handle(db, family));
     rocksdb_iter_seek_to_last(it);

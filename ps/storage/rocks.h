@@ -3,10 +3,10 @@
  * Two kinds of database, with the rules of durability in one place:
  *   ROCKS_LOG    the input log: every write is synced before it returns; WAL recovery mode 0 (a torn tail was never
  *                acknowledged and is cut, damage elsewhere refuses to open). No compression, no block splitting games.
- *   ROCKS_STATE  the state: writes are not synced; rocks_sync() makes everything written so far durable. Point-in-time WAL
- *                recovery is harmless here, because a shard's place in the input rolls back with its state.
- * Errors   a failed write or sync is promise F1's business: rocks_write and rocks_sync stop the process (STOP_IO) with the
- *          path and the system's words; they are never retried. Damage found on reading is TM_DATA_LOSS.
+ *   ROCKS_STATE  the state: writes are not synced; rocks_sync() makes everything written so far durable. Point-in-time
+ *                WAL recovery is harmless here, because a shard's place in the input rolls back with its state.
+ * Errors   a failed write or sync is promise F1's business: rocks_write and rocks_sync stop the process (STOP_IO) with
+ *          the path and the system's words; they are never retried. Damage found on reading is TM_DATA_LOSS.
  * Threads  any; a batch belongs to one at a time. RocksDB's own threads inherit the signal mask of whoever opens. */
 #ifndef TIDEMILL_PS_STORAGE_ROCKS_H
 #define TIDEMILL_PS_STORAGE_ROCKS_H

@@ -151,7 +151,11 @@ static void send_batch(struct gateway *g, uint32_t batch)
 
 static void add_batch(struct gateway *g, uint32_t lane, uint32_t first, uint32_t count)
 {
-    struct batch b = {.lane = lane, .instance = g->lane[lane].instance, .sequence = ++g->lane[lane].last, .first = first, .count = count};
+    struct batch b = {.lane = lane,
+                      .instance = g->lane[lane].instance,
+                      .sequence = ++g->lane[lane].last,
+                      .first = first,
+                      .count = count};
     for (uint32_t i = first; i < first + count; i++)
         b.sent += !g->world->event_dropped[i];
     g->batch = mem_grow(g->batch, g->batches + 1, sizeof *g->batch);
@@ -164,7 +168,7 @@ static bool outstanding(const struct gateway *g, uint32_t batch, uint32_t lane)
     return b->lane == lane && b->instance == g->lane[lane].instance && !b->acked;
 }
 
-/* All lanes of a client share its instance. What the old one had not heard of is sent again by the new one, or forgotten. */
+/* All lanes of a client share its instance. What the old one had not heard of is sent again, or forgotten. */
 static void restart_client(struct gateway *g, uint32_t client, bool again)
 {
     uint32_t instance = ++g->instances[client], before = g->batches;
@@ -189,7 +193,8 @@ static uint64_t oldest_outstanding(const struct gateway *g, uint32_t lane)
 
 static bool connect_lane(struct gateway *g, uint32_t lane)
 {
-    if (g->now_ms - g->lane[lane].heard_ms >= g->world->sequencing.producer_retain_ms) /* nobody remembers what it sent */
+    if (g->now_ms - g->lane[lane].heard_ms >=
+        g->world->sequencing.producer_retain_ms) /* nobody remembers what it sent */
         restart_client(g, g->world->lane[lane].client, true);
     struct call *c = new_call(g, SUBMIT_OPEN, lane);
     c->sub.streams = g->world->lane[lane].streams;
@@ -306,8 +311,8 @@ static void start(struct gateway *g)
     for (uint8_t i = 0; i < g->world->join.join.streams; i++)
         sequencer_load_watermark(g->sequencer, i, watermark[i]);
     for (size_t i = 0; i < g->rows.rows; i++)
-        if (sequencer_load_producer(g->sequencer, buffer_view(&g->rows.row[i].key), buffer_view(&g->rows.row[i].value), g->now_ms,
-                                    &err) != TM_OK)
+        if (sequencer_load_producer(g->sequencer, buffer_view(&g->rows.row[i].key), buffer_view(&g->rows.row[i].value),
+                                    g->now_ms, &err) != TM_OK)
             mismatch("a producer cannot be loaded: %s", err.message);
     g->created = g->history->blocks ? oracle_catalog(g->history->oracle)->versions : 0;
 }
@@ -375,8 +380,8 @@ void gateway_finish(struct gateway *g)
     for (uint32_t i = 0; i < g->batches; i++) {
         const struct batch *b = &g->batch[i];
         if (b->seen != b->sent && (b->acked || b->seen != 0))
-            mismatch("batch %u (lane %u, sequence %" PRIu64 ", %s) of %u events is in the log with %u", i, b->lane, b->sequence,
-                     b->acked ? "acknowledged" : "not acknowledged", b->sent, b->seen);
+            mismatch("batch %u (lane %u, sequence %" PRIu64 ", %s) of %u events is in the log with %u", i, b->lane,
+                     b->sequence, b->acked ? "acknowledged" : "not acknowledged", b->sent, b->seen);
     }
 }
 

@@ -1,9 +1,11 @@
-/* tests/simulation/gateway.h - clients with their lanes, and the log writer with a disk that can lose what was not synced.
+/* tests/simulation/gateway.h - clients with their lanes, and the log writer with a disk that can lose what was not
+ * synced.
  *
- * A lane behaves as the client library does: it connects (open answers the last sequence), sends batches one after the other,
- * keeps what was not acknowledged, and sends it again when the call broke. A batch carries its number in every event's
- * payload, so that the log itself tells how often it came in.
- * A write is {block, rows of producers}, atomic; a crash keeps all that was synced and any number of writes behind it. */
+ * A lane behaves as the client library does: it connects (open answers the last sequence), sends batches one after
+ * the other, keeps what was not acknowledged, and sends it again when the call broke. A batch carries its number in
+ * every event's payload, so that the log itself tells how often it came in.
+ * A write is {block, rows of producers}, atomic; a crash keeps all that was synced and any number of writes behind
+ * it. */
 #ifndef TIDEMILL_TESTS_SIMULATION_GATEWAY_H
 #define TIDEMILL_TESTS_SIMULATION_GATEWAY_H
 
@@ -23,8 +25,8 @@ struct batch {
 struct lane {
     uint32_t instance;
     bool connected;
-    uint64_t last;     /* newest sequence that it gave to a batch */
-    int64_t heard_ms;  /* when it sent what was last acknowledged: the server remembers it at least from there */
+    uint64_t last;    /* newest sequence that it gave to a batch */
+    int64_t heard_ms; /* when it sent what was last acknowledged: the server remembers it at least from there */
 };
 
 struct call { /* a submission with all that it points to */

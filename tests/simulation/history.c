@@ -91,28 +91,29 @@ const int64_t *history_watermarks(const struct history *h, uint32_t i)
 
 /* ---- judging ---- */
 
-static void check_stream(const struct history *h, uint32_t shard, uint32_t stream, uint64_t position,
-                         const struct stream_counts *got, const struct stream_counts *want)
+static void check_stream(uint32_t shard, uint32_t stream, uint64_t position, const struct stream_counts *got,
+                         const struct stream_counts *want)
 {
-    (void)h;
     if (stream_counts_imbalance(got) != 0)
-        mismatch("shard %u stream %u at %" PRIu64 ": imbalance %" PRId64, shard, stream, position, stream_counts_imbalance(got));
-#define F(name, help)                                                                                                   \
-    if (got->name != want->name)                                                                                        \
-        mismatch("shard %u stream s%u at %" PRIu64 ": " #name " %" PRIu64 ", expected %" PRIu64, shard, stream, position, \
-                 got->name, want->name);
+        mismatch("shard %u stream %u at %" PRIu64 ": imbalance %" PRId64, shard, stream, position,
+                 stream_counts_imbalance(got));
+#define F(name, help)                                                                                           \
+    if (got->name != want->name)                                                                                \
+        mismatch("shard %u stream s%u at %" PRIu64 ": " #name " %" PRIu64 ", expected %" PRIu64, shard, stream, \
+                 position, got->name, want->name);
     F(consumed, "")
     STREAM_FATES(F)
 #undef F
 }
 
-static void check_samples(uint32_t shard, uint32_t version, const char *kind, uint64_t position, const struct sample_counts *got,
-                          const struct sample_counts *want)
+static void check_samples(uint32_t shard, uint32_t version, const char *kind, uint64_t position,
+                          const struct sample_counts *got, const struct sample_counts *want)
 {
     if (sample_counts_imbalance(got) != 0 || memcmp(got, want, sizeof *got) != 0)
         mismatch("shard %u version %u at %" PRIu64 ": %s: %" PRIu64 " samples, %" PRIu64 " learned, %" PRIu64
-                 " skipped; expected %" PRIu64 ", %" PRIu64 ", %" PRIu64, shard, version, position, kind, got->samples,
-                 got->learned, got->skipped, want->samples, want->learned, want->skipped);
+                 " skipped; expected %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+                 shard, version, position, kind, got->samples, got->learned, got->skipped, want->samples, want->learned,
+                 want->skipped);
 }
 
 void history_check_counts(const struct history *h, uint32_t shard, uint64_t position, const struct shard_counts *counts)
@@ -124,22 +125,27 @@ void history_check_counts(const struct history *h, uint32_t shard, uint64_t posi
         return;
     const struct shard_mark *m = &h->mark[at - 1]->shard[shard];
     if (counts->samples != m->samples)
-        mismatch("shard %u at %" PRIu64 ": %" PRIu64 " samples, expected %u", shard, position, counts->samples, m->samples);
+        mismatch("shard %u at %" PRIu64 ": %" PRIu64 " samples, expected %u", shard, position, counts->samples,
+                 m->samples);
     for (uint32_t i = 0; i < h->world->join.join.streams; i++)
-        check_stream(h, shard, i, position, &counts->streams[i], &m->streams[i]);
+        check_stream(shard, i, position, &counts->streams[i], &m->streams[i]);
     if (counts->versions != h->mark[at - 1]->versions)
-        mismatch("shard %u at %" PRIu64 ": %u versions, expected %u", shard, position, counts->versions, h->mark[at - 1]->versions);
+        mismatch("shard %u at %" PRIu64 ": %u versions, expected %u", shard, position, counts->versions,
+                 h->mark[at - 1]->versions);
     for (uint32_t i = 0; i < counts->versions; i++) {
         check_samples(shard, counts->version[i].id, "new", position, &counts->version[i].fresh, &m->fresh[i]);
-        check_samples(shard, counts->version[i].id, "corrections", position, &counts->version[i].corrections, &m->corrections[i]);
+        check_samples(shard, counts->version[i].id, "corrections", position, &counts->version[i].corrections,
+                      &m->corrections[i]);
     }
 }
 
 static void describe(const struct sample *s, char *out, size_t room)
 {
-    snprintf(out, room, "%s #%" PRIu64 " of %" PRIu64 " version %u position %" PRIu64 " time %" PRId64 " decided at %" PRId64
-             " labels %" PRIx64 " was %" PRIx64 " weight %g keep %g", s->kind == SAMPLE_NEW ? "new" : "correction", s->sequence,
-             s->original, s->version, s->position, s->impression_time, s->decided_at, s->labels, s->old_labels, s->weight, s->keep);
+    snprintf(out, room,
+             "%s #%" PRIu64 " of %" PRIu64 " version %u position %" PRIu64 " time %" PRId64 " decided at %" PRId64
+             " labels %" PRIx64 " was %" PRIx64 " weight %g keep %g",
+             s->kind == SAMPLE_NEW ? "new" : "correction", s->sequence, s->original, s->version, s->position,
+             s->impression_time, s->decided_at, s->labels, s->old_labels, s->weight, s->keep);
 }
 
 static bool same_sample(const struct sample *a, const struct sample *b)
@@ -182,7 +188,8 @@ static bool same_sum(double got, double want, double mass, bool whole)
     return fabs(got - want) <= 1e-9 * fmax(fabs(got), fabs(want)) + 1e-13 * (1 + mass);
 }
 
-static void check_param(const struct history *h, uint32_t shard, const struct table *t, const struct version *v, const char *doc)
+static void check_param(const struct history *h, uint32_t shard, const struct table *t, const struct version *v,
+                        const char *doc)
 {
     struct oracle_param want = oracle_param(h->oracle, shard, v->id, doc);
     struct beta_block got;
@@ -194,9 +201,10 @@ static void check_param(const struct history *h, uint32_t shard, const struct ta
     table_read(t, number, &got);
     if (got.time != want.time || got.positives != want.positives || got.negatives != want.negatives ||
         !same_sum(got.s, want.s, want.mass, h->world->whole) || !same_sum(got.f, want.f, want.mass, h->world->whole))
-        mismatch("shard %u version %u %s: +%u -%u s %.17g f %.17g time %" PRId64 ", expected +%u -%u s %.17g f %.17g time %" PRId64,
-                 shard, v->id, doc, got.positives, got.negatives, got.s, got.f, got.time, want.positives, want.negatives, want.s,
-                 want.f, want.time);
+        mismatch("shard %u version %u %s: +%u -%u s %.17g f %.17g time %" PRId64
+                 ", expected +%u -%u s %.17g f %.17g time %" PRId64,
+                 shard, v->id, doc, got.positives, got.negatives, got.s, got.f, got.time, want.positives,
+                 want.negatives, want.s, want.f, want.time);
 }
 
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s)
@@ -214,19 +222,20 @@ void history_check_tables(const struct history *h, uint32_t shard, const struct 
         }
         rcu_leave();
         if (table_count(t) != documents)
-            mismatch("shard %u version %u: %u documents, expected %u", shard, c->version[i]->id, table_count(t), documents);
+            mismatch("shard %u version %u: %u documents, expected %u", shard, c->version[i]->id, table_count(t),
+                     documents);
     }
 }
 
-void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
-                         struct bytes body)
+void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position,
+                         enum joiner_reason reason, struct bytes body)
 {
     const struct oracle_record *r = oracle_find(h->oracle, shard, position);
     if (!r)
         mismatch("shard %u: a record at %" PRIu64 " was set aside that is not there", shard, position);
     if (r->stream != stream || r->reason != reason)
-        mismatch("shard %u: the record of s%u at %" PRIu64 " was set aside for reason %d, expected s%u, reason %d", shard, stream,
-                 position, (int)reason, r->stream, (int)r->reason);
+        mismatch("shard %u: the record of s%u at %" PRIu64 " was set aside for reason %d, expected s%u, reason %d",
+                 shard, stream, position, (int)reason, r->stream, (int)r->reason);
     if (body.size && !bytes_equal(body, r->wire))
         mismatch("shard %u: the record at %" PRIu64 " was set aside with another's bytes", shard, position);
 }

@@ -1,7 +1,7 @@
 /* tests/simulation/history.h - the durable log, and what the oracle says about every point of it.
  *
- * Blocks are kept as bytes and parsed once. After each the oracle's counters are copied, so that a shard that replays an old
- * stretch can be judged at the place where it stands.
+ * Blocks are kept as bytes and parsed once. After each the oracle's counters are copied, so that a shard that
+ * replays an old stretch can be judged at the place where it stands.
  * Errors   mismatch() is how every check of the simulation fails: it prints and ends the process with MISMATCH_EXIT. */
 #ifndef TIDEMILL_TESTS_SIMULATION_HISTORY_H
 #define TIDEMILL_TESTS_SIMULATION_HISTORY_H
@@ -48,11 +48,12 @@ uint32_t history_at(const struct history *h, uint64_t position);
 /* Watermarks in front of block i. */
 const int64_t *history_watermarks(const struct history *h, uint32_t i);
 
-/* Judge: counters of a shard that stands exactly at a position; one sample; the tables of a shard that has applied all. */
-void history_check_counts(const struct history *h, uint32_t shard, uint64_t position, const struct shard_counts *counts);
+/* Judge a shard that stands exactly at a position; one sample; the tables of a shard that has applied all. */
+void history_check_counts(const struct history *h, uint32_t shard, uint64_t position,
+                          const struct shard_counts *counts);
 void history_check_sample(const struct history *h, uint32_t shard, const struct sample *s);
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s);
-void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
-                         struct bytes body);
+void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position,
+                         enum joiner_reason reason, struct bytes body);
 
 #endif

@@ -1,6 +1,7 @@
 /* tests/simulation/memory_store.h - a store in memory that can lose what was not synced: sorted rows, atomic batches.
  *
- * Commits are applied in order. A crash keeps everything up to the last sync and any number of commits after it, in order.
+ * Commits are applied in order. A crash keeps everything up to the last sync and any number of commits after it, in
+ * order.
  * Memory   owns rows and batches. Threads: none. */
 #ifndef TIDEMILL_TESTS_SIMULATION_MEMORY_STORE_H
 #define TIDEMILL_TESTS_SIMULATION_MEMORY_STORE_H

@@ -3,7 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body)
+static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
+                     struct bytes body)
 {
     struct mill_shard *s = &((struct mill *)context)->shard[shard];
     history_check_aside(s->mill->history, shard, stream, position, reason, body);
@@ -49,8 +50,8 @@ static void place_thread(struct mill *m, uint32_t thread)
     const int64_t *want = history_watermarks(m->history, history_at(m->history, t->position));
     for (uint32_t i = 0; i < m->history->world->join.join.streams; i++)
         if (t->watermark[i] != want[i])
-            mismatch("thread %u starts at %" PRIu64 " with watermark %" PRId64 " of s%u, expected %" PRId64, thread, t->position,
-                     t->watermark[i], i, want[i]);
+            mismatch("thread %u starts at %" PRIu64 " with watermark %" PRId64 " of s%u, expected %" PRId64, thread,
+                     t->position, t->watermark[i], i, want[i]);
 }
 
 static void start(struct mill *m, uint32_t threads)
@@ -187,7 +188,8 @@ void mill_commit(struct mill *m, uint32_t shard)
     if (!shard_changed(s->shard) && s->committed >= t->position)
         return;
     if (t->position < s->committed)
-        mismatch("shard %u changed at %" PRIu64 " although it had committed at %" PRIu64, shard, t->position, s->committed);
+        mismatch("shard %u changed at %" PRIu64 " although it had committed at %" PRIu64, shard, t->position,
+                 s->committed);
     shard_commit(s->shard, t->position, t->watermark, &batch);
     check_batch(m, shard, &batch);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);

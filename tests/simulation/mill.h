@@ -1,8 +1,8 @@
 /* tests/simulation/mill.h - the engine in miniature: threads that apply blocks to their shards, commits, and recovery.
  *
- * As the engine does it (ps/engine/workers.c): thread k of n has the shards k, k + n...; a block touches a shard that it
- * names, that is due, or when it has control records; a shard skips blocks before its own position; after a start a thread
- * stands where the shard stands that is furthest behind, with that shard's watermarks.
+ * As the engine does it (ps/engine/workers.c): thread k of n has the shards k, k + n...; a block touches a shard
+ * that it names, that is due, or when it has control records; a shard skips blocks before its own position; after a
+ * start a thread stands where the shard stands that is furthest behind, with that shard's watermarks.
  * Everything that a commit writes is compared with the history on its way to the store. */
 #ifndef TIDEMILL_TESTS_SIMULATION_MILL_H
 #define TIDEMILL_TESTS_SIMULATION_MILL_H
@@ -35,7 +35,7 @@ void mill_open(struct mill *m, struct history *h, uint32_t threads);
 void mill_close(struct mill *m);
 
 void mill_apply(struct mill *m, uint32_t thread, uint32_t blocks); /* at most so many; fewer at the end of the log */
-void mill_commit(struct mill *m, uint32_t shard);                  /* when there is something new, as the engine would */
+void mill_commit(struct mill *m, uint32_t shard); /* when there is something new, as the engine would */
 void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads);
 
 /* Everything applied, committed, synced and compared; then once more after a start from what was stored. */

@@ -157,9 +157,17 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                  uint64_t position)
 {
     struct oracle_record *r = &s->record[impression];
-    struct sample sample = {.sequence = s->samples + 1, .kind = kind, .version = r->version, .key = r->key_hash,
-        .doc = r->doc_hash, .impression_time = r->time, .decided_at = gate(o), .position = position, .labels = labels,
-        .weight = r->weight, .keep = 1};
+    struct sample sample = {.sequence = s->samples + 1,
+                            .kind = kind,
+                            .version = r->version,
+                            .key = r->key_hash,
+                            .doc = r->doc_hash,
+                            .impression_time = r->time,
+                            .decided_at = gate(o),
+                            .position = position,
+                            .labels = labels,
+                            .weight = r->weight,
+                            .keep = 1};
     if (kind == SAMPLE_CORRECTION) {
         sample.original = r->sequence;
         sample.old_labels = r->labels;
@@ -181,7 +189,8 @@ static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impressio
 
 static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint32_t impression)
 {
-    return r->fate == FATE_MATCHED && r->impression == impression && o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
+    return r->fate == FATE_MATCHED && r->impression == impression &&
+           o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
 }
 
 /* Of the actions on an impression that come behind `after` in the order of (time, position), the first. */
@@ -235,7 +244,8 @@ static bool companion(const struct oracle_record *other, const struct oracle_rec
 {
     if (other == r || other->stream != r->stream || strcmp(other->key, r->key) != 0)
         return false;
-    return other->fate == FATE_WAITING || (other->fate == FATE_MATCHED && impression != NOBODY && other->impression == impression);
+    return other->fate == FATE_WAITING ||
+           (other->fate == FATE_MATCHED && impression != NOBODY && other->impression == impression);
 }
 
 /* An action and its impression have met. */
@@ -329,7 +339,10 @@ static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
 
 /* ---- the sequence ---- */
 
-static void text_of(char *out, size_t room, struct bytes text) { snprintf(out, room, "%.*s", (int)text.size, (const char *)text.data); }
+static void text_of(char *out, size_t room, struct bytes text)
+{
+    snprintf(out, room, "%.*s", (int)text.size, (const char *)text.data);
+}
 
 static void read_record(const struct oracle *o, const struct block_event *e, struct oracle_record *out)
 {
@@ -338,18 +351,27 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
     char request[16], user[16], id[24];
     CHECK(event_scan(e->wire, &event, NULL) == TM_OK);
     CHECK(record_resolve(e, o->catalog.key_fields, o->hash_seed, &hashed, NULL) == TM_OK);
-    *out = (struct oracle_record){.position = e->position, .time = event.time, .version = e->version, .stream = e->stream,
-        .weight = (double)event.weight, .wire = e->wire, .key_hash = hashed.key, .doc_hash = hashed.doc, .impression = NOBODY};
+    *out = (struct oracle_record){.position = e->position,
+                                  .time = event.time,
+                                  .version = e->version,
+                                  .stream = e->stream,
+                                  .weight = (double)event.weight,
+                                  .wire = e->wire,
+                                  .key_hash = hashed.key,
+                                  .doc_hash = hashed.doc,
+                                  .impression = NOBODY};
     text_of(request, sizeof request, event.request);
     text_of(user, sizeof user, event.user);
     text_of(id, sizeof id, event.event);
     text_of(out->doc, sizeof out->doc, event.doc);
     snprintf(out->key, sizeof out->key, "%s/%s/%s", o->catalog.key_fields & JOINER_KEY_REQUEST ? request : "",
-             o->catalog.key_fields & JOINER_KEY_USER ? user : "", o->catalog.key_fields & JOINER_KEY_DOC ? out->doc : "");
+             o->catalog.key_fields & JOINER_KEY_USER ? user : "",
+             o->catalog.key_fields & JOINER_KEY_DOC ? out->doc : "");
     if (event.event.size)
         snprintf(out->id, sizeof out->id, "%s", id);
     else
-        snprintf(out->id, sizeof out->id, "%s %s %s %lld %g", request, user, out->doc, (long long)event.time, event.value);
+        snprintf(out->id, sizeof out->id, "%s %s %s %lld %g", request, user, out->doc, (long long)event.time,
+                 event.value);
 }
 
 static void take(struct oracle *o, struct oracle_shard *s, const struct block_event *e)

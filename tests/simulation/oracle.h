@@ -1,11 +1,11 @@
 /* tests/simulation/oracle.h - the truth, told naively: what every shard must make of a sequence of blocks.
  *
- * Written from the specification alone (joiner/joiner.h, docs): records lie in an array, every rule is a loop over it, keys
- * and event ids are compared as text. No index, no horizon kept, nothing forgotten, nothing shared with the code under test
- * but the parsers of blocks, events and control records.
- * Where the specification leaves the order of two reasons open, this order holds: version mismatch, late, duplicate, too many
- * actions; an action is measured against those that count or wait at that moment. Corrections that are due at a decision come
- * in the order of the actions' (time, position).
+ * Written from the specification alone (joiner/joiner.h, docs): records lie in an array, every rule is a loop over
+ * it, keys and event ids are compared as text. No index, no horizon kept, nothing forgotten, nothing shared with the
+ * code under test but the parsers of blocks, events and control records.
+ * Where the specification leaves the order of two reasons open, this order holds: version mismatch, late, duplicate,
+ * too many actions; an action is measured against those that count or wait at that moment. Corrections that are due
+ * at a decision come in the order of the actions' (time, position).
  * Memory   the oracle owns all it returns. */
 #ifndef TIDEMILL_TESTS_SIMULATION_ORACLE_H
 #define TIDEMILL_TESTS_SIMULATION_ORACLE_H
@@ -28,7 +28,7 @@ struct oracle_record {
     struct hash128 key_hash, doc_hash;
     enum oracle_fate fate;
     enum joiner_reason reason;
-    uint32_t impression; /* of a matched action or feature record: its index */
+    uint32_t impression;     /* of a matched action or feature record: its index */
     bool decided, forgotten; /* impressions */
     uint64_t labels, sequence;
 };
@@ -75,6 +75,7 @@ const struct catalog *oracle_catalog(const struct oracle *o);
 const int64_t *oracle_watermarks(const struct oracle *o);
 struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream);
 struct oracle_param oracle_param(const struct oracle *o, uint32_t shard, uint32_t version, const char *doc);
-const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard, uint64_t position); /* NULL: no such record */
+const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard,
+                                        uint64_t position); /* NULL: no such record */
 
 #endif

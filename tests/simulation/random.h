@@ -19,7 +19,10 @@ static inline uint64_t random_next(struct random *r)
 }
 
 static inline uint32_t random_below(struct random *r, uint32_t n) { return (uint32_t)(random_next(r) % n); }
-static inline uint32_t random_between(struct random *r, uint32_t low, uint32_t high) { return low + random_below(r, high - low + 1); }
+static inline uint32_t random_between(struct random *r, uint32_t low, uint32_t high)
+{
+    return low + random_below(r, high - low + 1);
+}
 static inline bool random_chance(struct random *r, uint32_t percent) { return random_below(r, 100) < percent; }
 
 #endif

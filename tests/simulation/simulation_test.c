@@ -1,5 +1,5 @@
-/* Random worlds against the oracle: the pure parts of the server (sequencer, blocks, shards, joiner, learner, commits) live
- * through crashes, and every sample, fate, parameter and ack is compared with the naive truth.
+/* Random worlds against the oracle: the pure parts of the server (sequencer, blocks, shards, joiner, learner,
+ * commits) live through crashes, and every sample, fate, parameter and ack is compared with the naive truth.
  *
  *   test_simulation                 10,000 cases from seed 1
  *   test_simulation --cases N --first SEED
@@ -199,11 +199,13 @@ static int run_cases(uint64_t first, uint64_t cases)
     if (!survives(run_range, &(struct range){first, cases, t}, false))
         return explain(t->seed) ? 1 : (printf("seed %" PRIu64 " failed only in company\n", t->seed), 1);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    printf("%" PRIu64 " cases, %" PRIu64 " crashes, %" PRIu64 " blocks, %" PRIu64 " events, %" PRIu64 " samples (%" PRIu64
-           " corrections), 0 mismatches, %.1f s\n", t->cases, t->crashes, t->blocks, t->events, t->samples, t->corrections,
+    printf("%" PRIu64 " cases, %" PRIu64 " crashes, %" PRIu64 " blocks, %" PRIu64 " events, %" PRIu64
+           " samples (%" PRIu64 " corrections), 0 mismatches, %.1f s\n",
+           t->cases, t->crashes, t->blocks, t->events, t->samples, t->corrections,
            (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
-    printf("set aside: %" PRIu64 " late, %" PRIu64 " orphaned, %" PRIu64 " duplicate, %" PRIu64 " version mismatch, %" PRIu64
-           " too many\n", t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
+    printf("set aside: %" PRIu64 " late, %" PRIu64 " orphaned, %" PRIu64 " duplicate, %" PRIu64
+           " version mismatch, %" PRIu64 " too many\n",
+           t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
            t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS]);
     return 0;
 }

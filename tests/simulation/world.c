@@ -39,8 +39,10 @@ static void make_streams(struct author *a)
             impressions--;
         } else if (pick < impressions + actions) {
             s->kind = JOINER_ACTION;
-            s->within_ms = chance(a, 50) ? c->join.allowed_lateness_ms
-                                         : c->join.window_ms + below(a, (uint32_t)(c->join.allowed_lateness_ms - c->join.window_ms + 1));
+            s->within_ms =
+                chance(a, 50)
+                    ? c->join.allowed_lateness_ms
+                    : c->join.window_ms + below(a, (uint32_t)(c->join.allowed_lateness_ms - c->join.window_ms + 1));
             actions--;
         } else {
             s->kind = JOINER_FEATURES;
@@ -72,7 +74,8 @@ static void make_versions(struct author *a)
     w->whole = !a->fractions;
     for (uint32_t i = 0; i < w->versions; i++) {
         struct version *v = &w->version[i];
-        *v = (struct version){.id = i + 1, .model = model_find(bytes_text("beta")), .reward_label = below(a, w->join.join.labels)};
+        *v = (struct version){
+            .id = i + 1, .model = model_find(bytes_text("beta")), .reward_label = below(a, w->join.join.labels)};
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
         if (chance(a, 25)) {
@@ -99,7 +102,8 @@ static void make_join(struct author *a)
     w->join.joined = true;
     w->join.key_fields = keys[chance(a, 60) ? 0 : below(a, ARRAY_LEN(keys))];
     w->join.join.window_ms = chance(a, 25) ? 0 : a->unit * between(a, 1, 5);
-    w->join.join.allowed_lateness_ms = w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, chance(a, 50) ? 8 : 40));
+    w->join.join.allowed_lateness_ms =
+        w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, chance(a, 50) ? 8 : 40));
     make_streams(a);
     make_labels(a);
     make_versions(a);
@@ -124,9 +128,11 @@ static void make_clients(struct author *a)
             w->lane[w->lanes++] = (struct world_lane){i, 1, actions};
         }
     }
-    w->sequencing = (struct sequencer_options){.streams = w->join.join.streams, .window_ms = w->join.join.window_ms,
-        .producer_timeout_ms = 100, .producer_retain_ms = chance(a, 80) ? 1000000 : WORLD_SHORT_MEMORY_MS,
-        .producers_max = chance(a, 90) ? 50 : w->lanes};
+    w->sequencing = (struct sequencer_options){.streams = w->join.join.streams,
+                                               .window_ms = w->join.join.window_ms,
+                                               .producer_timeout_ms = 100,
+                                               .producer_retain_ms = chance(a, 80) ? 1000000 : WORLD_SHORT_MEMORY_MS,
+                                               .producers_max = chance(a, 90) ? 50 : w->lanes};
     for (uint32_t i = 0; i < w->join.join.streams; i++)
         w->sequencing.out_of_orderness_ms[i] = chance(a, 50) ? 0 : a->unit * between(a, 1, 3);
 }
@@ -154,7 +160,8 @@ static int64_t some_impression_time(struct author *a)
 static int64_t some_time(struct author *a)
 {
     const struct joiner_config *c = &a->w->join.join;
-    const int64_t marks[] = {0, c->window_ms, c->allowed_lateness_ms, c->stream[below(a, c->streams)].within_ms, a->unit, 60000};
+    const int64_t marks[] = {0,       c->window_ms, c->allowed_lateness_ms, c->stream[below(a, c->streams)].within_ms,
+                             a->unit, 60000};
     int64_t edge = marks[below(a, ARRAY_LEN(marks))] + (int64_t)below(a, 3) - 1;
     uint32_t dice = below(a, 100);
     if (a->mad && dice < 3)
@@ -196,7 +203,8 @@ static void follow(struct author *a, struct world_event *e)
 {
     const struct joiner_config *c = &a->w->join.join;
     const struct world_event *shown = some_impression(a);
-    const int64_t edges[] = {0, c->window_ms, c->stream[e->stream].within_ms, c->window_ms / 2, c->allowed_lateness_ms / 2};
+    const int64_t edges[] = {0, c->window_ms, c->stream[e->stream].within_ms, c->window_ms / 2,
+                             c->allowed_lateness_ms / 2};
     if (!shown)
         return;
     e->request = shown->request;
@@ -254,7 +262,8 @@ static struct act *add_act(struct author *a, enum act_kind kind)
         w->act = mem_grow(w->act, a->act_capacity, sizeof *w->act);
     }
     struct act *act = &w->act[w->acts++];
-    *act = (struct act){.kind = kind, .luck = (uint32_t)random_next(&a->r), .amount = (uint32_t)random_next(&a->r) >> 8};
+    *act =
+        (struct act){.kind = kind, .luck = (uint32_t)random_next(&a->r), .amount = (uint32_t)random_next(&a->r) >> 8};
     return act;
 }
 
@@ -291,9 +300,9 @@ static const struct {
     enum act_kind kind;
     uint32_t weight;
 } habits[] = {
-    {ACT_SEND, 100}, {ACT_WATERMARK, 45}, {ACT_END, 3}, {ACT_LEAVE, 2}, {ACT_REPEAT, 5}, {ACT_GAP, 3}, {ACT_RECONNECT, 4},
-    {ACT_RESTART, 3}, {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90}, {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100},
-    {ACT_COMMIT, 80}, {ACT_SYNC, 15}, {ACT_CRASH, 8},
+    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},   {ACT_REPEAT, 5}, {ACT_GAP, 3},
+    {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90},  {ACT_LOG_SYNC, 60},
+    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},
 };
 
 static void add_habit(struct author *a)
@@ -372,9 +381,14 @@ void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
     snprintf(request, sizeof request, "r%u", e->request);
     snprintf(user, sizeof user, "u%u", e->user);
     snprintf(id, sizeof id, "e%u", e->id);
-    struct event event = {.request = bytes_text(request), .user = bytes_text(user), .doc = bytes_text(world_doc(e->doc)),
-        .time = e->time, .value = (double)e->value, .weight = e->weight, .payload = bytes_of(&tag, sizeof tag),
-        .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
+    struct event event = {.request = bytes_text(request),
+                          .user = bytes_text(user),
+                          .doc = bytes_text(world_doc(e->doc)),
+                          .time = e->time,
+                          .value = (double)e->value,
+                          .weight = e->weight,
+                          .payload = bytes_of(&tag, sizeof tag),
+                          .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
     if (e->id)
         event.event = bytes_text(id);
     event_encode(&event, out);
@@ -394,15 +408,15 @@ static void print_event(const struct world *w, const struct world_event *e)
 {
     static const char *const kinds[] = {"features", "impression", "action"};
     printf("        s%u %s r%u u%u d%u time %+" PRId64 " id %u version %u weight %g\n", e->stream,
-           kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc, e->time - EPOCH_MS, e->id, e->version,
-           (double)e->weight);
+           kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc, e->time - EPOCH_MS, e->id,
+           e->version, (double)e->weight);
 }
 
 void world_print(const struct world *w)
 {
     const struct joiner_config *c = &w->join.join;
-    printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms, c->allowed_lateness_ms,
-           w->join.key_fields, w->shards, w->threads);
+    printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
+           c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
     for (uint32_t i = 0; i < c->streams; i++)
         printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
                c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);

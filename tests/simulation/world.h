@@ -1,7 +1,8 @@
-/* tests/simulation/world.h - everything that will happen in one case, written down before it starts: one seed, one script.
+/* tests/simulation/world.h - everything that will happen in one case, written down before it starts: one seed, one
+ * script.
  *
- * The script is the only source of chance, so leaving acts or events out of it changes nothing about the rest: that is how
- * a failing case is made small.
+ * The script is the only source of chance, so leaving acts or events out of it changes nothing about the rest: that
+ * is how a failing case is made small.
  * Bias     few requests and documents, times on a coarse grid around the horizons, so that records collide, meet the
  *          strict inequalities exactly, and are late, early and orphaned often. */
 #ifndef TIDEMILL_TESTS_SIMULATION_WORLD_H
@@ -10,9 +11,15 @@
 #include "ps/state/catalog.h"
 #include "ps/state/sequencer.h"
 
-enum { WORLD_VERSIONS_MAX = 4, WORLD_LANES_MAX = 6, WORLD_SHARDS_MAX = 8, WORLD_THREADS_MAX = 3, WORLD_DOCS_MAX = 8,
-       WORLD_STREAMS_MAX = 9,
-       WORLD_SHORT_MEMORY_MS = 300 }; /* of producers; else they are never forgotten */
+enum {
+    WORLD_VERSIONS_MAX = 4,
+    WORLD_LANES_MAX = 6,
+    WORLD_SHARDS_MAX = 8,
+    WORLD_THREADS_MAX = 3,
+    WORLD_DOCS_MAX = 8,
+    WORLD_STREAMS_MAX = 9,
+    WORLD_SHORT_MEMORY_MS = 300
+}; /* of producers; else they are never forgotten */
 
 struct world_event {
     uint8_t stream, request, user, doc;
@@ -23,23 +30,23 @@ struct world_event {
 };
 
 /*    kind         what happens                                                         */
-#define ACTS(A)                                                                          \
-    A(SEND,      "a lane sends a batch; it connects first, and sends again what is open") \
-    A(WATERMARK, "a lane asserts progress")                                              \
-    A(END,       "a client ends")                                                        \
-    A(LEAVE,     "a client leaves")                                                      \
-    A(REPEAT,    "a lane sends an old batch again")                                      \
-    A(GAP,       "a lane skips a sequence")                                              \
-    A(RECONNECT, "a lane loses its call")                                                \
-    A(RESTART,   "a client comes back as a new instance")                                \
-    A(WAIT,      "the wall clock goes on")                                               \
-    A(VERSION,   "a version is created")                                                 \
-    A(SEAL,      "the log writer seals a block")                                         \
-    A(LOG_SYNC,  "the log is synced; acks go out")                                       \
-    A(HAND_OVER, "a thread applies blocks")                                              \
-    A(COMMIT,    "a shard commits")                                                      \
-    A(SYNC,      "the state is synced")                                                  \
-    A(CRASH,     "the process dies and starts again")
+#define ACTS(A)                                                                      \
+    A(SEND, "a lane sends a batch; it connects first, and sends again what is open") \
+    A(WATERMARK, "a lane asserts progress")                                          \
+    A(END, "a client ends")                                                          \
+    A(LEAVE, "a client leaves")                                                      \
+    A(REPEAT, "a lane sends an old batch again")                                     \
+    A(GAP, "a lane skips a sequence")                                                \
+    A(RECONNECT, "a lane loses its call")                                            \
+    A(RESTART, "a client comes back as a new instance")                              \
+    A(WAIT, "the wall clock goes on")                                                \
+    A(VERSION, "a version is created")                                               \
+    A(SEAL, "the log writer seals a block")                                          \
+    A(LOG_SYNC, "the log is synced; acks go out")                                    \
+    A(HAND_OVER, "a thread applies blocks")                                          \
+    A(COMMIT, "a shard commits")                                                     \
+    A(SYNC, "the state is synced")                                                   \
+    A(CRASH, "the process dies and starts again")
 
 enum act_kind {
 #define A(name, help) ACT_##name,

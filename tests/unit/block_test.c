@@ -29,15 +29,16 @@ static void test_golden_bytes(void **state)
 {
     (void)state;
     static const uint8_t want[] = {
-        'B', 'L', 'K', '1', 2, 0, 0, 0, 0x3d, 0x81, 0x56, 0x20, 0x09, 0x7b, 0x93, 0xb2, /* magic, named, checksum */
-        100, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 49, 0, 0, 0, /* first, counts, events' size */
-        2, 0, 0, 0, 'c', 'c',                                                      /* control */
-        2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0,                            /* directory */
-        18, 0, 0, 0, 0, 0, 0, 0, 31, 0, 0, 0,                                      /* offsets: of shard 2, of shard 7 */
-        4, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,                         /* punctuation */
-        5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 'f', 'i', 'r', 's', 't',            /* events */
-        0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
-        5, 0, 0, 0, 2, 0, 0, 0, 4, 3, 2, 1, 3, 't', 'h', 'i', 'r', 'd',
+        'B', 'L',  'K',  '1',  2,    0,    0,    0,    0x3d, 0x81, 0x56, 0x20, 0x09, 0x7b, 0x93, 0xb2, /* magic, named, checksum */
+        100, 0,    0,    0,    0,    0,    0,    0,    1,    0,    0,    0,    3,    0,    0,    0,    1,   0,   0,
+        0,   49,   0,    0,    0,         /* first, counts, events' size */
+        2,   0,    0,    0,    'c',  'c', /* control */
+        2,   0,    0,    0,    0,    0,    0,    0,    7,    0,    0,    0,    1,    0,    0,    0, /* directory */
+        18,  0,    0,    0,    0,    0,    0,    0,    31,   0,    0,    0, /* offsets: of shard 2, of shard 7 */
+        4,   0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,                /* punctuation */
+        5,   0,    0,    0,    0,    0,    0,    0,    9,    0,    0,    0,    1,    'f',  'i',  'r',  's', 't', /* events */
+        0,   0,    0,    0,    1,    0,    0,    0,    0,    0,    0,    0,    0,    5,    0,    0,    0,   2,   0,
+        0,   0,    4,    3,    2,    1,    3,    't',  'h',  'i',  'r',  'd',
     };
     struct buffer out = {0};
     small_block(&out);

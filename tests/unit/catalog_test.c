@@ -33,9 +33,17 @@ static struct join *join_spec(void)
     static char *const labels[] = {"click", "order"};
     static const uint32_t kinds[] = {JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION, JOINER_ACTION};
     tidemill__v1__join_spec__init(&j.spec);
-    j.spec = (Tidemill__V1__JoinSpec){.base = j.spec.base, .n_streams = 4, .streams = j.streams, .has_key_fields = true,
-        .key_fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC, .has_window_ms = true, .window_ms = 60000,
-        .has_allowed_lateness_ms = true, .allowed_lateness_ms = 3600000, .n_labels = 2, .labels = j.labels};
+    j.spec = (Tidemill__V1__JoinSpec){.base = j.spec.base,
+                                      .n_streams = 4,
+                                      .streams = j.streams,
+                                      .has_key_fields = true,
+                                      .key_fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC,
+                                      .has_window_ms = true,
+                                      .window_ms = 60000,
+                                      .has_allowed_lateness_ms = true,
+                                      .allowed_lateness_ms = 3600000,
+                                      .n_labels = 2,
+                                      .labels = j.labels};
     for (int i = 0; i <= JOINER_STREAMS_MAX; i++) {
         StreamSpec *s = j.streams[i] = &j.stream[i];
         tidemill__v1__stream_spec__init(s);
@@ -70,9 +78,19 @@ static Tidemill__V1__VersionSpec *version_spec(struct version_parts *p, uint32_t
     *p = (struct version_parts){.prior = {1, 20}, .sources = {id, 1}};
     strncpy(p->name, name, sizeof p->name - 1);
     tidemill__v1__version_spec__init(&p->spec);
-    p->spec = (Tidemill__V1__VersionSpec){.base = p->spec.base, .has_id = true, .id = id, .name = p->name, .model = "beta",
-        .n_prior = 2, .prior = p->prior, .has_half_life_ms = true, .half_life_ms = 86400000, .has_reward_label = true,
-        .reward_label = 1, .n_samples_from = 2, .samples_from = p->sources};
+    p->spec = (Tidemill__V1__VersionSpec){.base = p->spec.base,
+                                          .has_id = true,
+                                          .id = id,
+                                          .name = p->name,
+                                          .model = "beta",
+                                          .n_prior = 2,
+                                          .prior = p->prior,
+                                          .has_half_life_ms = true,
+                                          .half_life_ms = 86400000,
+                                          .has_reward_label = true,
+                                          .reward_label = 1,
+                                          .n_samples_from = 2,
+                                          .samples_from = p->sources};
     return &p->spec;
 }
 

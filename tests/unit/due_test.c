@@ -59,15 +59,11 @@ static void insert(struct due *d, struct list *l, int64_t time, uint64_t positio
 static int64_t random_time(uint64_t *seed, int64_t limit, int64_t spread)
 {
     switch (below(seed, 16)) {
-    case 0:
-        return limit - 1 - (int64_t)below(seed, 2 * DUE_BUCKET_MS);
-    case 1:
-        return limit + (int64_t)below(seed, 1000) * 1000000;
+    case 0: return limit - 1 - (int64_t)below(seed, 2 * DUE_BUCKET_MS);
+    case 1: return limit + (int64_t)below(seed, 1000) * 1000000;
     case 2:
-    case 3:
-        return limit - limit % 97;
-    default:
-        return limit + (int64_t)below(seed, (uint64_t)spread);
+    case 3: return limit - limit % 97;
+    default: return limit + (int64_t)below(seed, (uint64_t)spread);
     }
 }
 
@@ -100,9 +96,9 @@ static void test_against_a_list(void **state)
     for (uint64_t seed = 1; seed <= 3; seed++) {
         play(seed, 1700000000000, 3 * DUE_BUCKET_MS, 40); /* much that comes into the front */
         play(seed, 1700000000000, 100, 200);
-        play(seed, 1700000000000, 200000, 300);           /* many buckets */
-        play(seed, 1700000000000, 200000, 5000000);       /* big gaps */
-        play(seed, -5000, 4000, 10);                      /* before 1970, and over to after it */
+        play(seed, 1700000000000, 200000, 300);     /* many buckets */
+        play(seed, 1700000000000, 200000, 5000000); /* big gaps */
+        play(seed, -5000, 4000, 10);                /* before 1970, and over to after it */
         play(seed, -1700000000000, 20000, 100);
     }
 }

@@ -1,4 +1,4 @@
-/* Tests of the whole engine in one process: what goes in by engine_submit comes out by engine_pull, whatever happens between.
+/* Tests of the whole engine in one process: what goes in by engine_submit comes out by engine_pull, come what may.
  *
  * The stream of events is a pure function of its length, so what each document must have learned is counted by hand.
  * Crashes happen in a second process, which is this program with arguments: RocksDB's threads do not survive a fork. */
@@ -23,7 +23,15 @@
 #include "tests/unit/random.h"
 #include "tidemill/v1/parameters.pb-c.h"
 
-enum { DOCS = 300, BATCH_EVENTS = 40, BATCHES = 200, EVENTS = BATCHES * BATCH_EVENTS, BEHIND = 300, SHARDS = 8, IN_FLIGHT = 8 };
+enum {
+    DOCS = 300,
+    BATCH_EVENTS = 40,
+    BATCHES = 200,
+    EVENTS = BATCHES * BATCH_EVENTS,
+    BEHIND = 300, /* a click is on one of so many events before it */
+    SHARDS = 8,
+    IN_FLIGHT = 8,
+};
 #define BEGINNING INT64_C(1700000000000)
 
 static const char *program;
@@ -85,13 +93,14 @@ static const struct outcome *outcome_of(uint32_t events)
 static void options_of(struct options *o, const char *folder, const char *threads)
 {
     struct option_problems problems = {0};
-    const char *const settings[][2] = {{"data", folder}, {"shards", "8"}, {"threads", threads}, {"join.window", "2s"},
-        {"commit.interval", "20ms"}, {"log.sync", "0s"}};
+    const char *const settings[][2] = {
+        {"data", folder},  {"shards", "8"}, {"threads", threads}, {"join.window", "2s"}, {"commit.interval", "20ms"},
+        {"log.sync", "0s"}};
     options_default(o);
     o->versions = 2;
     o->version[0] = (struct version_options){.name = "base", .model = "beta"};
-    o->version[1] = (struct version_options){.name = "fading", .model = "beta", .half_life_ms = 60000,
-        .samples_from = {"base"}, .samples_from_count = 1};
+    o->version[1] = (struct version_options){
+        .name = "fading", .model = "beta", .half_life_ms = 60000, .samples_from = {"base"}, .samples_from_count = 1};
     for (size_t i = 0; i < ARRAY_LEN(settings); i++)
         options_set(o, settings[i][0], settings[i][1], "test", &problems);
     assert_int_equal(problems.count, 0);
@@ -163,11 +172,17 @@ static void encode(struct batch *b, uint32_t k, uint32_t i, struct engine *e)
     snprintf(doc, sizeof doc, "d%u", m.doc);
     const char *stream = m.impression ? "impressions" : "clicks";
     size_t from = b->wire.size;
-    event_encode(&(struct event){.stream = bytes_text(stream), .request = bytes_text(request), .doc = bytes_text(doc),
-                     .time = m.time, .has = EVENT_HAS_TIME}, &b->wire);
-    b->event[k] = (struct submission_event){.wire = bytes_of(b->wire.data + from, b->wire.size - from), .time = m.time,
-        .shard = engine_shard(e, bytes_text(doc)), .version = m.impression ? version_of(e, "base")->id : BLOCK_VERSION_NONE,
-        .stream = (uint8_t)engine_stream(e, bytes_text(stream))};
+    event_encode(&(struct event){.stream = bytes_text(stream),
+                                 .request = bytes_text(request),
+                                 .doc = bytes_text(doc),
+                                 .time = m.time,
+                                 .has = EVENT_HAS_TIME},
+                 &b->wire);
+    b->event[k] = (struct submission_event){.wire = bytes_of(b->wire.data + from, b->wire.size - from),
+                                            .time = m.time,
+                                            .shard = engine_shard(e, bytes_text(doc)),
+                                            .stream = (uint8_t)engine_stream(e, bytes_text(stream)),
+                                            .version = m.impression ? version_of(e, "base")->id : BLOCK_VERSION_NONE};
 }
 
 /* Sequences count from 1; batch s has the events from (s - 1) * BATCH_EVENTS on. */
@@ -180,8 +195,13 @@ static void hand_in(struct sender *s, uint64_t sequence)
     for (uint32_t k = 0; k < BATCH_EVENTS; k++)
         encode(b, k, (uint32_t)(sequence - 1) * BATCH_EVENTS + k, s->engine);
     CHECK(b->wire.size <= BATCH_EVENTS * 64);
-    b->submission = (struct submission){.kind = SUBMIT_BATCH, .producer = sender_id, .sequence = sequence,
-        .events = b->event, .event_count = BATCH_EVENTS, .done = acknowledged, .context = b};
+    b->submission = (struct submission){.kind = SUBMIT_BATCH,
+                                        .producer = sender_id,
+                                        .sequence = sequence,
+                                        .events = b->event,
+                                        .event_count = BATCH_EVENTS,
+                                        .done = acknowledged,
+                                        .context = b};
     CHECK(engine_submit(s->engine, &b->submission));
 }
 
@@ -259,8 +279,14 @@ static void pull_all(struct engine *e, const struct version *v, struct answer *a
         snprintf(name[d], sizeof name[d], "d%u", d);
         docs[d] = bytes_text(name[d]);
     }
-    a->pull = (struct pull){.version = v, .docs = docs, .count = DOCS, .values = a->values, .known = a->known,
-        .updated_at = a->updated_at, .n = a->n, .source = a->source};
+    a->pull = (struct pull){.version = v,
+                            .docs = docs,
+                            .count = DOCS,
+                            .values = a->values,
+                            .known = a->known,
+                            .updated_at = a->updated_at,
+                            .n = a->n,
+                            .source = a->source};
     engine_pull(e, &a->pull);
 }
 
@@ -515,7 +541,7 @@ static int child(char **argv)
     return 0;
 }
 
-/* Run it until `after` was acknowledged, then kill it, or let it leave by itself. Returns what was acknowledged last. */
+/* Run it until `after` was acknowledged, then kill it, or let it leave by itself. Returns the last acknowledged. */
 static uint64_t crash(void **state, const char *threads, uint64_t after, bool kill_it)
 {
     char die_after[24];
@@ -568,7 +594,8 @@ static void test_crashes(void **state)
     struct digests crashed = digests_of(e, want->docs);
     engine_close(e);
     void *whole;
-    assert_int_equal(make_folder(&whole), 0); /* the same without crashes; counts that fade hang on the order of learning */
+    /* The same without crashes; counts that fade hang on the order of learning. */
+    assert_int_equal(make_folder(&whole), 0);
     e = open_in(&whole, "4");
     fill(e, BATCHES);
     assert_true(hash128_equal(digests_of(e, want->docs).base, crashed.base));
@@ -677,8 +704,8 @@ static void test_a_version_may_come_later(void **state)
     fill(e, 50);
     engine_close(e);
     options_of(&o, *state, "2");
-    o.version[o.versions++] = (struct version_options){.name = "late", .model = "beta", .samples_from = {"base"},
-        .samples_from_count = 1};
+    o.version[o.versions++] =
+        (struct version_options){.name = "late", .model = "beta", .samples_from = {"base"}, .samples_from_count = 1};
     set(&o, "threads", "3");
     e = open_with(&o);
     assert_int_equal(engine_digest(e, version_of(e, "late"), &digest, &documents, &err), TM_OK);

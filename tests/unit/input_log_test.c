@@ -33,10 +33,10 @@ struct fixture {
     struct data_dir dir;
     struct input_log *log;
     struct input_log_options options;
-    uint64_t delivered;          /* end of the last block delivered */
-    uint32_t blocks, controls;   /* delivered */
+    uint64_t delivered;        /* end of the last block delivered */
+    uint32_t blocks, controls; /* delivered */
     bool signals_blocked;
-    pthread_mutex_t door;        /* held: the inbox of the shards is full */
+    pthread_mutex_t door; /* held: the inbox of the shards is full */
 };
 
 static void deliver(void *context, struct shared_block *block)

@@ -1,13 +1,13 @@
 /* The join as stories: a time line goes in, samples and set-aside records come out.
  *
- * Time line   "show a 100" an impression of key a at time 100, "show a 100 v2" of version 2, "click a 150 #7" a click with
- *             event id 7 (without: one of its own), "order a 900", "look a 90" features; "time 300": every stream is
- *             complete up to 300; "clicks 300", "shows 300"...: one stream is.
- * Outcome     "a@100:-" a sample without labels, "a@100:c" with a click, "a@100:c>co" a correction: click, now order too;
- *             "late:click", "orphaned:click"...: set aside.
+ * Time line   "show a 100" an impression of key a at time 100, "show a 100 v2" of version 2, "click a 150 #7" a
+ *             click with event id 7 (without: one of its own), "order a 900", "look a 90" features; "time 300":
+ *             every stream is complete up to 300; "clicks 300", "shows 300"...: one stream is.
+ * Outcome     "a@100:-" a sample without labels, "a@100:c" with a click, "a@100:c>co" a correction: click, now order
+ *             too; "late:click", "orphaned:click"...: set aside.
  * Everywhere  window 60, clicks count within 200, orders within 500, allowed lateness 500; looks are required where the
- *             story says so. Every story is told three times: in one go, with a commit after every step, and with a restart
- *             from commits after every step. */
+ *             story says so. Every story is told three times: in one go, with a commit after every step, and with a
+ *             restart from commits after every step. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,32 +29,41 @@ static const struct story {
     {"no click makes a negative, once its window has passed", "show a 100; time 160; time 161", "a@100:-", false},
     {"the window's last moment counts", "show a 100; click a 160; time 161", "a@100:c", false},
     {"a watermark at the end of the window is not behind it", "show a 100; time 160", "", false},
-    {"a click behind the window corrects the decision at once", "show a 100; click a 161; time 162", "a@100:- a@100:->c", false},
+    {"a click behind the window corrects the decision at once", "show a 100; click a 161; time 162",
+     "a@100:- a@100:->c", false},
     {"a click that comes late corrects", "show a 100; time 300; click a 150", "a@100:- a@100:->c", false},
     {"a second click changes nothing", "show a 100; time 300; click a 150; click a 170", "a@100:- a@100:->c", false},
-    {"two labels, two corrections, in the order of their times",
-     "show a 100; order a 190; click a 180; time 162", "a@100:- a@100:->c a@100:c>co", false},
+    {"two labels, two corrections, in the order of their times", "show a 100; order a 190; click a 180; time 162",
+     "a@100:- a@100:->c a@100:c>co", false},
     {"a click before its impression waits for it", "click a 150; show a 100; time 300", "a@100:c", false},
-    {"a click with an earlier time than its impression counts: clocks differ", "click a 90; show a 100; time 300", "a@100:c", false},
-    {"clicks behind their horizon are late", "show a 100; click a 300; click a 301; time 170", "late:click a@100:- a@100:->c", false},
-    {"orders have a horizon of their own", "show a 100; time 300; order a 600; order a 601", "a@100:- a@100:->o late:order", false},
+    {"a click with an earlier time than its impression counts: clocks differ", "click a 90; show a 100; time 300",
+     "a@100:c", false},
+    {"clicks behind their horizon are late", "show a 100; click a 300; click a 301; time 170",
+     "late:click a@100:- a@100:->c", false},
+    {"orders have a horizon of their own", "show a 100; time 300; order a 600; order a 601",
+     "a@100:- a@100:->o late:order", false},
     {"a stalled click stream makes no negatives", "show a 100; shows 9000; orders 9000; looks 9000", "", false},
     {"nor does a stalled order stream", "show a 100; shows 9000; clicks 9000; looks 9000", "", false},
     {"nor one that has shown nothing new", "show a 100; clicks 9000; orders 9000; looks 9000", "", false},
-    {"features that are not required are not awaited", "show a 100; shows 9000; clicks 9000; orders 9000", "a@100:-", false},
-    {"required features are", "show a 100; shows 9000; clicks 9000; orders 9000; looks 100; looks 101", "a@100:-", true},
+    {"features that are not required are not awaited", "show a 100; shows 9000; clicks 9000; orders 9000", "a@100:-",
+     false},
+    {"required features are", "show a 100; shows 9000; clicks 9000; orders 9000; looks 100; looks 101", "a@100:-",
+     true},
     {"an impression whose gate is open is decided as it comes", "time 300; show a 200", "a@200:-", false},
     {"with the clicks that waited for it", "time 300; click a 210; show a 200", "a@200:c", false},
     {"decisions come in the order of time", "show b 120; show a 100; time 300", "a@100:- b@120:-", false},
     {"and then of arrival", "show b 100; show a 100; time 300", "b@100:- a@100:-", false},
     {"a far impression waits on", "show a 100; show b 250; time 300", "a@100:-", false},
     {"an impression at the horizon comes in time", "time 1000; show a 500; show b 499", "a@500:- late:show", false},
-    {"a click without impression is an orphan behind the horizon", "click a 100; time 600; time 601", "orphaned:click", false},
+    {"a click without impression is an orphan behind the horizon", "click a 100; time 600; time 601", "orphaned:click",
+     false},
     {"a click that comes behind the horizon without impression is late", "time 601; click a 100", "late:click", false},
     {"also where something else waits for the key", "look a 100; time 601; click a 100", "late:click", false},
     {"features wait for a minute", "look a 100; time 60100; time 60101", "orphaned:look", false},
-    {"features come before the decision, or too late", "look a 90; show a 100; time 300; look a 95", "a@100:- late:look", false},
-    {"second features are duplicates", "look a 90; look a 91; show a 100; look a 92", "duplicate:look duplicate:look", false},
+    {"features come before the decision, or too late", "look a 90; show a 100; time 300; look a 95",
+     "a@100:- late:look", false},
+    {"second features are duplicates", "look a 90; look a 91; show a 100; look a 92", "duplicate:look duplicate:look",
+     false},
     {"a second impression is a duplicate, before and after", "show a 100; show a 120; time 300; show a 100",
      "duplicate:show a@100:- duplicate:show", false},
     {"the same click twice is one, before the impression", "click a 150 #7; click a 150 #7; show a 100; time 300",
@@ -62,7 +71,8 @@ static const struct story {
     {"before the decision", "show a 100; click a 150 #7; click a 150 #7; time 300", "duplicate:click a@100:c", false},
     {"and after it", "show a 100; click a 150 #7; time 300; click a 150 #7", "a@100:c duplicate:click", false},
     {"ids are per stream", "show a 100; click a 150 #7; order a 150 #7; time 300", "a@100:co", false},
-    {"a click of another version is not this one's", "show a 100 v1; click a 150 v2; click b 150 v2; show b 100 v1; time 300",
+    {"a click of another version is not this one's",
+     "show a 100 v1; click a 150 v2; click b 150 v2; show b 100 v1; time 300",
      "mismatch:click mismatch:click a@100:- b@100:-", false},
     {"a click may name the version", "show a 100 v2; click a 150 v2; time 300", "a@100:c", false},
     {"a decided key is known until all its horizons have passed", "show a 100; time 600; show a 600; click a 300",
@@ -200,8 +210,14 @@ static void play(struct teller *t, const char *step)
     sscanf(option ? option : "#0", "#%d", &id);
     option = strstr(step, " v");
     sscanf(option ? option : " v0", " v%d", &version);
-    struct joiner_record r = {.position = ++t->position, .time = time, .key = {(uint64_t)key, 1}, .doc = {(uint64_t)key, 2},
-        .event = id ? (uint64_t)id : 1000 + t->position, .version = (uint32_t)version, .weight = 1, .body = bytes_of(&key, 1)};
+    struct joiner_record r = {.position = ++t->position,
+                              .time = time,
+                              .key = {(uint64_t)key, 1},
+                              .doc = {(uint64_t)key, 2},
+                              .event = id ? (uint64_t)id : 1000 + t->position,
+                              .version = (uint32_t)version,
+                              .weight = 1,
+                              .body = bytes_of(&key, 1)};
     while (r.stream < STREAMS && strcmp(names[r.stream], what) != 0)
         r.stream++;
     assert_in_range(r.stream, 0, STREAMS - 1);
@@ -231,8 +247,8 @@ static void tell(const struct story *story, enum manner manner)
             restart(&t);
     }
     if (strcmp(t.outcome, story->outcome) != 0)
-        fail_msg("%s (manner %d):\n  %s\n  made     %s\n  expected %s", story->name, (int)manner, story->time_line, t.outcome,
-                 story->outcome);
+        fail_msg("%s (manner %d):\n  %s\n  made     %s\n  expected %s", story->name, (int)manner, story->time_line,
+                 t.outcome, story->outcome);
     end(&t);
 }
 

@@ -80,8 +80,8 @@ static void test_against_a_list(void **state)
     for (uint64_t seed = 1; seed <= 4; seed++) {
         play(seed, UINT32_MAX, ENTRIES, 20000); /* spread, growing */
         play(seed, 1 << 16, ENTRIES, 20000);
-        play(seed, 40, 47, 20000);              /* the smallest index, nearly full, around its end */
-        play(seed, 3, 300, 5000);               /* nearly all keys with the tag of others */
+        play(seed, 40, 47, 20000); /* the smallest index, nearly full, around its end */
+        play(seed, 3, 300, 5000);  /* nearly all keys with the tag of others */
     }
 }
 
@@ -96,7 +96,7 @@ static void test_an_empty_index_finds_nothing(void **state)
     key_index_close(&x);
 }
 
-/* Five keys at every choice of homes around the end of the slots; then each is removed in turn: all others must be found. */
+/* Five keys at every choice of homes around the end of the slots, each removed in turn: all others must be found. */
 static void test_removal_at_the_wrap_around(void **state)
 {
     (void)state;
@@ -132,7 +132,8 @@ static void test_numbers_are_masked_to_find_entries(void **state)
         e->key = (struct hash128){number % 3, number};
         key_index_insert(&x, e->key, number);
         for (uint32_t back = 0; back < RING && back <= number - FIRST; back++)
-            assert_int_equal(key_index_find(&x, (struct hash128){(number - back) % 3, number - back}, ring), number - back);
+            assert_int_equal(key_index_find(&x, (struct hash128){(number - back) % 3, number - back}, ring),
+                             number - back);
     }
     key_index_close(&x);
 }

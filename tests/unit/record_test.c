@@ -7,7 +7,13 @@
 
 #include "ps/state/record.h"
 
-enum { SEED = 42, ALL_FIELDS = JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC };
+enum {
+    SEED = 42,
+    REQUEST_DOC = JOINER_KEY_REQUEST | JOINER_KEY_DOC,
+    REQUEST_USER = JOINER_KEY_REQUEST | JOINER_KEY_USER,
+    USER_DOC = JOINER_KEY_USER | JOINER_KEY_DOC,
+    ALL_FIELDS = REQUEST_DOC | JOINER_KEY_USER,
+};
 
 struct ids {
     const char *request, *doc, *user, *event;
@@ -15,9 +21,14 @@ struct ids {
 
 static struct event event_of(struct ids ids)
 {
-    return (struct event){.stream = bytes_text("clicks"), .request = bytes_text(ids.request), .doc = bytes_text(ids.doc),
-        .user = bytes_text(ids.user), .event = bytes_text(ids.event), .time = 1700000000000, .value = 2,
-        .has = EVENT_HAS_TIME | EVENT_HAS_VALUE};
+    return (struct event){.stream = bytes_text("clicks"),
+                          .request = bytes_text(ids.request),
+                          .doc = bytes_text(ids.doc),
+                          .user = bytes_text(ids.user),
+                          .event = bytes_text(ids.event),
+                          .time = 1700000000000,
+                          .value = 2,
+                          .has = EVENT_HAS_TIME | EVENT_HAS_VALUE};
 }
 
 static struct joiner_record resolve(const struct event *e, uint8_t stream, uint32_t fields, uint64_t seed)
@@ -65,14 +76,14 @@ static void test_keys(void **state)
         struct ids a, b;
         bool same;
     } cases[] = {
-        {"request and doc alike", JOINER_KEY_REQUEST | JOINER_KEY_DOC, {"r", "d", "u", "1"}, {"r", "d", "v", "2"}, true},
-        {"another doc", JOINER_KEY_REQUEST | JOINER_KEY_DOC, {"r", "d", "u", "1"}, {"r", "e", "u", "1"}, false},
-        {"another request", JOINER_KEY_REQUEST | JOINER_KEY_DOC, {"r", "d", "u", "1"}, {"s", "d", "u", "1"}, false},
-        {"the border between two fields", JOINER_KEY_REQUEST | JOINER_KEY_DOC, {"ab", "c", "", ""}, {"a", "bc", "", ""}, false},
-        {"the other border", JOINER_KEY_REQUEST | JOINER_KEY_USER, {"a", "d", "bc", ""}, {"ab", "d", "c", ""}, false},
-        {"swapped", JOINER_KEY_REQUEST | JOINER_KEY_DOC, {"a", "b", "", ""}, {"b", "a", "", ""}, false},
-        {"one field empty or the other", JOINER_KEY_REQUEST | JOINER_KEY_USER, {"a", "d", "", ""}, {"", "d", "a", ""}, false},
-        {"user and doc: the request says nothing", JOINER_KEY_USER | JOINER_KEY_DOC, {"r", "d", "u", ""}, {"s", "d", "u", ""}, true},
+        {"request and doc alike", REQUEST_DOC, {"r", "d", "u", "1"}, {"r", "d", "v", "2"}, true},
+        {"another doc", REQUEST_DOC, {"r", "d", "u", "1"}, {"r", "e", "u", "1"}, false},
+        {"another request", REQUEST_DOC, {"r", "d", "u", "1"}, {"s", "d", "u", "1"}, false},
+        {"the border between two fields", REQUEST_DOC, {"ab", "c", "", ""}, {"a", "bc", "", ""}, false},
+        {"the other border", REQUEST_USER, {"a", "d", "bc", ""}, {"ab", "d", "c", ""}, false},
+        {"swapped", REQUEST_DOC, {"a", "b", "", ""}, {"b", "a", "", ""}, false},
+        {"one field empty or the other", REQUEST_USER, {"a", "d", "", ""}, {"", "d", "a", ""}, false},
+        {"user and doc: the request says nothing", USER_DOC, {"r", "d", "u", ""}, {"s", "d", "u", ""}, true},
         {"doc alone", JOINER_KEY_DOC, {"r", "d", "u", "1"}, {"s", "d", "v", "2"}, true},
         {"all three: another user", ALL_FIELDS, {"r", "d", "u", ""}, {"r", "d", "v", ""}, false},
     };
@@ -92,8 +103,7 @@ static void test_keys_of_odd_bytes(void **state)
     a.doc = bytes_of("c", 1);
     b.request = bytes_of("a", 1);
     b.doc = bytes_of("b\0\0c", 4);
-    uint32_t fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC;
-    assert_false(hash128_equal(resolve(&a, 1, fields, SEED).key, resolve(&b, 1, fields, SEED).key));
+    assert_false(hash128_equal(resolve(&a, 1, REQUEST_DOC, SEED).key, resolve(&b, 1, REQUEST_DOC, SEED).key));
 }
 
 static void test_seeds_make_other_hashes(void **state)
@@ -110,8 +120,10 @@ static void test_seeds_make_other_hashes(void **state)
 static void test_events(void **state)
 {
     (void)state;
-    struct event named = event_of((struct ids){"r", "d", "u", "e1"}), nameless = event_of((struct ids){"r", "d", "u", ""});
-    uint64_t with_id = resolve(&named, 1, ALL_FIELDS, SEED).event, without = resolve(&nameless, 1, ALL_FIELDS, SEED).event;
+    struct event named = event_of((struct ids){"r", "d", "u", "e1"});
+    struct event nameless = event_of((struct ids){"r", "d", "u", ""});
+    uint64_t with_id = resolve(&named, 1, ALL_FIELDS, SEED).event;
+    uint64_t without = resolve(&nameless, 1, ALL_FIELDS, SEED).event;
     struct event changed[5];
     assert_int_equal(resolve(&nameless, 1, ALL_FIELDS, SEED).event, without);
     assert_int_equal(resolve(&nameless, 1, JOINER_KEY_DOC, SEED).event, without); /* the join key has no part in it */
@@ -158,8 +170,8 @@ static void test_long_ids_and_broken_wires_are_refused(void **state)
         assert_int_equal(resolve_sized(field, EVENT_ID_MAX + 1, &err), TM_INVALID_ARGUMENT);
         assert_string_equal(err.message, "an id is longer than 256 bytes");
     }
-    assert_int_equal(record_resolve(&(struct block_event){.wire = bytes_text("\x0a\xff")}, ALL_FIELDS, SEED, &record, &err),
-                     TM_INVALID_ARGUMENT);
+    struct block_event broken = {.wire = bytes_text("\x0a\xff")};
+    assert_int_equal(record_resolve(&broken, ALL_FIELDS, SEED, &record, &err), TM_INVALID_ARGUMENT);
 }
 
 int main(void)

@@ -55,10 +55,7 @@ static void put_row(void *context, struct bytes key, struct bytes value)
     buffer_put(&row->value, value.data, value.size);
 }
 
-static void desk_open(struct desk *d)
-{
-    *d = (struct desk){.s = sequencer_open(&options), .now = 1000000};
-}
+static void desk_open(struct desk *d) { *d = (struct desk){.s = sequencer_open(&options), .now = 1000000}; }
 
 static void desk_close(struct desk *d)
 {
@@ -150,103 +147,116 @@ static const struct story {
     bool waits; /* a restart would count as a sign of life */
     struct step steps[12];
 } stories[] = {
-    {"a stream is as far as its slowest producer", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {SENDS, "a/1/x", 0, 100, {95, NONE}},
-        {OPENS, "b/1/x", 1, 0, {95, NONE}},
-        {SENDS, "a/1/x", 0, 200, {95, NONE}}, /* b has not said anything yet */
-        {SENDS, "b/1/x", 0, 150, {145, NONE}},
-        {SENDS, "b/1/x", 0, 300, {195, NONE}}}},
-    {"one who comes late with old events does not turn time back", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {SENDS, "a/1/x", 0, 500, {495, NONE}},
-        {OPENS, "b/1/x", 1, 0, {495, NONE}},
-        {SENDS, "b/1/x", 0, 100, {495, NONE}},
-        {SENDS, "a/1/x", 0, 900, {495, NONE}},
-        {LEAVES, "b/1/x", 0, 0, {895, NONE}}}},
-    {"the last of a stream stays in its minimum when it leaves", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {ASSERTS, "a/1/x", 0, 300, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 0, 200, {200, NONE}},
-        {LEAVES, "a/1/x", 0, 0, {200, NONE}},
-        {LEAVES, "b/1/x", 0, 0, {200, NONE}}, /* a said 300, but b was the last */
-        {OPENS, "c/1/x", 1, 0, {200, NONE}},
-        {ASSERTS, "c/1/x", 0, 250, {250, NONE}}}},
-    {"an end mark closes the last window, in every stream and lane of the client", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "a/1/y", 2, 0, {NONE, NONE}},
-        {SENDS, "a/1/x", 0, 1000, {995, NONE}},
-        {SENDS, "a/1/y", 1, 900, {995, 890}},
-        {ENDS, "a/1/y", 0, 0, {1061, 1061}}}},
-    {"an end mark waits for those who still send", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {SENDS, "a/1/x", 0, 1000, {NONE, NONE}},
-        {SENDS, "b/1/x", 0, 500, {495, NONE}},
-        {ENDS, "a/1/x", 0, 0, {495, NONE}},
-        {SENDS, "b/1/x", 0, 600, {595, NONE}},
-        {ENDS, "b/1/x", 0, 0, {1061, NONE}}}}, /* both are done: the windows of both close */
-    {"an end mark of a client that sent nothing moves nothing, and holds nobody", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 3, 0, {NONE, NONE}},
-        {SENDS, "b/1/x", 0, 500, {NONE, NONE}},
-        {ENDS, "a/1/x", 0, 0, {495, NONE}},
-        {OPENS, "c/1/x", 2, 0, {495, NONE}},
-        {ENDS, "c/1/x", 0, 0, {495, NONE}}}},
-    {"events after an end mark are ordinary", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {SENDS, "a/1/x", 0, 1000, {995, NONE}},
-        {ENDS, "a/1/x", 0, 0, {1061, NONE}},
-        {SENDS, "a/1/x", 0, 2000, {1061, NONE}}, /* what was asserted stays until more is asserted */
-        {OPENS, "b/1/x", 1, 0, {1061, NONE}},
-        {ASSERTS, "b/1/x", 0, 5000, {1061, NONE}}, /* a is live again and holds */
-        {ENDS, "a/1/x", 0, 0, {5000, NONE}}}},
-    {"a new instance replaces the old one, even as the last", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "a/1/y", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 0, 300, {NONE, NONE}}, /* a/1/y is silent */
-        {OPENS, "a/2/x", 2, 0, {300, NONE}},      /* both old lanes are gone */
-        {OPENS, "b/2/x", 1, 0, {300, NONE}},
-        {ASSERTS, "b/2/x", 0, 400, {400, NONE}}}},
-    {"a new instance holds on what the old one held: it may send the same again", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 0, 300, {100, NONE}},
-        {OPENS, "a/2/x", 1, 0, {100, NONE}},
-        {ASSERTS, "a/2/x", 0, 150, {150, NONE}}}},
-    {"one that vanishes leaves after the time-out, the last one never", true, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 0, 200, {100, NONE}},
-        {WAITS, "", 0, TIMEOUT - 1, {100, NONE}},
-        {ASSERTS, "b/1/x", 0, 300, {100, NONE}},
-        {WAITS, "", 0, 1, {300, NONE}},
-        {WAITS, "", 0, TIMEOUT, {300, NONE}},
-        {SENDS, "a/1/x", 0, 5000, {300, NONE}}, /* back, and far behind */
-        {ASSERTS, "a/1/x", 0, 5000, {5000, NONE}}}},
-    {"those who vanish together leave together", true, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 0, 200, {100, NONE}},
-        {WAITS, "", 0, TIMEOUT, {100, NONE}}}},
-    {"who sends a stream it did not declare holds it too", false, {
-        {OPENS, "a/1/x", 1, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 2, 0, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 1, 500, {NONE, 500}},
-        {SENDS, "a/1/x", 1, 100, {NONE, 500}},
-        {ASSERTS, "b/1/x", 1, 600, {NONE, 500}}}},
-    {"who opens again without a stream leaves it", false, {
-        {OPENS, "a/1/x", 3, 0, {NONE, NONE}},
-        {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
-        {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
-        {ASSERTS, "b/1/x", 0, 200, {100, NONE}},
-        {OPENS, "a/1/x", 2, 0, {200, NONE}}}},
+    {"a stream is as far as its slowest producer",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {SENDS, "a/1/x", 0, 100, {95, NONE}},
+      {OPENS, "b/1/x", 1, 0, {95, NONE}},
+      {SENDS, "a/1/x", 0, 200, {95, NONE}}, /* b has not said anything yet */
+      {SENDS, "b/1/x", 0, 150, {145, NONE}},
+      {SENDS, "b/1/x", 0, 300, {195, NONE}}}},
+    {"one who comes late with old events does not turn time back",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {SENDS, "a/1/x", 0, 500, {495, NONE}},
+      {OPENS, "b/1/x", 1, 0, {495, NONE}},
+      {SENDS, "b/1/x", 0, 100, {495, NONE}},
+      {SENDS, "a/1/x", 0, 900, {495, NONE}},
+      {LEAVES, "b/1/x", 0, 0, {895, NONE}}}},
+    {"the last of a stream stays in its minimum when it leaves",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {ASSERTS, "a/1/x", 0, 300, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 0, 200, {200, NONE}},
+      {LEAVES, "a/1/x", 0, 0, {200, NONE}},
+      {LEAVES, "b/1/x", 0, 0, {200, NONE}}, /* a said 300, but b was the last */
+      {OPENS, "c/1/x", 1, 0, {200, NONE}},
+      {ASSERTS, "c/1/x", 0, 250, {250, NONE}}}},
+    {"an end mark closes the last window, in every stream and lane of the client",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "a/1/y", 2, 0, {NONE, NONE}},
+      {SENDS, "a/1/x", 0, 1000, {995, NONE}},
+      {SENDS, "a/1/y", 1, 900, {995, 890}},
+      {ENDS, "a/1/y", 0, 0, {1061, 1061}}}},
+    {"an end mark waits for those who still send",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {SENDS, "a/1/x", 0, 1000, {NONE, NONE}},
+      {SENDS, "b/1/x", 0, 500, {495, NONE}},
+      {ENDS, "a/1/x", 0, 0, {495, NONE}},
+      {SENDS, "b/1/x", 0, 600, {595, NONE}},
+      {ENDS, "b/1/x", 0, 0, {1061, NONE}}}}, /* both are done: the windows of both close */
+    {"an end mark of a client that sent nothing moves nothing, and holds nobody",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 3, 0, {NONE, NONE}},
+      {SENDS, "b/1/x", 0, 500, {NONE, NONE}},
+      {ENDS, "a/1/x", 0, 0, {495, NONE}},
+      {OPENS, "c/1/x", 2, 0, {495, NONE}},
+      {ENDS, "c/1/x", 0, 0, {495, NONE}}}},
+    {"events after an end mark are ordinary",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {SENDS, "a/1/x", 0, 1000, {995, NONE}},
+      {ENDS, "a/1/x", 0, 0, {1061, NONE}},
+      {SENDS, "a/1/x", 0, 2000, {1061, NONE}}, /* what was asserted stays until more is asserted */
+      {OPENS, "b/1/x", 1, 0, {1061, NONE}},
+      {ASSERTS, "b/1/x", 0, 5000, {1061, NONE}}, /* a is live again and holds */
+      {ENDS, "a/1/x", 0, 0, {5000, NONE}}}},
+    {"a new instance replaces the old one, even as the last",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "a/1/y", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 0, 300, {NONE, NONE}}, /* a/1/y is silent */
+      {OPENS, "a/2/x", 2, 0, {300, NONE}},      /* both old lanes are gone */
+      {OPENS, "b/2/x", 1, 0, {300, NONE}},
+      {ASSERTS, "b/2/x", 0, 400, {400, NONE}}}},
+    {"a new instance holds on what the old one held: it may send the same again",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 0, 300, {100, NONE}},
+      {OPENS, "a/2/x", 1, 0, {100, NONE}},
+      {ASSERTS, "a/2/x", 0, 150, {150, NONE}}}},
+    {"one that vanishes leaves after the time-out, the last one never",
+     true,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 0, 200, {100, NONE}},
+      {WAITS, "", 0, TIMEOUT - 1, {100, NONE}},
+      {ASSERTS, "b/1/x", 0, 300, {100, NONE}},
+      {WAITS, "", 0, 1, {300, NONE}},
+      {WAITS, "", 0, TIMEOUT, {300, NONE}},
+      {SENDS, "a/1/x", 0, 5000, {300, NONE}}, /* back, and far behind */
+      {ASSERTS, "a/1/x", 0, 5000, {5000, NONE}}}},
+    {"those who vanish together leave together",
+     true,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 0, 200, {100, NONE}},
+      {WAITS, "", 0, TIMEOUT, {100, NONE}}}},
+    {"who sends a stream it did not declare holds it too",
+     false,
+     {{OPENS, "a/1/x", 1, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 2, 0, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 1, 500, {NONE, 500}},
+      {SENDS, "a/1/x", 1, 100, {NONE, 500}},
+      {ASSERTS, "b/1/x", 1, 600, {NONE, 500}}}},
+    {"who opens again without a stream leaves it",
+     false,
+     {{OPENS, "a/1/x", 3, 0, {NONE, NONE}},
+      {OPENS, "b/1/x", 1, 0, {NONE, NONE}},
+      {ASSERTS, "a/1/x", 0, 100, {NONE, NONE}},
+      {ASSERTS, "b/1/x", 0, 200, {100, NONE}},
+      {OPENS, "a/1/x", 2, 0, {200, NONE}}}},
 };
 
 static void play(struct desk *d, const struct step *step)
@@ -257,8 +267,15 @@ static void play(struct desk *d, const struct step *step)
     sub.stream = (uint8_t)step->streams;
     sub.time = step->time;
     switch (step->act) {
-    case OPENS: sub.kind = SUBMIT_OPEN; sub.streams = step->streams; break;
-    case SENDS: sub.sequence = last_of(d, step->who) + 1; sub.events = events; sub.event_count = 2; break;
+    case OPENS:
+        sub.kind = SUBMIT_OPEN;
+        sub.streams = step->streams;
+        break;
+    case SENDS:
+        sub.sequence = last_of(d, step->who) + 1;
+        sub.events = events;
+        sub.event_count = 2;
+        break;
     case ASSERTS: sub.kind = SUBMIT_WATERMARK; break;
     case ENDS: sub.kind = SUBMIT_END; break;
     case LEAVES: sub.kind = SUBMIT_LEAVE; break;
@@ -319,7 +336,8 @@ static void test_only_the_next_is_taken(void **state)
     assert_int_equal(take(&d, &stranger), TM_FAILED_PRECONDITION);
     assert_string_equal(stranger.error.message, "producer a/1/x is not open");
     open_as(&d, "a/1/x", 1);
-    struct submission zero = batch("a/1/x", 0, ""), one = batch("a/1/x", 1, ""), again = one, gap = batch("a/1/x", 3, "");
+    struct submission zero = batch("a/1/x", 0, ""), one = batch("a/1/x", 1, ""), again = one,
+                      gap = batch("a/1/x", 3, "");
     assert_int_equal(take(&d, &zero), TM_FAILED_PRECONDITION);
     assert_int_equal(take(&d, &one), TM_OK);
     assert_int_equal(take(&d, &again), TM_OK);
@@ -635,8 +653,8 @@ static void random_batch(struct desk *d, struct person *p, struct submission *su
     sub->event_count = (uint32_t)dice(BATCH_MAX);
     for (uint32_t i = 0; i < sub->event_count; i++) {
         int stream = dice(20) ? __builtin_ctz(p->declared | 4) : dice(STREAMS); /* seldom one that was not declared */
-        events[i] = (struct submission_event){.time = d->now + dice(200) - 100, .shard = (uint32_t)dice(8),
-                                              .stream = (uint8_t)stream};
+        events[i] = (struct submission_event){
+            .time = d->now + dice(200) - 100, .shard = (uint32_t)dice(8), .stream = (uint8_t)stream};
     }
     enum tm_code code = take(d, sub);
     if (!p->known) {

@@ -402,10 +402,7 @@ static void what_was_written_survives_a_kill(void **state)
     rocks_close(db);
 }
 
-static bool can_trace(void)
-{
-    return system("strace -o /dev/null true 2>/dev/null") == 0;
-}
+static bool can_trace(void) { return system("strace -o /dev/null true 2>/dev/null") == 0; }
 
 /* The kernel may call a second fsync a success after a failed one: the first failure must be the last line. */
 static void a_failed_sync_stops_the_process(void **state)
@@ -415,8 +412,9 @@ static void a_failed_sync_stops_the_process(void **state)
     int output;
     if (!can_trace())
         skip(); /* strace is not installed, or may not attach here */
-    const char *command[] = {"strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20",
-                             program, "write", in(state, "db"), NULL};
+    const char *command[] = {
+        "strace", "-f",    "-qq",           "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=20",
+        program,  "write", in(state, "db"), NULL};
     pid_t pid = spawn(command, &output);
     for (ssize_t n = 1; n > 0 && size < sizeof text - 1; size += (size_t)n)
         n = read(output, text + size, sizeof text - 1 - size);
@@ -574,8 +572,8 @@ static void a_first_start_may_be_killed_anywhere(void **state)
     for (int when = 1; killed; when++) {
         snprintf(kill_at, sizeof kill_at, "inject=fsync,fdatasync,rename:signal=SIGKILL:when=%d", when);
         run("rm -rf '%s'", in(state, "data"));
-        const char *command[] = {"strace", "-f",      "-qq",  "-o",              "/dev/null", "-e",
-                                 kill_at,  program, "open", in(state, "data"), NULL};
+        const char *command[] = {"strace",          "-f", "-qq", "-o", "/dev/null", "-e", kill_at, program, "open",
+                                 in(state, "data"), NULL};
         pid_t pid = spawn(command, &output);
         int status = finish(pid);
         close(output);
