@@ -178,6 +178,9 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
 void engine_close(struct engine *e)
 {
     atomic_store(&e->closing, true);
+    pthread_mutex_lock(&e->progress_mutex);
+    pthread_cond_broadcast(&e->progress);
+    pthread_mutex_unlock(&e->progress_mutex);
     if (e->log)
         input_log_stop(e->log);
     for (uint32_t i = 0; i < e->workers; i++)

@@ -42,8 +42,9 @@ uint64_t engine_durable(const struct engine *e);
  * threads that serve calls. */
 bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms);
 
-/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width); NULL where not
- * wanted. Lock-free: never waits for a writer. */
+/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width). Statistics are
+ * computed when `mean` is there; then sd, lower and upper must be, too.
+ * Lock-free: never waits for a writer. */
 struct pull {
     const struct version *version;
     const struct bytes *docs;

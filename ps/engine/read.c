@@ -13,18 +13,25 @@ struct found {
     uint32_t number;
 };
 
+/* The event time that is decided in every shard asked, before anything is read: all values are as of this one time. */
+static int64_t decided_up_to(const struct engine *e, const struct pull *p)
+{
+    int64_t as_of = p->count ? INT64_MAX : WATERMARK_NONE;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct worker *w = &e->worker[e->shard_worker[hash_shard(p->docs[i], e->options.shards)]];
+        int64_t gate = atomic_load_explicit(&w->gate, memory_order_acquire);
+        as_of = gate < as_of ? gate : as_of;
+    }
+    return as_of;
+}
+
 /* Three passes, so that the misses of a pass overlap: index slots, blocks, content. */
-static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f,
-                       int64_t *as_of)
+static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f)
 {
     for (size_t i = 0; i < n; i++) {
         struct bytes doc = p->docs[from + i];
-        uint32_t shard = hash_shard(doc, e->options.shards);
-        const struct worker *w = &e->worker[e->shard_worker[shard]];
-        int64_t gate = atomic_load_explicit(&w->gate, memory_order_acquire);
-        *as_of = gate < *as_of ? gate : *as_of;
         f[i].id = shard_doc_id(doc, e->dir.hash_seed);
-        f[i].table = shard_table(e->shard[shard], p->version->id);
+        f[i].table = shard_table(e->shard[hash_shard(doc, e->options.shards)], p->version->id);
         if (f[i].table)
             table_prefetch(f[i].table, f[i].id);
     }
@@ -67,11 +74,11 @@ void engine_pull(struct engine *e, struct pull *p)
     struct found f[GROUP];
     p->position = engine_applied(e); /* before reading: what is read is at least this new */
     p->durable_position = engine_durable(e);
-    p->as_of = INT64_MAX;
+    p->as_of = decided_up_to(e, p);
     rcu_enter();
     for (size_t from = 0; from < p->count; from += GROUP) {
         size_t n = p->count - from < GROUP ? p->count - from : GROUP;
-        find_group(e, p, from, n, f, &p->as_of);
+        find_group(e, p, from, n, f);
         for (size_t i = 0; i < n; i++)
             fill(p, from + i, &f[i]);
     }

@@ -33,6 +33,8 @@ static enum tm_code take_name(char out[static CATALOG_NAME_MAX + 1], const char 
 static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
+    if (c->joined)
+        return tm_error_set(err, TM_DATA_LOSS, "there is a join configuration already");
     if (spec->n_streams == 0 || spec->n_streams > JOINER_STREAMS_MAX || spec->n_labels > JOINER_LABELS_MAX ||
         spec->window_ms < 0 || spec->allowed_lateness_ms < spec->window_ms || !(spec->key_fields & JOINER_KEY_DOC))
         return tm_error_set(err, TM_DATA_LOSS, "a join configuration of %zu streams and %zu labels makes no sense",
@@ -44,8 +46,9 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     c->key_fields = spec->key_fields;
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
-        if (s->kind > JOINER_ACTION)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
+        if (s->kind > JOINER_ACTION || s->within_ms < 0)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of kind %u, within %lld ms", i, s->kind,
+                                (long long)s->within_ms);
         c->join.stream[i] = (struct joiner_stream){
             .kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms, .required = s->required};
         rc = take_name(c->stream_name[i], s->name, "stream", err);
@@ -69,7 +72,8 @@ static enum tm_code fill_version(struct version *v, const VersionSpec *spec, str
         return rc;
     v->id = spec->id;
     v->model = model_find(bytes_text(spec->model ? spec->model : ""));
-    if (!v->model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
+    if (!v->model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX ||
+        spec->reward_label >= JOINER_LABELS_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
                             spec->model ? spec->model : "", spec->n_prior);
     for (size_t i = 0; i < spec->n_prior; i++)

@@ -65,6 +65,7 @@ static void put_history(struct shard *s, struct store_batch *out)
     uint8_t key[COMMIT_KEY] = {0};
     struct bytes k = bytes_of(key, sizeof key);
     joiner_freeze(s->joiner, s->commit, &delta);
+    buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + s->samples.size + 4096);
     commit_key(key, s->options.id, s->commit);
     if (delta.chunk.size)
         store_batch_put(out, STORE_CHUNK, k, delta.chunk);

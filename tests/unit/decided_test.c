@@ -170,6 +170,7 @@ static void replay(uint64_t seed, uint64_t first_number)
         assert_int_equal(again.changed_count, 0); /* what was loaded is stored already */
     }
     assert_all_agree(&d, &m);
+    assert_in_range(again.next - again.first, 1, m.sequence); /* later states took the place of earlier ones */
     decided_close(&d);
     decided_close(&again);
 }
@@ -179,6 +180,34 @@ static void test_runs_come_back(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++)
         replay(seed, 0);
+}
+
+static void test_a_later_state_takes_the_place_of_the_earlier(void **state)
+{
+    (void)state;
+    enum { STATES = 10 };
+    struct decided d, again;
+    struct tm_error err;
+    decided_open(&d);
+    decided_open(&again);
+    struct decided_key *k = decided_put(&d, key_of(1));
+    k->sequence = 1;
+    for (uint64_t event = 1; event <= STATES; event++) {
+        CLEANUP(buffer_close) struct buffer run = {0};
+        int64_t newest;
+        uint32_t of_stream;
+        decided_add_action(&d, k, 1, event);
+        decided_changed(&d, k);
+        decided_write(&d, &run);
+        assert_int_equal(decided_load(&again, buffer_view(&run), &newest, &err), TM_OK);
+        struct decided_key *loaded = decided_find(&again, key_of(1), 0);
+        assert_false(decided_has_action(&again, loaded, 1, 0, &of_stream));
+        assert_int_equal(of_stream, event);
+    }
+    assert_int_equal(again.next - again.first, 1);
+    assert_int_equal(again.action_count, STATES); /* those of the earlier states were used again */
+    decided_close(&d);
+    decided_close(&again);
 }
 
 /* A shard that has decided billions of keys: the index knows only the low bits of a number. */
@@ -325,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_an_array),
         cmocka_unit_test(test_runs_come_back),
+        cmocka_unit_test(test_a_later_state_takes_the_place_of_the_earlier),
         cmocka_unit_test(test_big_numbers),
         cmocka_unit_test(test_the_ring_grows_while_it_is_wrapped),
         cmocka_unit_test(test_an_expired_key_is_decided_again),

@@ -13,14 +13,14 @@
 #include "ps/state/table.h"
 #include "tests/unit/random.h"
 
-enum { WORDS = 12, DOCS = 20000, READERS = 3, RUN_MS = 2000 };
+enum { WORDS = 12, DOCS = 100000, READERS = 3, RUN_MS = 2000 };
 
 /* Document n; some share their slot and all 32 bits that are in it. */
 static struct doc_id id_of(uint32_t n)
 {
     uint64_t seed = n;
     uint64_t low = draw(&seed);
-    return (struct doc_id){low, n % 16 ? (uint32_t)draw(&seed) : n % 64};
+    return (struct doc_id){low, n % 256 ? (uint32_t)draw(&seed) : n % 64};
 }
 
 static void fill(uint64_t *block, uint64_t value)
