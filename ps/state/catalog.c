@@ -46,9 +46,10 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     c->key_fields = spec->key_fields;
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
-        if (s->kind > JOINER_ACTION || s->within_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of kind %u, within %lld ms", i, s->kind,
-                                (long long)s->within_ms);
+        if (s->kind > JOINER_ACTION)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
+        if (s->within_ms < 0)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms", i, (long long)s->within_ms);
         c->join.stream[i] = (struct joiner_stream){
             .kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms, .required = s->required};
         rc = take_name(c->stream_name[i], s->name, "stream", err);
