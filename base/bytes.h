@@ -68,6 +68,7 @@ BUFFER_PUT(f64, double)
 /* u32 length, then the bytes. */
 static inline void buffer_put_bytes(struct buffer *b, struct bytes v)
 {
+    CHECK(v.size <= UINT32_MAX);
     buffer_put_u32(b, (uint32_t)v.size);
     buffer_put(b, v.data, v.size);
 }

@@ -108,7 +108,7 @@ static void joiner_joins(void *self, const struct joiner_record *r)
     joiner_advance(j->joiner, watermarks);
     if (now >= j->freeze_at) {
         struct joiner_delta delta;
-        joiner_freeze(j->joiner, ++j->commit, &delta);
+        j->commit += joiner_freeze(j->joiner, j->commit + 1, &delta);
         j->freeze_at = now + FREEZE_MS;
     }
 }

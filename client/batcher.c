@@ -22,6 +22,7 @@ static void take_held(struct batcher *b, struct batch *batch)
 {
     wire_put_bytes(&b->body, BATCH_EVENT, b->held.wire);
     batch->places[batch->events++] = b->held.place;
+    b->taken(b->context, b->held.stream);
     if (b->held.time > b->newest && is_plausible(b->held.time))
         b->newest = b->held.time;
     b->holds = false;

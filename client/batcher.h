@@ -23,11 +23,14 @@ void batch_close(struct batch *b);
 
 /* Called for each malformed record. */
 typedef void batcher_report(void *context, const struct merge_place *place, const char *message);
+/* Called for each event put into a batch, with its stream. */
+typedef void batcher_taken(void *context, const char *stream);
 
 struct batcher {
     struct merge *merge;
     uint32_t events_max; /* 1 to BATCH_EVENTS */
     batcher_report *report;
+    batcher_taken *taken;
     void *context;
     /* private */
     uint64_t sequence; /* of the batch made last */

@@ -68,23 +68,23 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static void summarize(struct progress *p, const struct ingest_result *r)
 {
-    char sent[PRINT_COUNT_SIZE], accepted[PRINT_COUNT_SIZE], rejected[PRINT_COUNT_SIZE], count[PRINT_COUNT_SIZE];
+    char all[PRINT_COUNT_SIZE], accepted[PRINT_COUNT_SIZE], rejected[PRINT_COUNT_SIZE], malformed[PRINT_COUNT_SIZE];
+    char before[PRINT_COUNT_SIZE + 64] = "", count[PRINT_COUNT_SIZE];
     double seconds = (double)(clock_monotonic_ns() - p->started_ns) * 1e-9;
-    uint64_t answered = r->accepted + r->rejected;
-    if (r->malformed)
-        progress_problem(p, "%s malformed records were skipped", print_count(r->malformed, count));
-    if (r->taken_before && r->taken_before == r->events) {
+    bool bad = r->rejected + r->malformed > 0;
+    if (r->taken_before && r->taken_before == r->events)
         progress_notice(p, "all %s events were taken before by an earlier run; --again sends them once more",
                         print_count(r->events, count));
-        return;
-    }
-    if (r->taken_before)
+    else if (r->taken_before)
         progress_notice(p, "went on behind %s events that an earlier run had sent",
                         print_count(r->taken_before, count));
-    progress_notice(p,
-                    "ingested %s events in %.1f s: %s accepted, %s rejected (of which repeated batches: %" PRIu64 ")",
-                    print_count(answered, sent), seconds, print_count(r->accepted, accepted),
-                    print_count(r->rejected, rejected), r->repeated_batches);
+    if (r->repeated_batches)
+        snprintf(before, sizeof before, "; %s batch%s had been taken before", print_count(r->repeated_batches, count),
+                 r->repeated_batches == 1 ? "" : "es");
+    (bad ? progress_problem : progress_notice)(p, "%s records in %.1f s: %s accepted, %s rejected, %s malformed%s",
+                                               print_count(r->accepted + r->rejected + r->malformed, all), seconds,
+                                               print_count(r->accepted, accepted), print_count(r->rejected, rejected),
+                                               print_count(r->malformed, malformed), before);
 }
 
 int command_ingest(const struct command *self, int argc, char **argv)
@@ -100,7 +100,7 @@ int command_ingest(const struct command *self, int argc, char **argv)
     a.o.paths = a.paths;
     progress_start(&progress, a.quiet);
     enum tm_code rc = ingest_run(&a.o, &progress, &result, &err);
-    if (rc == TM_OK || result.events)
+    if (rc == TM_OK || result.events || result.malformed)
         summarize(&progress, &result);
     if (rc != TM_OK)
         return command_failed(&err);

@@ -121,6 +121,9 @@ static void print_people(const Tidemill__V1__StatusReply *m)
     print_versions(m);
     putchar('\n');
     print_totals(m);
+    puts(
+        "\ncounters are as of the shards' last commits (up to commit.interval old); \"tidemill drain\" first for exact "
+        "ones");
 }
 
 int command_status(const struct command *self, int argc, char **argv)

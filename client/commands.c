@@ -1,11 +1,14 @@
 #include "client/commands.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { KEY_SERVER = 1000, KEY_TIMEOUT, NAME_MAX_SIZE = 64, TYPO_MAX = 2 };
+
+#define SERVER_VARIABLE "TIDEMILL_SERVER"
 
 static const struct command client_commands[] = {
     {"ingest", "[FILE...|-]", "Send events from files, or from standard input",
@@ -18,8 +21,8 @@ static const struct command client_commands[] = {
      "tidemill params digest --version A", command_params_digest},
     {"drain", NULL, "Return when everything accepted so far is applied and durable", "tidemill drain --timeout 2m",
      command_drain},
-    {"health", NULL, "Tell whether the server is serving (exit code 10: it is not)",
-     "tidemill health --server 10.0.0.7:7070", command_health},
+    {"health", NULL, "Tell whether the server is serving (exit code 10: it answers, but is not; 3: no answer)",
+     "tidemill health --server 127.0.0.1:7070", command_health},
 };
 
 /* ---- parsing ---- */
@@ -43,11 +46,29 @@ static void parse_output(struct settings *s, const char *name, struct argp_state
                s->outputs & 1u << OUTPUT_JSON ? " json" : "");
 }
 
+/* HOST:PORT; an IPv6 host stands in brackets. */
+static bool is_address(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    char *end;
+    if (!colon || colon == text || !isdigit((unsigned char)colon[1]))
+        return false;
+    if (memchr(text, ':', (size_t)(colon - text)) && !(text[0] == '[' && colon[-1] == ']'))
+        return false;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    return *end == '\0' && port >= 1 && port <= 65535;
+}
+
 static error_t parse_common(int key, char *argument, struct argp_state *state)
 {
     struct settings *s = state->input;
     switch (key) {
     case KEY_SERVER: s->server = argument; return 0;
+    case ARGP_KEY_END:
+        if (!is_address(s->server))
+            argp_error(state, "%s: got \"%s\"; expected HOST:PORT",
+                       s->server == getenv(SERVER_VARIABLE) ? SERVER_VARIABLE : "--server", s->server);
+        return 0;
     case KEY_TIMEOUT: s->timeout_ms = command_duration(argument, state); return 0;
     case 'o':
         if (!s->outputs)
@@ -107,7 +128,7 @@ void command_parse(const struct command *self, const struct argp_option *options
     const struct argp_child children[] = {{.argp = &own}, {.argp = &common}, {0}};
     struct inputs inputs = {input, settings, children};
     if (!settings->server)
-        settings->server = getenv("TIDEMILL_SERVER") ? getenv("TIDEMILL_SERVER") : "127.0.0.1:7070";
+        settings->server = getenv(SERVER_VARIABLE) ? getenv(SERVER_VARIABLE) : "127.0.0.1:7070";
     if (!settings->timeout_ms)
         settings->timeout_ms = COMMAND_TIMEOUT_MS;
     snprintf(doc, sizeof doc, "%s.\vExample: %s", self->summary, self->example);
@@ -193,14 +214,19 @@ static size_t distance(const char *a, const char *b)
     return row[n];
 }
 
+static bool in_group(const struct command *command, const char *group)
+{
+    size_t size = strlen(group);
+    return strncmp(command->name, group, size) == 0 && command->name[size] == ' ';
+}
+
 /* argv[0] begins the names of several commands: list them. */
 static bool list_group(const struct catalog *c, const char *group)
 {
     const struct command *command;
-    size_t size = strlen(group);
     bool found = false;
     for (size_t i = 0; (command = command_at(c, i)); i++) {
-        if (strncmp(command->name, group, size) != 0 || command->name[size] != ' ')
+        if (!in_group(command, group))
             continue;
         fprintf(stderr, "%s%s", found ? ", " : "tidemill: expected one of: ", command->name);
         found = true;
@@ -235,6 +261,35 @@ static int unknown(const struct catalog *c, int argc, char **argv)
     return EXIT_USAGE;
 }
 
+static bool is_help(const char *word) { return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0; }
+
+/* The commands whose first word is `group`. False: there are none, and nothing was printed. */
+static bool group_help(const struct catalog *c, const char *group, FILE *out)
+{
+    const struct command *command;
+    bool found = false;
+    for (size_t i = 0; (command = command_at(c, i)); i++) {
+        if (!in_group(command, group))
+            continue;
+        if (!found)
+            fprintf(out, "Usage: tidemill %s COMMAND [OPTION...] [ARGUMENT...]\n\n", group);
+        fprintf(out, "  %-18s %s\n", command->name, command->summary);
+        found = true;
+    }
+    if (found)
+        fprintf(out, "\ntidemill help %s COMMAND shows the options of one.\n", group);
+    return found;
+}
+
+/* argv names no command; perhaps it begins some. asked: for help. */
+static int no_command(const struct catalog *c, int argc, char **argv, bool asked)
+{
+    asked |= argc > 1 && is_help(argv[1]);
+    if ((argc == 1 || asked) && group_help(c, argv[0], asked ? stdout : stderr))
+        return asked ? command_flushed(0) : EXIT_USAGE;
+    return unknown(c, argc, argv);
+}
+
 static int help(const struct catalog *c)
 {
     const struct command *command;
@@ -246,7 +301,7 @@ static int help(const struct catalog *c)
          "  --version          Show the program's version\n\n"
          "Exit codes: 0 done, 1 error, 2 usage or bad input, 3 cannot connect, 4 not allowed, 5 not found, 6 wrong "
          "state,\n"
-         "7 timeout, 8 damaged data, 10 unhealthy.");
+         "7 timeout, 8 damaged data, 10 not serving, 130 stopped by a second signal.");
     return command_flushed(0);
 }
 
@@ -267,7 +322,7 @@ int commands_main(int argc, char **argv, const struct command *more, size_t more
     argp_err_exit_status = EXIT_USAGE;
     argc--;
     argv++;
-    if (argc < 1 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+    if (argc < 1 || is_help(argv[0]))
         return help(&c);
     if (strcmp(argv[0], "--version") == 0) {
         puts("tidemill " TIDEMILL_VERSION);
@@ -277,8 +332,8 @@ int commands_main(int argc, char **argv, const struct command *more, size_t more
         if (argc == 1)
             return help(&c);
         command = find(&c, argc - 1, argv + 1, &words);
-        return command ? run(command, 1, 2, for_help) : unknown(&c, argc - 1, argv + 1);
+        return command ? run(command, 1, 2, for_help) : no_command(&c, argc - 1, argv + 1, true);
     }
     command = find(&c, argc, argv, &words);
-    return command ? run(command, words, argc, argv) : unknown(&c, argc, argv);
+    return command ? run(command, words, argc, argv) : no_command(&c, argc, argv, false);
 }

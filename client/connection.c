@@ -181,6 +181,8 @@ static enum tm_code status_code(const struct duplex *d, struct tm_error *err)
     enum tm_code code = tm_code_from_grpc((int)d->status);
     if (code == TM_OK)
         return TM_OK;
+    if (code == TM_UNAVAILABLE && size && memmem(words, (size_t)size, "Connection refused", 18))
+        return tm_error_set(err, code, "nothing listens at %s: is `tidemill serve` running?", server);
     if (code == TM_UNAVAILABLE)
         return tm_error_set(err, code, "server %s: %.*s", server, size, words);
     return tm_error_set(err, code, "%.*s", size, size ? words : "");

@@ -7,8 +7,10 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "client/aside.h"
 #include "client/ingest_call.h"
 #include "client/settle.h"
+#include "proto/wire.h"
 
 enum { WAIT_MS = 100, BACK_OFF_MIN_MS = 100, BACK_OFF_MAX_MS = 2000, NOTICE_MS = 5000 };
 
@@ -21,6 +23,13 @@ static void report_malformed(void *context, const struct merge_place *place, con
     struct ingest *in = context;
     in->result->malformed++;
     ingest_tell(in, in->result->malformed, "malformed records", place, "", message);
+}
+
+static void event_taken(void *context, const char *stream)
+{
+    struct ingest_mark *mark = ingest_mark_of(context, stream);
+    if (mark)
+        mark->seen = true;
 }
 
 static void batch_made(struct ingest *in, struct batch *b)
@@ -71,12 +80,22 @@ static int64_t idle_ms(const struct ingest *in)
                                                                                      : WAIT_MS;
 }
 
+/* For what is said at the end. It is worth one attempt, and nothing fails for it. */
+static void look_before(struct ingest *in)
+{
+    if (in->o->end && !in->looked)
+        aside_look(in->o->server, in->o->timeout_ms, &in->before);
+    in->looked = true;
+}
+
 static enum tm_code run_call(struct ingest *in, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
     ingest_call_open(in);
     while (rc == TM_OK && !in->opened)
         rc = ingest_call_listen(in, WAIT_MS, err);
+    if (rc == TM_OK)
+        look_before(in);
     while (rc == TM_OK && in->phase != INGEST_DONE) {
         rc = make_batch(in, err);
         if (rc == TM_OK) {
@@ -117,7 +136,7 @@ static enum tm_code run_until_done(struct ingest *in, struct tm_error *err)
         if (ms_since(in->lost_ns) >= in->o->timeout_ms)
             return rc;
         if (ms_since(in->told_ns) >= NOTICE_MS) {
-            progress_notice(in->progress, "%s; trying again for %" PRId64 " s", err->message,
+            progress_notice(in->progress, "%s (trying again for %" PRId64 " s)", err->message,
                             (in->o->timeout_ms - ms_since(in->lost_ns) + 999) / 1000);
             in->told_ns = now;
         }
@@ -159,6 +178,39 @@ static uint32_t batch_events(double rate)
     return rate <= 0 || wanted > BATCH_EVENTS ? BATCH_EVENTS : wanted < 1 ? 1 : (uint32_t)wanted;
 }
 
+/* ---- the end ---- */
+
+static void tell_unseen(const struct ingest *in)
+{
+    CLEANUP(buffer_close) struct buffer names = {0};
+    bool impressions = false;
+    for (uint32_t i = 0; i < in->stream_count; i++) {
+        const struct ingest_mark *w = &in->watermarks[i];
+        impressions |= w->impression && w->seen;
+        if (!w->action || w->seen)
+            continue;
+        buffer_put(&names, names.size ? ", \"" : "\"", names.size ? 3 : 1);
+        buffer_put(&names, w->name, strlen(w->name));
+        buffer_put(&names, "\"", 1);
+    }
+    if (impressions && names.size)
+        progress_notice(in->progress,
+                        "no event of %.*s was in these files: their impressions were decided without any. Files that "
+                        "belong together go into one ingest.",
+                        (int)names.size, (const char *)names.data);
+}
+
+static void tell_set_aside(const struct ingest *in)
+{
+    ProtobufCMessage *after = NULL;
+    if (!in->before)
+        return;
+    aside_look(in->o->server, in->o->timeout_ms, &after);
+    if (after)
+        aside_tell(in->before, after, in->progress);
+    wire_free(after);
+}
+
 static enum tm_code settle_end(struct ingest *in, struct tm_error *err)
 {
     struct settle s = {
@@ -169,7 +221,26 @@ static enum tm_code settle_end(struct ingest *in, struct tm_error *err)
         .timeout_ms = in->o->timeout_ms,
         .progress = in->progress,
     };
-    return settle_wait(&s, err);
+    if (!ingest_has_taken(in)) /* there is nothing to wait for */
+        return TM_OK;
+    enum tm_code rc = settle_wait(&s, err);
+    if (rc == TM_OK) {
+        tell_unseen(in);
+        tell_set_aside(in);
+    }
+    return rc;
+}
+
+static void ingest_close(struct ingest *in)
+{
+    for (uint32_t i = 0; i < INGEST_WINDOW; i++)
+        batch_close(&in->window[i]);
+    buffer_close(&in->message);
+    batcher_close(&in->batcher);
+    merge_close(in->merge);
+    wire_free(in->before);
+    free(in->window);
+    free(in->watermarks);
 }
 
 enum tm_code ingest_run(const struct ingest_options *o, struct progress *progress, struct ingest_result *result,
@@ -183,21 +254,15 @@ enum tm_code ingest_run(const struct ingest_options *o, struct progress *progres
     in.batcher = (struct batcher){.merge = in.merge,
                                   .events_max = batch_events(o->rate),
                                   .report = report_malformed,
+                                  .taken = event_taken,
                                   .context = &in,
                                   .newest = INT64_MIN};
     in.window = mem_new(INGEST_WINDOW, sizeof *in.window);
-    in.watermarks = mem_new(INGEST_STREAMS_MAX, sizeof *in.watermarks);
     choose_identity(&in);
     rc = run_until_done(&in, err);
     if (rc == TM_OK && o->end)
         rc = settle_end(&in, err);
     progress_clear(progress);
-    for (uint32_t i = 0; i < INGEST_WINDOW; i++)
-        batch_close(&in.window[i]);
-    buffer_close(&in.message);
-    batcher_close(&in.batcher);
-    merge_close(in.merge);
-    free(in.window);
-    free(in.watermarks);
+    ingest_close(&in);
     return rc;
 }

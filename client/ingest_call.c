@@ -1,6 +1,7 @@
 #include "client/ingest_call.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "proto/wire.h"
@@ -28,14 +29,26 @@ static void send_request(struct ingest *in, Tidemill__V1__IngestRequest *request
     duplex_send(in->call, buffer_view(&in->message));
 }
 
+/* Up to where a stream is complete; INT64_MIN: nothing can be said. While events come, that is a matter of the streams
+ * they are of: others may hold themselves back for a producer yet to come. At the end nobody is to wait for a stream
+ * of which these files have nothing. */
+static int64_t complete_up_to(const struct ingest *in, const struct ingest_mark *w)
+{
+    if (in->assert_time == INT64_MIN)
+        return INT64_MIN;
+    if (w->seen)
+        return in->assert_time - w->out_of_orderness_ms;
+    return in->phase == INGEST_SAYING_END && ingest_has_taken(in) ? in->assert_time + in->window_ms + 1 : INT64_MIN;
+}
+
 /* Assert the next stream's progress. False: nothing moved. */
 static bool send_watermark(struct ingest *in)
 {
     Tidemill__V1__Watermark mark = TIDEMILL__V1__WATERMARK__INIT;
     Tidemill__V1__IngestRequest request = TIDEMILL__V1__INGEST_REQUEST__INIT;
-    for (uint32_t i = 0; i < in->stream_count && in->assert_time != INT64_MIN; i++) {
+    for (uint32_t i = 0; i < in->stream_count; i++) {
         struct ingest_mark *w = &in->watermarks[i];
-        int64_t time = in->assert_time - w->out_of_orderness_ms;
+        int64_t time = complete_up_to(in, w);
         if (time <= w->sent)
             continue;
         w->sent = time;
@@ -96,7 +109,7 @@ void ingest_call_send(struct ingest *in)
 {
     if (!duplex_can_send(in->call) || in->phase >= INGEST_CLOSING || in->phase == INGEST_AWAITING_ENDED)
         return;
-    if (in->phase == INGEST_FEEDING && send_watermark(in))
+    if (in->phase <= INGEST_SAYING_END && send_watermark(in))
         return;
     if (in->sent < in->made) {
         if (is_due(in))
@@ -118,15 +131,32 @@ static enum tm_code stale_server(struct ingest *in, uint64_t last, struct tm_err
         in->o->server, last, in->server_sequence, in->client);
 }
 
+struct ingest_mark *ingest_mark_of(struct ingest *in, const char *stream)
+{
+    for (uint32_t i = 0; i < in->stream_count; i++)
+        if (strcmp(in->watermarks[i].name, stream) == 0)
+            return &in->watermarks[i];
+    return NULL;
+}
+
 static void learn_streams(struct ingest *in, const Tidemill__V1__Opened *m)
 {
-    in->stream_count = m->n_streams < INGEST_STREAMS_MAX ? (uint32_t)m->n_streams : INGEST_STREAMS_MAX;
-    for (uint32_t i = 0; i < in->stream_count; i++) {
-        struct ingest_mark *w = &in->watermarks[i];
-        *w = (struct ingest_mark){.out_of_orderness_ms = m->streams[i]->out_of_orderness_ms, .sent = INT64_MIN};
-        if (m->streams[i]->name)
-            strncpy(w->name, m->streams[i]->name, sizeof w->name - 1);
+    uint32_t count = m->n_streams < INGEST_STREAMS_MAX ? (uint32_t)m->n_streams : INGEST_STREAMS_MAX;
+    struct ingest_mark *marks = mem_new(INGEST_STREAMS_MAX, sizeof *marks);
+    for (uint32_t i = 0; i < count; i++) {
+        const Tidemill__V1__StreamInfo *info = m->streams[i];
+        const char *name = info->name ? info->name : "", *kind = info->kind ? info->kind : "";
+        const struct ingest_mark *known = ingest_mark_of(in, name);
+        marks[i] = (struct ingest_mark){.impression = strcmp(kind, "impression") == 0,
+                                        .action = strcmp(kind, "action") == 0,
+                                        .seen = known && known->seen,
+                                        .out_of_orderness_ms = info->out_of_orderness_ms,
+                                        .sent = INT64_MIN};
+        strncpy(marks[i].name, name, sizeof marks[i].name - 1);
     }
+    free(in->watermarks);
+    in->watermarks = marks;
+    in->stream_count = count;
     in->window_ms = m->window_ms;
 }
 

@@ -12,8 +12,11 @@
 
 enum { INGEST_STREAMS_MAX = 256, INGEST_CLIENT_SIZE = 64, INGEST_INSTANCE_SIZE = 64 };
 
+/* A stream of the server, and what was asserted of its progress. */
 struct ingest_mark {
     char name[EVENT_ID_MAX + 1];
+    bool impression, action;
+    bool seen; /* an event of it was read, in this call or before */
     int64_t out_of_orderness_ms;
     int64_t sent; /* in this call; INT64_MIN: none */
 };
@@ -64,6 +67,8 @@ struct ingest {
     int64_t started_ns, heard_ns, lost_ns;
     int64_t told_ns; /* when a notice said that the server is away; 0: it is not, or nobody was told */
     uint32_t attempts;
+    bool looked;              /* `before` was asked for */
+    ProtobufCMessage *before; /* the server's status when this began; NULL: not known */
     bool has_end_time;
     int64_t end_time; /* newest event time that must be decided */
 };
@@ -76,6 +81,15 @@ void ingest_call_send(struct ingest *in);
 
 /* Wait up to timeout_ms for one thing to happen, and deal with it. An error ends the call. */
 enum tm_code ingest_call_listen(struct ingest *in, int64_t timeout_ms, struct tm_error *err);
+
+/* NULL: the server has no such stream. Streams are known once a call was opened. */
+struct ingest_mark *ingest_mark_of(struct ingest *in, const char *stream);
+
+/* The server has taken an event, now or from an earlier run. */
+static inline bool ingest_has_taken(const struct ingest *in)
+{
+    return in->result->accepted + in->result->taken_before > 0;
+}
 
 static inline struct batch *ingest_batch(struct ingest *in, uint64_t n) { return &in->window[n % INGEST_WINDOW]; }
 

@@ -224,7 +224,7 @@ enum merge_result merge_next(struct merge *m, struct merge_record *record, struc
     if (!first)
         return MERGE_END;
     *place = (struct merge_place){(uint32_t)(first - m->files), first->line};
-    *record = (struct merge_record){buffer_view(&first->event), first->info.time, *place};
+    *record = (struct merge_record){buffer_view(&first->event), first->info.stream, first->info.time, *place};
     m->lent = first;
     return MERGE_RECORD;
 }

@@ -30,7 +30,8 @@ struct merge_place {
 };
 
 struct merge_record {
-    struct bytes wire; /* protobuf Event */
+    struct bytes wire;  /* protobuf Event */
+    const char *stream; /* its name */
     int64_t time;
     struct merge_place place;
 };

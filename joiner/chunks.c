@@ -149,6 +149,15 @@ struct bytes chunks_seal(struct chunks *c)
     return sealed;
 }
 
+uint64_t chunks_waiting_from(struct chunks *c)
+{
+    if (c->waiting < c->first)
+        c->waiting = c->first;
+    while (c->waiting < c->open && chunks_at(c, c->waiting)->waiting == 0)
+        c->waiting++;
+    return c->waiting;
+}
+
 void chunks_trim(struct chunks *c, int64_t expiry)
 {
     while (c->first < c->open) {

@@ -16,7 +16,7 @@ struct chunk {
     struct buffer bytes;
     uint32_t waiting; /* records a restart needs */
     uint32_t bodies;  /* of them, records whose body a decision may need */
-    int64_t newest;   /* largest impression time of what the commit holds; INT64_MIN: none */
+    int64_t newest;   /* held until expiry passes it: largest time of an impression, or of features and their wait */
 };
 
 enum { CHUNK_SPARES = 4 };
@@ -26,6 +26,7 @@ struct chunks {
     uint32_t capacity;                 /* power of two */
     uint64_t first;                    /* commit number of the oldest one still needed */
     uint64_t open;                     /* commit number of the one being filled */
+    uint64_t waiting;                  /* no older one has a record that waits */
     struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
     uint32_t spares;
     size_t memory; /* spares included */
@@ -49,6 +50,9 @@ void chunks_release(struct chunks *c, uint64_t commit, bool body);
 
 /* Close the open chunk and begin the next. The view of its bytes lives until the next call. */
 struct bytes chunks_seal(struct chunks *c);
+
+/* Number of the oldest one with a record that waits; that of the open one when there is none. */
+uint64_t chunks_waiting_from(struct chunks *c);
 
 /* Forget the oldest ones that nobody needs: nothing waits, and every impression of theirs is older than expiry. */
 void chunks_trim(struct chunks *c, int64_t expiry);

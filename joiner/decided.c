@@ -22,7 +22,7 @@ static struct key_entries entries(const struct decided *d)
     return (struct key_entries){d->ring, sizeof *d->ring, d->capacity - 1};
 }
 
-/* The index holds numbers modulo 2^32; the ring is smaller, so the low bits find the place. */
+/* The index holds numbers modulo 2^31; the ring is smaller, so the low bits find the place. */
 static struct decided_key *lookup(struct decided *d, struct hash128 key, uint32_t *number)
 {
     *number = d->capacity ? key_index_find(&d->index, key, entries(d)) : KEY_INDEX_NONE;

@@ -39,7 +39,7 @@ struct decided {
     struct decided_key *ring;
     uint32_t capacity;      /* power of two, or 0 */
     uint64_t first, next;   /* live keys are first .. next - 1, in order of decision */
-    struct key_index index; /* numbers modulo 2^32 */
+    struct key_index index; /* numbers modulo 2^31 */
     struct decided_action *actions;
     uint32_t action_count, action_capacity, action_free;
     uint64_t *changed; /* numbers to write in the next run */

@@ -1,19 +1,29 @@
 /* The durable half of the joiner: what a commit carries, and how a joiner comes back from it. */
 #include "joiner/joiner_state.h"
 
-void joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out)
+/* A run begins with how long the commit's chunk is held, so that a restart needs to read only the chunks that still have
+ * something waiting. */
+bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out)
 {
     struct chunk *c = chunks_at(&j->chunks, j->chunks.open);
     CHECK(commit == j->chunks.open && commit < UINT32_MAX);
     j->frozen_run.size = 0;
+    buffer_put_i64(&j->frozen_run, 0);
     int64_t newest = decided_write(&j->decided, &j->frozen_run);
     if (newest > c->newest)
         c->newest = newest;
-    out->chunk = chunks_seal(&j->chunks);
+    memcpy(j->frozen_run.data, &c->newest, sizeof c->newest);
+    bool used = c->bytes.size > 0 || j->frozen_run.size > sizeof c->newest;
+    *out = (struct joiner_delta){0};
+    if (used) {
+        out->chunk = chunks_seal(&j->chunks);
+        out->run = buffer_view(&j->frozen_run);
+    }
     if (j->expiry != WATERMARK_NONE)
         chunks_trim(&j->chunks, j->expiry);
-    out->run = buffer_view(&j->frozen_run);
     out->keep_from = j->chunks.first;
+    out->waiting_from = chunks_waiting_from(&j->chunks);
+    return used;
 }
 
 void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit)
@@ -28,12 +38,12 @@ void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_co
 
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err)
 {
+    struct reader r = reader_of(run);
     int64_t newest;
-    enum tm_code rc = decided_load(&j->decided, run, &newest, err);
-    struct chunk *c = chunks_at(&j->chunks, commit);
-    if (newest > c->newest)
-        c->newest = newest;
-    return rc;
+    chunks_at(&j->chunks, commit)->newest = reader_i64(&r);
+    if (r.bad)
+        return tm_error_set(err, TM_DATA_LOSS, "a run of decided keys is damaged");
+    return decided_load(&j->decided, bytes_of(r.at, reader_left(&r)), &newest, err);
 }
 
 /* The record waits no more: it was set aside as an orphan after it had been stored. */
@@ -46,6 +56,7 @@ static void load_removed(struct joiner *j, const struct joiner_record *r)
         if (j->pending.notes[i].position == r->position) {
             struct pending_note *n = &j->pending.notes[i];
             chunks_release(&j->chunks, n->chunk, j->config.stream[n->stream].kind == JOINER_FEATURES);
+            j->counts[n->stream].waiting--;
             pending_remove_note(&j->pending, i);
             break;
         }
@@ -80,7 +91,6 @@ enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes s
             load_removed(j, &record);
             continue;
         }
-        joiner_chunk_holds(j, commit, &record);
         if (is_past(j, &record))
             continue;
         c->waiting++;
@@ -96,15 +106,21 @@ enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes s
     return TM_OK;
 }
 
-void joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
-                      const struct stream_counts *counts)
+/* What waits was counted once more while it was loaded: a lost chunk or run shows. */
+enum tm_code joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
+                              const struct stream_counts *counts, struct tm_error *err)
 {
     joiner_set_watermarks(j, watermarks);
     if (j->expiry != WATERMARK_NONE)
         decided_expire(&j->decided, j->expiry);
     j->position = position ? position - 1 : 0;
     j->sequence = sequence;
-    for (uint32_t i = 0; i < j->config.streams; i++)
-        j->counts[i] = counts[i];
     j->loading = false;
+    for (uint32_t i = 0; i < j->config.streams; i++) {
+        if (j->counts[i].waiting != counts[i].waiting)
+            return tm_error_set(err, TM_DATA_LOSS, "%llu records of stream %u wait; the last commit counted %llu",
+                                (unsigned long long)j->counts[i].waiting, i, (unsigned long long)counts[i].waiting);
+        j->counts[i] = counts[i];
+    }
+    return TM_OK;
 }

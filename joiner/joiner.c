@@ -42,7 +42,11 @@ static int64_t features_wait(const struct joiner *j)
 }
 
 /* w - d, where an unknown watermark stays unknown. */
-static int64_t minus(int64_t w, int64_t d) { return w == WATERMARK_NONE ? WATERMARK_NONE : w - d; }
+static int64_t minus(int64_t w, int64_t d)
+{
+    int64_t v;
+    return w == WATERMARK_NONE || __builtin_sub_overflow(w, d, &v) ? WATERMARK_NONE : v;
+}
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks)
@@ -465,6 +469,13 @@ uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decid
 
 size_t joiner_memory(const struct joiner *j)
 {
-    return pending_memory(&j->pending) + decided_memory(&j->decided) + j->chunks.memory + due_memory(&j->decisions) +
-           due_memory(&j->early_actions) + due_memory(&j->early_features);
+    return pending_memory(&j->pending) + decided_memory(&j->decided) + j->chunks.memory +
+           j->chunks.capacity * sizeof *j->chunks.ring + due_memory(&j->decisions) + due_memory(&j->early_actions) +
+           due_memory(&j->early_features);
+}
+
+size_t joiner_unfrozen(const struct joiner *j)
+{
+    return j->chunks.ring[j->chunks.open & (j->chunks.capacity - 1)].bytes.size +
+           j->decided.changed_count * sizeof(struct decided_key);
 }

@@ -118,23 +118,26 @@ const struct stream_counts *joiner_counts(const struct joiner *j);
 uint64_t joiner_sequence(const struct joiner *j); /* of the newest sample; 0: none yet */
 uint64_t joiner_undecided(const struct joiner *j);
 uint64_t joiner_decided(const struct joiner *j);
-size_t joiner_memory(const struct joiner *j); /* bytes held, about */
+size_t joiner_memory(const struct joiner *j);   /* bytes held, about */
+size_t joiner_unfrozen(const struct joiner *j); /* bytes that came in since the last freeze */
 
 struct joiner_delta {
-    struct bytes chunk, run; /* the joiner's, until its next call; empty when nothing came in */
+    struct bytes chunk, run; /* the joiner's, until its next call; the chunk is empty when nothing came in */
     uint64_t keep_from;      /* commits below this number are needed by nobody: their chunk, run and samples may go */
+    uint64_t waiting_from;   /* a restart needs the chunks from this number on only */
 };
 
-/* Hand over what came in since the last freeze; later records belong to commit + 1. Commits are numbered 1, 2, 3... */
-void joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
+/* Hand over what came in since the last freeze; later records belong to commit + 1. Commits are numbered 1, 2, 3...
+ * False: there was nothing, and the number is not used up. */
+bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
 
-/* Loading an empty joiner: begin, then every run in the order of commits, then every chunk, then done. TM_DATA_LOSS
+/* Loading an empty joiner: begin, every run in the order of commits, every chunk from waiting_from on, done. TM_DATA_LOSS
  * when bytes make no sense. first_commit: keep_from of the last freeze. */
 void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);
 /* position (everything before it was stepped), watermarks, sequence and counts as of the last commit. */
-void joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
-                      const struct stream_counts *counts);
+enum tm_code joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
+                              const struct stream_counts *counts, struct tm_error *err);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * An entry stands for a key; it has an impression or it does not yet. Its records other than the impression are notes
  * in a list (an action's marks, the place of a features record).
- * Memory   64 bytes a key + 8-21 of index + 48 a note; pools that grow and are reused, never shrink. Entry and note
+ * Memory   64 bytes a key + 11-21 of index + 48 a note; pools that grow and are reused, never shrink. Entry and note
  *          pointers live until the next add.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_PENDING_H

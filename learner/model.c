@@ -1,5 +1,7 @@
 #include "learner/model.h"
 
+#include <math.h>
+
 #include "learner/beta.h"
 
 static const struct model *const models[] = {&model_beta};
@@ -13,3 +15,5 @@ const struct model *model_find(struct bytes name)
 }
 
 const char *model_names(void) { return "beta"; }
+
+double model_decay(double half_life_ms) { return half_life_ms > 0 ? log(2.0) / half_life_ms : 0; }

@@ -74,6 +74,9 @@ struct model {
     bool (*valid)(const struct model_config *config, const void *block);
 };
 
+/* decay_per_ms of a half-life; 0 (never forgets) for 0. */
+double model_decay(double half_life_ms);
+
 /* NULL: no such model. */
 const struct model *model_find(struct bytes name);
 /* All names in one line, for messages: "beta". */

@@ -47,12 +47,14 @@ static void read_options(const struct flags *flags, struct options *o, struct op
     options_default(o);
     if (flags->config)
         options_read_file(o, flags->config, problems);
+    uint32_t file_problems = problems->count;
     options_read_environment(o, problems);
     for (size_t i = 0; i < flags->count; i++) {
         flag_key(flags->names[i], key);
         options_set(o, key, flags->values[i], flags->names[i], problems);
     }
-    options_check(o, flags->config ? flags->config : "configuration", problems);
+    if (file_problems == 0 || o->versions > 0) /* of a file that gave nothing, only why is told */
+        options_check(o, flags->config ? flags->config : "configuration", problems);
 }
 
 /* Every problem on a line of its own; returns the exit code. */

@@ -21,12 +21,15 @@ static void commit(struct committer *c, struct commit *frozen)
     pthread_mutex_unlock(&c->mutex);
 }
 
+/* The last worker's turn makes everything before it durable. */
 static void pass(struct committer *c, struct barrier *barrier)
 {
+    if (--barrier->missing > 0)
+        return;
     state_db_sync(c->engine->dir.state);
     pthread_mutex_lock(&barrier->mutex);
-    if (--barrier->missing == 0)
-        pthread_cond_signal(&barrier->done);
+    barrier->passed = true;
+    pthread_cond_signal(&barrier->done);
     pthread_mutex_unlock(&barrier->mutex);
 }
 
@@ -46,11 +49,12 @@ static void *run(void *argument)
     int64_t synced_at = clock_monotonic_ns();
     bool unsynced = false;
     for (;;) {
+        bool shut = queue_is_shut(c->queue); /* asked first: what is pushed before the shutting is still popped */
         struct commit *next = queue_pop(c->queue, STATE_SYNC_MS / 4);
         if (next) {
             take(c, next);
             unsynced = true;
-        } else if (queue_is_shut(c->queue)) {
+        } else if (shut) {
             break;
         }
         if (unsynced && clock_monotonic_ns() - synced_at >= (int64_t)STATE_SYNC_MS * 1000000) {

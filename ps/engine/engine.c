@@ -85,6 +85,18 @@ static enum tm_code start_workers(struct engine *e, struct tm_error *err)
     return rc;
 }
 
+/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes in its place. */
+static enum tm_code check_log(const struct engine *e, struct tm_error *err)
+{
+    uint64_t head = input_log_head(e->log);
+    for (uint32_t i = 0; i < e->options.shards; i++)
+        if (shard_position(e->shard[i]) > head)
+            return tm_error_set(err, TM_DATA_LOSS,
+                                "the log ends at position %llu, but shard %u has applied it up to %llu",
+                                (unsigned long long)head, i, (unsigned long long)shard_position(e->shard[i]));
+    return TM_OK;
+}
+
 /* Read on from where the shard stands that is furthest behind. */
 static enum tm_code replay(struct engine *e, struct tm_error *err)
 {
@@ -92,13 +104,7 @@ static enum tm_code replay(struct engine *e, struct tm_error *err)
     for (uint32_t i = 0; i < e->workers; i++)
         if (e->worker[i].position < from)
             from = e->worker[i].position;
-    enum tm_code rc = TM_OK;
-    if (from > input_log_head(e->log))
-        rc = tm_error_set(err, TM_DATA_LOSS, "the log ends at position %llu, but a shard has applied it up to %llu",
-                          (unsigned long long)input_log_head(e->log), (unsigned long long)from);
-    else if (from < input_log_head(e->log))
-        rc = input_log_replay(e->log, from, replay_block, e, err);
-    return rc;
+    return from < input_log_head(e->log) ? input_log_replay(e->log, from, replay_block, e, err) : TM_OK;
 }
 
 /* The door's own copy of what the control records have established. */
@@ -125,6 +131,8 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
     int64_t started = clock_monotonic_ns();
     enum tm_code rc = load_workers(e, err);
     uint64_t position = 0;
+    if (rc == TM_OK)
+        rc = check_log(e, err);
     /* Threads first, so that the log is applied while it is read. Whatever fails from here on stops the process: there
      * is nothing to go back to, and the state is as it was. */
     if (rc == TM_OK && (start_workers(e, err) != TM_OK || replay(e, err) != TM_OK))
@@ -224,6 +232,16 @@ uint64_t engine_applied(const struct engine *e)
     return least;
 }
 
+int64_t engine_gate(const struct engine *e)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < e->workers; i++) {
+        int64_t gate = atomic_load_explicit(&e->worker[i].gate, memory_order_acquire);
+        least = gate < least ? gate : least;
+    }
+    return least;
+}
+
 bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms)
 {
     int64_t until = clock_monotonic_ns() + timeout_ms * 1000000;
@@ -251,7 +269,7 @@ enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error 
     for (uint32_t i = 0; i < e->workers; i++)
         worker_push_barrier(&e->worker[i], &b);
     pthread_mutex_lock(&b.mutex);
-    while (b.missing)
+    while (!b.passed)
         pthread_cond_wait(&b.done, &b.mutex);
     pthread_mutex_unlock(&b.mutex);
     return TM_OK;

@@ -44,16 +44,12 @@ void engine_status(struct engine *e, struct engine_status *out)
                                   .recovery_ms = e->recovery_ms,
                                   .recovered_events = e->recovered_events,
                                   .version_count = e->catalog.versions,
-                                  .as_of = INT64_MAX};
+                                  .as_of = engine_gate(e)};
     input_log_status(e->log, &out->log);
     out->versions = mem_new(out->version_count, sizeof *out->versions);
     out->shards = mem_new(e->options.shards, sizeof *out->shards);
     for (uint32_t i = 0; i < out->version_count; i++)
         out->versions[i].version = e->catalog.version[i];
-    for (uint32_t i = 0; i < e->workers; i++) {
-        int64_t gate = atomic_load_explicit(&e->worker[i].gate, memory_order_acquire);
-        out->as_of = gate < out->as_of ? gate : out->as_of;
-    }
     pthread_mutex_lock(&c->mutex);
     out->commits = c->commits;
     out->commit_bytes = c->bytes;
@@ -148,13 +144,13 @@ static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, st
 static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
 {
     uint8_t prefix[SHARD_PARAM_KEY];
+    struct bytes params = bytes_of(prefix, SHARD_PARAM_KEY - ID_SIZE), docs = bytes_of(prefix, SHARD_DOC_KEY - ID_SIZE);
     shard_param_key(prefix, shard, w->version->id, (struct doc_id){0});
     w->params.size = 0;
-    enum tm_code rc =
-        store->scan(store->self, STORE_PARAM, bytes_of(prefix, SHARD_PARAM_KEY - ID_SIZE), gather_param, w, err);
+    enum tm_code rc = store->scan(store->self, STORE_PARAM, params, params, gather_param, w, err);
     w->next = reader_of(buffer_view(&w->params));
     if (rc == TM_OK)
-        rc = store->scan(store->self, STORE_DOC, bytes_of(prefix, SHARD_DOC_KEY - ID_SIZE), on_doc, w, err);
+        rc = store->scan(store->self, STORE_DOC, docs, docs, on_doc, w, err);
     if (rc == TM_OK && reader_left(&w->next))
         rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: a parameter of version %s has no document", shard,
                           w->version->name);
@@ -171,15 +167,22 @@ static enum tm_code walk_version(struct walk *w, struct tm_error *err)
     return rc;
 }
 
+/* What every commit that is exported has decided. */
+static int64_t committed_gate(struct engine *e)
+{
+    int64_t gate = INT64_MAX;
+    pthread_mutex_lock(&e->committer.mutex);
+    for (uint32_t i = 0; i < e->options.shards; i++)
+        gate = e->committer.counts[i].gate < gate ? e->committer.counts[i].gate : gate;
+    pthread_mutex_unlock(&e->committer.mutex);
+    return gate;
+}
+
 enum tm_code engine_export(struct engine *e, const struct version *v, engine_visit_row *visit, void *context,
                            int64_t *as_of, struct tm_error *err)
 {
     struct walk w = {.engine = e, .version = v, .as_of = INT64_MAX, .visit = visit, .context = context};
-    for (uint32_t i = 0; i < e->workers; i++) {
-        int64_t gate = atomic_load_explicit(&e->worker[i].gate, memory_order_acquire);
-        w.as_of = gate < w.as_of ? gate : w.as_of;
-    }
-    *as_of = w.as_of;
+    *as_of = w.as_of = committed_gate(e);
     return walk_version(&w, err);
 }
 

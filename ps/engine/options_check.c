@@ -1,5 +1,4 @@
 #include <arpa/inet.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -138,7 +137,7 @@ static void check_model(const struct checking *c, const struct version_options *
         return;
     }
     memcpy(config.prior, v->prior, sizeof config.prior);
-    config.decay_per_ms = v->half_life_ms ? M_LN2 / (double)v->half_life_ms : 0;
+    config.decay_per_ms = model_decay((double)v->half_life_ms);
     if (model->check(&config, &err)) /* "prior[0]: 0 is not ..." */
         option_problem(c->problems, c->path, &v->place, "versions[%u].%s", i, err.message);
 }

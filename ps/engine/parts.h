@@ -21,7 +21,8 @@ enum { COMMIT_IDLE_MS = 5000, STATE_SYNC_MS = 1000, COMMITS_QUEUED_MAX = 1024 };
 struct barrier {
     pthread_mutex_t mutex;
     pthread_cond_t done;
-    uint32_t missing; /* workers whose commits are not written yet */
+    uint32_t missing; /* committer only, once it is pushed: workers whose commits are not written yet */
+    bool passed;
 };
 
 /* What lies in an inbox: a block, or a barrier. */

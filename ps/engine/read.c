@@ -13,18 +13,6 @@ struct found {
     uint32_t number;
 };
 
-/* The event time that is decided in every shard asked, before anything is read: all values are as of this one time. */
-static int64_t decided_up_to(const struct engine *e, const struct pull *p)
-{
-    int64_t as_of = p->count ? INT64_MAX : WATERMARK_NONE;
-    for (size_t i = 0; i < p->count; i++) {
-        const struct worker *w = &e->worker[e->shard_worker[hash_shard(p->docs[i], e->options.shards)]];
-        int64_t gate = atomic_load_explicit(&w->gate, memory_order_acquire);
-        as_of = gate < as_of ? gate : as_of;
-    }
-    return as_of;
-}
-
 /* Three passes, so that the misses of a pass overlap: index slots, blocks, content. */
 static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f)
 {
@@ -74,7 +62,7 @@ void engine_pull(struct engine *e, struct pull *p)
     struct found f[GROUP];
     p->position = engine_applied(e); /* before reading: what is read is at least this new */
     p->durable_position = engine_durable(e);
-    p->as_of = decided_up_to(e, p);
+    p->as_of = engine_gate(e); /* one time for all values, before any of them is read */
     rcu_enter();
     for (size_t from = 0; from < p->count; from += GROUP) {
         size_t n = p->count - from < GROUP ? p->count - from : GROUP;

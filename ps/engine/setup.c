@@ -1,10 +1,17 @@
 /* From the configuration to control records: what a new data directory is told, and what an old one is
  * checked against. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "ps/engine/parts.h"
+
+static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREAMS_MAX <= SEQUENCER_STREAMS_MAX &&
+                  (int)OPTION_LABELS_MAX <= JOINER_LABELS_MAX && (int)OPTION_NAME_MAX == CATALOG_NAME_MAX &&
+                  (int)OPTION_SAMPLES_FROM_MAX <= VERSION_SOURCES_MAX,
+              "what can be configured fits what is kept");
+static_assert((int)KEY_REQUEST == JOINER_KEY_REQUEST && (int)KEY_USER == JOINER_KEY_USER &&
+                  (int)KEY_DOC == JOINER_KEY_DOC,
+              "key fields are copied as they are");
 
 /* Streams and labels are numbered in the order of their names, so that their order in the file means nothing. */
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -76,7 +83,7 @@ static void set_versions(const struct options *o, struct catalog *c)
         memcpy(v->config.prior, from->prior, sizeof from->prior);
         v->config.prior_count = from->prior_count;
         v->half_life_ms = (double)from->half_life_ms;
-        v->config.decay_per_ms = from->half_life_ms > 0 ? log(2.0) / v->half_life_ms : 0;
+        v->config.decay_per_ms = model_decay(v->half_life_ms);
         v->reward_label = label_index(c, from->reward);
     }
     for (uint32_t i = 0; i < o->versions; i++) {

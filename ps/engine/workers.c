@@ -4,7 +4,11 @@
 #include "base/clock.h"
 #include "ps/engine/parts.h"
 
-enum { NS_PER_MS = 1000000, INBOX_ITEMS_MAX = 4096 };
+enum {
+    NS_PER_MS = 1000000,
+    INBOX_ITEMS_MAX = 4096,
+    UNFROZEN_MAX = 16 << 20, /* bytes of one shard: more does not wait for the interval */
+};
 
 void worker_open(struct worker *w, struct engine *e, uint32_t index)
 {
@@ -95,7 +99,7 @@ static void freeze_due(struct worker *w)
     int64_t idle = (COMMIT_IDLE_MS - w->engine->options.commit_interval_ms) * NS_PER_MS;
     for (uint32_t i = 0; i < w->count; i++) {
         struct worker_shard *s = &w->shards[i];
-        if (now < s->next_commit_ns)
+        if (now < s->next_commit_ns && shard_unfrozen(s->shard) < UNFROZEN_MAX)
             continue;
         if (shard_changed(s->shard) || (shard_position(s->shard) < w->position && now >= s->next_commit_ns + idle))
             freeze(w, s, now);
@@ -158,12 +162,16 @@ static void apply(struct worker *w, const struct block *b, uint32_t *slots)
     int64_t time;
     if (b->end <= w->position)
         return;
-    CHECK(b->first == w->position);
     memcpy(after, w->watermark, sizeof after);
     while (block_next_punctuation(&r, &stream, &time)) {
-        CHECK(stream < JOINER_STREAMS_MAX && time >= after[stream]);
+        if (stream >= JOINER_STREAMS_MAX || time < after[stream])
+            stop(STOP_DATA_LOSS, "the block at position %llu sets stream %u back", (unsigned long long)b->first,
+                 stream);
         after[stream] = time;
     }
+    if (b->first != w->position)
+        stop(STOP_DATA_LOSS, "the log goes on at position %llu; expected %llu", (unsigned long long)b->first,
+             (unsigned long long)w->position);
     find_slots(w, b, slots);
     uint64_t events = step_shards(w, b, after, slots);
     memcpy(w->watermark, after, sizeof after);
@@ -186,6 +194,7 @@ static void *run(void *argument)
     uint32_t *slots = mem_new(w->count, sizeof *slots);
     stagger(w);
     for (;;) {
+        bool shut = queue_is_shut(w->inbox); /* asked first: what is pushed before the shutting is still popped */
         struct work *work = queue_pop(w->inbox, 20);
         if (work) {
             if (work->block) {
@@ -195,7 +204,7 @@ static void *run(void *argument)
                 pass_barrier(w, work->barrier);
             }
             free(work);
-        } else if (queue_is_shut(w->inbox)) {
+        } else if (shut) {
             break;
         }
         freeze_due(w);

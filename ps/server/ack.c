@@ -50,7 +50,8 @@ static void pack_ended(const struct submission *s, struct buffer *out)
 {
     enum { POSITION = 1, WATERMARK };
     wire_put_integer(out, POSITION, s->position);
-    wire_put_integer(out, WATERMARK, (uint64_t)s->watermark);
+    if (s->watermark != WATERMARK_NONE) /* it never sent an event: there is nothing to end */
+        wire_put_integer(out, WATERMARK, (uint64_t)s->watermark);
 }
 
 bool ack_pack(const struct door *d, const struct submission *s, struct buffer *out)

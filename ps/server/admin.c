@@ -83,12 +83,24 @@ static void status(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- Drain ---- */
 
+/* What still waited when the server began to leave is refused, as what comes now. */
+static bool refuse_when_leaving(struct operation *o)
+{
+    if (!atomic_load(&o->admin->draining))
+        return false;
+    rpc_fail(o->call, &leaving);
+    free(o);
+    return true;
+}
+
 static void drain_run(struct operation *o)
 {
     enum { POSITION = 1 };
     struct buffer body = {0};
     struct tm_error err;
     uint64_t position;
+    if (refuse_when_leaving(o))
+        return;
     if (engine_drain(o->admin->engine, &position, &err) == TM_OK) {
         wire_put_integer(&body, POSITION, position);
         rpc_reply(o->call, &body);
@@ -130,6 +142,8 @@ static void digest_run(struct operation *o)
     struct buffer body = {0};
     struct tm_error err;
     enum tm_code rc = TM_OK;
+    if (refuse_when_leaving(o))
+        return;
     for (uint32_t i = 0; rc == TM_OK && i < c->versions; i++)
         if (!o->version || o->version == c->version[i])
             rc = digest_version(o->admin->engine, c->version[i], &body, &err);

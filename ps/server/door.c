@@ -94,22 +94,23 @@ static enum tm_code copy_id(const char *field, const char *value, char out[stati
     return TM_OK;
 }
 
-static enum tm_code declared_streams(const struct door *d, const Tidemill__V1__Open *open, uint32_t *streams,
-                                     struct tm_error *err)
+static enum tm_code declared_streams(const struct door *d, const Tidemill__V1__Open *open, uint32_t *declared,
+                                     uint32_t *allowed, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
     uint32_t all = (uint32_t)((UINT64_C(1) << d->catalog->join.streams) - 1);
-    *streams = open->n_streams ? 0 : all;
+    *declared = 0;
     for (size_t i = 0; rc == TM_OK && i < open->n_streams; i++) {
         uint8_t stream = 0;
         rc = find_stream(d, bytes_text(open->streams[i]), all, &stream, err);
-        *streams |= UINT32_C(1) << stream;
+        *declared |= UINT32_C(1) << stream;
     }
+    *allowed = open->n_streams ? *declared : all;
     return rc;
 }
 
-enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer, uint32_t *streams,
-                            struct tm_error *err)
+enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer,
+                            uint32_t *declared, uint32_t *allowed, struct tm_error *err)
 {
     Tidemill__V1__Open *open = (void *)wire_unpack(&tidemill__v1__open__descriptor, content, BATCH_BYTES_MAX, err);
     enum tm_code rc;
@@ -121,13 +122,27 @@ enum tm_code door_read_open(const struct door *d, struct bytes content, struct p
     if (rc == TM_OK)
         rc = copy_id("open.lane", open->lane ? open->lane : "main", producer->lane, err);
     if (rc == TM_OK)
-        rc = declared_streams(d, open, streams, err);
+        rc = declared_streams(d, open, declared, allowed, err);
     wire_free(&open->base);
     return rc;
 }
 
-enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, uint8_t *stream,
-                                 int64_t *time, struct tm_error *err)
+/* A watermark may run ahead of event times by the window: that closes the last windows. */
+static enum tm_code check_watermark(const struct door *d, const Tidemill__V1__Watermark *w, int64_t now_ms,
+                                    struct tm_error *err)
+{
+    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + d->catalog->join.window_ms + 1;
+    if (!w->has_time)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "time: missing; expected milliseconds since 1970, UTC");
+    if (w->time < 0 || w->time > most)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "time: got %" PRId64 "; expected 0 to a day and a window ahead of now, %" PRId64, w->time,
+                            most);
+    return TM_OK;
+}
+
+enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
+                                 uint8_t *stream, int64_t *time, struct tm_error *err)
 {
     Tidemill__V1__Watermark *w =
         (void *)wire_unpack(&tidemill__v1__watermark__descriptor, content, BATCH_BYTES_MAX, err);
@@ -136,8 +151,8 @@ enum tm_code door_read_watermark(const struct door *d, struct bytes content, uin
         return tm_error_wrap(err, "watermark");
     *time = w->time;
     rc = find_stream(d, bytes_text(w->stream ? w->stream : ""), streams, stream, err);
-    if (rc == TM_OK && !w->has_time)
-        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "time: missing; expected milliseconds since 1970, UTC");
+    if (rc == TM_OK)
+        rc = check_watermark(d, w, now_ms, err);
     if (rc != TM_OK)
         tm_error_wrap(err, "watermark");
     wire_free(&w->base);

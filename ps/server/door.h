@@ -33,11 +33,12 @@ enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LE
 /* Which of them it is: exactly one must be there. *content: its bytes. */
 enum tm_code door_read(struct bytes request, enum door_message *kind, struct bytes *content, struct tm_error *err);
 
-/* streams: bit set of those declared. */
-enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer, uint32_t *streams,
-                            struct tm_error *err);
-enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, uint8_t *stream,
-                                 int64_t *time, struct tm_error *err);
+/* Bit sets of streams: those declared by name (0: none is, each counts from its first record on), and those that the call
+ * may send. */
+enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer,
+                            uint32_t *declared, uint32_t *allowed, struct tm_error *err);
+enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
+                                 uint8_t *stream, int64_t *time, struct tm_error *err);
 
 struct door_batch {
     uint64_t sequence;
@@ -46,7 +47,7 @@ struct door_batch {
     struct buffer rejects; /* packed as field `rejected` of an Ack */
 };
 
-/* now_ms: the wall clock, for events from the future. */
+/* now_ms: the wall clock, for what comes from the future. */
 enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
                              struct door_batch *out, struct tm_error *err);
 void door_batch_close(struct door_batch *b); /* {0} is fine */

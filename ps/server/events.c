@@ -251,11 +251,10 @@ static enum tm_code read_message(struct ingest *in, struct pending *p, struct tm
     s->kind = kinds[kind];
     in->left = kind == DOOR_LEAVE;
     if (kind == DOOR_OPEN) {
-        rc = door_read_open(door, content, &in->producer, &in->streams, err);
+        rc = door_read_open(door, content, &in->producer, &s->streams, &in->streams, err);
         in->opened = rc == TM_OK;
-        s->streams = in->streams;
     } else if (kind == DOOR_WATERMARK) {
-        rc = door_read_watermark(door, content, in->streams, &s->stream, &s->time, err);
+        rc = door_read_watermark(door, content, in->streams, clock_wall_ms(), &s->stream, &s->time, err);
     } else if (kind == DOOR_BATCH) {
         rc = door_read_batch(door, content, in->streams, clock_wall_ms(), &p->batch, err);
         s->sequence = p->batch.sequence;

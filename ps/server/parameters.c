@@ -211,10 +211,11 @@ static void answer_parked(struct parameters *p, struct parked *c, const struct t
     free(c->request.docs);
 }
 
-/* Answer every parked call whose time has come. Returns the smallest position that is still waited for. */
-static uint64_t sweep(struct parameters *p)
+/* Answer every parked call whose time has come. False: nobody waits any more; else *smallest is waited for. */
+static bool sweep(struct parameters *p, uint64_t *smallest)
 {
-    uint64_t applied = engine_applied(p->engine), smallest = UINT64_MAX;
+    uint64_t applied = engine_applied(p->engine);
+    *smallest = UINT64_MAX;
     lock(p);
     for (uint32_t i = 0; i < p->count;) {
         struct parked c = p->parked[i];
@@ -222,7 +223,7 @@ static uint64_t sweep(struct parameters *p)
         bool ready;
         enum tm_code rc = look(&c, applied, p->draining, &ready, &err);
         if (!ready && rc == TM_OK) {
-            smallest = c.request.at_least < smallest ? c.request.at_least : smallest;
+            *smallest = c.request.at_least < *smallest ? c.request.at_least : *smallest;
             i++;
             continue;
         }
@@ -231,8 +232,9 @@ static uint64_t sweep(struct parameters *p)
         answer_parked(p, &c, ready ? NULL : &err);
         lock(p);
     }
+    bool waiting = p->count > 0;
     unlock(p);
-    return smallest;
+    return waiting;
 }
 
 static void *waiter_main(void *context)
@@ -246,8 +248,8 @@ static void *waiter_main(void *context)
         unlock(p);
         if (end)
             return NULL;
-        uint64_t smallest = sweep(p);
-        if (smallest != UINT64_MAX)
+        uint64_t smallest;
+        if (sweep(p, &smallest))
             engine_wait_applied(p->engine, smallest, WAIT_SLICE_MS);
     }
 }

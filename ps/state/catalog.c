@@ -1,6 +1,5 @@
 #include "ps/state/catalog.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "proto/wire.h"
@@ -81,7 +80,7 @@ static enum tm_code fill_version(struct version *v, const VersionSpec *spec, str
         v->config.prior[i] = spec->prior[i];
     v->config.prior_count = (uint32_t)spec->n_prior;
     v->half_life_ms = spec->half_life_ms;
-    v->config.decay_per_ms = spec->half_life_ms > 0 ? log(2.0) / spec->half_life_ms : 0;
+    v->config.decay_per_ms = model_decay(spec->half_life_ms);
     v->reward_label = spec->reward_label;
     for (size_t i = 0; i < spec->n_samples_from; i++)
         v->samples_from[i] = spec->samples_from[i];

@@ -197,6 +197,27 @@ void roster_join(struct roster *r, struct producer *p, uint32_t declared, int64_
     touch(r, p);
 }
 
+static bool silent_longer(const struct producer *a, const struct producer *b)
+{
+    if (a->seen_ms != b->seen_ms)
+        return a->seen_ms < b->seen_ms;
+    return memcmp(a->key.data, b->key.data, a->key.size < b->key.size ? a->key.size : b->key.size) < 0;
+}
+
+/* Room for a new one: the producer that has been gone for longest is forgotten. False: all are live. */
+static bool forget_silent(struct roster *r)
+{
+    struct producer *oldest = NULL;
+    for (uint32_t i = 0; i < r->producers.count; i++) {
+        struct producer *p = r->producers.list[i];
+        if (!p->live && (!oldest || silent_longer(p, oldest)))
+            oldest = p;
+    }
+    if (oldest)
+        forget(r, oldest);
+    return oldest != NULL;
+}
+
 /* Nothing is settled between the going of the old instance and the coming of the new one: what the old one held, the
  * new one holds on, because it may send the same again. */
 struct producer *roster_add(struct roster *r, const struct producer_key *key, uint32_t declared, int64_t now_ms)
@@ -209,7 +230,7 @@ struct producer *roster_add(struct roster *r, const struct producer_key *key, ui
         if (producer_same_client(key, &other->key) && !producer_same_instance(key, &other->key))
             forget(r, other);
     }
-    if (r->producers.count >= r->options.producers_max)
+    if (r->producers.count >= r->options.producers_max && !forget_silent(r))
         return NULL;
     struct producer *p = add(r, key);
     set_live(r, p, declared);

@@ -61,7 +61,7 @@ static void take_open(struct sequencer *s, struct submission *sub, const struct 
 {
     struct producer *p = producers_find(&s->roster.producers, key);
     if (p)
-        roster_join(&s->roster, p, sub->streams, now_ms);
+        roster_join(&s->roster, p, sub->streams ? sub->streams : p->declared, now_ms);
     else
         p = roster_add(&s->roster, key, sub->streams, now_ms);
     if (!p) {

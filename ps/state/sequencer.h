@@ -10,7 +10,8 @@
  *          minimum over the live producers that declared it (sending it counts as declaring); the last one that
  *          declared a stream stays in the minimum even when it left or vanished. A stream nobody declared holds. It
  *          never goes back. More in ps/state/roster.h.
- * Bounded  producers_max rows; the oldest that are not live and silent for retain_ms are dropped, else open is refused.
+ * Bounded  producers_max rows; what is not live is forgotten after retain_ms of silence, or earlier, oldest first,
+ *          when the table is full. Open is refused when all are live.
  * Memory   one struct sequencer, and 8 KB for each stream of a live producer that is measured; a submission is the
  *          caller's and must live until its done() was called.
  * Threads  pure, one owner. Times come in as arguments: now_ms is the wall clock of the log writer, used for time-outs
@@ -53,7 +54,7 @@ struct submission_event {
 struct submission {
     enum submission_kind kind;
     struct producer_id producer;           /* all but SUBMIT_CONTROL */
-    uint32_t streams;                      /* OPEN: bit set of the streams declared */
+    uint32_t streams;                      /* OPEN: bit set of the streams declared; 0: each from its first record */
     uint64_t sequence;                     /* BATCH */
     const struct submission_event *events; /* BATCH */
     uint32_t event_count;

@@ -276,14 +276,19 @@ uint64_t shard_position(const struct shard *s) { return s->position; }
 const int64_t *shard_watermarks(const struct shard *s) { return s->watermark; }
 const struct catalog *shard_catalog(const struct shard *s) { return &s->catalog; }
 bool shard_changed(const struct shard *s) { return s->changed; }
-size_t shard_memory(const struct shard *s) { return (s->joiner ? joiner_memory(s->joiner) : 0) + s->samples.capacity; }
+size_t shard_unfrozen(const struct shard *s)
+{
+    return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + s->samples.size + s->new_doc_text.size;
+}
 
 void shard_count(const struct shard *s, struct shard_counts *out)
 {
     struct shard_version_counts *version = mem_grow(out->version, s->slots, sizeof *version);
-    *out = (struct shard_counts){.position = s->position, .versions = s->slots, .version = version};
+    *out = (struct shard_counts){
+        .position = s->position, .gate = WATERMARK_NONE, .versions = s->slots, .version = version};
     if (s->joiner) {
         out->samples = joiner_sequence(s->joiner);
+        out->gate = joiner_gate(&s->catalog.join, s->watermark);
         out->undecided = joiner_undecided(s->joiner);
         out->decided = joiner_decided(s->joiner);
         memcpy(out->streams, joiner_counts(s->joiner), sizeof out->streams);

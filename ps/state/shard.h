@@ -53,8 +53,8 @@ uint64_t shard_position(const struct shard *s);
 const int64_t *shard_watermarks(const struct shard *s);
 /* ...and this, as of now. */
 const struct catalog *shard_catalog(const struct shard *s);
-bool shard_changed(const struct shard *s); /* since the last commit */
-size_t shard_memory(const struct shard *s);
+bool shard_changed(const struct shard *s);    /* since the last commit */
+size_t shard_unfrozen(const struct shard *s); /* bytes that the next commit will carry, about */
 
 /* One copy of the counters, for status and metrics; to be taken when committing. */
 struct shard_version_counts {
@@ -64,6 +64,7 @@ struct shard_version_counts {
 };
 struct shard_counts {
     uint64_t position, samples, undecided, decided;
+    int64_t gate; /* event time decided; WATERMARK_NONE */
     struct stream_counts streams[JOINER_STREAMS_MAX];
     uint32_t versions;
     struct shard_version_counts *version; /* owned by the copy */

@@ -64,9 +64,10 @@ static void put_history(struct shard *s, struct store_batch *out)
     struct joiner_delta delta;
     uint8_t key[COMMIT_KEY] = {0};
     struct bytes k = bytes_of(key, sizeof key);
-    joiner_freeze(s->joiner, s->commit, &delta);
+    if (joiner_freeze(s->joiner, s->commit + 1, &delta))
+        commit_key(key, s->options.id, ++s->commit);
+    CHECK(s->samples.size == 0 || delta.run.size > 0);
     buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + s->samples.size + 4096);
-    commit_key(key, s->options.id, s->commit);
     if (delta.chunk.size)
         store_batch_put(out, STORE_CHUNK, k, delta.chunk);
     if (delta.run.size)
@@ -74,6 +75,7 @@ static void put_history(struct shard *s, struct store_batch *out)
     if (s->samples.size)
         store_batch_put(out, STORE_SAMPLE, k, buffer_view(&s->samples));
     s->samples.size = 0;
+    s->waiting_from = delta.waiting_from;
     for (; s->keep_from < delta.keep_from; s->keep_from++) {
         commit_key(key, s->options.id, s->keep_from);
         store_batch_remove(out, STORE_CHUNK, k);
@@ -89,6 +91,7 @@ static void encode_place(const struct shard *s, struct buffer *out)
     buffer_put_u64(out, s->position);
     buffer_put_u64(out, s->commit);
     buffer_put_u64(out, s->keep_from);
+    buffer_put_u64(out, s->waiting_from);
     buffer_put_u64(out, s->joiner ? joiner_sequence(s->joiner) : 0);
     buffer_put_u32(out, s->catalog.join.streams);
     for (uint32_t i = 0; i < s->catalog.join.streams; i++) {
@@ -101,6 +104,7 @@ static void encode_place(const struct shard *s, struct buffer *out)
         cursor_encode(&s->slot[i].cursor, out);
         sample_counts_encode(&s->slot[i].fresh, out);
         sample_counts_encode(&s->slot[i].corrections, out);
+        buffer_put_u32(out, table_count(s->slot[i].table));
     }
 }
 
@@ -114,7 +118,6 @@ void shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks,
             memcpy(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks);
             joiner_advance(s->joiner, watermarks);
         }
-        s->commit++;
         put_history(s, out);
         put_parameters(s, out);
     }
@@ -160,6 +163,7 @@ static enum tm_code load_versions(struct shard *s, struct reader *r, struct tm_e
             return rc;
         sample_counts_decode(r, &slot->fresh);
         sample_counts_decode(r, &slot->corrections);
+        slot->stored_documents = reader_u32(r);
     }
     return TM_OK;
 }
@@ -178,6 +182,7 @@ static enum tm_code load_place(void *context, struct bytes key, struct bytes val
     s->position = reader_u64(&r);
     s->commit = reader_u64(&r);
     s->keep_from = reader_u64(&r);
+    s->waiting_from = reader_u64(&r);
     l->sequence = reader_u64(&r);
     if (reader_u32(&r) != s->catalog.join.streams)
         return tm_error_set(err, TM_DATA_LOSS, "the stored place and the catalog differ in their streams");
@@ -234,18 +239,32 @@ static enum tm_code load_param(void *context, struct bytes key, struct bytes val
     return TM_OK;
 }
 
+static enum tm_code check_documents(const struct shard *s, struct tm_error *err)
+{
+    for (uint32_t i = 0; i < s->slots; i++)
+        if (table_count(s->slot[i].table) != s->slot[i].stored_documents)
+            return tm_error_set(err, TM_DATA_LOSS, "version %s has %u documents; the last commit counted %u",
+                                s->slot[i].version->name, table_count(s->slot[i].table), s->slot[i].stored_documents);
+    return TM_OK;
+}
+
 static enum tm_code load_tables(struct loading *l, const struct store *store, struct bytes prefix, struct tm_error *err)
 {
     struct shard *s = l->shard;
     enum tm_code rc = TM_OK;
     if (s->joiner) {
+        uint8_t from[COMMIT_KEY];
+        commit_key(from, s->options.id, s->waiting_from);
         joiner_load_begin(s->joiner, s->keep_from, s->commit);
-        rc = store->scan(store->self, STORE_RUN, prefix, load_run, l, err);
+        rc = store->scan(store->self, STORE_RUN, prefix, prefix, load_run, l, err);
         if (rc == TM_OK)
-            rc = store->scan(store->self, STORE_CHUNK, prefix, load_chunk, l, err);
-        joiner_load_done(s->joiner, s->position, s->watermark, l->sequence, l->counts);
+            rc = store->scan(store->self, STORE_CHUNK, bytes_of(from, sizeof from), prefix, load_chunk, l, err);
+        if (rc == TM_OK)
+            rc = joiner_load_done(s->joiner, s->position, s->watermark, l->sequence, l->counts, err);
     }
-    return rc == TM_OK ? store->scan(store->self, STORE_PARAM, prefix, load_param, l, err) : rc;
+    if (rc == TM_OK)
+        rc = store->scan(store->self, STORE_PARAM, prefix, prefix, load_param, l, err);
+    return rc == TM_OK ? check_documents(s, err) : rc;
 }
 
 enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_error *err)
@@ -255,9 +274,9 @@ enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_er
     struct bytes prefix = bytes_of(key, sizeof key);
     shard_key(key, s->options.id);
     CHECK(s->position == 0 && s->catalog.versions == 0);
-    enum tm_code rc = store->scan(store->self, STORE_CATALOG, prefix, load_catalog, &l, err);
+    enum tm_code rc = store->scan(store->self, STORE_CATALOG, prefix, prefix, load_catalog, &l, err);
     if (rc == TM_OK)
-        rc = store->scan(store->self, STORE_SHARD, prefix, load_place, &l, err);
+        rc = store->scan(store->self, STORE_SHARD, prefix, prefix, load_place, &l, err);
     if (rc == TM_OK && l.found)
         rc = load_tables(&l, store, prefix, err);
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", s->options.id);

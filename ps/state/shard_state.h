@@ -13,6 +13,7 @@ struct version_slot {
     struct table *table;
     struct cursor cursor; /* place in the shard's sample log */
     struct sample_counts fresh, corrections;
+    uint32_t stored_documents; /* as the last commit before loading counted them */
 };
 
 /* A sample of version `source` goes to the slots of its routes; sorted by source. */
@@ -48,6 +49,7 @@ struct shard {
     uint64_t position;                     /* of the last commit */
     uint64_t commit;                       /* number of the last commit */
     uint64_t keep_from;                    /* rows of older commits are deleted */
+    uint64_t waiting_from;                 /* chunks of older commits are not read at a restart */
     struct buffer samples;                 /* encoded, since the last commit */
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;

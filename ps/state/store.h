@@ -54,8 +54,9 @@ typedef enum tm_code store_visit(void *context, struct bytes key, struct bytes v
 
 struct store {
     void *self;
-    enum tm_code (*scan)(void *self, enum store_table table, struct bytes prefix, store_visit *visit, void *context,
-                         struct tm_error *err);
+    /* Rows with key >= from that start with prefix. */
+    enum tm_code (*scan)(void *self, enum store_table table, struct bytes from, struct bytes prefix, store_visit *visit,
+                         void *context, struct tm_error *err);
 };
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/rcu.h"
 
-enum { SEGMENT_FIRST = 64, SEGMENTS = 25, CAPACITY_MIN = 64 };
+enum { SEGMENT_FIRST = 64, SEGMENTS = 24, CAPACITY_MIN = 64 };
 
 struct block {
     uint64_t low;          /* of the document's hash; never changes once readers can see the block */

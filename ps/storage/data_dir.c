@@ -1,5 +1,6 @@
 #include "ps/storage/data_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -188,18 +189,71 @@ static enum tm_code read_current(struct data_dir *d, struct tm_error *err)
     return file_write_atomic(path, bytes_text("state/1\n"), err);
 }
 
+/* state/IDENTITY says whose state it is: one that belongs to another log would be read as ours. */
+static enum tm_code claim_state(struct data_dir *d, struct tm_error *err)
+{
+    char path[PATH_MAX];
+    CLEANUP(buffer_close) struct buffer owner = {0};
+    enum tm_code rc = path_in(d, "state", path, err);
+    if (rc == TM_OK)
+        rc = file_make_dir(path, err);
+    if (rc == TM_OK)
+        rc = path_in(d, "state/IDENTITY", path, err);
+    if (rc == TM_OK)
+        rc = file_read(path, sizeof d->cluster, &owner, err);
+    if (rc == TM_NOT_FOUND && d->start == 0)
+        return file_write_atomic(path, bytes_text(d->cluster), err);
+    if (rc == TM_OK && !bytes_equal(buffer_view(&owner), bytes_text(d->cluster)))
+        rc = tm_error_set(err, TM_DATA_LOSS, "%s: names cluster %.*s; the log is of %s", path, (int)owner.size,
+                          (const char *)owner.data, d->cluster);
+    return rc == TM_NOT_FOUND
+               ? tm_error_set(err, TM_DATA_LOSS, "%s: missing; it says which log the state belongs to", path)
+               : rc;
+}
+
 static enum tm_code open_state(struct data_dir *d, struct tm_error *err)
 {
     char name[CURRENT_SIZE_MAX], path[PATH_MAX];
     snprintf(name, sizeof name, "state/%" PRIu64, d->restore);
-    enum tm_code rc = path_in(d, name, path, err);
-    return rc ? rc : state_db_open(path, &d->state, err);
+    enum tm_code rc = claim_state(d, err);
+    if (rc == TM_OK)
+        rc = path_in(d, name, path, err);
+    if (rc == TM_OK)
+        rc = state_db_open(path, &d->state, err);
+    if (rc == TM_OK && d->start > 0 && (rocks_was_incomplete(d->log) || state_db_was_incomplete(d->state)))
+        rc = tm_error_set(err, TM_DATA_LOSS, "%s: a part of log or state is gone that was there at an earlier start",
+                          d->path);
+    return rc;
 }
 
 static void count_start(struct data_dir *d)
 {
     d->start++;
     write_meta(d, start_key, bytes_of(&d->start, sizeof d->start));
+}
+
+/* Somebody's folder, named by mistake, is not filled with our files. */
+static enum tm_code check_folder(const char *path, struct tm_error *err)
+{
+    static const char *const ours[] = {".", "..", "LOCK", "CURRENT", "log", "state", "lost+found"};
+    char stranger[256] = "";
+    bool log = false;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return tm_error_set(err, TM_IO, "%s: %s", path, strerror(errno));
+    for (const struct dirent *e; (e = readdir(folder));) {
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+            known |= strcmp(e->d_name, ours[i]) == 0;
+        log |= strcmp(e->d_name, "log") == 0;
+        if (!known)
+            snprintf(stranger, sizeof stranger, "%s", e->d_name);
+    }
+    closedir(folder);
+    if (log || !*stranger)
+        return TM_OK;
+    return tm_error_set(err, TM_FAILED_PRECONDITION,
+                        "%s: holds \"%s\" and no data of ours; expected a new or empty folder", path, stranger);
 }
 
 enum tm_code data_dir_open(const char *path, uint32_t shards, struct data_dir *out, struct tm_error *err)
@@ -209,6 +263,8 @@ enum tm_code data_dir_open(const char *path, uint32_t shards, struct data_dir *o
     if ((size_t)snprintf(d.path, sizeof d.path, "%s", path) >= sizeof d.path)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "the path of the data directory is too long");
     enum tm_code rc = file_make_dir(path, err);
+    if (rc == TM_OK)
+        rc = check_folder(path, err);
     if (rc == TM_OK)
         rc = take_lock(&d, err);
     if (rc == TM_OK)

@@ -89,15 +89,23 @@ static enum tm_code load_watermarks(struct input_log *log, struct tm_error *err)
     enum tm_code rc = rocks_get(log->options.db, LOG_META, bytes_text(watermarks_key), &row, err);
     for (uint32_t s = 0; s < streams; s++)
         log->watermark[s] = WATERMARK_NONE;
+    if (rc == TM_NOT_FOUND)
+        return input_log_head(log) == 0 ? TM_OK
+                                        : tm_error_set(err, TM_DATA_LOSS, "the log has blocks, but no watermarks");
     if (rc)
-        return rc == TM_NOT_FOUND ? TM_OK : rc;
-    size_t stored = row.size / sizeof(int64_t);
-    if (row.size % sizeof(int64_t))
+        return rc;
+    size_t stored = row.size / sizeof(int64_t) - 1;
+    if (row.size % sizeof(int64_t) || row.size == 0)
         return tm_error_set(err, TM_DATA_LOSS, "the log's watermarks are damaged: %zu bytes", row.size);
     if (stored > streams)
         return tm_error_set(err, TM_FAILED_PRECONDITION, "streams: the log knows %zu, the configuration names %" PRIu32,
                             stored, streams);
     struct reader r = reader_of(buffer_view(&row));
+    uint64_t head = reader_u64(&r);
+    if (head != input_log_head(log))
+        return tm_error_set(err, TM_DATA_LOSS,
+                            "the log's rows stand at position %" PRIu64 ", its blocks end at %" PRIu64, head,
+                            input_log_head(log));
     for (uint8_t s = 0; s < stored; s++) {
         log->watermark[s] = reader_i64(&r);
         if (log->watermark[s] != WATERMARK_NONE)
@@ -229,17 +237,19 @@ static void put_producer(void *context, struct bytes key, struct bytes value)
         rocks_batch_remove(log->batch, LOG_PRODUCER, key);
 }
 
-static void put_watermarks(struct input_log *log)
+/* {head u64, watermark i64 of each stream}: the head shows at the next start whether rows and blocks are of the same write. */
+static void put_watermarks(struct input_log *log, uint64_t head)
 {
-    bool moved = false;
-    for (uint32_t s = 0; s < log->options.sequencer.streams; s++) {
+    int64_t row[1 + SEQUENCER_STREAMS_MAX] = {(int64_t)head};
+    uint32_t streams = log->options.sequencer.streams;
+    bool moved = head != input_log_head(log);
+    for (uint32_t s = 0; s < streams; s++) {
         int64_t now = sequencer_watermark(log->sequencer, (uint8_t)s);
         moved |= now != log->watermark[s];
-        log->watermark[s] = now;
+        row[1 + s] = log->watermark[s] = now;
     }
     if (moved)
-        rocks_batch_put(log->batch, LOG_META, bytes_text(watermarks_key),
-                        bytes_of(log->watermark, log->options.sequencer.streams * sizeof log->watermark[0]));
+        rocks_batch_put(log->batch, LOG_META, bytes_text(watermarks_key), bytes_of(row, (1 + streams) * sizeof row[0]));
 }
 
 static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
@@ -268,7 +278,7 @@ static void write_sealed(struct input_log *log)
         log_blocks_put(log->batch, b);
     }
     sequencer_changed_rows(log->sequencer, put_producer, log);
-    put_watermarks(log);
+    put_watermarks(log, head);
     if (rocks_batch_count(log->batch) == 0)
         return;
     int64_t began_ns = clock_monotonic_ns();

@@ -15,6 +15,7 @@ enum { READ_AHEAD = 2 << 20 };
 
 struct rocks {
     rocksdb_t *db;
+    bool incomplete;
     size_t families;
     rocksdb_column_family_handle_t **family; /* [0] is RocksDB's own "default", which we leave empty */
     rocksdb_writeoptions_t *write;
@@ -97,7 +98,8 @@ static bool is_known(const char *name, const struct rocks_family *families, size
 
 /* RocksDB wants every family that exists to be named at open. */
 static enum tm_code check_families(const char *path, const rocksdb_options_t *options,
-                                   const struct rocks_family *families, size_t count, struct tm_error *err)
+                                   const struct rocks_family *families, size_t count, bool *incomplete,
+                                   struct tm_error *err)
 {
     char *words = NULL;
     size_t n = 0;
@@ -109,6 +111,7 @@ static enum tm_code check_families(const char *path, const rocksdb_options_t *op
         if (!is_known(there[i], families, count))
             rc = tm_error_set(err, TM_FAILED_PRECONDITION,
                               "%s: has a column family \"%s\", which this version does not know", path, there[i]);
+    *incomplete = n < count + 1; /* RocksDB has one more, "default" */
     rocksdb_list_column_families_destroy(there, n);
     return rc;
 }
@@ -180,7 +183,7 @@ enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct roc
     if (rc == TM_OK)
         rc = look(path, &exists, err);
     if (rc == TM_OK && exists)
-        rc = check_families(path, options, families, count, err);
+        rc = check_families(path, options, families, count, &r->incomplete, err);
     if (rc == TM_OK)
         rc = open_families(r, options, families, err);
     rocksdb_options_destroy(options);
@@ -190,6 +193,8 @@ enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct roc
         *out = r;
     return rc;
 }
+
+bool rocks_was_incomplete(const struct rocks *r) { return r->incomplete; }
 
 void rocks_close(struct rocks *r)
 {

@@ -27,6 +27,8 @@ struct rocks_family {
  * A folder with tables or WALs but without RocksDB's CURRENT is TM_DATA_LOSS, not an empty database. */
 enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct rocks_family *families, size_t count,
                         struct rocks **out, struct tm_error *err);
+/* An existing database of which some families were missing, and were made: right only when it was never finished. */
+bool rocks_was_incomplete(const struct rocks *db);
 void rocks_close(struct rocks *db); /* NULL is fine; flushes the WAL of a state database */
 
 struct rocks_batch;

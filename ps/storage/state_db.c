@@ -25,6 +25,8 @@ enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_er
     return TM_OK;
 }
 
+bool state_db_was_incomplete(const struct state_db *s) { return rocks_was_incomplete(s->db); }
+
 void state_db_close(struct state_db *s)
 {
     if (!s)
@@ -33,11 +35,11 @@ void state_db_close(struct state_db *s)
     free(s);
 }
 
-static enum tm_code scan(void *self, enum store_table table, struct bytes prefix, store_visit *visit, void *context,
-                         struct tm_error *err)
+static enum tm_code scan(void *self, enum store_table table, struct bytes from, struct bytes prefix, store_visit *visit,
+                         void *context, struct tm_error *err)
 {
     struct state_db *s = self;
-    return rocks_scan(s->db, table, (struct bytes){0}, prefix, visit, context, err);
+    return rocks_scan(s->db, table, from, prefix, visit, context, err);
 }
 
 struct store state_db_store(struct state_db *s) { return (struct store){.self = s, .scan = scan}; }

@@ -9,6 +9,7 @@
 struct state_db;
 
 enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_error *err);
+bool state_db_was_incomplete(const struct state_db *db); /* see rocks_was_incomplete */
 void state_db_close(struct state_db *db);
 
 struct store state_db_store(struct state_db *db); /* for loading shards, exports and digests */

@@ -118,11 +118,11 @@ void memory_store_close(struct memory_store *s)
         memory_table_close(&s->table[i]);
 }
 
-static enum tm_code scan(void *self, enum store_table table, struct bytes prefix, store_visit *visit, void *context,
-                         struct tm_error *err)
+static enum tm_code scan(void *self, enum store_table table, struct bytes from, struct bytes prefix, store_visit *visit,
+                         void *context, struct tm_error *err)
 {
     const struct memory_table *t = &((struct memory_store *)self)->table[table];
-    for (size_t i = lower_bound(t, prefix); i < t->rows; i++) {
+    for (size_t i = lower_bound(t, from); i < t->rows; i++) {
         struct bytes key = buffer_view(&t->row[i].key);
         if (key.size < prefix.size || memcmp(key.data, prefix.data, prefix.size) != 0)
             break;

@@ -244,28 +244,39 @@ static void open_and_watermark(void **state)
     CLEANUP(buffer_close) struct buffer open = {0}, mark = {0};
     struct producer_id who;
     struct tm_error err;
-    uint32_t streams;
+    uint32_t declared, streams;
     uint8_t stream;
     int64_t time;
     wire_put_bytes(&open, 1, bytes_text("web-1"));
-    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &streams, &err), TM_INVALID_ARGUMENT);
+    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &declared, &streams, &err), TM_INVALID_ARGUMENT);
     assert_string_equal(err.message, "open.instance: 0 bytes; expected 1 to 64");
     wire_put_bytes(&open, 2, bytes_text("i"));
-    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &streams, &err), TM_OK);
+    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &declared, &streams, &err), TM_OK);
     assert_int_equal(streams, ALL);
+    assert_int_equal(declared, 0);
     assert_string_equal(who.lane, "main");
     wire_put_bytes(&open, 4, bytes_text("clicks"));
-    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &streams, &err), TM_OK);
+    assert_int_equal(door_read_open(&d, buffer_view(&open), &who, &declared, &streams, &err), TM_OK);
     assert_int_equal(streams, 1 << CLICKS);
+    assert_int_equal(declared, 1 << CLICKS);
 
     wire_put_bytes(&mark, 1, bytes_text("clicks"));
-    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, &stream, &time, &err), TM_INVALID_ARGUMENT);
+    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, NOW, &stream, &time, &err), TM_INVALID_ARGUMENT);
     wire_put_integer(&mark, 2, NOW);
-    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, &stream, &time, &err), TM_OK);
+    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, NOW, &stream, &time, &err), TM_OK);
     assert_int_equal(stream, CLICKS);
     assert_true(time == NOW);
-    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), 1 << FEATURES, &stream, &time, &err),
+    assert_int_equal(door_read_watermark(&d, buffer_view(&mark), 1 << FEATURES, NOW, &stream, &time, &err),
                      TM_INVALID_ARGUMENT);
+
+    static const int64_t mad[] = {INT64_MIN, -1, NOW + INT64_C(2) * 86400000 + 86400000, INT64_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(mad); i++) {
+        mark.size = 0;
+        wire_put_bytes(&mark, 1, bytes_text("clicks"));
+        wire_put_integer(&mark, 2, (uint64_t)mad[i]);
+        assert_int_equal(door_read_watermark(&d, buffer_view(&mark), ALL, NOW, &stream, &time, &err),
+                         TM_INVALID_ARGUMENT);
+    }
 }
 
 static void a_repeated_batch_gets_its_old_rejects(void **state)

@@ -85,6 +85,7 @@ static void expect_record(struct merge *m, uint32_t file, uint64_t line, int64_t
     assert_int_equal(r.place.file, file);
     assert_int_equal(r.place.line, line);
     assert_int_equal(r.time, time);
+    assert_string_equal(r.stream, "clicks");
     struct event e;
     assert_int_equal(event_scan(r.wire, &e, &err), TM_OK);
     assert_int_equal(e.time, time);
@@ -251,6 +252,18 @@ static void count_malformed(void *context, const struct merge_place *place, cons
     ++*(int *)context;
 }
 
+static void ignore_taken(void *context, const char *stream)
+{
+    (void)context;
+    (void)stream;
+}
+
+static void count_taken(void *context, const char *stream)
+{
+    assert_string_equal(stream, "clicks");
+    ++*(int *)context;
+}
+
 static size_t check_batch(const struct batch *b)
 {
     Tidemill__V1__IngestRequest *m = tidemill__v1__ingest_request__unpack(NULL, b->request.size, b->request.data);
@@ -277,8 +290,12 @@ static void batches_are_full_and_numbered(void **state)
     add_event(f, "future", clock_wall_ms() + 10 * INT64_C(86400000)); /* the server will refuse it: no progress */
     assert_int_equal(fclose(f), 0);
     struct merge *m = open_files(1);
-    struct batcher b = {
-        .merge = m, .events_max = BATCH_EVENTS, .report = count_malformed, .context = &malformed, .newest = INT64_MIN};
+    struct batcher b = {.merge = m,
+                        .events_max = BATCH_EVENTS,
+                        .report = count_malformed,
+                        .taken = ignore_taken,
+                        .context = &malformed,
+                        .newest = INT64_MIN};
     struct batch *batch = mem_new(1, sizeof *batch);
     static const uint32_t events[] = {1000, 1000, 501};
     for (uint64_t i = 0; i < ARRAY_LEN(events); i++) {
@@ -306,6 +323,7 @@ static void large_events_end_a_batch_early(void **state)
     struct tm_error err = {0};
     FILE *f = fopen(paths[0], "w");
     uint32_t sum = 0;
+    int taken = 0;
     (void)state;
     for (int i = 0; i < EVENTS; i++) {
         fprintf(f, "{\"stream\":\"clicks\",\"request\":\"r\",\"doc\":\"d\",\"time\":%" PRId64 ",\"payload\":\"",
@@ -316,7 +334,12 @@ static void large_events_end_a_batch_early(void **state)
     }
     assert_int_equal(fclose(f), 0);
     struct merge *m = open_files(1);
-    struct batcher b = {.merge = m, .events_max = BATCH_EVENTS, .report = count_malformed, .newest = INT64_MIN};
+    struct batcher b = {.merge = m,
+                        .events_max = BATCH_EVENTS,
+                        .report = count_malformed,
+                        .taken = count_taken,
+                        .context = &taken,
+                        .newest = INT64_MIN};
     struct batch *batch = mem_new(1, sizeof *batch);
     while (sum < EVENTS) {
         batcher_fill(&b, batch, &err);
@@ -327,6 +350,7 @@ static void large_events_end_a_batch_early(void **state)
         assert_true(sum == EVENTS || bytes > BATCH_BYTES - PAYLOAD); /* as full as can be */
     }
     assert_int_equal(sum, EVENTS);
+    assert_int_equal(taken, EVENTS);
     batch_close(batch);
     free(batch);
     batcher_close(&b);

@@ -446,9 +446,14 @@ static void test_the_table_is_bounded(void **state)
     assert_int_equal(open_as(&d, "c3/2/x", 1), TM_OK); /* takes the place of c3/1/x */
     struct submission leave = from("c0/1/x", SUBMIT_LEAVE);
     assert_int_equal(take(&d, &leave), TM_OK);
-    assert_int_equal(open_as(&d, "new/1/x", 1), TM_RESOURCE_EXHAUSTED); /* c0 may still come back */
+    d.now += 1;
+    leave = from("c1/1/x", SUBMIT_LEAVE);
+    assert_int_equal(take(&d, &leave), TM_OK);
+    assert_int_equal(open_as(&d, "new/1/x", 1), TM_OK); /* in the place of c0, which has been gone for longest */
+    assert_int_equal(open_as(&d, "c1/1/x", 1), TM_OK);  /* still known, so it takes nobody's place */
+    assert_int_equal(open_as(&d, "newer/1/x", 1), TM_RESOURCE_EXHAUSTED);
     d.now += RETAIN;
-    assert_int_equal(open_as(&d, "new/1/x", 1), TM_OK);
+    assert_int_equal(open_as(&d, "newer/1/x", 1), TM_OK);
     seal(&d, NULL);
     assert_int_equal(sequencer_producers(d.s), d.n_rows);
     desk_close(&d);
@@ -561,17 +566,32 @@ static int model_known(const struct model *m)
     return known;
 }
 
+static bool model_forget(struct model *m)
+{
+    struct person *oldest = NULL;
+    for (int i = 0; i < PEOPLE; i++) {
+        struct person *p = &m->people[i];
+        if (p->known && !p->live && (!oldest || p->seen < oldest->seen))
+            oldest = p;
+    }
+    if (oldest)
+        oldest->known = false;
+    return oldest != NULL;
+}
+
 static bool model_open(struct model *m, int who, uint32_t streams, int64_t now)
 {
     struct person *p = &m->people[who];
     int client = who / (INSTANCES * LANES), instance = who / LANES;
+    if (p->known && streams == 0)
+        streams = p->declared;
     if (!p->known) {
         if (model_known(m) >= (int)options.producers_max)
             model_expire(m, now);
         for (int i = 0; i < PEOPLE; i++)
             if (i / (INSTANCES * LANES) == client && i / LANES != instance)
                 m->people[i].known = m->people[i].live = false;
-        if (model_known(m) >= (int)options.producers_max)
+        if (model_known(m) >= (int)options.producers_max && !model_forget(m))
             return false;
         *p = (struct person){.known = true, .newest = NONE, .value = {NONE, NONE, NONE}};
     }
