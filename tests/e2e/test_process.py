@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -219,3 +220,43 @@ def test_a_connection_that_says_nothing_holds_nobody(server):
         s.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert server.run("health")
         assert server.term() == 0
+
+
+def data_of(server, name):
+    return pathlib.Path(server.data) / name
+
+
+def test_a_log_that_lost_its_tail_is_refused(server, call):
+    """Shards that stand behind its end would skip what comes in the lost part's place."""
+    call().batch(1, [impression(i) for i in range(50)])
+    server.term()
+    shutil.copytree(data_of(server, "log"), data_of(server, "log.older"))
+    server.start()
+    with server.channel() as channel:
+        c = harness.Call(channel)
+        c.open()
+        c.batch(2, [impression(i) for i in range(50, 100)])
+        c.cancel()
+    server.term()
+    shutil.rmtree(data_of(server, "log"))
+    data_of(server, "log.older").rename(data_of(server, "log"))
+    refused(server, "the log ends at position", "has applied it up to")
+
+
+def test_the_state_of_another_directory_is_refused(server, make_server, call):
+    call().batch(1, [impression(1)])
+    other = make_server(name="other")
+    other.start()
+    for s in (server, other):
+        s.term()
+    shutil.rmtree(data_of(server, "state"))
+    shutil.copytree(data_of(other, "state"), data_of(server, "state"))
+    refused(server, "IDENTITY", "names cluster")
+
+
+def test_somebody_elses_folder_is_not_filled(make_server):
+    s = make_server()
+    pathlib.Path(s.data).mkdir(parents=True, exist_ok=True)
+    data_of(s, "thesis.tex").write_text("\\documentclass{article}\n")
+    refused(s, "thesis.tex", "expected a new or empty folder")
+    assert [p.name for p in pathlib.Path(s.data).iterdir()] == ["thesis.tex"]

@@ -450,7 +450,8 @@ static void a_commit_is_scanned_back(void **state)
     state_db_close(db);
     assert_int_equal(state_db_open(in(state, "state"), &db, &err), TM_OK);
     struct store store = state_db_store(db);
-    assert_int_equal(store.scan(store.self, STORE_PARAM, bytes_text("s1"), bytes_text("s1"), append_key, &seen, &err), TM_OK);
+    assert_int_equal(store.scan(store.self, STORE_PARAM, bytes_text("s1"), bytes_text("s1"), append_key, &seen, &err),
+                     TM_OK);
     assert_true(bytes_equal(buffer_view(&seen), bytes_text("s1-a ")));
     state_db_close(db);
     state_db_close(NULL);
