@@ -2,12 +2,10 @@
 
 enum { DROPPED_MAX = WATERMARK_RECENT / 100 };
 
-void watermark_open(struct watermark *w) { *w = (struct watermark){.value = WATERMARK_NONE, .newest = WATERMARK_NONE}; }
+void watermark_open(struct watermark *w) { *w = (struct watermark){.value = WATERMARK_NONE}; }
 
 void watermark_see(struct watermark *w, int64_t time)
 {
-    if (time > w->newest)
-        w->newest = time;
     w->recent[w->next] = time;
     w->next = (w->next + 1) % WATERMARK_RECENT;
     if (w->seen < WATERMARK_RECENT)
@@ -36,16 +34,9 @@ void watermark_measure(struct watermark *w, int64_t out_of_orderness_ms)
     uint32_t dropped = w->seen / 100 > 1 ? w->seen / 100 : 1;
     int64_t value;
     CHECK(out_of_orderness_ms >= 0);
-    if (w->asserted || w->seen <= dropped)
+    if (w->seen <= dropped)
         return;
     bool below_all_times = __builtin_sub_overflow(nth_largest(w, dropped + 1), out_of_orderness_ms, &value);
     if (!below_all_times && value > w->value)
         w->value = value;
-}
-
-void watermark_assert(struct watermark *w, int64_t time)
-{
-    w->asserted = true;
-    if (time > w->value)
-        w->value = time;
 }

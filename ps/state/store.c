@@ -8,11 +8,7 @@ static const char *const names[STORE_TABLE_COUNT] = {
 
 const char *store_table_name(enum store_table table) { return names[table]; }
 
-void store_batch_close(struct store_batch *b)
-{
-    buffer_close(&b->operations);
-    b->count = 0;
-}
+void store_batch_close(struct store_batch *b) { buffer_close(&b->operations); }
 
 void store_batch_put(struct store_batch *b, enum store_table table, struct bytes key, struct bytes value)
 {
@@ -20,7 +16,6 @@ void store_batch_put(struct store_batch *b, enum store_table table, struct bytes
     buffer_put_u8(&b->operations, 0);
     buffer_put_bytes(&b->operations, key);
     buffer_put_bytes(&b->operations, value);
-    b->count++;
 }
 
 void store_batch_remove(struct store_batch *b, enum store_table table, struct bytes key)
@@ -28,7 +23,6 @@ void store_batch_remove(struct store_batch *b, enum store_table table, struct by
     buffer_put_u8(&b->operations, (uint8_t)table);
     buffer_put_u8(&b->operations, 1);
     buffer_put_bytes(&b->operations, key);
-    b->count++;
 }
 
 bool store_batch_next(struct reader *r, struct store_operation *op)

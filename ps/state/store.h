@@ -33,7 +33,6 @@ const char *store_table_name(enum store_table table);
 
 struct store_batch {
     struct buffer operations;
-    uint32_t count;
 };
 
 struct store_operation {
