@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
+
 enum { KEY_SERVER = 1000, KEY_TIMEOUT, NAME_MAX_SIZE = 64, TYPO_MAX = 2 };
 
 #define SERVER_VARIABLE "TIDEMILL_SERVER"
@@ -195,25 +197,6 @@ static const struct command *find(const struct catalog *c, int argc, char **argv
     return NULL;
 }
 
-/* Levenshtein's distance of two short names. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_SIZE + 1], n = strnlen(b, NAME_MAX_SIZE);
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[n];
-}
-
 static bool in_group(const struct command *command, const char *group)
 {
     size_t size = strlen(group);
@@ -242,7 +225,7 @@ static int unknown(const struct catalog *c, int argc, char **argv)
     bool two_words = argc > 1 && argv[1][0] != '-';
     snprintf(typed, sizeof typed, "%s%s%s", argv[0], two_words ? " " : "", two_words ? argv[1] : "");
     for (size_t i = 0; (command = command_at(c, i)); i++) {
-        size_t d = distance(strchr(command->name, ' ') ? typed : argv[0], command->name);
+        size_t d = text_distance(strchr(command->name, ' ') ? typed : argv[0], command->name);
         if (d < best) {
             best = d;
             nearest = command;

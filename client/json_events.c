@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 enum { SHOWN_MAX = 60, TYPO_MAX = 2, KEY_MAX = 32 };
 
@@ -256,24 +257,6 @@ static const struct key {
     {"items", read_items, 0},
 };
 
-/* Levenshtein's distance, one row of the table at a time. b is shorter than KEY_MAX. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[KEY_MAX], length = strlen(b);
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= length; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]), step = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            diagonal = row[j];
-            row[j] = change < step ? change : step;
-        }
-    }
-    return row[length];
-}
-
 static enum tm_code unknown_key(const char *name, struct tm_error *err)
 {
     const char *nearest = NULL;
@@ -281,7 +264,7 @@ static enum tm_code unknown_key(const char *name, struct tm_error *err)
     struct excerpt x;
     json_t *json = json_string(name);
     for (size_t i = 0; i < ARRAY_LEN(keys) && strlen(name) < KEY_MAX; i++) {
-        size_t d = distance(name, keys[i].name);
+        size_t d = text_distance(name, keys[i].name);
         if (d < least) {
             least = d;
             nearest = keys[i].name;

@@ -167,3 +167,6 @@ void chunks_trim(struct chunks *c, int64_t expiry)
         c->first++;
     }
 }
+
+size_t chunks_memory(const struct chunks *c) { return c->memory + c->capacity * sizeof *c->ring; }
+size_t chunks_unsealed(const struct chunks *c) { return c->ring[c->open & (c->capacity - 1)].bytes.size; }

@@ -29,7 +29,7 @@ struct chunks {
     uint64_t waiting;                  /* no older one has a record that waits */
     struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
     uint32_t spares;
-    size_t memory; /* spares included */
+    size_t memory; /* of the chunks' bytes, spares included */
 };
 
 void chunks_open(struct chunks *c, uint64_t first);
@@ -50,6 +50,9 @@ void chunks_release(struct chunks *c, uint64_t commit, bool body);
 
 /* Close the open chunk and begin the next. The view of its bytes lives until the next call. */
 struct bytes chunks_seal(struct chunks *c);
+
+size_t chunks_memory(const struct chunks *c);
+size_t chunks_unsealed(const struct chunks *c); /* bytes in the open one */
 
 /* Number of the oldest one with a record that waits; that of the open one when there is none. */
 uint64_t chunks_waiting_from(struct chunks *c);

@@ -164,7 +164,7 @@ int64_t decided_write(struct decided *d, struct buffer *run)
     int64_t newest = INT64_MIN;
     for (size_t i = 0; i < d->changed_count; i++) {
         struct decided_key *k = d->changed[i] >= d->first ? at(d, d->changed[i]) : NULL;
-        if (!k || !k->changed) /* expired since */
+        if (!k || !k->changed) /* forgotten since: its key was decided again */
             continue;
         k->changed = 0;
         encode(d, k, run);

@@ -1,8 +1,8 @@
 /* The durable half of the joiner: what a commit carries, and how a joiner comes back from it. */
 #include "joiner/joiner_state.h"
 
-/* A run begins with how long the commit's chunk is held, so that a restart needs to read only the chunks that still have
- * something waiting. */
+/* A run begins with how long the commit's chunk is held, so that a restart needs to read only the chunks that still
+ * have something waiting. */
 bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out)
 {
     struct chunk *c = chunks_at(&j->chunks, j->chunks.open);
@@ -39,11 +39,13 @@ void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_co
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err)
 {
     struct reader r = reader_of(run);
-    int64_t newest;
-    chunks_at(&j->chunks, commit)->newest = reader_i64(&r);
-    if (r.bad)
+    struct chunk *c = chunks_at(&j->chunks, commit);
+    int64_t newest = INT64_MIN;
+    c->newest = reader_i64(&r);
+    enum tm_code rc = r.bad ? TM_OK : decided_load(&j->decided, bytes_of(r.at, reader_left(&r)), &newest, err);
+    if (r.bad || newest > c->newest)
         return tm_error_set(err, TM_DATA_LOSS, "a run of decided keys is damaged");
-    return decided_load(&j->decided, bytes_of(r.at, reader_left(&r)), &newest, err);
+    return rc;
 }
 
 /* The record waits no more: it was set aside as an orphan after it had been stored. */

@@ -469,13 +469,11 @@ uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decid
 
 size_t joiner_memory(const struct joiner *j)
 {
-    return pending_memory(&j->pending) + decided_memory(&j->decided) + j->chunks.memory +
-           j->chunks.capacity * sizeof *j->chunks.ring + due_memory(&j->decisions) + due_memory(&j->early_actions) +
-           due_memory(&j->early_features);
+    return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) +
+           due_memory(&j->decisions) + due_memory(&j->early_actions) + due_memory(&j->early_features);
 }
 
 size_t joiner_unfrozen(const struct joiner *j)
 {
-    return j->chunks.ring[j->chunks.open & (j->chunks.capacity - 1)].bytes.size +
-           j->decided.changed_count * sizeof(struct decided_key);
+    return chunks_unsealed(&j->chunks) + j->decided.changed_count * sizeof(struct decided_key);
 }

@@ -131,8 +131,8 @@ struct joiner_delta {
  * False: there was nothing, and the number is not used up. */
 bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
 
-/* Loading an empty joiner: begin, every run in the order of commits, every chunk from waiting_from on, done. TM_DATA_LOSS
- * when bytes make no sense. first_commit: keep_from of the last freeze. */
+/* Loading an empty joiner: begin, every run in the order of commits, every chunk from waiting_from on, done.
+ * TM_DATA_LOSS when bytes make no sense. first_commit: keep_from of the last freeze. */
 void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);

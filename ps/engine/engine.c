@@ -85,7 +85,8 @@ static enum tm_code start_workers(struct engine *e, struct tm_error *err)
     return rc;
 }
 
-/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes in its place. */
+/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes in its place.
+ * */
 static enum tm_code check_log(const struct engine *e, struct tm_error *err)
 {
     uint64_t head = input_log_head(e->log);

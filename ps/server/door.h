@@ -33,8 +33,8 @@ enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LE
 /* Which of them it is: exactly one must be there. *content: its bytes. */
 enum tm_code door_read(struct bytes request, enum door_message *kind, struct bytes *content, struct tm_error *err);
 
-/* Bit sets of streams: those declared by name (0: none is, each counts from its first record on), and those that the call
- * may send. */
+/* Bit sets of streams: those declared by name (0: none is, each counts from its first record on), and those that the
+ * call may send. */
 enum tm_code door_read_open(const struct door *d, struct bytes content, struct producer_id *producer,
                             uint32_t *declared, uint32_t *allowed, struct tm_error *err);
 enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,

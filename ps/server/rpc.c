@@ -205,8 +205,8 @@ void rpc_stop(struct rpc *rpc, int64_t grace_ms)
     grpc_server_shutdown_and_notify(rpc->server, rpc->worker[0].queue, &rpc->stopped_tag);
     while (!atomic_load(&rpc->stopped) || atomic_load(&rpc->calls) > 0) {
         gpr_sleep_until(in_ms(STOP_POLL_MS));
-        if (!idle &&
-            atomic_load(&rpc->calls) == 0) { /* only connections are left: their last bytes leave, then they close */
+        /* Only connections are left: their last bytes leave, then they close. */
+        if (!idle && atomic_load(&rpc->calls) == 0) {
             idle = true;
             end = in_ms(FLUSH_MS);
         }

@@ -201,7 +201,8 @@ static bool silent_longer(const struct producer *a, const struct producer *b)
 {
     if (a->seen_ms != b->seen_ms)
         return a->seen_ms < b->seen_ms;
-    return memcmp(a->key.data, b->key.data, a->key.size < b->key.size ? a->key.size : b->key.size) < 0;
+    int order = memcmp(a->key.data, b->key.data, a->key.size < b->key.size ? a->key.size : b->key.size);
+    return order ? order < 0 : a->key.size < b->key.size;
 }
 
 /* Room for a new one: the producer that has been gone for longest is forgotten. False: all are live. */

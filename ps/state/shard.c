@@ -42,7 +42,7 @@ struct version_slot *shard_slot(struct shard *s, uint32_t version)
 
 const struct table *shard_table(const struct shard *s, uint32_t version)
 {
-    const struct table_set *set = atomic_load_explicit(&((struct shard *)(uintptr_t)s)->readers, memory_order_acquire);
+    const struct table_set *set = atomic_load_explicit(&s->readers, memory_order_acquire);
     for (uint32_t i = 0; set && i < set->count; i++)
         if (set->item[i].version == version)
             return set->item[i].table;

@@ -237,7 +237,8 @@ static void put_producer(void *context, struct bytes key, struct bytes value)
         rocks_batch_remove(log->batch, LOG_PRODUCER, key);
 }
 
-/* {head u64, watermark i64 of each stream}: the head shows at the next start whether rows and blocks are of the same write. */
+/* {head u64, watermark i64 of each stream}: the head shows at the next start whether rows and blocks are of the same
+ * write. */
 static void put_watermarks(struct input_log *log, uint64_t head)
 {
     int64_t row[1 + SEQUENCER_STREAMS_MAX] = {(int64_t)head};
