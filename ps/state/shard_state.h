@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "ps/state/dead_letters.h"
 #include "ps/state/shard.h"
 
 /* One version in one shard. */
@@ -54,6 +55,7 @@ struct shard {
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;
     struct buffer new_doc_text;
+    struct dead_letters *dead_letters;
 };
 
 /* The catalog has grown: give the joiner and the new versions their places. */
