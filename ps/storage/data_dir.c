@@ -20,7 +20,7 @@ static const char identity_key[] = "identity"; /* {version u32, shards u32, hash
 static const char start_key[] = "start";       /* u64 */
 
 static const struct rocks_family log_families[LOG_FAMILY_COUNT] = {
-    [LOG_BLOCK] = {"block", false}, [LOG_PRODUCER] = {"producer", false}, [LOG_META] = {"meta", false}};
+    [LOG_BLOCK] = {"block", false}, [LOG_PRODUCER] = {"producer", false}, [LOG_META] = {"meta", false}, [LOG_REJECTED] = {"rejected", false}};
 
 static enum tm_code path_in(const struct data_dir *d, const char *name, char out[static PATH_MAX], struct tm_error *err)
 {
