@@ -8,7 +8,7 @@
 #include "proto/wire.h"
 #include "tidemill/v1/deadletters.pb-c.h"
 
-enum { KEY_STREAM = 1, KEY_REASON, KEY_SINCE, KEY_UNTIL, KEY_LIMIT, KEY_PAGE };
+enum { KEY_STREAM = 1, KEY_REASON, KEY_SINCE, KEY_UNTIL, KEY_LIMIT, KEY_PAGE, HEX_MAX = 4096 };
 
 static struct bytes event_of(const Tidemill__V1__DeadLetter *l) { return bytes_of(l->event.data, l->event.len); }
 
@@ -199,7 +199,9 @@ static void print_event(const Tidemill__V1__DeadLetter *l)
     else if (readable < event.size)
         printf("damaged at byte %zu\n", readable);
     putchar('\n');
-    event_print_hex(stdout, event);
+    event_print_hex(stdout, bytes_of(event.data, event.size < HEX_MAX ? event.size : HEX_MAX));
+    if (event.size > HEX_MAX)
+        printf("%zu bytes more: -o json has them all\n", event.size - HEX_MAX);
 }
 
 static void print_letter(const Tidemill__V1__ShowDeadLetterReply *m)
