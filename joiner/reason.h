@@ -8,22 +8,22 @@
 #include "base/bytes.h"
 
 /* clang-format off */
-/*    name               text                what it means                                            what to do      */
-#define JOINER_REASONS(R)                                                                                                \
-    R(LATE,             "late",             "it came after its horizon",                                                 \
-      "is the sender late, or its clock wrong? Else allowed_lateness or within is too short")                            \
-    R(ORPHANED,         "orphaned",         "its impression never came",                                                 \
-      "are the ids of the join key spelt alike in both streams, and are impressions lost?")                              \
-    R(DUPLICATE,        "duplicate",        "the same event again, or a second one where the key has room for one",      \
-      "normal when senders repeat; else event ids or keys are not unique")                                               \
-    R(VERSION_MISMATCH, "version_mismatch", "it names another version than its impression",                              \
-      "does the sender of actions know which version was served? It may leave the version out")                          \
-    R(TOO_MANY_ACTIONS, "too_many_actions", "its stream has 16 actions of this key already",                             \
-      "a client that repeats actions under new ids, or a robot")                                                         \
-    R(MALFORMED,        "malformed",        "it could not be read from the log",                                         \
-      "the door lets nothing like that in: keep the data directory and report it")                                       \
-    R(REJECTED,         "rejected",         "it was refused at the door and never logged",                               \
-      "field and message say what was expected; the sender was told in the acknowledgement, and may send it again, mended")
+/*    name, text, what it means, what to do */
+#define JOINER_REASONS(R)                                                                                       \
+    R(LATE, "late", "it came after its horizon",                                                                \
+      "is the sender late, or its clock wrong? Else allowed_lateness or within is too short")                   \
+    R(ORPHANED, "orphaned", "its impression never came",                                                        \
+      "are the ids of the join key spelt alike in both streams, and are impressions lost?")                     \
+    R(DUPLICATE, "duplicate", "the same event again, or a second one where the key has room for one",           \
+      "normal when senders repeat; else event ids or keys are not unique")                                      \
+    R(VERSION_MISMATCH, "version_mismatch", "it names another version than its impression",                     \
+      "does the sender of actions know which version was served? It may leave the version out")                 \
+    R(TOO_MANY_ACTIONS, "too_many_actions", "its stream has 16 actions of this key already",                    \
+      "a client that repeats actions under new ids, or a robot")                                                \
+    R(MALFORMED, "malformed", "it could not be read from the log",                                              \
+      "the door lets nothing like that in: keep the data directory and report it")                              \
+    R(REJECTED, "rejected", "it was refused at the door and never logged",                                      \
+      "field and message say what was expected; the sender was told, and may mend the event and send it again")
 /* clang-format on */
 
 enum joiner_reason {
