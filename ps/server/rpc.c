@@ -29,6 +29,7 @@ struct rpc {
     uint32_t workers;
     struct method method[RPC_METHODS_MAX];
     uint32_t methods;
+    const struct descriptors *declared;
     char listen[256];
     int port; /* 0: not started */
     struct rpc_tag stopped_tag;
@@ -37,6 +38,11 @@ struct rpc {
 };
 
 void rpc_call_count(struct rpc *rpc, int change) { atomic_fetch_add(&rpc->calls, change); }
+
+bool rpc_is_declared(const struct rpc *rpc, struct bytes path)
+{
+    return rpc->declared && descriptors_has_method(rpc->declared, path);
+}
 
 /* ---- what gRPC writes ---- */
 
@@ -137,6 +143,7 @@ struct rpc *rpc_open(const struct rpc_options *options)
     grpc_init();
     rpc->server = server_new(options->memory_max);
     rpc->workers = options->threads;
+    rpc->declared = options->declared;
     rpc->worker = mem_new(rpc->workers, sizeof *rpc->worker);
     snprintf(rpc->listen, sizeof rpc->listen, "%s", options->listen);
     for (uint32_t i = 0; i < rpc->workers; i++) {

@@ -11,6 +11,8 @@
  *          Bodies sent are taken over with their memory: *body is empty afterwards.
  * Bounds   messages RPC_MESSAGE_MAX, unsent replies of a stream RPC_UNSENT_MAX, memory in flight by a resource quota,
  *          open calls of one connection RPC_STREAMS_MAX. No compression: nothing inflates.
+ * Methods  a call of a declared method that nobody added ends with UNIMPLEMENTED and the words "not built yet", one of an
+ *          unknown method with "no such method".
  * Errors   a struct tm_error becomes a status: code by the table of base/error.h, message as it is. RESOURCE_EXHAUSTED
  *          also carries grpc-retry-pushback-ms, which clients with a retry policy obey. */
 #ifndef TIDEMILL_PS_SERVER_RPC_H
@@ -18,12 +20,13 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "proto/descriptors.h"
 
 enum {
     RPC_MESSAGE_MAX = 8 << 20,
     RPC_UNSENT_MAX = 8,
     RPC_STREAMS_MAX = 1024,
-    RPC_METHODS_MAX = 16,
+    RPC_METHODS_MAX = 64,
     RPC_RETRY_MS = 1000, /* what RESOURCE_EXHAUSTED suggests */
 };
 
@@ -42,7 +45,8 @@ struct rpc_method {
 struct rpc_options {
     const char *listen; /* HOST:PORT; port 0: any free one */
     uint32_t threads;
-    size_t memory_max; /* of gRPC's buffers and of messages that are kept */
+    size_t memory_max;                  /* of gRPC's buffers and of messages that are kept */
+    const struct descriptors *declared; /* what the services promise, outlives the rpc; NULL: nothing */
 };
 
 /* Make, add methods, start, stop, close. Signals should be blocked before rpc_open: gRPC's threads inherit the mask. */

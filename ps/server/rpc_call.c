@@ -352,14 +352,26 @@ struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method
     return call;
 }
 
+/* A method that nobody added. */
+static void refuse_method(struct rpc_call *call)
+{
+    const grpc_slice *slice = &call->details.method;
+    struct bytes path = bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+    int shown = path.size > 200 ? 200 : (int)path.size;
+    struct tm_error err;
+    if (rpc_is_declared(call->worker->rpc, path))
+        tm_error_set(&err, TM_UNIMPLEMENTED, "not built yet: %.*s is declared, but this server does not do it", shown,
+                     (const char *)path.data);
+    else
+        tm_error_set(&err, TM_UNIMPLEMENTED, "%.*s: no such method", shown, (const char *)path.data);
+    rpc_fail(call, &err);
+}
+
 void rpc_call_begin(struct rpc_call *call)
 {
     struct tm_error err;
     if (!call->method) {
-        grpc_slice path = call->details.method;
-        int shown = GRPC_SLICE_LENGTH(path) > 200 ? 200 : (int)GRPC_SLICE_LENGTH(path);
-        tm_error_set(&err, TM_UNIMPLEMENTED, "%.*s: no such method", shown, (const char *)GRPC_SLICE_START_PTR(path));
-        rpc_fail(call, &err);
+        refuse_method(call);
         return;
     }
     call->request_view = message_view(call->request);

@@ -61,4 +61,7 @@ void rpc_call_begin(struct rpc_call *call); /* a client's call has come */
 /* One more, one less struct rpc_call, empty slots included: rpc_stop waits for the last. */
 void rpc_call_count(struct rpc *rpc, int change);
 
+/* Do the services promise this method, "/tidemill.v1.Events/Ingest"? */
+bool rpc_is_declared(const struct rpc *rpc, struct bytes path);
+
 #endif

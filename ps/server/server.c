@@ -14,6 +14,7 @@
 #include "ps/server/events.h"
 #include "ps/server/health.h"
 #include "ps/server/parameters.h"
+#include "ps/server/reflection.h"
 
 enum {
     GRACE_MS = 5000,
@@ -24,12 +25,14 @@ enum {
 
 struct server {
     struct engine *engine;
+    struct descriptors *descriptors;
     struct rpc *rpc;
     struct events *events;
     struct parameters *parameters;
     struct admin *admin;
     struct deadletters *deadletters;
     struct health *health;
+    struct reflection *reflection;
 };
 
 /* ---- signals ---- */
@@ -127,16 +130,19 @@ static void print_start(const struct server *s, const struct options *options, c
 
 static void services_open(struct server *s, const struct options *options, const struct catalog *catalog)
 {
+    s->descriptors = descriptors_open();
     s->rpc = rpc_open(&(struct rpc_options){
         .listen = options->listen,
         .threads = options->rpc_threads,
         .memory_max = options->memory_inbox + RPC_MEMORY,
+        .declared = s->descriptors,
     });
     s->events = events_open(s->engine, catalog, s->rpc);
     s->parameters = parameters_open(s->engine, s->rpc);
     s->admin = admin_open(s->engine, catalog, s->rpc);
     s->deadletters = deadletters_open(s->engine, catalog, s->admin, s->rpc);
     s->health = health_open(s->rpc);
+    s->reflection = reflection_open(s->descriptors, s->rpc);
 }
 
 static void services_close(struct server *s)
@@ -145,13 +151,16 @@ static void services_close(struct server *s)
     events_drain(s->events);
     parameters_drain(s->parameters);
     admin_drain(s->admin);
+    reflection_drain(s->reflection);
     rpc_stop(s->rpc, GRACE_MS);
     events_close(s->events);
     parameters_close(s->parameters);
     admin_close(s->admin);
     deadletters_close(s->deadletters);
     health_close(s->health);
+    reflection_close(s->reflection);
     rpc_close(s->rpc);
+    descriptors_close(s->descriptors);
 }
 
 static enum tm_code serve(struct server *s, const struct options *options, struct signals *signals,
