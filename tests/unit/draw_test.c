@@ -1,0 +1,232 @@
+/* learner/draw.h: the golden file that Python is held to as well, and whether what comes out is random and of the right
+ * distribution. All seeds are fixed, so a test passes always or never. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "learner/draw.h"
+#include "learner/special.h"
+
+/* ---- the golden file ---- */
+
+enum { WORDS_MAX = 16, LINE_MAX_BYTES = 512 };
+
+struct line {
+    char text[LINE_MAX_BYTES];
+    char *word[WORDS_MAX];
+    int words;
+};
+
+static bool read_line(FILE *f, struct line *l)
+{
+    do {
+        if (!fgets(l->text, sizeof l->text, f))
+            return false;
+    } while (l->text[0] == '#');
+    l->words = 0;
+    char *rest;
+    for (char *w = strtok_r(l->text, " \n", &rest); w; w = strtok_r(NULL, " \n", &rest)) {
+        assert_true(l->words < WORDS_MAX);
+        l->word[l->words++] = w;
+    }
+    return true;
+}
+
+static uint64_t hex_word(const struct line *l, int i) { return strtoull(l->word[i], NULL, 16); }
+static double number(const struct line *l, int i) { return strtod(l->word[i], NULL); }
+
+static void assert_same_bits(double got, const struct line *l, int i)
+{
+    double want = number(l, i);
+    if (memcmp(&got, &want, sizeof got) != 0)
+        fail_msg("%s: got %a, want %a", l->word[0], got, want);
+}
+
+static struct draw stream_of(const struct line *l)
+{
+    return draw_begin(hex_word(l, 1), (uint32_t)hex_word(l, 2), hex_word(l, 3));
+}
+
+/* A stream's bits are blocks of Philox: key = seed, counter = block, version, item. The uniforms show 52 of 64. */
+static void check_philox(const struct line *l)
+{
+    uint64_t w[10];
+    for (int i = 0; i < 10; i++)
+        w[i] = hex_word(l, 1 + i);
+    struct draw d = draw_begin(w[0] | w[1] << 32, (uint32_t)w[3], w[4] | w[5] << 32);
+    d.block = (uint32_t)w[2];
+    assert_true(draw_uniform(&d) == ((double)((w[6] | w[7] << 32) >> 12) + 0.5) * 0x1p-52);
+    assert_true(draw_uniform(&d) == ((double)((w[8] | w[9] << 32) >> 12) + 0.5) * 0x1p-52);
+}
+
+static void check_key(const struct line *l) { assert_true(draw_key(bytes_text(l->word[1])) == hex_word(l, 2)); }
+static void check_probability(const struct line *l) { assert_same_bits(draw_probability(number(l, 1)), l, 2); }
+
+static void check_stream(const struct line *l, double (*next)(struct draw *))
+{
+    struct draw d = stream_of(l);
+    for (int i = 4; i < 8; i++)
+        assert_same_bits(next(&d), l, i);
+}
+
+static void check_uniform(const struct line *l) { check_stream(l, draw_uniform); }
+static void check_normal(const struct line *l) { check_stream(l, draw_normal); }
+
+static void check_beta(const struct line *l)
+{
+    struct draw d = stream_of(l);
+    for (int i = 6; i < 10; i++)
+        assert_same_bits(draw_beta(&d, number(l, 4), number(l, 5)), l, i);
+}
+
+static void both_languages_draw_the_same_bits(void **state)
+{
+    static const struct {
+        const char *kind;
+        int words;
+        void (*check)(const struct line *l);
+    } kinds[] = {
+        {"philox", 11, check_philox},  {"key", 3, check_key},       {"probability", 3, check_probability},
+        {"uniform", 8, check_uniform}, {"normal", 8, check_normal}, {"beta", 10, check_beta},
+    };
+    int checked[ARRAY_LEN(kinds)] = {0};
+    struct line l;
+    FILE *f = fopen(GOLDEN_DRAWS, "re");
+    (void)state;
+    assert_non_null(f);
+    while (read_line(f, &l))
+        for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+            if (strcmp(l.word[0], kinds[k].kind) == 0) {
+                assert_int_equal(l.words, kinds[k].words);
+                kinds[k].check(&l);
+                checked[k]++;
+            }
+    fclose(f);
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+        assert_true(checked[k] > 0);
+}
+
+/* ---- distributions ---- */
+
+enum { DRAWS = 400000, POINTS = 4000 };
+
+/* sqrt(n) times the largest distance exceeds it once in 10,000 (Kolmogorov's distribution). */
+static const double kolmogorov_max = 2.2;
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Kolmogorov and Smirnov's test at POINTS of the values, with the parameters that cdf wants. */
+static void assert_distributed(double *values, double (*cdf)(double x, double a, double b), double a, double b)
+{
+    double worst = 0;
+    qsort(values, DRAWS, sizeof *values, ascending);
+    for (int i = DRAWS / POINTS - 1; i < DRAWS; i += DRAWS / POINTS) {
+        assert_true(isfinite(values[i]));
+        worst = fmax(worst, fabs(cdf(values[i], a, b) - (i + 0.5) / DRAWS));
+    }
+    if (worst * sqrt(DRAWS) > kolmogorov_max)
+        fail_msg("a %g, b %g: %g from the distribution, sqrt(n) times that is %g", a, b, worst, worst * sqrt(DRAWS));
+}
+
+/* P(score <= x) for the logit of Beta(a, b). Far out the cdf is a power of e^x, where x itself is 0. */
+static double score_cdf(double x, double a, double b)
+{
+    int sign;
+    double log_beta = lgamma_r(a, &sign) + lgamma_r(b, &sign) - lgamma_r(a + b, &sign);
+    if (x > 0) /* 1 - p keeps digits that p has lost */
+        return 1 - score_cdf(-x, b, a);
+    if (x < -600)
+        return exp(a * x - log(a) - log_beta);
+    return beta_cdf(a, b, 1 / (1 + exp(-x)));
+}
+
+static double normal_cdf(double x, double mean, double sd) { return 0.5 * erfc((mean - x) / sd * M_SQRT1_2); }
+static double uniform_cdf(double x, double low, double high) { return (x - low) / (high - low); }
+
+static void uniforms_and_normals_are_what_they_are_called(void **state)
+{
+    double *values = mem_new(DRAWS, sizeof *values);
+    (void)state;
+    for (int i = 0; i < DRAWS; i++) { /* neighbours in every part of the name, one number each */
+        struct draw d = draw_begin((uint64_t)i % 3, (uint32_t)i / 3 % 5, (uint64_t)i / 15);
+        values[i] = draw_uniform(&d);
+        assert_true(values[i] > 0 && values[i] < 1);
+    }
+    assert_distributed(values, uniform_cdf, 0, 1);
+    struct draw d = draw_begin(1, 1, 1);
+    for (int i = 0; i < DRAWS; i++)
+        values[i] = draw_normal(&d);
+    assert_distributed(values, normal_cdf, 0, 1);
+    free(values);
+}
+
+static void scores_are_logits_of_beta_variables(void **state)
+{
+    static const double shapes[][2] = {{1, 1},    {2, 48},    {0.5, 0.7},   {0.01, 0.02}, {0.001, 5}, {0.01, 0.01},
+                                       {1.5, 40}, {1e6, 1e6}, {857, 12000}, {3, 1e6},     {0.3, 1e6}, {1e-5, 1e-5}};
+    double *values = mem_new(DRAWS, sizeof *values);
+    (void)state;
+    for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
+        double a = shapes[s][0], b = shapes[s][1], sum = 0, n = a + b;
+        for (int i = 0; i < DRAWS; i++) {
+            struct draw d = draw_begin(s, 1, (uint64_t)i);
+            values[i] = draw_beta(&d, a, b);
+            sum += draw_probability(values[i]);
+        }
+        double sd = sqrt(a / n * (b / n) / (n + 1));
+        assert_true(fabs(sum / DRAWS - a / n) < 4 * sd / sqrt(DRAWS));
+        assert_distributed(values, score_cdf, a, b);
+    }
+    free(values);
+}
+
+/* ---- names ---- */
+
+static double correlation(struct draw (*left)(int i), struct draw (*right)(int i))
+{
+    double sum = 0;
+    for (int i = 0; i < DRAWS; i++) {
+        struct draw a = left(i), b = right(i);
+        sum += draw_normal(&a) * draw_normal(&b);
+    }
+    return sum / sqrt(DRAWS); /* of variance 1 */
+}
+
+static struct draw plain(int i) { return draw_begin(5, 6, (uint64_t)i); }
+static struct draw next_seed(int i) { return draw_begin(6, 6, (uint64_t)i); }
+static struct draw next_version(int i) { return draw_begin(5, 7, (uint64_t)i); }
+static struct draw next_item(int i) { return draw_begin(5, 6, (uint64_t)i + DRAWS); }
+static struct draw high_item(int i) { return draw_begin(5, 6, (uint64_t)i | UINT64_C(1) << 40); }
+static struct draw high_seed(int i) { return draw_begin(5 | UINT64_C(1) << 40, 6, (uint64_t)i); }
+
+static void every_part_of_a_name_makes_another_stream(void **state)
+{
+    (void)state;
+    assert_true(fabs(correlation(plain, next_seed)) < 4);
+    assert_true(fabs(correlation(plain, next_version)) < 4);
+    assert_true(fabs(correlation(plain, next_item)) < 4);
+    assert_true(fabs(correlation(plain, high_item)) < 4);
+    assert_true(fabs(correlation(plain, high_seed)) < 4);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_languages_draw_the_same_bits),
+        cmocka_unit_test(uniforms_and_normals_are_what_they_are_called),
+        cmocka_unit_test(scores_are_logits_of_beta_variables),
+        cmocka_unit_test(every_part_of_a_name_makes_another_stream),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
