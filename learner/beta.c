@@ -140,6 +140,13 @@ static void beta_describe(const struct model_config *config, const void *block, 
     };
 }
 
+static double beta_draw(const struct model_config *config, const void *block, int64_t now, struct draw *stream)
+{
+    double shape[2];
+    beta_values(config, block, now, shape);
+    return draw_beta(stream, shape[0], shape[1]);
+}
+
 static bool beta_valid(const struct model_config *config, const void *block)
 {
     (void)config;
@@ -161,5 +168,6 @@ const struct model model_beta = {
     .values = beta_values,
     .summarise = beta_summarise,
     .describe = beta_describe,
+    .draw = beta_draw,
     .valid = beta_valid,
 };

@@ -1,8 +1,9 @@
 /* learner/draw.h - seeded draws for Thompson sampling, the same bits everywhere.
  *
- * A stream of numbers is named by (seed, version, item): of one request, for one version, about one candidate. It has
- * no state but its name and a counter, so draws do not depend on the order in which candidates are asked for, or on
- * threads, and whoever has the name can repeat them; python/tidemill/draws.py does.
+ * A stream of numbers is named by (seed, version, item): of one request, for one version, about one candidate. It is a
+ * function of its name and a counter, so draws do not depend on the order in which candidates are asked for, or on
+ * threads, and whoever has the name can repeat them; python/tidemill/draws.py does. Two items of one seed and version
+ * never share a stream: each step of the naming is a bijection.
  *
  * Space    scores: the logit ln(p / (1 - p)) of a probability. Candidates are compared there, because probabilities of
  *          tiny shapes all round to 0 or 1. draw_probability() brings a score back.
@@ -11,7 +12,7 @@
  *          languages to it.
  * Memory   a stream is a value; nothing is allocated.
  * Threads  a stream belongs to one thread.
- * Sources  bits: Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+ * Sources  bits: SplitMix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
  *          normals: Leva, "A fast normal random number generator", ACM TOMS 18 (1992), Algorithm 712.
  *          gammas: Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000), with
  *          their U^(1/a) for shapes below 1, taken as a logarithm, because it underflows below a = 0.01. */
@@ -20,16 +21,24 @@
 
 #include "base/bytes.h"
 
+#define DRAW_STEP UINT64_C(0x9e3779b97f4a7c15) /* odd, 2^64 over the golden ratio */
+
 struct draw {
-    uint64_t seed, item;
-    uint32_t version, block; /* the next one of 2^32, each of two numbers */
-    uint64_t spare;
-    bool has_spare;
+    uint64_t state; /* number i of the stream is draw_mix(first state + i DRAW_STEP), i from 1 */
 };
+
+static inline uint64_t draw_mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
 
 static inline struct draw draw_begin(uint64_t seed, uint32_t version, uint64_t item)
 {
-    return (struct draw){.seed = seed, .item = item, .version = version};
+    uint64_t state = draw_mix(seed + DRAW_STEP);
+    state = draw_mix((state ^ version) + DRAW_STEP);
+    return (struct draw){draw_mix((state ^ item) + DRAW_STEP)};
 }
 
 /* The number that a text stands for as a seed (a request id) or an item (a document). */

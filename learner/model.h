@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "learner/draw.h"
 
 enum {
     MODEL_PRIOR_MAX = 8,
@@ -69,6 +70,9 @@ struct model {
     void (*values)(const struct model_config *config, const void *block, int64_t now, double *out);
     void (*summarise)(const struct model_config *config, const void *block, struct summary *out);
     void (*describe)(const struct model_config *config, const void *block, int64_t now, struct belief *out);
+
+    /* A score drawn from the belief as of `now`: what Thompson sampling compares candidates by. NULL block: prior. */
+    double (*draw)(const struct model_config *config, const void *block, int64_t now, struct draw *stream);
 
     /* False: the block holds something that no sequence of samples could have made (NaN, negative counts). */
     bool (*valid)(const struct model_config *config, const void *block);

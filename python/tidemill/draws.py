@@ -6,11 +6,11 @@ name can repeat what the server drew, and rank as it did:
 >>> from tidemill.draws import Draw, draw_key, probability
 >>> score = Draw(draw_key("request 17"), 1, draw_key("d1")).beta(2.0, 48.0)
 >>> score, probability(score)
-(-4.354897400812199, 0.012680887040457667)
+(-3.248059815464188, 0.037396667759345664)
 
 Scores are logits, ln(p / (1 - p)): compare those, because probabilities of tiny shapes all round to 0 or 1.
-Only +, -, *, / and square roots of doubles are used, in the order of the C code, with an own logarithm and exponential; no
-numpy, and no libm whose last bit might differ. Sources are named in learner/draw.h.
+Only +, -, *, / and square roots of doubles are used, in the order of the C code, with an own logarithm and exponential:
+no libm whose last bit might differ. Sources are named in learner/draw.h.
 """
 
 from math import floor, frexp, ldexp, sqrt
@@ -23,6 +23,7 @@ SHAPE_MIN = 1e-100
 EXP_MIN = -745.2
 MASK32 = 0xFFFFFFFF
 MASK64 = 0xFFFFFFFFFFFFFFFF
+STEP = 0x9E3779B97F4A7C15
 
 
 def log_of(x):
@@ -37,8 +38,7 @@ def log_of(x):
     z4 = z2 * z2
     q0 = (2.0 / 3 + 2.0 / 5 * z) + (2.0 / 7 + 2.0 / 9 * z) * z2
     q1 = (2.0 / 11 + 2.0 / 13 * z) + (2.0 / 15 + 2.0 / 17 * z) * z2
-    q2 = (2.0 / 19 + 2.0 / 21 * z) + 2.0 / 23 * z2
-    rest = s * z * (q0 + q1 * z4 + q2 * (z4 * z4))
+    rest = s * z * (q0 + q1 * z4 + 2.0 / 19 * (z4 * z4))
     return k * LN2_HIGH + (2 * s + (rest + k * LN2_LOW))
 
 
@@ -62,15 +62,11 @@ def draw_key(text):
     return h
 
 
-def philox(key, counter):
-    """Philox4x32-10: four 32-bit numbers from a key of two and a counter of four."""
-    k0, k1 = key
-    c0, c1, c2, c3 = counter
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = p1 >> 32 ^ c1 ^ k0, p1 & MASK32, p0 >> 32 ^ c3 ^ k1, p0 & MASK32
-        k0, k1 = k0 + 0x9E3779B9 & MASK32, k1 + 0xBB67AE85 & MASK32
-    return c0, c1, c2, c3
+def mix(z):
+    """SplitMix64's."""
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK64
+    return z ^ z >> 31
 
 
 def probability(score):
@@ -80,22 +76,16 @@ def probability(score):
 
 
 class Draw:
-    """One stream of numbers. Seed and item have 64 bits, the version 32."""
+    """One stream of numbers. Seed and item are integers of 64 bits, the version of 32, none negative."""
 
     def __init__(self, seed, version, item):
-        self._key = (seed & MASK32, seed >> 32 & MASK32)
-        self._name = (version & MASK32, item & MASK32, item >> 32 & MASK32)
-        self._block = 0
-        self._spare = None
+        state = mix(seed + STEP & MASK64)
+        state = mix((state ^ version) + STEP & MASK64)
+        self._state = mix((state ^ item) + STEP & MASK64)
 
     def _next(self):
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            return spare
-        c0, c1, c2, c3 = philox(self._key, (self._block, *self._name))
-        self._block = self._block + 1 & MASK32
-        self._spare = c2 | c3 << 32
-        return c0 | c1 << 32
+        self._state = self._state + STEP & MASK64
+        return mix(self._state)
 
     def uniform(self):
         """In (0, 1), both excluded."""
@@ -104,8 +94,9 @@ class Draw:
     def normal(self):
         """Mean 0, variance 1."""
         while True:
-            u = self.uniform()
-            v = 1.7156 * (self.uniform() - 0.5)
+            bits = self._next()
+            u = (float(bits >> 32) + 0.5) * 2.0**-32
+            v = 1.7156 * ((float(bits & MASK32) + 0.5) * 2.0**-32 - 0.5)
             x = u - 0.449871
             y = abs(v) + 0.386595
             q = x * x + y * (0.196 * y - 0.25472 * x)

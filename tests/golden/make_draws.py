@@ -6,25 +6,25 @@ random and of the right distribution is tested elsewhere (tests/unit/draw_test.c
 
 import pathlib
 import random
+import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
 
-from tidemill.draws import MASK32, MASK64, Draw, draw_key, philox, probability  # noqa: E402
+from tidemill.draws import MASK32, MASK64, STEP, Draw, draw_key, mix, probability  # noqa: E402
 
 HEAD = """# What learner/draw.c and python/tidemill/draws.py must both give, bit for bit; written by make_draws.py.
 #
-# philox           key (2 words), counter (4 words), result (4 words); the first three are known answers of its authors
+# splitmix         state, the five numbers behind it; as other implementations of SplitMix64 give them
 # key              text, result
 # probability      score, result
 # uniform, normal  seed, version, item, then the stream's first four numbers
-# beta             seed, version, item, a, b, then the stream's first four scores"""
+# beta             seed, version, item, a, b, then the stream's first four scores
+# many             a, b, n, then h: over the first scores of the streams (1, 2, item), item < n, and over their
+#                  probabilities, each as 64 bits, h = 1000003 h + bits modulo 2^64: differences that few numbers show"""
 
-BLOCKS = [
-    ((0, 0), (0, 0, 0, 0)),
-    ((MASK32, MASK32), (MASK32, MASK32, MASK32, MASK32)),
-    ((0xA4093822, 0x299F31D0), (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)),
-]
+MANY = 1000
+STATES = [1234567, 0, MASK64]
 SCORES = [0.0, -0.0, 1.0, -1.0, -1e-17, 36.7, -40.0, -700.0, -740.0, -745.1, -745.3, 800.0, -3.0, 2.5, -1e100]
 STREAMS = [
     (0, 0, 0),
@@ -40,8 +40,8 @@ SHAPES = [(1, 1), (1, 20), (2, 48), (0.5, 0.7), (0.01, 0.02), (1e-3, 5), (5, 1e-
 
 def lines():
     more = random.Random(5)
-    for key, counter in BLOCKS:
-        yield "philox", *(f"{word:08x}" for word in (*key, *counter, *philox(key, counter)))
+    for state in STATES:
+        yield "splitmix", *(f"{word:016x}" for word in (state, *(mix(state + i * STEP & MASK64) for i in range(1, 6))))
     for text in ["a", "d1", "request-17", "\u00e9\u00e8"]:
         yield "key", text, f"{draw_key(text):016x}"
     for x in SCORES + [more.uniform(-1, 1) * 10 ** more.randint(-3, 2) for _ in range(20)]:
@@ -55,6 +55,19 @@ def lines():
         for name in STREAMS[1:4:2]:
             draw = Draw(*name)
             yield "beta", *stream_words(name), a.hex(), b.hex(), *(draw.beta(a, b).hex() for _ in range(4))
+        yield "many", a.hex(), b.hex(), f"{MANY:x}", f"{digest(a, b, MANY):016x}"
+
+
+def bits(x):
+    return struct.unpack("<Q", struct.pack("<d", x))[0]
+
+
+def digest(a, b, count):
+    h = 0
+    for item in range(count):
+        score = Draw(1, 2, item).beta(a, b)
+        h = (1000003 * (1000003 * h + bits(score)) + bits(probability(score))) & MASK64
+    return h
 
 
 def stream_words(name):

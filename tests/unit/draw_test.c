@@ -54,16 +54,12 @@ static struct draw stream_of(const struct line *l)
     return draw_begin(hex_word(l, 1), (uint32_t)hex_word(l, 2), hex_word(l, 3));
 }
 
-/* A stream's bits are blocks of Philox: key = seed, counter = block, version, item. The uniforms show 52 of 64. */
-static void check_philox(const struct line *l)
+/* The uniforms show 52 of 64 bits. */
+static void check_splitmix(const struct line *l)
 {
-    uint64_t w[10];
-    for (int i = 0; i < 10; i++)
-        w[i] = hex_word(l, 1 + i);
-    struct draw d = draw_begin(w[0] | w[1] << 32, (uint32_t)w[3], w[4] | w[5] << 32);
-    d.block = (uint32_t)w[2];
-    assert_true(draw_uniform(&d) == ((double)((w[6] | w[7] << 32) >> 12) + 0.5) * 0x1p-52);
-    assert_true(draw_uniform(&d) == ((double)((w[8] | w[9] << 32) >> 12) + 0.5) * 0x1p-52);
+    struct draw d = {hex_word(l, 1)};
+    for (int i = 2; i < 7; i++)
+        assert_true(draw_uniform(&d) == ((double)(hex_word(l, i) >> 12) + 0.5) * 0x1p-52);
 }
 
 static void check_key(const struct line *l) { assert_true(draw_key(bytes_text(l->word[1])) == hex_word(l, 2)); }
@@ -86,6 +82,25 @@ static void check_beta(const struct line *l)
         assert_same_bits(draw_beta(&d, number(l, 4), number(l, 5)), l, i);
 }
 
+static void fold(uint64_t *h, double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    *h = 1000003 * *h + bits;
+}
+
+static void check_many(const struct line *l)
+{
+    uint64_t h = 0;
+    for (uint64_t item = 0; item < hex_word(l, 3); item++) {
+        struct draw d = draw_begin(1, 2, item);
+        double score = draw_beta(&d, number(l, 1), number(l, 2));
+        fold(&h, score);
+        fold(&h, draw_probability(score));
+    }
+    assert_true(h == hex_word(l, 4));
+}
+
 static void both_languages_draw_the_same_bits(void **state)
 {
     static const struct {
@@ -93,8 +108,9 @@ static void both_languages_draw_the_same_bits(void **state)
         int words;
         void (*check)(const struct line *l);
     } kinds[] = {
-        {"philox", 11, check_philox},  {"key", 3, check_key},       {"probability", 3, check_probability},
-        {"uniform", 8, check_uniform}, {"normal", 8, check_normal}, {"beta", 10, check_beta},
+        {"splitmix", 7, check_splitmix}, {"key", 3, check_key},       {"probability", 3, check_probability},
+        {"uniform", 8, check_uniform},   {"normal", 8, check_normal}, {"beta", 10, check_beta},
+        {"many", 5, check_many},
     };
     int checked[ARRAY_LEN(kinds)] = {0};
     struct line l;

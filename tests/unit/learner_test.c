@@ -299,6 +299,23 @@ static void test_beta_describe(void **state)
     assert_true(belief.positives == 0 && belief.negatives == 0 && belief.updated_at == 0);
 }
 
+/* A draw is from the belief as of the time of the draw, forgetting included. */
+static void test_beta_draw(void **state)
+{
+    struct beta_block b = {0};
+    double shape[2];
+    (void)state;
+    for (int i = 0; i < 30; i++)
+        learn(&hourly, &b, i % 3 == 0, 1, NOON);
+    for (int hours = 0; hours < 3; hours++) {
+        struct draw one = draw_begin(1, 2, 3), other = one;
+        model_beta.values(&hourly, &b, NOON + hours * HOUR, shape);
+        assert_true(model_beta.draw(&hourly, &b, NOON + hours * HOUR, &one) == draw_beta(&other, shape[0], shape[1]));
+    }
+    struct draw one = draw_begin(1, 2, 3), other = one;
+    assert_true(model_beta.draw(&hourly, NULL, NOON, &one) == draw_beta(&other, 1, 20));
+}
+
 /* ---- order ---- */
 
 enum { STREAM = 200 };
@@ -566,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_beta_half_life),
         cmocka_unit_test(test_beta_edges),
         cmocka_unit_test(test_beta_describe),
+        cmocka_unit_test(test_beta_draw),
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_drift),
         cmocka_unit_test(test_beta_checks),
