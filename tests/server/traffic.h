@@ -13,7 +13,7 @@ enum {
     TRAFFIC_BATCHES = 250, /* of each lane; sequence s holds the numbers (s - 1) x TRAFFIC_BATCH ... */
     TRAFFIC_BATCH = 40,
     TRAFFIC_NUMBERS = TRAFFIC_BATCHES * TRAFFIC_BATCH,
-    TRAFFIC_DOCS = 12000, /* so that an export takes several replies, and must wait for its reader */
+    TRAFFIC_DOCS = 20000, /* so that an export takes several replies, and must wait for its reader */
     TRAFFIC_WINDOW_MS = 2000,
 };
 

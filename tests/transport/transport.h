@@ -18,7 +18,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-enum { TRANSPORT_WINDOW = 4, TRANSPORT_NO_DEADLINE = -1 };
+enum { TRANSPORT_WINDOW = 2, TRANSPORT_NO_DEADLINE = -1 };
 
 struct grpc_call;
 
