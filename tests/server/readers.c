@@ -208,6 +208,9 @@ void readers_start(struct readers *r, int port, const atomic_uint_fast64_t *posi
 
 void readers_stop(struct readers *r)
 {
+    for (uint32_t k = 0; k < READ_KINDS; k++)
+        while (k != READ_PULL_LATE && atomic_load(&r->thread[k].answered) < READERS_ANSWERED)
+            pause_ms(2);
     atomic_store(&r->stop, true);
     for (uint32_t k = 0; k < READ_KINDS; k++)
         CHECK(pthread_join(r->thread[k].thread, NULL) == 0);

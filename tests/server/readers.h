@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+enum { READERS_ANSWERED = 12 };
+
 enum reader_kind {
     READ_PULL,
     READ_PULL_LATE,
@@ -28,11 +30,11 @@ struct readers {
         struct readers *readers;
         enum reader_kind kind;
         pthread_t thread;
-        uint32_t answered, refused; /* read when it has ended */
+        atomic_uint answered, refused;
     } thread[READ_KINDS];
 };
 
 void readers_start(struct readers *r, int port, const atomic_uint_fast64_t *position);
-void readers_stop(struct readers *r);
+void readers_stop(struct readers *r); /* when each has been answered READERS_ANSWERED times; late Pulls never are */
 
 #endif
