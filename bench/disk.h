@@ -4,6 +4,7 @@
 #ifndef TIDEMILL_BENCH_DISK_H
 #define TIDEMILL_BENCH_DISK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { DISK_FOLDER_SIZE = 2000, DISK_PATH_SIZE = 2100 }; /* of a folder; of a file in it */
@@ -22,5 +23,12 @@ struct disk_floor {
 
 /* Copy `bytes` into blocks of 256 KiB, checksum each, write it behind the last, fdatasync; in a file of `folder`. */
 struct disk_floor disk_floor_measure(const char *folder, uint64_t bytes);
+
+struct disk_latency {
+    double p50_ms, p99_ms;
+};
+
+/* Append so many bytes to a file of `folder` and sync them, `times` times. */
+struct disk_latency disk_latency_measure(const char *folder, size_t bytes, size_t times);
 
 #endif
