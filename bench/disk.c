@@ -75,23 +75,17 @@ struct disk_floor disk_floor_measure(const char *folder, uint64_t bytes)
     return f;
 }
 
-struct disk_latency disk_latency_measure(const char *folder, size_t bytes, size_t times)
+double disk_sync_ms(const char *folder, size_t bytes)
 {
     char path[DISK_PATH_SIZE];
-    double *ms = mem_new(times, sizeof *ms);
     uint8_t *block = mem_new(bytes, 1);
     snprintf(path, sizeof path, "%s/floor", folder);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    for (size_t i = 0; i < times; i++) {
-        int64_t began = clock_monotonic_ns();
-        if (write(fd, block, bytes) != (ssize_t)bytes || fdatasync(fd) != 0)
-            stop(STOP_IO, "%s: write: %m", path);
-        ms[i] = (double)(clock_monotonic_ns() - began) / 1e6;
-    }
-    struct disk_latency l = {bench_quantile(ms, times, 0.5), bench_quantile(ms, times, 0.99)};
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int64_t began = clock_monotonic_ns();
+    if (write(fd, block, bytes) != (ssize_t)bytes || fdatasync(fd) != 0)
+        stop(STOP_IO, "%s: write: %m", path);
+    double ms = (double)(clock_monotonic_ns() - began) / 1e6;
     close(fd);
-    unlink(path);
     free(block);
-    free(ms);
-    return l;
+    return ms;
 }

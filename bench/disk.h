@@ -24,11 +24,7 @@ struct disk_floor {
 /* Copy `bytes` into blocks of 256 KiB, checksum each, write it behind the last, fdatasync; in a file of `folder`. */
 struct disk_floor disk_floor_measure(const char *folder, uint64_t bytes);
 
-struct disk_latency {
-    double p50_ms, p99_ms;
-};
-
-/* Append so many bytes to a file of `folder` and sync them, `times` times. */
-struct disk_latency disk_latency_measure(const char *folder, size_t bytes, size_t times);
+/* How long it takes to append so many bytes to a file of `folder` and to sync them. */
+double disk_sync_ms(const char *folder, size_t bytes);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Behind   commits only every five minutes; a warm-up is drained (so everything is committed), then a number of events
  *          is sent and acknowledged, and the server is killed (SIGKILL). Time: from the start of the next process to
- *          its line "ready", wall clock. It must have replayed what was sent behind the commit; a few shards may have
+ *          its line "ready", wall clock, and CPU of all its threads up to then. It must have replayed what was sent behind the commit; a few shards may have
  *          committed in between, because commits are spread.
  * Nothing  the same after a clean stop: what a start costs when there is nothing to replay.
  * Floor    as many bytes as the log wrote for these events, read from its files and checksummed. Both are in the page
@@ -106,13 +106,14 @@ static double read_log(const char *folder, uint64_t bytes)
 /* ---- rounds ---- */
 
 struct figures {
-    double ready[ROUNDS], floor[ROUNDS], replayed[ROUNDS];
+    double ready[ROUNDS], cpu[ROUNDS], floor[ROUNDS], replayed[ROUNDS];
 };
 
 static void start_again(const char *folder, const char *configuration, struct figures *f, int round)
 {
     struct host h;
     host_serve(&h, folder, configuration);
+    f->cpu[round] = host_cpu(&h) * 1e3;
     f->ready[round] = h.ready_ms;
     f->replayed[round] = (double)h.replayed;
     host_stop(&h);
@@ -137,21 +138,34 @@ static void crash_with(uint64_t events, struct figures *f, int round)
     disk_folder_remove(folder);
 }
 
+static void report(struct bench *b, const char *name, struct figures *f, bool floor, double aim_ms)
+{
+    double reference = floor ? bench_quantile(f->floor, ROUNDS, 0.5) : 0;
+    const char *of = floor ? "reading the log" : NULL;
+    bench_add(b,
+              (struct bench_row){.value = bench_quantile(f->ready, ROUNDS, 0.5),
+                                 .unit = "ms",
+                                 .reference = of,
+                                 .reference_value = reference,
+                                 .aim = aim_ms},
+              "recovery/%s/ready", name);
+    bench_add(b,
+              (struct bench_row){.value = bench_quantile(f->cpu, ROUNDS, 0.5),
+                                 .unit = "ms CPU",
+                                 .reference = of,
+                                 .reference_value = reference},
+              "recovery/%s/cpu", name);
+}
+
 static void run_crash(struct bench *b, const char *name, uint64_t events, double aim_ms)
 {
     struct figures f;
     bench_say("recovery: %s events behind the last commit", name);
     for (int round = 0; round < ROUNDS; round++)
         crash_with(events, &f, round);
-    bench_add(b,
-              (struct bench_row){.value = bench_quantile(f.ready, ROUNDS, 0.5),
-                                 .unit = "ms",
-                                 .reference = "reading the log",
-                                 .reference_value = bench_quantile(f.floor, ROUNDS, 0.5),
-                                 .aim = aim_ms},
-              "recovery/%s events/ready", name);
+    report(b, name, &f, true, aim_ms);
     bench_add(b, (struct bench_row){.value = bench_quantile(f.replayed, ROUNDS, 0.5), .unit = "events"},
-              "recovery/%s events/replayed", name);
+              "recovery/%s/replayed", name);
 }
 
 /* A clean start: of what a crash would find, and of many documents. `more` samples behind them decide them all. */
@@ -171,8 +185,7 @@ static void run_clean(struct bench *b, const char *name, uint32_t docs, double a
     host_stop(&s->host);
     for (int round = 0; round < ROUNDS; round++)
         start_again(folder, docs ? often : seldom, &f, round);
-    bench_add(b, (struct bench_row){.value = bench_quantile(f.ready, ROUNDS, 0.5), .unit = "ms", .aim = aim_ms},
-              "recovery/%s/ready", name);
+    report(b, name, &f, false, aim_ms);
     sender_close(s);
     disk_folder_remove(folder);
 }
@@ -182,8 +195,8 @@ int main(int argc, char **argv)
     struct bench *b = mem_new(1, sizeof *b);
     bench_open(b, argc, argv);
     run_clean(b, "nothing", 0, 0);
-    run_crash(b, "100k", 100000, 500);
-    run_crash(b, "1M", 1000000, 0);
+    run_crash(b, "100k events", 100000, 500);
+    run_crash(b, "1M events", 1000000, 0);
     run_clean(b, "1M docs", 1000000, 0);
     if (b->full)
         run_clean(b, "10M docs", 10000000, 10000);
