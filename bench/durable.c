@@ -5,9 +5,10 @@
  *          impression. Documents Zipf over 10,000, versions A and B in halves.
  * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the
  *          window, so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
- * Measured after a warm-up that fills both, between two drains (everything applied, committed, synced): CPU of the
- * process without the making of the events; bytes as the log and the commits count them, and as the kernel counts them
- * for the process (write_bytes: with RocksDB's flushes and compactions). Kernel threads are not in it.
+ * Measured after a warm-up that fills both, in ROUNDS rounds between drains (everything applied, committed, synced): CPU
+ * of the process without the making of the events, and wall time, of which the median round counts; bytes as the log and
+ * the commits count them, and as the kernel counts them for the process (write_bytes: with RocksDB's flushes and
+ * compactions), of all rounds together. Kernel threads are not in it.
  * Floor    the same bytes of events copied into blocks of 256 KiB, checksummed, written and fdatasync'ed, in the same
  *          folder.
  * Folder   beside the program, on a real disk; removed at the end. */
@@ -27,7 +28,8 @@
 enum {
     LIVE = 1000000,
     WARM = 2100000, /* samples: window, and the decided ones behind it */
-    MEASURED = 1200000,
+    ROUNDS = 3,
+    SAMPLES_A_ROUND = 500000,
     BATCH = 256,
     BATCHES = 128, /* under way at once */
 };
@@ -200,16 +202,31 @@ static void report_threads(struct bench *b, const char *run, const struct readin
     bench_add(b, (struct bench_row){.value = others, .unit = "us CPU/event"}, "%s/thread/(others)", run);
 }
 
-static void report(struct bench *b, const char *run, const char *folder, const struct reading *from,
-                   const struct reading *to)
+/* CPU of the program for an event of one round, without the making of the events: microseconds. */
+static double round_cpu(const struct reading *from, const struct reading *to)
 {
-    double events = (double)(to->events - from->events), wire = (double)(to->wire - from->wire) / events;
-    double seconds = (double)(to->wall_ns - from->wall_ns) / 1e9;
     double cpu = to->cpu - from->cpu - (double)(to->making_ns - from->making_ns) / 1e9;
+    return cpu * 1e6 / (double)(to->events - from->events);
+}
+
+static double round_wall(const struct reading *from, const struct reading *to)
+{
+    return (double)(to->wall_ns - from->wall_ns) / 1e3 / (double)(to->events - from->events);
+}
+
+static void report(struct bench *b, const char *run, const char *folder, const struct reading *readings)
+{
+    const struct reading *from = &readings[0], *to = &readings[ROUNDS];
+    double events = (double)(to->events - from->events), wire = (double)(to->wire - from->wire) / events;
+    double seconds = (double)(to->wall_ns - from->wall_ns) / 1e9, cpu[ROUNDS], wall[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        cpu[i] = round_cpu(&readings[i], &readings[i + 1]);
+        wall[i] = round_wall(&readings[i], &readings[i + 1]);
+    }
     double log = (double)(to->log - from->log) / events, state = (double)(to->state - from->state) / events;
     struct disk_floor floor = disk_floor_measure(folder, to->wire - from->wire);
     bench_add(b,
-              (struct bench_row){.value = cpu * 1e6 / events,
+              (struct bench_row){.value = bench_quantile(cpu, ROUNDS, 0.5),
                                  .unit = "us CPU/event",
                                  .reference = "write+fdatasync",
                                  .reference_value = floor.cpu * 1e6 / events,
@@ -246,7 +263,7 @@ static void report(struct bench *b, const char *run, const char *folder, const s
     bench_add(b, (struct bench_row){.value = (double)(to->commits - from->commits) / seconds, .unit = "/s"},
               "%s/shard commits", run);
     bench_add(b,
-              (struct bench_row){.value = seconds * 1e6 / events,
+              (struct bench_row){.value = bench_quantile(wall, ROUNDS, 0.5),
                                  .unit = "us wall/event",
                                  .reference = "write+fdatasync",
                                  .reference_value = floor.wall * 1e6 / events},
@@ -287,22 +304,23 @@ static void run(struct bench *b, const char *name, bool features)
 {
     char folder[DISK_FOLDER_SIZE];
     struct producer p;
-    struct reading *from = mem_new(1, sizeof *from), *to = mem_new(1, sizeof *to);
+    struct reading *readings = mem_new(ROUNDS + 1, sizeof *readings);
     disk_folder_make(folder);
     struct engine *e = open_engine(folder);
     producer_open(&p, e, features);
     bench_say("%s: %d samples to warm up", name, WARM);
     produce(&p, WARM);
-    take_reading(&p, from);
-    bench_say("%s: %d samples measured", name, MEASURED);
-    produce(&p, WARM + MEASURED);
-    take_reading(&p, to);
+    take_reading(&p, &readings[0]);
+    bench_say("%s: %d rounds of %d samples", name, ROUNDS, SAMPLES_A_ROUND);
+    for (int i = 1; i <= ROUNDS; i++) {
+        produce(&p, WARM + (uint64_t)i * SAMPLES_A_ROUND);
+        take_reading(&p, &readings[i]);
+    }
     engine_close(e);
     producer_close(&p);
-    report(b, name, folder, from, to); /* its floor wants the disk for itself */
+    report(b, name, folder, readings); /* its floor wants the disk for itself */
     disk_folder_remove(folder);
-    free(from);
-    free(to);
+    free(readings);
 }
 
 int main(int argc, char **argv)
