@@ -1,7 +1,7 @@
 /* bench/caller.h - a lean native client: any number of calls and streams of one thread, over one completion queue.
  *
- * It costs less than client/connection.h, which has a queue for each call, unpacks every reply and waits for one call at
- * a time: with client and server on the same cores, what the client burns the server lacks.
+ * It costs less than client/connection.h, which has a queue for each call, unpacks every reply and waits for one call
+ * at a time: with client and server on the same cores, what the client burns the server lacks.
  * Callbacks run inside caller_turn(), and may start more calls.
  * Memory   the bytes of a request must live until its done(); those of a reply live while the callback runs.
  * Errors   a call that fails ends the program with its status: a benchmark of failures measures nothing.

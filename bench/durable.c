@@ -5,10 +5,10 @@
  *          impression. Documents Zipf over 10,000, versions A and B in halves.
  * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the
  *          window, so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
- * Measured after a warm-up that fills both, in ROUNDS rounds between drains (everything applied, committed, synced): CPU
- * of the process without the making of the events, and wall time, of which the median round counts; bytes as the log and
- * the commits count them, and as the kernel counts them for the process (write_bytes: with RocksDB's flushes and
- * compactions), of all rounds together. Kernel threads are not in it.
+ * Measured after a warm-up that fills both, in ROUNDS rounds between drains (everything applied, committed, synced):
+ * CPU of the process without the making of the events, and wall time, of which the median round counts; bytes as the
+ * log and the commits count them, and as the kernel counts them for the process (write_bytes: with RocksDB's flushes
+ * and compactions), of all rounds together. Kernel threads are not in it.
  * Floor    the same bytes of events copied into blocks of 256 KiB, checksummed, written and fdatasync'ed, in the same
  *          folder.
  * Folder   beside the program, on a real disk; removed at the end. */

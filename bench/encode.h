@@ -1,7 +1,8 @@
 /* bench/encode.h - made-up events (bench/events.h) as they lie on the wire, and the configuration they are made for.
  *
- * An impression has a 16-byte request, 8-byte document and user, a version (A or B) and ENCODE_PAYLOAD bytes of payload;
- * a features event has as many bytes of features; a click names request and document. */
+ * An impression has a 16-byte request, 8-byte document and user, a version (A or B) and ENCODE_PAYLOAD bytes of
+ * payload; a features event has as many bytes of features; a click names request and document.
+ * Memory   views and buffers are the caller's. Threads: pure functions. */
 #ifndef TIDEMILL_BENCH_ENCODE_H
 #define TIDEMILL_BENCH_ENCODE_H
 

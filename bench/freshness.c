@@ -3,11 +3,11 @@
  * Load     the events of bench_ingest on 4 streams. First as fast as they are taken: the peak, of client and server on
  *          the same two processors. Then at half of it, for as long as the probes take.
  * Probe    an impression of a document of its own, sent before the peak and decided long ago. Its click, behind the
- *          window, is a correction and counts as soon as it is joined. The clock starts before the click is encoded and stops when a
- *          Pull shows another value; the Pulls follow each other with a pause of POLL_US, so a figure is late by half a
- *          pause and half a Pull on average. One probe after the other, at irregular distances.
- * Floor    a block of 16 KiB appended to a file in the same folder and synced, once behind each probe and under the same
- *          load: before the log's sync nothing may be shown, and the disk is shared.
+ *          window, is a correction and counts as soon as it is joined. The clock starts before the click is encoded and
+ *          stops when a Pull shows another value; the Pulls follow each other with a pause of POLL_US, so a figure is
+ *          late by half a pause and half a Pull on average. One probe after the other, at irregular distances.
+ * Floor    a block of 16 KiB appended to a file in the same folder and synced, once behind each probe and under the
+ *          same load: before the log's sync nothing may be shown, and the disk is shared.
  * Threads  one for the load, one for the probes, each with its own connection. */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -5,8 +5,8 @@
  *          it is advanced every 1,024 events and frozen every 100 ms of event time, as its shard would.
  * Floor    an open-addressing index, a ring of entries, a copy of the body, and the same call per sample when its
  *          window is over. It knows no duplicates, lateness, corrections, any-order, versions or restart.
- * Warm     until every key of one window is live and the tables have their size; then ROUNDS rounds are measured, and the
- *          median counts. */
+ * Warm     until every key of one window is live and the tables have their size; then ROUNDS rounds are measured, and
+ *          the median counts. */
 #include <stdlib.h>
 
 #include "base/clock.h"

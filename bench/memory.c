@@ -2,8 +2,8 @@
  *
  * Tables   SHARDS of them, as a server with default settings has for one version; documents spread by hash. Table sizes
  *          double, so the cost of a document depends on how many there are: measured at sizes between two doublings.
- * Heap     what malloc has handed out, the difference to before; RSS: what the system sees, likewise (pages of a segment
- *          that no block lies in yet are not in it).
+ * Heap     what malloc has handed out, the difference to before; RSS: what the system sees, likewise (pages of a
+ *          segment that no block lies in yet are not in it).
  * Floor    the block alone: 8 bytes of hash and the model's state.
  * What an undecided key takes is measured by bench_join, which fills a joiner. */
 #include <malloc.h>

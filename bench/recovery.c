@@ -2,8 +2,8 @@
  *
  * Behind   commits only every five minutes; a warm-up is drained (so everything is committed), then a number of events
  *          is sent and acknowledged, and the server is killed (SIGKILL). Time: from the start of the next process to
- *          its line "ready", wall clock, and CPU of all its threads up to then. It must have replayed what was sent behind the commit; a few shards may have
- *          committed in between, because commits are spread.
+ *          its line "ready", wall clock, and CPU of all its threads up to then. It replays what was sent behind the
+ *          commit, but for the few shards whose turn to commit came in between.
  * Nothing  the same after a clean stop: what a start costs when there is nothing to replay.
  * Floor    as many bytes as the log wrote for these events, read from its files and checksummed. Both are in the page
  *          cache: a process was killed, not the machine.

@@ -1,7 +1,7 @@
 /* bench/threads.h - which thread spent the CPU: run time by thread name, threads of one name added up.
  *
- * Threads that nobody named carry the program's name: the first is "main", the others are "unnamed". A thread that ended
- * takes its time with it. */
+ * Threads that nobody named carry the program's name: the first is "main", the others are "unnamed". A thread that
+ * ended takes its time with it. */
 #ifndef TIDEMILL_BENCH_THREADS_H
 #define TIDEMILL_BENCH_THREADS_H
 

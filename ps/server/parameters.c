@@ -79,7 +79,7 @@ static enum tm_code take_field(struct request *q, const struct wire_field *f, st
     }
 }
 
-/* What nearly every field of a request is: a document of less than 128 bytes. False: something else, left where it is. */
+/* What nearly every field of a request is: a document of less than 128 bytes. False: something else, left alone. */
 static bool take_doc(struct reader *r, struct bytes *doc)
 {
     enum { TAG = 2 << 3 | WIRE_BYTES };
