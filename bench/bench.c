@@ -101,6 +101,19 @@ int bench_finish(struct bench *b)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+double bench_quantile(double *values, size_t count, double q)
+{
+    CHECK(count > 0);
+    qsort(values, count, sizeof *values, by_size);
+    return values[(size_t)(q * (double)(count - 1) + 0.5)];
+}
+
 double bench_process_cpu(void)
 {
     struct rusage u;

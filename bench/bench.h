@@ -43,6 +43,9 @@ int bench_finish(struct bench *b);
 /* One line on standard error, while it runs. */
 void bench_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The q-th part of the values from below (0.5: the median); sorts them. */
+double bench_quantile(double *values, size_t count, double q);
+
 double bench_process_cpu(void); /* seconds of this process, user and system, all threads */
 size_t bench_rss(void);         /* bytes */
 

@@ -74,3 +74,18 @@ struct disk_floor disk_floor_measure(const char *folder, uint64_t bytes)
     free(block);
     return f;
 }
+
+double disk_sync_ms(const char *folder, size_t bytes)
+{
+    char path[DISK_PATH_SIZE];
+    uint8_t *block = mem_new(bytes, 1);
+    snprintf(path, sizeof path, "%s/floor", folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int64_t began = clock_monotonic_ns();
+    if (write(fd, block, bytes) != (ssize_t)bytes || fdatasync(fd) != 0)
+        stop(STOP_IO, "%s: write: %m", path);
+    double ms = (double)(clock_monotonic_ns() - began) / 1e6;
+    close(fd);
+    free(block);
+    return ms;
+}

@@ -4,6 +4,7 @@
 #ifndef TIDEMILL_BENCH_DISK_H
 #define TIDEMILL_BENCH_DISK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { DISK_FOLDER_SIZE = 2000, DISK_PATH_SIZE = 2100 }; /* of a folder; of a file in it */
@@ -22,5 +23,8 @@ struct disk_floor {
 
 /* Copy `bytes` into blocks of 256 KiB, checksum each, write it behind the last, fdatasync; in a file of `folder`. */
 struct disk_floor disk_floor_measure(const char *folder, uint64_t bytes);
+
+/* How long it takes to append so many bytes to a file of `folder` and to sync them. */
+double disk_sync_ms(const char *folder, size_t bytes);
 
 #endif

@@ -1,14 +1,14 @@
 /* What the whole durable path costs, in process, from decoded events: log append and sync, join, two Beta versions,
  * commits.
  *
- * Events   per sample an impression (128 B payload, 16-byte request, 8-byte document and user) and 0.06 clicks; the
- *          second run adds a features event of 128 B for every impression. Documents Zipf over 10,000, versions A and B
- *          in halves.
+ * Events   per sample an impression (bench/encode.h) and 0.06 clicks; the second run adds a features event for every
+ *          impression. Documents Zipf over 10,000, versions A and B in halves.
  * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the
  *          window, so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
- * Measured after a warm-up that fills both, between two drains (everything applied, committed, synced): CPU of the
- * process without the making of the events; bytes as the log and the commits count them, and as the kernel counts them
- * for the process (write_bytes: with RocksDB's flushes and compactions). Kernel threads are not in it.
+ * Measured after a warm-up that fills both, in ROUNDS rounds between drains (everything applied, committed, synced):
+ * CPU of the process without the making of the events, and wall time, of which the median round counts; bytes as the
+ * log and the commits count them, and as the kernel counts them for the process (write_bytes: with RocksDB's flushes
+ * and compactions), of all rounds together. Kernel threads are not in it.
  * Floor    the same bytes of events copied into blocks of 256 KiB, checksummed, written and fdatasync'ed, in the same
  *          folder.
  * Folder   beside the program, on a real disk; removed at the end. */
@@ -21,33 +21,20 @@
 #include "base/queue.h"
 #include "bench/bench.h"
 #include "bench/disk.h"
-#include "bench/events.h"
+#include "bench/encode.h"
 #include "bench/threads.h"
-#include "proto/event.h"
 #include "ps/engine/engine.h"
 
 enum {
     LIVE = 1000000,
     WARM = 2100000, /* samples: window, and the decided ones behind it */
-    MEASURED = 1200000,
+    ROUNDS = 3,
+    SAMPLES_A_ROUND = 500000,
     BATCH = 256,
     BATCHES = 128, /* under way at once */
-    PAYLOAD = 128,
-    EVENT_ROOM = 512, /* bytes; more than any of these events takes */
 };
 
-static const char *const streams[] = {"features", "impressions", "clicks"};
-static const char *const versions[] = {"A", "B"};
-
-static const char configuration[] = "streams:\n"
-                                    "  - { name: features, kind: features }\n"
-                                    "  - { name: impressions, kind: impression }\n"
-                                    "  - { name: clicks, kind: action }\n"
-                                    "join: { window: 10s, allowed_lateness: 20s }\n"
-                                    "labels: [{ name: click, stream: clicks }]\n"
-                                    "versions:\n"
-                                    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
-                                    "  - { name: B, model: beta, prior: [1, 50], reward: click }\n";
+static const char join[] = "join: { window: 10s, allowed_lateness: 20s }\n";
 
 /* A batch and the watermarks behind it; back in the pool when the log is through with the last of them. */
 struct batch {
@@ -78,29 +65,6 @@ static void last_taken(struct submission *s)
     CHECK(queue_try_push(b->pool, b, 0));
 }
 
-static void encode(const struct made *m, struct buffer *out)
-{
-    static const uint8_t filling[PAYLOAD] = {1};
-    char request[17], doc[9], user[9];
-    snprintf(request, sizeof request, "%016llx", (unsigned long long)events_mix(m->sample));
-    snprintf(doc, sizeof doc, "d%07u", m->doc);
-    snprintf(user, sizeof user, "%08x", m->user);
-    struct event e = {.stream = bytes_text(streams[m->kind]),
-                      .request = bytes_text(request),
-                      .doc = bytes_text(doc),
-                      .time = m->time,
-                      .has = EVENT_HAS_TIME};
-    if (m->kind == MADE_IMPRESSION) {
-        e.user = bytes_text(user);
-        e.version = bytes_text(versions[m->version]);
-        e.payload = bytes_of(filling, sizeof filling);
-    } else if (m->kind == MADE_FEATURES) {
-        e.features = bytes_of(filling, sizeof filling);
-        e.has |= EVENT_HAS_FEATURES;
-    }
-    event_encode(&e, out);
-}
-
 static void make_batch(struct producer *p, struct batch *b)
 {
     struct made m;
@@ -108,9 +72,9 @@ static void make_batch(struct producer *p, struct batch *b)
     for (int i = 0; i < BATCH; i++) {
         size_t from = b->wire.size;
         events_next(&p->events, &m);
-        encode(&m, &b->wire);
-        char doc[9];
-        snprintf(doc, sizeof doc, "d%07u", m.doc);
+        encode_event(&m, &b->wire);
+        char doc[ENCODE_DOC_SIZE];
+        encode_doc(m.doc, doc);
         b->event[i] = (struct submission_event){.wire = bytes_of(b->wire.data + from, b->wire.size - from),
                                                 .time = m.time,
                                                 .shard = engine_shard(p->engine, bytes_text(doc)),
@@ -118,7 +82,7 @@ static void make_batch(struct producer *p, struct batch *b)
                                                 .version = m.kind == MADE_IMPRESSION ? p->version[m.version]
                                                                                      : BLOCK_VERSION_NONE};
     }
-    CHECK(b->wire.size <= BATCH * EVENT_ROOM); /* views would have moved */
+    CHECK(b->wire.size <= BATCH * ENCODE_EVENT_MAX); /* views would have moved */
     p->submitted += BATCH;
     p->wire_bytes += b->wire.size;
     b->events.sequence = ++p->sequence;
@@ -155,13 +119,13 @@ static void producer_open(struct producer *p, struct engine *e, bool features)
     p->pool = queue_open(BATCHES, 0);
     p->batches = mem_new(BATCHES, sizeof *p->batches);
     for (int i = 0; i < MADE_KINDS; i++)
-        p->stream[i] = engine_stream(e, bytes_text(streams[i]));
+        p->stream[i] = engine_stream(e, bytes_text(encode_streams[i]));
     for (int i = 0; i < 2; i++)
-        p->version[i] = engine_version(e, bytes_text(versions[i]))->id;
+        p->version[i] = engine_version(e, bytes_text(encode_versions[i]))->id;
     for (int k = 0; k < BATCHES; k++) {
         struct batch *b = &p->batches[k];
         b->pool = p->pool;
-        buffer_reserve(&b->wire, BATCH * EVENT_ROOM);
+        buffer_reserve(&b->wire, BATCH * ENCODE_EVENT_MAX);
         b->events = (struct submission){
             .kind = SUBMIT_BATCH, .producer = p->id, .events = b->event, .event_count = BATCH, .done = taken};
         for (int i = 0; i < MADE_KINDS; i++)
@@ -219,7 +183,7 @@ static void take_reading(struct producer *p, struct reading *r)
     }
     CHECK(s.imbalance == 0);
     engine_status_close(&s);
-    thread_times_read(&r->threads);
+    thread_times_read(getpid(), &r->threads);
 }
 
 static void report_threads(struct bench *b, const char *run, const struct reading *from, const struct reading *to)
@@ -238,16 +202,31 @@ static void report_threads(struct bench *b, const char *run, const struct readin
     bench_add(b, (struct bench_row){.value = others, .unit = "us CPU/event"}, "%s/thread/(others)", run);
 }
 
-static void report(struct bench *b, const char *run, const char *folder, const struct reading *from,
-                   const struct reading *to)
+/* CPU of the program for an event of one round, without the making of the events: microseconds. */
+static double round_cpu(const struct reading *from, const struct reading *to)
 {
-    double events = (double)(to->events - from->events), wire = (double)(to->wire - from->wire) / events;
-    double seconds = (double)(to->wall_ns - from->wall_ns) / 1e9;
     double cpu = to->cpu - from->cpu - (double)(to->making_ns - from->making_ns) / 1e9;
+    return cpu * 1e6 / (double)(to->events - from->events);
+}
+
+static double round_wall(const struct reading *from, const struct reading *to)
+{
+    return (double)(to->wall_ns - from->wall_ns) / 1e3 / (double)(to->events - from->events);
+}
+
+static void report(struct bench *b, const char *run, const char *folder, const struct reading *readings)
+{
+    const struct reading *from = &readings[0], *to = &readings[ROUNDS];
+    double events = (double)(to->events - from->events), wire = (double)(to->wire - from->wire) / events;
+    double seconds = (double)(to->wall_ns - from->wall_ns) / 1e9, cpu[ROUNDS], wall[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        cpu[i] = round_cpu(&readings[i], &readings[i + 1]);
+        wall[i] = round_wall(&readings[i], &readings[i + 1]);
+    }
     double log = (double)(to->log - from->log) / events, state = (double)(to->state - from->state) / events;
     struct disk_floor floor = disk_floor_measure(folder, to->wire - from->wire);
     bench_add(b,
-              (struct bench_row){.value = cpu * 1e6 / events,
+              (struct bench_row){.value = bench_quantile(cpu, ROUNDS, 0.5),
                                  .unit = "us CPU/event",
                                  .reference = "write+fdatasync",
                                  .reference_value = floor.cpu * 1e6 / events,
@@ -284,7 +263,7 @@ static void report(struct bench *b, const char *run, const char *folder, const s
     bench_add(b, (struct bench_row){.value = (double)(to->commits - from->commits) / seconds, .unit = "/s"},
               "%s/shard commits", run);
     bench_add(b,
-              (struct bench_row){.value = seconds * 1e6 / events,
+              (struct bench_row){.value = bench_quantile(wall, ROUNDS, 0.5),
                                  .unit = "us wall/event",
                                  .reference = "write+fdatasync",
                                  .reference_value = floor.wall * 1e6 / events},
@@ -303,9 +282,13 @@ static struct engine *open_engine(const char *folder)
     struct engine *e;
     struct options *o = mem_new(1, sizeof *o);
     struct option_problems problems = {0};
+    struct buffer text = {0};
     options_default(o);
     snprintf(path, sizeof path, "%s/tidemill.yaml", folder);
-    CHECK(file_write_atomic(path, bytes_text(configuration), &err) == TM_OK);
+    buffer_put(&text, encode_configuration, strlen(encode_configuration));
+    buffer_put(&text, join, strlen(join));
+    CHECK(file_write_atomic(path, buffer_view(&text), &err) == TM_OK);
+    buffer_close(&text);
     options_read_file(o, path, &problems);
     snprintf(o->data, sizeof o->data, "%s/data", folder);
     if (problems.count)
@@ -321,22 +304,23 @@ static void run(struct bench *b, const char *name, bool features)
 {
     char folder[DISK_FOLDER_SIZE];
     struct producer p;
-    struct reading *from = mem_new(1, sizeof *from), *to = mem_new(1, sizeof *to);
+    struct reading *readings = mem_new(ROUNDS + 1, sizeof *readings);
     disk_folder_make(folder);
     struct engine *e = open_engine(folder);
     producer_open(&p, e, features);
     bench_say("%s: %d samples to warm up", name, WARM);
     produce(&p, WARM);
-    take_reading(&p, from);
-    bench_say("%s: %d samples measured", name, MEASURED);
-    produce(&p, WARM + MEASURED);
-    take_reading(&p, to);
+    take_reading(&p, &readings[0]);
+    bench_say("%s: %d rounds of %d samples", name, ROUNDS, SAMPLES_A_ROUND);
+    for (int i = 1; i <= ROUNDS; i++) {
+        produce(&p, WARM + (uint64_t)i * SAMPLES_A_ROUND);
+        take_reading(&p, &readings[i]);
+    }
     engine_close(e);
     producer_close(&p);
-    report(b, name, folder, from, to); /* its floor wants the disk for itself */
+    report(b, name, folder, readings); /* its floor wants the disk for itself */
     disk_folder_remove(folder);
-    free(from);
-    free(to);
+    free(readings);
 }
 
 int main(int argc, char **argv)

@@ -62,9 +62,9 @@ static void fill(const struct events *e, struct made *out, enum made_kind kind, 
     *out = (struct made){.kind = kind,
                          .time = time_of(e, at),
                          .sample = sample,
-                         .doc = e->zipf[bits % ZIPF_PLACES],
+                         .doc = e->docs ? (uint32_t)(sample % e->docs) : e->zipf[bits % ZIPF_PLACES],
                          .user = (uint32_t)(bits >> 32),
-                         .version = (uint32_t)(bits >> 20) & 1};
+                         .version = e->one_version ? 0 : (uint32_t)(bits >> 20) & 1};
 }
 
 static double unit(uint64_t bits) { return ((double)(bits >> 11) + 0.5) / (double)(UINT64_C(1) << 53); }

@@ -2,7 +2,7 @@
  *
  * Per sample  optionally a features event, an impression at the same time, and with probability `clicks` one click,
  * delayed exponentially with mean window / 4, at most 3/2 windows: about 2 % of the clicks come behind the window.
- * Documents   Zipf (exponent 1) over EVENTS_DOCS.
+ * Documents   Zipf (exponent 1) over EVENTS_DOCS, or one after the other over `docs`.
  * Rate        `live` samples come in one window: so many wait for their decision once a window has passed.
  * Memory      8 bytes for each sample of two windows. Threads: one owner. */
 #ifndef TIDEMILL_BENCH_EVENTS_H
@@ -25,6 +25,8 @@ struct events {
     uint64_t live;
     double clicks;
     bool features;
+    uint32_t docs;       /* 0: Zipf; this and the next may be set behind events_open() */
+    bool one_version;    /* all samples are version 0's */
     int64_t start;       /* event time of the first sample */
     uint64_t next;       /* sample */
     bool features_made;  /* of it */

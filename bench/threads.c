@@ -1,11 +1,10 @@
 #include "bench/threads.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 
@@ -21,11 +20,11 @@ static struct thread_time *entry_of(struct thread_times *t, const char *name)
     return e;
 }
 
-/* First line of /proc/self/task/THREAD/FILE; false: the thread has just ended. */
-static bool read_line(const char *thread, const char *file, char line[static 128])
+/* First line of a file below /proc; false: the thread has just ended. */
+static bool read_line(const char *folder, const char *thread, const char *file, char line[static 128])
 {
     char path[320];
-    snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, file);
+    snprintf(path, sizeof path, "%s/%s/%s", folder, thread, file);
     FILE *f = fopen(path, "re");
     bool there = f && fgets(line, 128, f);
     if (f)
@@ -33,29 +32,31 @@ static bool read_line(const char *thread, const char *file, char line[static 128
     return there;
 }
 
-static void add_thread(struct thread_times *t, const char *thread)
+static void add_thread(struct thread_times *t, const char *tasks, const char *program, const char *thread, bool first)
 {
     char name[128], run[128];
     unsigned long long ns;
-    if (!read_line(thread, "comm", name) || !read_line(thread, "schedstat", run) || sscanf(run, "%llu", &ns) != 1)
+    if (!read_line(tasks, thread, "comm", name) || !read_line(tasks, thread, "schedstat", run) ||
+        sscanf(run, "%llu", &ns) != 1)
         return;
+    if (strcmp(name, program) == 0)
+        strcpy(name, first ? "main" : "unnamed");
     name[strcspn(name, "\n")] = '\0';
-    if (strcmp(name, program_invocation_short_name) == 0) {
-        char self[32];
-        snprintf(self, sizeof self, "%d", (int)gettid());
-        strcpy(name, strcmp(self, thread) == 0 ? "main" : "unnamed");
-    }
     entry_of(t, name)->ns += ns;
 }
 
-void thread_times_read(struct thread_times *t)
+void thread_times_read(pid_t process, struct thread_times *t)
 {
-    DIR *dir = opendir("/proc/self/task");
+    char tasks[64], program[128];
+    snprintf(tasks, sizeof tasks, "/proc/%d", (int)process);
+    CHECK(read_line(tasks, ".", "comm", program));
+    strcat(tasks, "/task");
+    DIR *dir = opendir(tasks);
     CHECK(dir);
     t->count = 0;
     for (struct dirent *e = readdir(dir); e; e = readdir(dir))
         if (e->d_name[0] != '.')
-            add_thread(t, e->d_name);
+            add_thread(t, tasks, program, e->d_name, (pid_t)strtol(e->d_name, NULL, 10) == process);
     closedir(dir);
 }
 

@@ -1,11 +1,12 @@
 /* bench/threads.h - which thread spent the CPU: run time by thread name, threads of one name added up.
  *
- * The thread that asks is "main"; threads that nobody named carry the program's name and are "unnamed". A thread that
+ * Threads that nobody named carry the program's name: the first is "main", the others are "unnamed". A thread that
  * ended takes its time with it. */
 #ifndef TIDEMILL_BENCH_THREADS_H
 #define TIDEMILL_BENCH_THREADS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { THREAD_NAMES_MAX = 64, THREAD_NAME_SIZE = 20 };
 
@@ -19,7 +20,7 @@ struct thread_times {
     uint32_t count;
 };
 
-void thread_times_read(struct thread_times *t);
+void thread_times_read(pid_t process, struct thread_times *t);
 uint64_t thread_time_of(const struct thread_times *t, const char *name); /* 0: no such name */
 
 #endif

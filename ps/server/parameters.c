@@ -79,6 +79,18 @@ static enum tm_code take_field(struct request *q, const struct wire_field *f, st
     }
 }
 
+/* What nearly every field of a request is: a document of less than 128 bytes. False: something else, left alone. */
+static bool take_doc(struct reader *r, struct bytes *doc)
+{
+    enum { TAG = 2 << 3 | WIRE_BYTES };
+    const uint8_t *p = r->at;
+    if (reader_left(r) < 2 || p[0] != TAG || p[1] >= 0x80 || p[1] > reader_left(r) - 2)
+        return false;
+    *doc = bytes_of(p + 2, p[1]);
+    r->at += 2 + p[1];
+    return true;
+}
+
 /* On TM_OK the caller frees q->docs. */
 static enum tm_code request_scan(struct bytes wire, struct request *q, struct tm_error *err)
 {
@@ -89,8 +101,13 @@ static enum tm_code request_scan(struct bytes wire, struct request *q, struct tm
     size_t most = wire.size / DOC_BYTES_MIN + 1;
     *q = (struct request){0};
     q->docs = mem_grow(NULL, most < ENGINE_PULL_DOCS_MAX ? most : ENGINE_PULL_DOCS_MAX, sizeof *q->docs);
-    while (rc == TM_OK && wire_next(&r, &f))
-        rc = take_field(q, &f, err);
+    while (rc == TM_OK)
+        if (take_doc(&r, &f.bytes))
+            rc = add_doc(q, f.bytes, err);
+        else if (wire_next(&r, &f))
+            rc = take_field(q, &f, err);
+        else
+            break;
     if (r.bad)
         rc = wire_malformed(&r, wire, err);
     if (rc != TM_OK)

@@ -1,0 +1,51 @@
+#include "bench/encode.h"
+
+#include "proto/event.h"
+
+const char *const encode_streams[MADE_KINDS] = {"features", "impressions", "clicks"};
+const char *const encode_versions[2] = {"A", "B"};
+const char encode_configuration[] = "streams:\n"
+                                    "  - { name: features, kind: features }\n"
+                                    "  - { name: impressions, kind: impression }\n"
+                                    "  - { name: clicks, kind: action }\n"
+                                    "labels: [{ name: click, stream: clicks }]\n"
+                                    "versions:\n"
+                                    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
+                                    "  - { name: B, model: beta, prior: [1, 50], reward: click }\n";
+
+/* The digits are written by hand: printf would cost more than all the rest of an event. */
+static void put_digits(char *text, int digits, unsigned base, uint64_t v)
+{
+    for (int i = digits; i-- > 0; v /= base)
+        text[i] = "0123456789abcdef"[v % base];
+    text[digits] = '\0';
+}
+
+void encode_doc(uint32_t doc, char text[static ENCODE_DOC_SIZE])
+{
+    text[0] = 'd';
+    put_digits(text + 1, ENCODE_DOC_SIZE - 2, 10, doc);
+}
+
+void encode_event(const struct made *m, struct buffer *out)
+{
+    static const uint8_t filling[ENCODE_PAYLOAD] = {1};
+    char request[17], doc[ENCODE_DOC_SIZE], user[9];
+    put_digits(request, 16, 16, events_mix(m->sample));
+    encode_doc(m->doc, doc);
+    struct event e = {.stream = bytes_text(encode_streams[m->kind]),
+                      .request = bytes_of(request, 16),
+                      .doc = bytes_of(doc, ENCODE_DOC_SIZE - 1),
+                      .time = m->time,
+                      .has = EVENT_HAS_TIME};
+    if (m->kind == MADE_IMPRESSION) {
+        put_digits(user, 8, 16, m->user);
+        e.user = bytes_of(user, 8);
+        e.version = bytes_text(encode_versions[m->version]);
+        e.payload = bytes_of(filling, sizeof filling);
+    } else if (m->kind == MADE_FEATURES) {
+        e.features = bytes_of(filling, sizeof filling);
+        e.has |= EVENT_HAS_FEATURES;
+    }
+    event_encode(&e, out);
+}
