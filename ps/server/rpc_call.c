@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define OWNER(tag, field) ((struct rpc_call *)(void *)((char *)(tag)-offsetof(struct rpc_call, field)))
 
 /* ---- memory ---- */
@@ -79,6 +81,20 @@ int64_t rpc_time_left_ms(const struct rpc_call *call)
     return gpr_time_to_millis(gpr_time_sub(call->deadline, gpr_now(call->deadline.clock_type)));
 }
 
+/* ---- what is counted ---- */
+
+enum { CANCELED = 1 }; /* gRPC's code, which we never send: the client left first */
+
+/* Once, when the status is known. Streams: under the lock, or when nobody else has the call any more. */
+static void count_handled(struct rpc_call *call, int status)
+{
+    if (call->handled)
+        return;
+    call->handled = true;
+    atomic_fetch_add_explicit(&call->stats->handled[status], 1, memory_order_relaxed);
+    histogram_observe(&call->stats->handling, clock_monotonic_ns() - call->began_ns);
+}
+
 /* ---- what is handed to gRPC ---- */
 
 static void start(struct rpc_call *call, const grpc_op *ops, size_t count, struct rpc_tag *tag)
@@ -89,6 +105,7 @@ static void start(struct rpc_call *call, const grpc_op *ops, size_t count, struc
 static grpc_op send_status(struct rpc_call *call, const struct tm_error *why)
 {
     grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    count_handled(call, why ? tm_code_grpc(why->code) : 0);
     if (!why || why->code == TM_OK)
         return op;
     call->status_text = grpc_slice_from_copied_string(why->message);
@@ -250,6 +267,7 @@ static void on_closed(struct rpc_tag *tag, bool ok)
     (void)ok;
     lock(call);
     call->over = true;
+    count_handled(call, CANCELED); /* unless a status was sent */
     unlock(call);
     operation_done(call);
 }
@@ -331,12 +349,13 @@ void rpc_wake(struct rpc_call *call)
 
 /* ---- birth ---- */
 
-struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method *method)
+struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method *method, struct rpc_stats *stats)
 {
     struct rpc_call *call = mem_new(1, sizeof *call);
     rpc_call_count(worker->rpc, 1);
     call->worker = worker;
     call->method = method;
+    call->stats = stats;
     call->answered.run = on_answered;
     call->watched.run = on_watched;
     call->received.run = on_received;
@@ -355,6 +374,8 @@ struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method
 void rpc_call_begin(struct rpc_call *call)
 {
     struct tm_error err;
+    call->began_ns = clock_monotonic_ns();
+    atomic_fetch_add_explicit(&call->stats->started, 1, memory_order_relaxed);
     if (!call->method) {
         grpc_slice path = call->details.method;
         int shown = GRPC_SLICE_LENGTH(path) > 200 ? 200 : (int)GRPC_SLICE_LENGTH(path);
