@@ -85,12 +85,9 @@ int64_t rpc_time_left_ms(const struct rpc_call *call)
 
 enum { CANCELED = 1 }; /* gRPC's code, which we never send: the client left first */
 
-/* Once, when the status is known. Streams: under the lock, or when nobody else has the call any more. */
+/* Once: unary calls when they are answered, streams when they are over. */
 static void count_handled(struct rpc_call *call, int status)
 {
-    if (call->handled)
-        return;
-    call->handled = true;
     atomic_fetch_add_explicit(&call->stats->handled[status], 1, memory_order_relaxed);
     histogram_observe(&call->stats->handling, clock_monotonic_ns() - call->began_ns);
 }
@@ -105,7 +102,6 @@ static void start(struct rpc_call *call, const grpc_op *ops, size_t count, struc
 static grpc_op send_status(struct rpc_call *call, const struct tm_error *why)
 {
     grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
-    count_handled(call, why ? tm_code_grpc(why->code) : 0);
     if (!why || why->code == TM_OK)
         return op;
     call->status_text = grpc_slice_from_copied_string(why->message);
@@ -154,6 +150,7 @@ static void answer(struct rpc_call *call, grpc_byte_buffer *body, const struct t
     if (!call->watching)
         ops[count++] = receive_close(call);
     call->reply = body;
+    count_handled(call, why ? tm_code_grpc(why->code) : 0);
     start(call, ops, count, &call->answered);
 }
 
@@ -267,7 +264,7 @@ static void on_closed(struct rpc_tag *tag, bool ok)
     (void)ok;
     lock(call);
     call->over = true;
-    count_handled(call, CANCELED); /* unless a status was sent */
+    count_handled(call, call->recv_cancelled ? CANCELED : tm_code_grpc(call->status.code));
     unlock(call);
     operation_done(call);
 }

@@ -32,7 +32,6 @@ struct rpc_call {
     const struct rpc_method *method; /* NULL: a method we do not have */
     struct rpc_stats *stats;
     int64_t began_ns;
-    bool handled;    /* its end was counted */
     grpc_call *call; /* NULL until a client's call filled the slot */
     grpc_call_details details;
     gpr_timespec deadline;
