@@ -461,3 +461,33 @@ def test_many_at_once(server, web):
     m = web.metrics()
     assert m("tidemill_ingest_batches_total", door="http") == producers * batches
     assert m("tidemill_ingest_repeated_batches_total", door="http") == producers * batches
+
+
+def test_a_log_that_hangs_is_not_ready(server, web):
+    """A sync that does not return: /readyz says so while everything else answers, and takes it back."""
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=60s"]
+        + ["-p", str(server.process.pid)],
+    )
+    try:
+        while "TracerPid:\t0\n" in open(f"/proc/{server.process.pid}/status").read():
+            assert tracer.poll() is None
+            time.sleep(0.01)
+        body = send(web, 1, [impression(1)])
+        thread = threading.Thread(target=lambda: web.json("POST", "/v1/ingest", body, timeout=60))
+        thread.start()
+        deadline = time.monotonic() + 20
+        while (reply := web.ask("GET", "/readyz"))[0] == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert reply[2].decode().startswith("[-] log: the log's writer moved ") and reply[2].endswith(b"not ready\n")
+        assert b"[+] recovered" in web.ask("GET", "/readyz?verbose")[2]
+        assert web.json("GET", "/v1/pull?version=A&docs=d1")["known"] == [False]
+    finally:
+        tracer.terminate()
+        tracer.wait()
+    thread.join(60)
+    deadline = time.monotonic() + 5
+    while web.ask("GET", "/readyz")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
