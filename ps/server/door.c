@@ -339,6 +339,15 @@ enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_
     return rc;
 }
 
+void door_batch_hand_over(const struct door_batch *b, struct submission *s)
+{
+    s->sequence = b->sequence;
+    s->events = b->events;
+    s->event_count = b->count;
+    s->rejects = buffer_view(&b->rejects);
+    s->letters = buffer_view(&b->refused.list);
+}
+
 void door_batch_close(struct door_batch *b)
 {
     free(b->events);

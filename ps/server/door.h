@@ -67,6 +67,8 @@ struct door_batch {
 /* now_ms: the wall clock, for what comes from the future. */
 enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
                              struct door_batch *out, struct tm_error *err);
+/* Fill what a SUBMIT_BATCH says of the batch; it points into it. */
+void door_batch_hand_over(const struct door_batch *b, struct submission *s);
 void door_batch_close(struct door_batch *b); /* {0} is fine */
 
 #endif

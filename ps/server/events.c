@@ -260,11 +260,8 @@ static enum tm_code read_message(struct ingest *in, struct pending *p, struct tm
         rc = door_read_watermark(door, content, in->streams, clock_wall_ms(), &s->stream, &s->time, err);
     } else if (kind == DOOR_BATCH) {
         rc = door_read_batch(door, content, in->streams, clock_wall_ms(), &p->batch, err);
-        s->sequence = p->batch.sequence;
-        s->events = p->batch.events;
-        s->event_count = p->batch.count;
-        s->rejects = buffer_view(&p->batch.rejects);
-        s->letters = buffer_view(&p->batch.refused.list);
+        if (rc == TM_OK)
+            door_batch_hand_over(&p->batch, s);
     }
     s->producer = in->producer;
     return rc;

@@ -104,10 +104,7 @@ static enum tm_code pass_door(struct one *o, struct tm_error *err)
         return rc;
     o->open.kind = SUBMIT_OPEN;
     o->batch.kind = SUBMIT_BATCH;
-    o->batch.sequence = o->events.sequence;
-    o->batch.events = o->events.events;
-    o->batch.event_count = o->events.count;
-    o->batch.rejects = buffer_view(&o->events.rejects);
+    door_batch_hand_over(&o->events, &o->batch);
     return TM_OK;
 }
 
