@@ -2,8 +2,8 @@
  *
  * Memory   the caller owns a struct tm_error, the callee fills it, nobody allocates: "out of memory" can be told too.
  * Threads  a tm_error belongs to one thread at a time.
- * Codes    the table below is the only list of codes: gRPC status, HTTP status (google.rpc.Code's mapping), exit code of
- *          the command line and docs come from it. */
+ * Codes    the table below is the only list of codes: gRPC status, HTTP status (google.rpc.Code's mapping), exit code
+ *          of the command line and docs come from it. */
 #ifndef TIDEMILL_BASE_ERROR_H
 #define TIDEMILL_BASE_ERROR_H
 

@@ -3,8 +3,8 @@
  * Buckets  1, 2 and 5 times the powers of ten from 10 us to 100 s, upper bounds included, and one for what is longer.
  * Memory   fixed; {0} is an empty one.
  * Threads  any number observe and read at once. histogram_observe costs two relaxed additions and a search among 22
- *          bounds, so it is for blocks, commits and calls, not for single events. A copy is not of one moment; its count
- *          is the sum of its buckets, so that it is never at odds with itself. */
+ *          bounds, so it is for blocks, commits and calls, not for single events. A copy is not of one moment; its
+ *          count is the sum of its buckets, so that it is never at odds with itself. */
 #ifndef TIDEMILL_BASE_HISTOGRAM_H
 #define TIDEMILL_BASE_HISTOGRAM_H
 

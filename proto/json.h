@@ -1,8 +1,8 @@
 /* proto/json.h - any message as JSON and back, by its descriptor: names, numbers and lists cannot drift apart from the
  * protocol.
  *
- *   integers   numbers, 64 bits too; reading takes them also as text ("18446744073709551615"), for writers whose numbers
- *              are doubles
+ *   integers   numbers, 64 bits too; reading takes them also as text ("18446744073709551615"), for writers whose
+ *              numbers are doubles
  *   floats     as many digits as read back the same; what is not finite is null, and never comes out as anything else
  *   enums      their names; reading takes the number, too
  *   bytes      base64 (RFC 4648, padded)

@@ -43,9 +43,9 @@ enum tm_code door_read_watermark(const struct door *d, struct bytes content, uin
 
 /* clang-format off */
 /* What can be wrong with an event, for counting. */
-#define DOOR_FIELDS(F)                                                                                    \
-    F(unreadable) F(stream) F(request) F(doc) F(user) F(version) F(time) F(event) F(value) F(features) F(representation) \
-    F(encoding) F(score) F(propensity) F(position) F(weight) F(payload)
+#define DOOR_FIELDS(F)                                                                     \
+    F(unreadable) F(stream) F(request) F(doc) F(user) F(version) F(time) F(event) F(value) \
+    F(features) F(representation) F(encoding) F(score) F(propensity) F(position) F(weight) F(payload)
 /* clang-format on */
 
 enum door_field {

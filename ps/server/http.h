@@ -1,11 +1,11 @@
-/* ps/server/http.h - requests and answers: the only door to libmicrohttpd.
+/* ps/server/http.h - requests and answers: the only door to libmicrohttpd; http.c the server, http_request.c one request.
  *
  * Shapes   a route's handle() gets a request whose body has come whole, and answers it once, now or later, from any
  *          thread, with http_reply, http_reply_message or http_fail. What is answered later holds up nobody: its
  *          connection sleeps meanwhile.
  * Errors   every refusal is JSON, {"code": "NOT_FOUND", "message": "..."}, with the words that gRPC would use and the
- *          status of the table in base/error.h; the server's own are 404, 405 (with Allow), 413, 415 and 429. Only what is
- *          no HTTP, or has headers of more than HTTP_HEADERS_MAX, is answered by libmicrohttpd itself.
+ *          status of the table in base/error.h; the server's own are 404, 405 (with Allow), 413, 415 and 429. Only what
+ *          is no HTTP, or has headers of more than HTTP_HEADERS_MAX, is answered by libmicrohttpd itself.
  * Threads  HTTP_THREADS of libmicrohttpd's. handle() runs on the one of its connection and must not block: other
  *          connections wait behind it. Answers of type message are turned into JSON on that thread, too.
  * Memory   a request lives until it was answered and sent. Bodies handed over are empty afterwards.
@@ -44,8 +44,8 @@ struct http_route {
     void *service;
 };
 
-/* Bind HOST:PORT (port 0: any free one), add routes, start. TM_UNAVAILABLE: the address cannot be had, with the system's
- * reason. Signals should be blocked before http_start: its threads inherit the mask. */
+/* Bind HOST:PORT (port 0: any free one), add routes, start. TM_UNAVAILABLE: the address cannot be had, with the
+ * system's reason. Signals should be blocked before http_start: its threads inherit the mask. */
 enum tm_code http_open(const char *listen, struct http **out, struct tm_error *err);
 void http_add(struct http *http, const struct http_route *route);
 void http_start(struct http *http);

@@ -16,7 +16,7 @@ enum { PULL_PARKED_MAX = 1024, PULL_WAIT_MS = 10000, PULL_WAIT_MAX_MS = 3600000 
 
 struct parameters;
 
-/* Who asked, over gRPC or otherwise. Exactly one of reply and fail is called, once, at once or later, from any thread. */
+/* Who asked, over gRPC or otherwise. Exactly one of reply and fail is called, once, now or later, from any thread. */
 struct pull_caller {
     void *call;
     void (*reply)(void *call, struct buffer *body); /* a packed PullReply; takes the body over */

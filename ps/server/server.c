@@ -150,8 +150,8 @@ static void services_open(struct server *s, const struct options *options, const
     s->health = health_open(s->rpc);
 }
 
-/* Whoever asks must hear that we are leaving before anything is refused. HTTP goes last: it has waited for Pulls and for
- * the log, and shows the end of the others. */
+/* Whoever asks must hear that we are leaving before anything is refused. HTTP goes last: it waits for Pulls and for the
+ * log, and shows the end of the others. */
 static void services_close(struct server *s)
 {
     if (s->http)

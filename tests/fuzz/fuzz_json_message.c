@@ -1,5 +1,5 @@
-/* json_read_message and json_ingest_read: a text is refused with its reason, or becomes a message that every server takes,
- * and that written and read again is the same. */
+/* json_read_message and json_ingest_read: a text is refused with its reason, or becomes a message that every server
+ * takes, and that written and read again is the same. */
 #include "proto/json.h"
 #include "proto/json_ingest.h"
 #include "proto/wire.h"
