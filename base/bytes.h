@@ -53,6 +53,8 @@ static inline void buffer_put(struct buffer *b, const void *data, size_t size)
         b->size += size;
     }
 }
+/* Formatted text, without its NUL. */
+void buffer_print(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static inline struct bytes buffer_view(const struct buffer *b) { return bytes_of(b->data, b->size); }
 
 #define BUFFER_PUT(name, type) \

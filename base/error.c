@@ -7,9 +7,10 @@ static const struct {
     const char *name;
     int grpc;
     int exit;
+    int http;
     const char *help;
 } codes[TM_CODE_COUNT] = {
-#define C(name, grpc, exit, help) [TM_##name] = {#name, grpc, exit, help},
+#define C(name, grpc, exit, http, help) [TM_##name] = {#name, grpc, exit, http, help},
     TM_CODES(C)
 #undef C
 };
@@ -46,6 +47,7 @@ const char *tm_code_name(enum tm_code code) { return code < TM_CODE_COUNT ? code
 const char *tm_code_help(enum tm_code code) { return code < TM_CODE_COUNT ? codes[code].help : ""; }
 int tm_code_grpc(enum tm_code code) { return code < TM_CODE_COUNT ? codes[code].grpc : 13; }
 int tm_code_exit(enum tm_code code) { return code < TM_CODE_COUNT ? codes[code].exit : 1; }
+int tm_code_http(enum tm_code code) { return code < TM_CODE_COUNT ? codes[code].http : 500; }
 
 enum tm_code tm_code_from_grpc(int status)
 {

@@ -169,3 +169,11 @@ size_t queue_length(struct queue *q)
     unlock(q);
     return length;
 }
+
+size_t queue_weight(struct queue *q)
+{
+    lock(q);
+    size_t weight = q->weight;
+    unlock(q);
+    return weight;
+}

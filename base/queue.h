@@ -28,5 +28,6 @@ void *queue_try_pop(struct queue *q);
 void queue_shut(struct queue *q);
 bool queue_is_shut(struct queue *q);
 size_t queue_length(struct queue *q);
+size_t queue_weight(struct queue *q);
 
 #endif

@@ -1,6 +1,11 @@
 #include "base/text.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/check.h"
 
 size_t text_distance(const char *a, const char *b)
 {
@@ -18,4 +23,28 @@ size_t text_distance(const char *a, const char *b)
         }
     }
     return row[n];
+}
+
+const char *text_number(double v, char buf[static TEXT_NUMBER_SIZE])
+{
+    enum { DIGITS_ENOUGH_MOSTLY = 15, DIGITS_ENOUGH_ALWAYS = 17 };
+    CHECK(isfinite(v));
+    for (int digits = DIGITS_ENOUGH_MOSTLY; digits <= DIGITS_ENOUGH_ALWAYS; digits++) {
+        snprintf(buf, TEXT_NUMBER_SIZE, "%.*g", digits, v);
+        if (strtod(buf, NULL) == v)
+            break;
+    }
+    return buf;
+}
+
+const char *text_float(float v, char buf[static TEXT_NUMBER_SIZE])
+{
+    enum { DIGITS_ENOUGH_MOSTLY = 6, DIGITS_ENOUGH_ALWAYS = 9 };
+    CHECK(isfinite(v));
+    for (int digits = DIGITS_ENOUGH_MOSTLY; digits <= DIGITS_ENOUGH_ALWAYS; digits++) {
+        snprintf(buf, TEXT_NUMBER_SIZE, "%.*g", digits, (double)v);
+        if (strtof(buf, NULL) == v)
+            break;
+    }
+    return buf;
 }

@@ -1,6 +1,6 @@
-/* base/text.h - how far apart two short words are: for "did you mean".
+/* base/text.h - small things with text: how far apart two words are, and how a number is written.
  *
- * Bound    of b the first TEXT_DISTANCE_MAX bytes count; a may be of any length. Threads: pure. */
+ * Threads  pure. */
 #ifndef TIDEMILL_BASE_TEXT_H
 #define TIDEMILL_BASE_TEXT_H
 
@@ -8,7 +8,13 @@
 
 enum { TEXT_DISTANCE_MAX = 64 };
 
-/* Levenshtein's distance: the least number of bytes inserted, dropped or replaced that makes a into b. */
+/* Levenshtein's distance: the least number of bytes inserted, dropped or replaced that makes a into b. Of b the first
+ * TEXT_DISTANCE_MAX bytes count; a may be of any length. For "did you mean". */
 size_t text_distance(const char *a, const char *b);
+
+/* With as few digits as read back as the same double: "0.1", "1e+300". v must be finite. Returns buf. */
+enum { TEXT_NUMBER_SIZE = 32 };
+const char *text_number(double v, char buf[static TEXT_NUMBER_SIZE]);
+const char *text_float(float v, char buf[static TEXT_NUMBER_SIZE]); /* ... as the same float */
 
 #endif

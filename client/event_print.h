@@ -1,7 +1,7 @@
 /* client/event_print.h - a protobuf Event as it came, damaged or cut off perhaps, for people to look at.
  *
- * JSON     the form that `tidemill ingest` reads (json_events.h), so that an event can be mended and sent again. Fields
- *          are read up to the first malformed byte; what is no text where text should be is a list of numbers.
+ * JSON     the form that `tidemill ingest` reads (proto/json_event.h), so that an event can be mended and sent again.
+ *          Fields are read up to the first malformed byte; what is no text where text should be is a list of numbers.
  * Threads  any. */
 #ifndef TIDEMILL_CLIENT_EVENT_PRINT_H
 #define TIDEMILL_CLIENT_EVENT_PRINT_H

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/json_events.h"
+#include "proto/json_event.h"
 
 enum { READ_STEP = 64 << 10, IDENTITY_BYTES = 64 << 10 };
 

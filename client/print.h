@@ -51,7 +51,7 @@ void printer_close(struct printer *p); /* prints what is left; the caller ends t
 void print_json_fields(FILE *out, const char *const *names, const struct cell *cells, size_t count);
 void print_json_value(FILE *out, const struct cell *cell);
 
-/* A message as JSON, with the names of its fields; absent fields are left out, bytes are lists of numbers. */
+/* A message as JSON, see proto/json.h. */
 void print_json_message(FILE *out, const ProtobufCMessage *message);
 
 /* For a terminal: control characters as \n, \x1b, ... */

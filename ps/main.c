@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/commands.h"
+#include "ps/engine/metrics.h"
 #include "ps/engine/option_table.h"
 #include "ps/engine/options.h"
 #include "ps/server/server.h"
@@ -199,16 +200,26 @@ static int run_check(const struct command *self, int argc, char **argv)
     return with_options(&(struct flags){.config = argv[1]}, act_check);
 }
 
-static int run_reference(const struct command *self, int argc, char **argv)
+static int print_page(const struct command *self, int argc, char **argv, void (*write)(struct buffer *out))
 {
     CLEANUP(buffer_close) struct buffer text = {0};
     if (wants_help(argc, argv))
         return print_help(self);
     if (argc != 1)
         return usage(self, "unexpected", argv[1]);
-    options_reference(&text);
+    write(&text);
     fwrite(text.data, 1, text.size, stdout);
     return command_flushed(0);
+}
+
+static int run_config_reference(const struct command *self, int argc, char **argv)
+{
+    return print_page(self, argc, argv, options_reference);
+}
+
+static int run_metrics_reference(const struct command *self, int argc, char **argv)
+{
+    return print_page(self, argc, argv, metrics_reference);
 }
 
 int main(int argc, char **argv)
@@ -221,7 +232,10 @@ int main(int argc, char **argv)
         {"config show", "[--config FILE] [-o yaml] [--KEY VALUE...]",
          "Print the configuration with every default filled in", "tidemill config show --config tidemill.yaml",
          run_show},
-        {"config reference", NULL, "Print the manual of the configuration", "tidemill config reference", run_reference},
+        {"config reference", NULL, "Print the manual of the configuration", "tidemill config reference",
+         run_config_reference},
+        {"metrics reference", NULL, "Print the manual of the metrics", "tidemill metrics reference",
+         run_metrics_reference},
     };
     return commands_main(argc, argv, commands, ARRAY_LEN(commands));
 }

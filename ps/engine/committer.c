@@ -13,7 +13,9 @@ void committer_set_counts(struct committer *c, uint32_t shard, struct shard_coun
 
 static void commit(struct committer *c, struct commit *frozen)
 {
+    int64_t began_ns = clock_monotonic_ns();
     uint64_t bytes = state_db_commit(c->engine->dir.state, &frozen->batch);
+    histogram_observe(&c->write, clock_monotonic_ns() - began_ns);
     committer_set_counts(c, frozen->shard, &frozen->counts);
     pthread_mutex_lock(&c->mutex);
     c->commits++;
@@ -21,12 +23,19 @@ static void commit(struct committer *c, struct commit *frozen)
     pthread_mutex_unlock(&c->mutex);
 }
 
+static void sync_state(struct committer *c)
+{
+    int64_t began_ns = clock_monotonic_ns();
+    state_db_sync(c->engine->dir.state);
+    histogram_observe(&c->sync, clock_monotonic_ns() - began_ns);
+}
+
 /* The last worker's turn makes everything before it durable. */
 static void pass(struct committer *c, struct barrier *barrier)
 {
     if (--barrier->missing > 0)
         return;
-    state_db_sync(c->engine->dir.state);
+    sync_state(c);
     pthread_mutex_lock(&barrier->mutex);
     barrier->passed = true;
     pthread_cond_signal(&barrier->done);
@@ -49,6 +58,7 @@ static void *run(void *argument)
     int64_t synced_at = clock_monotonic_ns();
     bool unsynced = false;
     for (;;) {
+        atomic_store_explicit(&c->beat_ns, clock_monotonic_ns(), memory_order_relaxed);
         bool shut = queue_is_shut(c->queue); /* asked first: what is pushed before the shutting is still popped */
         struct commit *next = queue_pop(c->queue, STATE_SYNC_MS / 4);
         if (next) {
@@ -58,12 +68,12 @@ static void *run(void *argument)
             break;
         }
         if (unsynced && clock_monotonic_ns() - synced_at >= (int64_t)STATE_SYNC_MS * 1000000) {
-            state_db_sync(c->engine->dir.state);
+            sync_state(c);
             synced_at = clock_monotonic_ns();
             unsynced = false;
         }
     }
-    state_db_sync(c->engine->dir.state);
+    sync_state(c);
     return NULL;
 }
 

@@ -26,6 +26,10 @@ enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(voi
 static void deliver(void *context, struct shared_block *block)
 {
     struct engine *e = context;
+    if (engine_applied(e) >= atomic_load_explicit(&e->awaited, memory_order_relaxed)) {
+        atomic_store_explicit(&e->awaited_ns, clock_monotonic_ns(), memory_order_relaxed);
+        atomic_store_explicit(&e->awaited, block->block.end, memory_order_release);
+    }
     for (uint32_t i = 0; i < e->workers; i++)
         worker_push_block(&e->worker[i], block);
     shared_block_unref(block);
@@ -232,6 +236,13 @@ uint64_t engine_applied(const struct engine *e)
         least = applied < least ? applied : least;
     }
     return least;
+}
+
+double engine_behind_seconds(const struct engine *e)
+{
+    uint64_t awaited = atomic_load_explicit(&e->awaited, memory_order_acquire);
+    int64_t since_ns = atomic_load_explicit(&e->awaited_ns, memory_order_relaxed);
+    return engine_applied(e) >= awaited ? 0 : (double)(clock_monotonic_ns() - since_ns) / 1e9;
 }
 
 int64_t engine_gate(const struct engine *e)

@@ -38,6 +38,8 @@ bool engine_submit(struct engine *e, struct submission *sub);
 /* Progress. engine_applied: every shard has applied everything before it. */
 uint64_t engine_applied(const struct engine *e);
 uint64_t engine_durable(const struct engine *e);
+/* For how long a synced block has been waiting to be applied; 0: nothing waits. */
+double engine_behind_seconds(const struct engine *e);
 /* Event time up to which every shard has decided; INT64_MIN: nothing yet. */
 int64_t engine_gate(const struct engine *e);
 /* Waits until engine_applied() >= position. False: not within timeout_ms, or the engine is closing. Blocks: not for the

@@ -117,6 +117,14 @@ static bool count_parse(const char *text, uint32_t *value)
     return true;
 }
 
+static enum tm_code parse_switchable(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    if (strcmp(text, OPTION_OFF) != 0)
+        return parse_address(row, owner, text, err);
+    strcpy((char *)owner + row->offset, text);
+    return TM_OK;
+}
+
 static enum tm_code parse_count(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     uint32_t v, min, max;
@@ -302,13 +310,21 @@ static const struct {
     bool list;
     enum tm_code (*parse)(const struct option_row *row, void *owner, const char *text, struct tm_error *err);
 } types[OPTION_TYPES] = {
-    [OPTION_PATH] = {"path", false, parse_path},           [OPTION_ADDRESS] = {"address", false, parse_address},
-    [OPTION_COUNT] = {"number", false, parse_count},       [OPTION_DURATION] = {"duration", false, parse_duration},
-    [OPTION_SIZE] = {"size", false, parse_size},           [OPTION_FLAG] = {"flag", false, parse_flag},
-    [OPTION_NAME] = {"name", false, parse_name},           [OPTION_MODEL] = {"name", false, parse_model},
-    [OPTION_REWARD] = {"name", false, parse_reward},       [OPTION_KIND] = {"word", false, parse_kind},
-    [OPTION_AGGREGATE] = {"word", false, parse_aggregate}, [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
-    [OPTION_PRIOR] = {"list", true, parse_prior},          [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
+    [OPTION_PATH] = {"path", false, parse_path},
+    [OPTION_ADDRESS] = {"address", false, parse_address},
+    [OPTION_SWITCHABLE] = {"address", false, parse_switchable},
+    [OPTION_COUNT] = {"number", false, parse_count},
+    [OPTION_DURATION] = {"duration", false, parse_duration},
+    [OPTION_SIZE] = {"size", false, parse_size},
+    [OPTION_FLAG] = {"flag", false, parse_flag},
+    [OPTION_NAME] = {"name", false, parse_name},
+    [OPTION_MODEL] = {"name", false, parse_model},
+    [OPTION_REWARD] = {"name", false, parse_reward},
+    [OPTION_KIND] = {"word", false, parse_kind},
+    [OPTION_AGGREGATE] = {"word", false, parse_aggregate},
+    [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
+    [OPTION_PRIOR] = {"list", true, parse_prior},
+    [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
     [OPTION_UNAVAILABLE] = {"", false, parse_unavailable},
 };
 
@@ -321,6 +337,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     switch (row->type) {
     case OPTION_PATH: snprintf(buf, OPTION_EXPECTED_SIZE, "a path of 1 to 4095 bytes, printable"); break;
     case OPTION_ADDRESS: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s", example); break;
+    case OPTION_SWITCHABLE: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s, or off", example); break;
     case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;

@@ -18,7 +18,11 @@ const struct option_row option_scalars[] = {
      .preset = "127.0.0.1:7070",
      .help = "Where gRPC is served: a loopback address, because this version has no authentication. "
              "Port 0 takes a free one."},
-    NOT_YET("http"),
+    {.key = "http",
+     .type = OPTION_SWITCHABLE,
+     .offset = OF(http),
+     .preset = "127.0.0.1:7071",
+     .help = "Where metrics, health and the JSON mirror are served, a loopback address as well; off: nowhere."},
     {.key = "shards",
      .type = OPTION_COUNT,
      .offset = OF(shards),

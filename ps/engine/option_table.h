@@ -12,6 +12,7 @@
 enum option_type {
     OPTION_PATH,         /* char[4096] */
     OPTION_ADDRESS,      /* char[256]: host:port */
+    OPTION_SWITCHABLE,   /* the same, or "off" */
     OPTION_COUNT,        /* uint32_t */
     OPTION_DURATION,     /* int64_t, ms */
     OPTION_SIZE,         /* uint64_t, bytes */

@@ -56,11 +56,14 @@ struct version_options {
     uint32_t samples_from_count; /* default: itself */
 };
 
+#define OPTION_OFF "off"
+
 enum option_key_field { KEY_REQUEST = 1, KEY_USER = 2, KEY_DOC = 4 };
 
 struct options {
     char data[4096];
     char listen[256];
+    char http[256];           /* an address, or OPTION_OFF */
     uint32_t shards, threads; /* threads 0: one per processor */
     uint32_t rpc_threads;
     int64_t log_sync_ms, commit_interval_ms;

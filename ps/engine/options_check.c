@@ -34,15 +34,23 @@ static bool is_loopback(const char *listen)
     return inet_pton(AF_INET6, host + 1, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+static void check_address(const struct checking *c, const char *key, const char *address)
+{
+    char shown[OPTION_SHOWN_SIZE];
+    if (!is_loopback(address))
+        option_problem(c->problems, c->path, NULL,
+                       "%s: %s is open to the network and this version has no authentication; "
+                       "expected a loopback address",
+                       key, option_shown(address, shown));
+}
+
 static void check_scalars(const struct checking *c)
 {
     const struct options *o = c->o;
-    char a[UNITS_TEXT_SIZE], b[UNITS_TEXT_SIZE], shown[OPTION_SHOWN_SIZE];
-    if (!is_loopback(o->listen))
-        option_problem(c->problems, c->path, NULL,
-                       "listen: %s is open to the network and this version has no authentication; "
-                       "expected a loopback address",
-                       option_shown(o->listen, shown));
+    char a[UNITS_TEXT_SIZE], b[UNITS_TEXT_SIZE];
+    check_address(c, "listen", o->listen);
+    if (strcmp(o->http, OPTION_OFF) != 0)
+        check_address(c, "http", o->http);
     if (!(o->key_fields & KEY_DOC))
         option_problem(c->problems, c->path, NULL,
                        "join.key: got no doc; expected a list with doc such as [request, doc]");

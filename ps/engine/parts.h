@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/histogram.h"
 #include "base/queue.h"
 #include "ps/engine/engine.h"
 #include "ps/state/shard.h"
@@ -67,6 +68,8 @@ struct committer {
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     uint64_t commits, bytes;
+    _Atomic int64_t beat_ns; /* when it last began a turn: at least every STATE_SYNC_MS / 4 when it is well */
+    struct histogram write, sync;
 };
 
 struct engine {
@@ -86,6 +89,9 @@ struct engine {
     _Atomic bool closing;
     double recovery_ms;
     uint64_t recovered_events;
+    struct histogram freshness; /* a block's oldest batch handed in -> applied by all workers */
+    _Atomic uint64_t awaited;   /* end of a block that was delivered at awaited_ns; the log writer's */
+    _Atomic int64_t awaited_ns;
 };
 
 /* workers.c */

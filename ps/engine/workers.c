@@ -180,6 +180,13 @@ static void apply(struct worker *w, const struct block *b, uint32_t *slots)
     publish(w);
 }
 
+/* The last worker that a block comes to measures how long it took. */
+static void measure(struct engine *e, struct shared_block *b)
+{
+    if (b->accepted_ns != 0 && engine_applied(e) >= b->block.end && !atomic_flag_test_and_set(&b->measured))
+        histogram_observe(&e->freshness, clock_monotonic_ns() - b->accepted_ns);
+}
+
 static void pass_barrier(struct worker *w, struct barrier *barrier)
 {
     struct commit *c = mem_new(1, sizeof *c);
@@ -199,6 +206,7 @@ static void *run(void *argument)
         if (work) {
             if (work->block) {
                 apply(w, &work->block->block, slots);
+                measure(w->engine, work->block);
                 shared_block_unref(work->block);
             } else {
                 pass_barrier(w, work->barrier);

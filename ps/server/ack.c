@@ -35,7 +35,7 @@ static void pack_opened(const struct door *d, const struct submission *s, struct
 }
 
 /* The rejects were packed at the door, where they were found; those of a repeated batch when it came first. */
-static void pack_ack(const struct submission *s, struct buffer *out)
+void ack_pack_batch(const struct submission *s, struct buffer *out)
 {
     enum { SEQUENCE = 1, POSITION, DURABLE, REPEATED };
     struct bytes rejects = s->repeated ? buffer_view(&s->old_rejects) : s->rejects;
@@ -64,7 +64,7 @@ bool ack_pack(const struct door *d, const struct submission *s, struct buffer *o
         put_nested(out, OPENED, &content);
         return true;
     case SUBMIT_BATCH:
-        pack_ack(s, &content);
+        ack_pack_batch(s, &content);
         put_nested(out, ACK, &content);
         return true;
     case SUBMIT_END:

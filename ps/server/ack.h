@@ -7,4 +7,7 @@
 /* Append the packed IngestReply for a submission that was taken. False: its kind has no answer. */
 bool ack_pack(const struct door *d, const struct submission *s, struct buffer *out);
 
+/* Append the packed Ack of a batch, by itself. */
+void ack_pack_batch(const struct submission *s, struct buffer *out);
+
 #endif

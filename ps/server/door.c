@@ -238,6 +238,19 @@ static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submis
     return rc;
 }
 
+static enum door_field field_of(const char *name)
+{
+    static const char *const names[] = {
+#define F(name) #name,
+        DOOR_FIELDS(F)
+#undef F
+    };
+    for (enum door_field i = 0; i < DOOR_FIELD_COUNT; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return DOOR_FIELD_unreadable;
+}
+
 /* Append {index, field, message} as field `rejected` of an Ack. */
 static void reject(struct door_batch *b, uint32_t index, uint32_t rejected, const char *field,
                    const struct tm_error *why)
@@ -249,6 +262,7 @@ static void reject(struct door_batch *b, uint32_t index, uint32_t rejected, cons
     if (rejected < BATCH_REJECTS_EXPLAINED)
         wire_put_bytes(&one, MESSAGE, bytes_text(why->message));
     wire_put_bytes(&b->rejects, ACK_REJECTED, buffer_view(&one));
+    b->rejected[field_of(field)]++;
 }
 
 /* Keep what can be known of a rejected event; a damaged one may still tell its stream and time. */
@@ -323,6 +337,15 @@ enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_
     if (rc != TM_OK)
         door_batch_close(out);
     return rc;
+}
+
+void door_batch_hand_over(const struct door_batch *b, struct submission *s)
+{
+    s->sequence = b->sequence;
+    s->events = b->events;
+    s->event_count = b->count;
+    s->rejects = buffer_view(&b->rejects);
+    s->letters = buffer_view(&b->refused.list);
 }
 
 void door_batch_close(struct door_batch *b)

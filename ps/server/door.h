@@ -41,17 +41,34 @@ enum tm_code door_read_open(const struct door *d, struct bytes content, struct p
 enum tm_code door_read_watermark(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
                                  uint8_t *stream, int64_t *time, struct tm_error *err);
 
+/* clang-format off */
+/* What can be wrong with an event, for counting. */
+#define DOOR_FIELDS(F)                                                                     \
+    F(unreadable) F(stream) F(request) F(doc) F(user) F(version) F(time) F(event) F(value) \
+    F(features) F(representation) F(encoding) F(score) F(propensity) F(position) F(weight) F(payload)
+/* clang-format on */
+
+enum door_field {
+#define F(name) DOOR_FIELD_##name,
+    DOOR_FIELDS(F)
+#undef F
+        DOOR_FIELD_COUNT
+};
+
 struct door_batch {
     uint64_t sequence;
     struct submission_event *events;
     uint32_t count, capacity;
     struct buffer rejects; /* packed as field `rejected` of an Ack */
     struct refused refused;
+    uint32_t rejected[DOOR_FIELD_COUNT];
 };
 
 /* now_ms: the wall clock, for what comes from the future. */
 enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
                              struct door_batch *out, struct tm_error *err);
+/* Fill what a SUBMIT_BATCH says of the batch; it points into it. */
+void door_batch_hand_over(const struct door_batch *b, struct submission *s);
 void door_batch_close(struct door_batch *b); /* {0} is fine */
 
 #endif

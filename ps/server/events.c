@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/queue.h"
 #include "ps/server/ack.h"
+#include "ps/server/ingest_counts.h"
 
 /* One message on its way: checked and submitted by the door, then in the log, then to be answered. */
 struct pending {
@@ -48,6 +49,7 @@ struct ingest {
 struct events {
     struct engine *engine;
     struct door door;
+    struct ingest_counts counts;
     struct queue *to_door; /* calls with messages; each once, so it never fills */
     pthread_t thread;
     size_t bytes_max; /* of messages that are not answered, of all calls */
@@ -220,6 +222,7 @@ static void submission_done(struct submission *s)
 {
     struct pending *p = s->context;
     struct ingest *in = p->ingest;
+    ingest_count(&in->events->counts, INGEST_GRPC, s, &p->batch);
     lock(&in->mutex);
     p->done = true; /* from here on p may be gone */
     unlock(&in->mutex);
@@ -257,11 +260,8 @@ static enum tm_code read_message(struct ingest *in, struct pending *p, struct tm
         rc = door_read_watermark(door, content, in->streams, clock_wall_ms(), &s->stream, &s->time, err);
     } else if (kind == DOOR_BATCH) {
         rc = door_read_batch(door, content, in->streams, clock_wall_ms(), &p->batch, err);
-        s->sequence = p->batch.sequence;
-        s->events = p->batch.events;
-        s->event_count = p->batch.count;
-        s->rejects = buffer_view(&p->batch.rejects);
-        s->letters = buffer_view(&p->batch.refused.list);
+        if (rc == TM_OK)
+            door_batch_hand_over(&p->batch, s);
     }
     s->producer = in->producer;
     return rc;
@@ -272,6 +272,7 @@ static void refuse(struct pending *p, const struct tm_error *why)
 {
     struct ingest *in = p->ingest;
     in->refused = true;
+    ingest_count_refused(&in->events->counts, why->code);
     lock(&in->mutex);
     p->submission.code = why->code;
     p->submission.error = *why;
@@ -420,3 +421,15 @@ void events_close(struct events *e)
     pthread_mutex_destroy(&e->mutex);
     free(e);
 }
+
+struct ingest_counts *events_counts(struct events *e) { return &e->counts; }
+
+uint32_t events_calls(struct events *e)
+{
+    lock(&e->mutex);
+    uint32_t count = e->count;
+    unlock(&e->mutex);
+    return count;
+}
+
+size_t events_bytes(struct events *e) { return atomic_load(&e->bytes); }

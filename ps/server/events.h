@@ -20,11 +20,18 @@
 enum { INGEST_IN_FLIGHT = 64, INGEST_BYTES_IN_FLIGHT = 8 << 20, INGEST_CALLS_MAX = 512 };
 
 struct events;
+struct ingest_counts;
 
 struct events *events_open(struct engine *engine, const struct catalog *catalog,
                            struct rpc *rpc); /* adds its methods */
 /* Read no more; every call is answered what it has submitted, then ends with UNAVAILABLE. */
 void events_drain(struct events *e);
 void events_close(struct events *e); /* after rpc_stop() */
+
+/* What came through this door and any other: theirs is counted here, too. Lives as long as the service. */
+struct ingest_counts *events_counts(struct events *e);
+/* For metrics, as of now. */
+uint32_t events_calls(struct events *e);
+size_t events_bytes(struct events *e); /* of messages that are not answered */
 
 #endif

@@ -25,7 +25,7 @@ struct request {
 };
 
 struct parked {
-    struct rpc_call *call;
+    struct pull_caller caller;
     struct request request;
     const struct version *version;
     int64_t began_ns, deadline_ns;
@@ -172,7 +172,7 @@ static void reply_pack(const struct pull *p, const char *generation, struct buff
     put_array(b, 17, p->upper, eight);
 }
 
-static void answer(struct engine *e, struct rpc_call *call, const struct version *v, const struct request *q)
+static void answer(struct engine *e, const struct pull_caller *caller, const struct version *v, const struct request *q)
 {
     struct pull p = {.version = v, .docs = q->docs, .count = q->count};
     struct buffer body = {0};
@@ -180,7 +180,7 @@ static void answer(struct engine *e, struct rpc_call *call, const struct version
     engine_pull(e, &p);
     reply_pack(&p, engine_generation(e), &body);
     free(arrays);
-    rpc_reply(call, &body);
+    caller->reply(caller->call, &body);
 }
 
 /* ---- parked calls ---- */
@@ -195,13 +195,16 @@ static enum tm_code park(struct parameters *p, const struct parked *call, struct
         rc = tm_error_set(err, TM_RESOURCE_EXHAUSTED, "%d calls wait for their position already; try again in a second",
                           PULL_PARKED_MAX);
     else {
-        rpc_watch(call->call);
+        if (call->caller.watch)
+            call->caller.watch(call->caller.call);
         p->parked[p->count++] = *call;
         pthread_cond_signal(&p->came);
     }
     unlock(p);
     return rc;
 }
+
+static bool is_gone(const struct pull_caller *caller) { return caller->gone && caller->gone(caller->call); }
 
 /* What a parked call gets now; TM_OK with *ready false: it waits on. */
 static enum tm_code look(const struct parked *c, uint64_t applied, bool draining, bool *ready, struct tm_error *err)
@@ -212,7 +215,7 @@ static enum tm_code look(const struct parked *c, uint64_t applied, bool draining
         return TM_OK;
     if (draining)
         return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
-    if (now >= c->deadline_ns || rpc_cancelled(c->call))
+    if (now >= c->deadline_ns || is_gone(&c->caller))
         return tm_error_set(err, TM_DEADLINE_EXCEEDED,
                             "at_least: position %" PRIu64 " not applied within %.1f s; applied is %" PRIu64,
                             c->request.at_least, (double)(now - c->began_ns) / 1e9, applied);
@@ -222,9 +225,9 @@ static enum tm_code look(const struct parked *c, uint64_t applied, bool draining
 static void answer_parked(struct parameters *p, struct parked *c, const struct tm_error *why)
 {
     if (why)
-        rpc_fail(c->call, why);
+        c->caller.fail(c->caller.call, why);
     else
-        answer(p->engine, c->call, c->version, &c->request);
+        answer(p->engine, &c->caller, c->version, &c->request);
     free(c->request.docs);
 }
 
@@ -273,19 +276,20 @@ static void *waiter_main(void *context)
 
 /* ---- the method ---- */
 
-static enum tm_code pull_start(struct parameters *p, struct rpc_call *call, struct request *q, struct tm_error *err)
+static enum tm_code pull_start(struct parameters *p, const struct pull_caller *caller, struct request *q,
+                               struct tm_error *err)
 {
     const struct version *v;
     enum tm_code rc = door_version(p->engine, q->version, &v, err);
     if (rc != TM_OK)
         return rc;
     if (q->at_least <= engine_applied(p->engine)) {
-        answer(p->engine, call, v, q);
+        answer(p->engine, caller, v, q);
         free(q->docs);
         return TM_OK;
     }
-    int64_t left = rpc_time_left_ms(call), now = clock_monotonic_ns();
-    struct parked parked = {.call = call, .request = *q, .version = v, .began_ns = now};
+    int64_t left = caller->time_left_ms(caller->call), now = clock_monotonic_ns();
+    struct parked parked = {.caller = *caller, .request = *q, .version = v, .began_ns = now};
     if (left == INT64_MAX)
         left = PULL_WAIT_MS;
     else if (left > PULL_WAIT_MAX_MS)
@@ -296,19 +300,43 @@ static enum tm_code pull_start(struct parameters *p, struct rpc_call *call, stru
     return park(p, &parked, err);
 }
 
-static void pull(void *service, struct rpc_call *call, struct bytes wire)
+void parameters_pull(struct parameters *p, const struct pull_caller *caller, struct bytes request)
 {
-    struct parameters *p = service;
     struct request q;
     struct tm_error err;
-    enum tm_code rc = request_scan(wire, &q, &err);
+    enum tm_code rc = request_scan(request, &q, &err);
     if (rc == TM_OK) {
-        rc = pull_start(p, call, &q, &err);
+        rc = pull_start(p, caller, &q, &err);
         if (rc != TM_OK)
             free(q.docs);
     }
     if (rc != TM_OK)
-        rpc_fail(call, &err);
+        caller->fail(caller->call, &err);
+}
+
+uint32_t parameters_parked(struct parameters *p)
+{
+    lock(p);
+    uint32_t count = p->count;
+    unlock(p);
+    return count;
+}
+
+static void call_reply(void *call, struct buffer *body) { rpc_reply(call, body); }
+static void call_fail(void *call, const struct tm_error *why) { rpc_fail(call, why); }
+static void call_watch(void *call) { rpc_watch(call); }
+static bool call_gone(void *call) { return rpc_cancelled(call); }
+static int64_t call_time_left_ms(void *call) { return rpc_time_left_ms(call); }
+
+static void pull(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct pull_caller caller = {.call = call,
+                                 .reply = call_reply,
+                                 .fail = call_fail,
+                                 .watch = call_watch,
+                                 .gone = call_gone,
+                                 .time_left_ms = call_time_left_ms};
+    parameters_pull(service, &caller, request);
 }
 
 struct parameters *parameters_open(struct engine *engine, struct rpc *rpc)

@@ -21,6 +21,7 @@ enum {
 struct method {
     struct rpc_method method;
     void *registered;
+    struct rpc_stats stats;
 };
 
 struct rpc {
@@ -30,6 +31,7 @@ struct rpc {
     struct method method[RPC_METHODS_MAX];
     uint32_t methods;
     const struct descriptors *declared;
+    struct rpc_stats unknown; /* of calls of methods that there are not */
     char listen[256];
     int port; /* 0: not started */
     struct rpc_tag stopped_tag;
@@ -66,7 +68,7 @@ static void call_arrived(struct rpc_tag *tag, bool ok);
 
 static void slot_arm(struct rpc_worker *worker, struct method *m)
 {
-    struct rpc_call *call = rpc_call_new(worker, m ? &m->method : NULL);
+    struct rpc_call *call = rpc_call_new(worker, m ? &m->method : NULL, m ? &m->stats : &worker->rpc->unknown);
     grpc_server *server = worker->rpc->server;
     call->arrived.run = call_arrived;
     grpc_call_error e =
@@ -186,6 +188,14 @@ enum tm_code rpc_start(struct rpc *rpc, struct tm_error *err)
         pthread_setname_np(w->thread, "rpc");
     }
     return TM_OK;
+}
+
+void rpc_visit_stats(const struct rpc *rpc, void (*visit)(void *context, const char *path, const struct rpc_stats *s),
+                     void *context)
+{
+    for (uint32_t i = 0; i < rpc->methods; i++)
+        visit(context, rpc->method[i].method.path, &rpc->method[i].stats);
+    visit(context, "", &rpc->unknown);
 }
 
 int rpc_port(const struct rpc *rpc) { return rpc->port; }

@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "proto/descriptors.h"
 
 enum {
@@ -58,6 +59,16 @@ int rpc_port(const struct rpc *rpc);
 /* Take no more calls, wait up to grace_ms for those that run, cancel the rest, wait until every handler has let go. */
 void rpc_stop(struct rpc *rpc, int64_t grace_ms);
 void rpc_close(struct rpc *rpc); /* stopped, or never started */
+
+/* What became of the calls of one method. Any thread. */
+enum { RPC_STATUS_CODES = 17 }; /* as in gRPC's table, 0 to UNAUTHENTICATED */
+struct rpc_stats {
+    _Atomic uint64_t started, handled[RPC_STATUS_CODES];
+    struct histogram handling; /* from the request to the status */
+};
+/* Method by method, in the order they were added; last, with path "", calls of methods that there are not. */
+void rpc_visit_stats(const struct rpc *rpc, void (*visit)(void *context, const char *path, const struct rpc_stats *s),
+                     void *context);
 
 /* A call lives until it is over and every rpc_hold was met by an rpc_release. */
 void rpc_hold(struct rpc_call *call);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define OWNER(tag, field) ((struct rpc_call *)(void *)((char *)(tag)-offsetof(struct rpc_call, field)))
 
 /* ---- memory ---- */
@@ -79,6 +81,17 @@ int64_t rpc_time_left_ms(const struct rpc_call *call)
     return gpr_time_to_millis(gpr_time_sub(call->deadline, gpr_now(call->deadline.clock_type)));
 }
 
+/* ---- what is counted ---- */
+
+enum { CANCELED = 1 }; /* gRPC's code, which we never send: the client left first */
+
+/* Once: unary calls when they are answered, streams when they are over. */
+static void count_handled(struct rpc_call *call, int status)
+{
+    atomic_fetch_add_explicit(&call->stats->handled[status], 1, memory_order_relaxed);
+    histogram_observe(&call->stats->handling, clock_monotonic_ns() - call->began_ns);
+}
+
 /* ---- what is handed to gRPC ---- */
 
 static void start(struct rpc_call *call, const grpc_op *ops, size_t count, struct rpc_tag *tag)
@@ -137,6 +150,7 @@ static void answer(struct rpc_call *call, grpc_byte_buffer *body, const struct t
     if (!call->watching)
         ops[count++] = receive_close(call);
     call->reply = body;
+    count_handled(call, why ? tm_code_grpc(why->code) : 0);
     start(call, ops, count, &call->answered);
 }
 
@@ -250,6 +264,7 @@ static void on_closed(struct rpc_tag *tag, bool ok)
     (void)ok;
     lock(call);
     call->over = true;
+    count_handled(call, call->recv_cancelled ? CANCELED : tm_code_grpc(call->status.code));
     unlock(call);
     operation_done(call);
 }
@@ -331,12 +346,13 @@ void rpc_wake(struct rpc_call *call)
 
 /* ---- birth ---- */
 
-struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method *method)
+struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method *method, struct rpc_stats *stats)
 {
     struct rpc_call *call = mem_new(1, sizeof *call);
     rpc_call_count(worker->rpc, 1);
     call->worker = worker;
     call->method = method;
+    call->stats = stats;
     call->answered.run = on_answered;
     call->watched.run = on_watched;
     call->received.run = on_received;
@@ -370,6 +386,8 @@ static void refuse_method(struct rpc_call *call)
 void rpc_call_begin(struct rpc_call *call)
 {
     struct tm_error err;
+    call->began_ns = clock_monotonic_ns();
+    atomic_fetch_add_explicit(&call->stats->started, 1, memory_order_relaxed);
     if (!call->method) {
         refuse_method(call);
         return;

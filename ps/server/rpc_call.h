@@ -30,7 +30,9 @@ struct rpc_call {
     struct rpc_tag arrived, answered, watched, received, sent, finished, closed, kicked;
     struct rpc_worker *worker;
     const struct rpc_method *method; /* NULL: a method we do not have */
-    grpc_call *call;                 /* NULL until a client's call filled the slot */
+    struct rpc_stats *stats;
+    int64_t began_ns;
+    grpc_call *call; /* NULL until a client's call filled the slot */
     grpc_call_details details;
     gpr_timespec deadline;
     grpc_metadata_array metadata;
@@ -55,7 +57,7 @@ struct rpc_call {
     struct tm_error status;
 };
 
-struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method *method);
+struct rpc_call *rpc_call_new(struct rpc_worker *worker, const struct rpc_method *method, struct rpc_stats *stats);
 void rpc_call_begin(struct rpc_call *call); /* a client's call has come */
 
 /* One more, one less struct rpc_call, empty slots included: rpc_stop waits for the last. */

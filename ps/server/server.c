@@ -13,6 +13,7 @@
 #include "ps/server/deadletters.h"
 #include "ps/server/events.h"
 #include "ps/server/health.h"
+#include "ps/server/http_api.h"
 #include "ps/server/parameters.h"
 #include "ps/server/reflection.h"
 
@@ -33,6 +34,8 @@ struct server {
     struct deadletters *deadletters;
     struct health *health;
     struct reflection *reflection;
+    struct http *http; /* NULL: off */
+    struct http_api *http_api;
 };
 
 /* ---- signals ---- */
@@ -107,17 +110,25 @@ static const char *grouped(uint64_t n, char out[static 32])
     return out;
 }
 
+/* The address as configured, with the port that was taken. */
+static void print_address(const char *name, const char *address, int port)
+{
+    const char *colon = strrchr(address, ':');
+    int host = colon ? (int)(colon - address) : (int)strlen(address);
+    printf("%-11s %.*s:%d\n", name, host, address, port);
+}
+
 static void print_start(const struct server *s, const struct options *options, const struct engine_status *status)
 {
-    const char *colon = strrchr(options->listen, ':');
-    int host = colon ? (int)(colon - options->listen) : (int)strlen(options->listen);
     uint32_t threads = 0;
     char events[32];
     for (uint32_t i = 0; i < options->shards; i++)
         threads = status->shards[i].thread + 1 > threads ? status->shards[i].thread + 1 : threads;
     printf("tidemill    %s\n", TIDEMILL_VERSION);
     printf("data        %s\n", options->data);
-    printf("listen      %.*s:%d\n", host, options->listen, rpc_port(s->rpc));
+    print_address("listen", options->listen, rpc_port(s->rpc));
+    if (s->http)
+        print_address("http", options->http, http_port(s->http));
     printf("generation  %s\n", engine_generation(s->engine));
     printf("shards      %" PRIu32 " on %" PRIu32 " thread%s\n", options->shards, threads, threads == 1 ? "" : "s");
     printf("recovered in %.1f ms: %s events replayed\n", status->recovery_ms,
@@ -145,14 +156,20 @@ static void services_open(struct server *s, const struct options *options, const
     s->reflection = reflection_open(s->descriptors, s->rpc);
 }
 
+/* Whoever asks must hear that we are leaving before anything is refused. HTTP goes last: it waits for Pulls and for the
+ * log, and shows the end of the others. */
 static void services_close(struct server *s)
 {
+    if (s->http)
+        http_api_drain(s->http_api);
     health_drain(s->health);
     events_drain(s->events);
     parameters_drain(s->parameters);
     admin_drain(s->admin);
     reflection_drain(s->reflection);
     rpc_stop(s->rpc, GRACE_MS);
+    if (s->http)
+        http_stop(s->http);
     events_close(s->events);
     parameters_close(s->parameters);
     admin_close(s->admin);
@@ -172,6 +189,12 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
     services_open(s, options, status.catalog);
     rc = rpc_start(s->rpc, err);
     if (rc == TM_OK) {
+        if (s->http)
+            http_api_serve(s->http_api, &(struct http_services){.engine = s->engine,
+                                                                .catalog = status.catalog,
+                                                                .rpc = s->rpc,
+                                                                .events = s->events,
+                                                                .parameters = s->parameters});
         print_start(s, options, &status);
         signals_wait(signals);
     }
@@ -180,16 +203,41 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
     return rc;
 }
 
+/* Before recovery, which may take a while: /healthz answers meanwhile, and /readyz says why not yet. */
+static enum tm_code web_open(struct server *s, const struct options *options, struct tm_error *err)
+{
+    if (strcmp(options->http, OPTION_OFF) == 0)
+        return TM_OK;
+    enum tm_code rc = http_open(options->http, &s->http, err);
+    if (rc != TM_OK)
+        return rc;
+    s->http_api = http_api_open(s->http);
+    http_start(s->http);
+    return TM_OK;
+}
+
+static void web_close(struct server *s)
+{
+    if (!s->http)
+        return;
+    http_stop(s->http);
+    http_api_close(s->http_api);
+    http_close(s->http);
+}
+
 enum tm_code server_run(const struct options *options, struct tm_error *err)
 {
     struct server s = {0};
     struct signals signals = {0};
     signals_open(&signals);
-    enum tm_code rc = engine_open(options, &s.engine, err);
+    enum tm_code rc = web_open(&s, options, err);
+    if (rc == TM_OK)
+        rc = engine_open(options, &s.engine, err);
     if (rc == TM_OK) {
         rc = serve(&s, options, &signals, err);
         engine_close(s.engine);
     }
+    web_close(&s);
     signals_close(&signals);
     if (rc == TM_OK) {
         printf("stopped: everything accepted is committed\n");

@@ -74,6 +74,7 @@ struct submission {
     struct buffer old_rejects; /* BATCH repeated: its rejects if still kept; owned by the submission */
     int64_t watermark;         /* END */
 
+    int64_t accepted_ns;                /* the log's: when it was handed in, by the monotonic clock */
     void (*done)(struct submission *s); /* on the log writer's thread, after the sync; may free s */
     void *context;
     struct submission *next; /* the log writer's */

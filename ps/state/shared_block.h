@@ -12,6 +12,8 @@ struct shared_block {
     struct block block;
     struct buffer bytes;
     atomic_uint references;
+    int64_t accepted_ns; /* of its oldest submission, by the monotonic clock; 0: read from disk, or time alone passed */
+    atomic_flag measured; /* its way from there to all shards was counted */
 };
 
 /* Takes the buffer over (and empties it), parses it. One reference is the caller's. */

@@ -40,6 +40,8 @@ struct input_log {
     bool started;
     uint64_t first;
     _Atomic uint64_t head; /* the writer stores, any thread loads */
+    _Atomic int64_t beat_ns;
+    struct histogram sync, append;
 
     /* The writer's. */
     struct rocks_batch *batch;
@@ -47,6 +49,7 @@ struct input_log {
     struct submissions taken;   /* in blocks that are sealed, not yet synced */
     struct sealed sealed;
     struct rejects rejects;
+    int64_t oldest_ns; /* when the oldest submission of the block under construction was handed in; 0: none was */
     int64_t clock_ms, clock_at_ns; /* see writer_clock */
     int64_t last_tick_ms, last_sync_ns;
     int64_t watermark[SEQUENCER_STREAMS_MAX]; /* as written last */
@@ -139,6 +142,7 @@ enum tm_code input_log_open(const struct input_log_options *options, struct inpu
     log->batch = rocks_batch_new(options->db);
     log->clock_ms = clock_wall_ms();
     log->clock_at_ns = clock_monotonic_ns();
+    atomic_init(&log->beat_ns, log->clock_at_ns);
     list_clear(&log->pending);
     list_clear(&log->taken);
     CHECK(pthread_mutex_init(&log->status_lock, NULL) == 0);
@@ -201,6 +205,8 @@ static void seal(struct input_log *log)
         log->sealed.capacity = log->sealed.capacity ? 2 * log->sealed.capacity : 8;
         log->sealed.block = mem_grow(log->sealed.block, log->sealed.capacity, sizeof(struct shared_block *));
     }
+    block->accepted_ns = log->oldest_ns;
+    log->oldest_ns = 0;
     log->sealed.block[log->sealed.count++] = block;
 }
 
@@ -211,6 +217,8 @@ static void take(struct input_log *log, struct submission *s)
         CHECK(sequencer_take(log->sequencer, s, log->clock_ms));
     }
     list_add(&log->pending, s);
+    if (log->oldest_ns == 0 || s->accepted_ns < log->oldest_ns)
+        log->oldest_ns = s->accepted_ns;
 }
 
 /* The next submission for this write; waits for company until sync_ms after the last sync. */
@@ -261,6 +269,7 @@ static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
 {
     struct input_log_status *status = &log->status;
     log->last_sync_ns = clock_monotonic_ns();
+    histogram_observe(&log->sync, log->last_sync_ns - began_ns);
     double ms = (double)(log->last_sync_ns - began_ns) / NS_PER_MS;
     CHECK(pthread_mutex_lock(&log->status_lock) == 0);
     status->bytes_written += bytes;
@@ -296,9 +305,11 @@ static void write_sealed(struct input_log *log)
 static void acknowledge(struct input_log *log)
 {
     struct submission *s = log->taken.first;
+    int64_t now_ns = clock_monotonic_ns();
     list_clear(&log->taken);
     while (s) {
         struct submission *next = s->next; /* done() may free s */
+        histogram_observe(&log->append, now_ns - s->accepted_ns);
         s->done(s);
         s = next;
     }
@@ -331,6 +342,7 @@ static void update_status(struct input_log *log, bool holders)
 /* One write: s and what came with it (NULL: only time has passed). */
 static void round_of(struct input_log *log, struct submission *s)
 {
+    atomic_store_explicit(&log->beat_ns, clock_monotonic_ns(), memory_order_relaxed);
     bool tick = writer_clock(log) - log->last_tick_ms >= TICK_MS;
     collect(log, s);
     if (tick) {
@@ -381,6 +393,7 @@ static size_t weight_of(const struct submission *s)
 
 bool input_log_submit(struct input_log *log, struct submission *sub)
 {
+    sub->accepted_ns = clock_monotonic_ns();
     return queue_push(log->queue, sub, weight_of(sub));
 }
 
@@ -412,4 +425,13 @@ void input_log_status(struct input_log *log, struct input_log_status *out)
     CHECK(pthread_mutex_lock(&log->status_lock) == 0);
     *out = log->status;
     CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
+}
+
+void input_log_gauges(struct input_log *log, struct input_log_gauges *out)
+{
+    *out = (struct input_log_gauges){.queue_length = queue_length(log->queue),
+                                     .queue_bytes = queue_weight(log->queue),
+                                     .beat_ns = atomic_load_explicit(&log->beat_ns, memory_order_relaxed),
+                                     .sync = &log->sync,
+                                     .append = &log->append};
 }

@@ -9,6 +9,7 @@
 #ifndef TIDEMILL_PS_STORAGE_INPUT_LOG_H
 #define TIDEMILL_PS_STORAGE_INPUT_LOG_H
 
+#include "base/histogram.h"
 #include "ps/state/sequencer.h"
 #include "ps/state/shared_block.h"
 #include "ps/storage/log_blocks.h"
@@ -60,5 +61,14 @@ struct input_log_status {
 };
 /* Any thread; a copy made by the writer at its last write; who holds a stream back is as of the last tick (100 ms). */
 void input_log_status(struct input_log *log, struct input_log_status *out);
+
+/* What is of this moment. Any thread; the histograms live as long as the log. */
+struct input_log_gauges {
+    size_t queue_length, queue_bytes;
+    int64_t
+        beat_ns; /* when the writer last began a round, by the monotonic clock: at least every 100 ms when it is well */
+    const struct histogram *sync, *append; /* a write with its sync; from input_log_submit to the sync */
+};
+void input_log_gauges(struct input_log *log, struct input_log_gauges *out);
 
 #endif

@@ -373,3 +373,41 @@ enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struc
     rocksdb_iter_seek_for_prev(it, (const char *)at.data, at.size);
     return take_row(db, it, key, value, err);
 }
+
+/* ---- figures ---- */
+
+/* Summed up over the families, or asked of the first one when it is of the database as a whole. */
+static uint64_t figure(struct rocks *db, const char *property, bool each)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i <= (each ? db->families : 0); i++) {
+        uint64_t v = 0;
+        if (rocksdb_property_int_cf(db->db, db->family[i], property, &v) == 0)
+            sum += v;
+    }
+    return sum;
+}
+
+/* RocksDB tells numbers of files only level by level, and as text. */
+static uint64_t count_files(struct rocks *db)
+{
+    enum { LEVELS = 7 };
+    uint64_t sum = 0;
+    for (size_t i = 0; i <= db->families; i++)
+        for (int level = 0; level < LEVELS; level++) {
+            char property[64];
+            snprintf(property, sizeof property, "rocksdb.num-files-at-level%d", level);
+            char *text = rocksdb_property_value_cf(db->db, db->family[i], property);
+            sum += text ? strtoull(text, NULL, 10) : 0;
+            rocksdb_free(text);
+        }
+    return sum;
+}
+
+void rocks_status(struct rocks *db, struct rocks_status *out)
+{
+#define F(field, property, each) out->field = figure(db, property, each);
+    ROCKS_FIGURES(F)
+#undef F
+    out->live_files = count_files(db);
+}

@@ -57,4 +57,33 @@ enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, str
 enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struct buffer *key, struct buffer *value,
                          struct tm_error *err);
 
+/* Figures of a database, for operators; RocksDB's property behind each. Those of families are summed up. Any thread;
+ * what RocksDB does not tell is 0. */
+/* clang-format off */
+#define ROCKS_FIGURES(F)                                                                    \
+    /* field                   property                                    per family? */   \
+    F(table_bytes,             "rocksdb.total-sst-files-size",             true)            \
+    F(live_table_bytes,        "rocksdb.live-sst-files-size",              true)            \
+    F(estimated_keys,          "rocksdb.estimate-num-keys",                true)            \
+    F(memtable_bytes,          "rocksdb.cur-size-all-mem-tables",          true)            \
+    F(immutable_memtables,     "rocksdb.num-immutable-mem-table",          true)            \
+    F(table_reader_bytes,      "rocksdb.estimate-table-readers-mem",       true)            \
+    F(pending_compaction_bytes,"rocksdb.estimate-pending-compaction-bytes",true)            \
+    F(block_cache_bytes,       "rocksdb.block-cache-usage",                false)           \
+    F(block_cache_capacity,    "rocksdb.block-cache-capacity",             false)           \
+    F(running_compactions,     "rocksdb.num-running-compactions",          false)           \
+    F(running_flushes,         "rocksdb.num-running-flushes",              false)           \
+    F(delayed_write_rate,      "rocksdb.actual-delayed-write-rate",        false)           \
+    F(write_stopped,           "rocksdb.is-write-stopped",                 false)           \
+    F(background_errors,       "rocksdb.background-errors",                false)
+/* clang-format on */
+
+struct rocks_status {
+#define F(field, property, each) uint64_t field;
+    ROCKS_FIGURES(F)
+#undef F
+    uint64_t live_files;
+};
+void rocks_status(struct rocks *db, struct rocks_status *out);
+
 #endif

@@ -62,3 +62,4 @@ uint64_t state_db_commit(struct state_db *s, const struct store_batch *commit)
 }
 
 void state_db_sync(struct state_db *s) { rocks_sync(s->db); }
+void state_db_status(struct state_db *s, struct rocks_status *out) { rocks_status(s->db, out); }

@@ -4,7 +4,7 @@
 #ifndef TIDEMILL_PS_STORAGE_STATE_DB_H
 #define TIDEMILL_PS_STORAGE_STATE_DB_H
 
-#include "ps/state/store.h"
+#include "ps/storage/rocks.h"
 
 struct state_db;
 
@@ -17,5 +17,6 @@ struct store state_db_store(struct state_db *db); /* for loading shards, exports
 /* Write one commit atomically (not synced); returns the bytes written. Failing stops the process (F1). */
 uint64_t state_db_commit(struct state_db *db, const struct store_batch *batch);
 void state_db_sync(struct state_db *db);
+void state_db_status(struct state_db *db, struct rocks_status *out);
 
 #endif

@@ -79,6 +79,7 @@ class Server:
         self.config_file = self.folder / "tidemill.yaml"
         self.configure(text or config())
         self.port = 0
+        self.http = None  # "http://127.0.0.1:PORT" of the running server
         self.process = None
         self.ready_seconds = None
 
@@ -95,6 +96,8 @@ class Server:
             str(self.data),
             "--listen",
             f"127.0.0.1:{self.port}",
+            "--http",
+            "127.0.0.1:0",
         ]
 
     def launch(self, *strace):
@@ -120,6 +123,8 @@ class Server:
                 self.ready_seconds = time.monotonic() - self.launched
                 listen = next(line for line in text.splitlines() if line.startswith("listen "))
                 self.port = int(listen.rsplit(":", 1)[1])
+                http = next((line for line in text.splitlines() if line.startswith("http ")), None)
+                self.http = f"http://127.0.0.1:{http.rsplit(':', 1)[1]}" if http else None
                 return True
             if self.process.poll() is not None:
                 return False

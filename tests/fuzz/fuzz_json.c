@@ -1,5 +1,5 @@
 /* json_event_encode: a line is refused with its reason, or becomes an event that every server takes. */
-#include "client/json_events.h"
+#include "proto/json_event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "client/event_print.h"
-#include "client/json_events.h"
+#include "proto/json_event.h"
 #include "proto/event.h"
 #include "proto/wire.h"
 

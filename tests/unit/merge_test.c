@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "client/batcher.h"
-#include "client/json_events.h"
+#include "proto/json_event.h"
 #include "tidemill/v1/events.pb-c.h"
 
 #define T0 INT64_C(1574553600000)

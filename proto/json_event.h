@@ -1,4 +1,4 @@
-/* client/json_events.h - one JSON line to one protobuf Event (the only door to jansson).
+/* proto/json_event.h - an event as people write it in JSON to the protobuf Event.
  *
  * {"stream":"clicks","request":"r17","doc":"d4","time":"2019-11-24T00:00:12.345Z","features":[0.5,1]}
  * The keys are the fields of Event in events.proto. `time` is integer milliseconds or RFC 3339 text, `features` an
@@ -8,8 +8,8 @@
  * Errors   TM_INVALID_ARGUMENT with "field: got ...; expected ..."; what event_validate refuses is refused here, but
  *          for times in the future, which only the server's clock can judge.
  * Threads  any. */
-#ifndef TIDEMILL_CLIENT_JSON_EVENTS_H
-#define TIDEMILL_CLIENT_JSON_EVENTS_H
+#ifndef TIDEMILL_PROTO_JSON_EVENT_H
+#define TIDEMILL_PROTO_JSON_EVENT_H
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -27,5 +27,10 @@ struct json_event_info {
  * itself is at fault (no JSON object, unknown key, too long), "" when there is none. */
 enum tm_code json_event_encode(struct bytes line, struct buffer *out, struct json_event_info *info, const char **field,
                                struct tm_error *err);
+
+/* Append the Event of a JSON object that was read already, as it is: the door judges it as it judges every other. Refused
+ * is only what cannot be said in an Event. */
+struct json_t;
+enum tm_code json_event_put(const struct json_t *object, struct buffer *out, struct tm_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Tests of client/json_events.h: good lines become the events they say, bad ones are named and leave nothing behind. */
+/* Tests of proto/json_event.h: good lines become the events they say, bad ones are named and leave nothing behind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/json_events.h"
+#include "proto/json_event.h"
 
 #define MINIMAL "\"stream\":\"s\",\"doc\":\"d\",\"time\":1574553612345"
 

@@ -1,0 +1,223 @@
+/* The engine's part of a scrape: events, versions, producers, log, state, RocksDB, process. */
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "ps/engine/metrics.h"
+#include "ps/engine/parts.h"
+
+/* Fates are what a record came to in the end; these are where it stays for a while. */
+static bool is_stop_over(const char *fate)
+{
+    return strcmp(fate, "waiting") == 0 || strcmp(fate, "batched") == 0 || strcmp(fate, "held") == 0;
+}
+
+/* ---- events ---- */
+
+static void stream_counts(const char *stream, const struct stream_counts *c, struct metrics *m)
+{
+    struct metric_labels name = METRIC_LABELS(stream);
+    metric_count(m, METRIC_STREAM_CONSUMED, c->consumed, name);
+#define F(fate, help)         \
+    if (!is_stop_over(#fate)) \
+        metric_count(m, METRIC_STREAM_EVENTS, c->fate, METRIC_LABELS(stream, #fate));
+    STREAM_FATES(F)
+#undef F
+    metric_count(m, METRIC_STREAM_WAITING, c->waiting, name);
+    metric_value(m, METRIC_STREAM_IMBALANCE, (double)stream_counts_imbalance(c), name);
+}
+
+static void stream_time(const char *stream, const struct input_log_status *log, uint32_t i, struct metrics *m)
+{
+    struct metric_labels name = METRIC_LABELS(stream);
+    const struct producer_id *holder = &log->stream[i].holder;
+    if (log->stream[i].watermark != WATERMARK_NONE) {
+        metric_value(m, METRIC_STREAM_WATERMARK, (double)log->stream[i].watermark / 1e3, name);
+        metric_value(m, METRIC_STREAM_LAG, (double)(clock_wall_ms() - log->stream[i].watermark) / 1e3, name);
+    }
+    if (!log->stream[i].held)
+        return;
+    metric_count(m, METRIC_STREAM_HOLDER, 1, METRIC_LABELS(stream, holder->client, holder->instance, holder->lane));
+    metric_value(m, METRIC_STREAM_HOLDER_SILENT, (double)log->stream[i].holder_silent_ms / 1e3, name);
+}
+
+static void events(struct engine *e, const struct engine_status *s, struct metrics *m)
+{
+    uint64_t undecided = 0, decided = 0, samples = 0;
+    for (uint32_t i = 0; i < s->catalog->join.streams; i++) {
+        stream_counts(s->catalog->stream_name[i], &s->streams[i], m);
+        if (i < s->log.streams)
+            stream_time(s->catalog->stream_name[i], &s->log, i, m);
+    }
+    for (uint32_t i = 0; i < e->options.shards; i++) {
+        undecided += s->shards[i].undecided;
+        decided += s->shards[i].decided;
+        samples += s->shards[i].samples;
+    }
+    if (s->as_of != WATERMARK_NONE)
+        metric_value(m, METRIC_GATE, (double)s->as_of / 1e3, METRIC_PLAIN);
+    metric_count(m, METRIC_UNDECIDED, undecided, METRIC_PLAIN);
+    metric_count(m, METRIC_DECIDED, decided, METRIC_PLAIN);
+    metric_count(m, METRIC_SAMPLE_LOG, samples, METRIC_PLAIN);
+    metric_histogram(m, METRIC_FRESHNESS, &e->freshness, METRIC_PLAIN);
+    metric_value(m, METRIC_IMBALANCE, (double)s->imbalance, METRIC_PLAIN);
+}
+
+/* ---- versions ---- */
+
+static void sample_counts(const char *version, const char *kind, const struct sample_counts *c, struct metrics *m)
+{
+    metric_count(m, METRIC_VERSION_SAMPLES, c->samples, METRIC_LABELS(version, kind));
+#define F(fate, help)                                                                               \
+    metric_count(m, is_stop_over(#fate) ? METRIC_VERSION_PENDING : METRIC_VERSION_SETTLED, c->fate, \
+                 METRIC_LABELS(version, kind, #fate));
+    SAMPLE_FATES(F)
+#undef F
+}
+
+static void version(const char *name, const struct engine_version_status *v, struct metrics *m)
+{
+    sample_counts(name, "new", &v->fresh, m);
+    sample_counts(name, "correction", &v->corrections, m);
+    metric_value(m, METRIC_VERSION_IMBALANCE, (double)v->imbalance, METRIC_LABELS(name));
+    metric_count(m, METRIC_VERSION_DOCUMENTS, v->documents, METRIC_LABELS(name));
+}
+
+/* Versions can be made at run time: those beyond a limit are added up, so that a scrape stays bounded and complete. */
+static void versions(const struct engine_status *s, struct metrics *m)
+{
+    struct engine_version_status rest = {0};
+    for (uint32_t i = 0; i < s->version_count; i++) {
+        const struct engine_version_status *v = &s->versions[i];
+        if (i < METRIC_VERSIONS_MAX) {
+            version(v->version->name, v, m);
+            continue;
+        }
+        sample_counts_add(&rest.fresh, &v->fresh);
+        sample_counts_add(&rest.corrections, &v->corrections);
+        rest.imbalance += v->imbalance;
+        rest.documents += v->documents;
+    }
+    if (s->version_count > METRIC_VERSIONS_MAX)
+        version("(other)", &rest, m);
+    metric_count(m, METRIC_METRIC_VERSIONS, s->version_count, METRIC_PLAIN);
+}
+
+/* ---- log ---- */
+
+static void inboxes(struct engine *e, struct metrics *m)
+{
+    for (uint32_t i = 0; i < e->workers; i++) {
+        char thread[16];
+        snprintf(thread, sizeof thread, "%u", i);
+        metric_count(m, METRIC_INBOX_BLOCKS, queue_length(e->worker[i].inbox), METRIC_LABELS(thread));
+        metric_count(m, METRIC_INBOX_BYTES, queue_weight(e->worker[i].inbox), METRIC_LABELS(thread));
+    }
+}
+
+static void positions(struct engine *e, const struct engine_status *s, struct metrics *m)
+{
+    /* In this order: none of the three may seem to be ahead of the one behind it. */
+    uint64_t committed = UINT64_MAX;
+    for (uint32_t i = 0; i < e->options.shards; i++)
+        if (s->shards[i].committed_position < committed)
+            committed = s->shards[i].committed_position;
+    uint64_t applied = engine_applied(e), head = engine_durable(e);
+    metric_count(m, METRIC_LOG_FIRST, input_log_first(e->log), METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_HEAD, head, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_APPLIED, applied, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_COMMITTED, committed, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_APPLIED_LAG, head - applied, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_COMMITTED_LAG, head - committed, METRIC_PLAIN);
+    metric_value(m, METRIC_LOG_APPLIED_LAG_SECONDS, engine_behind_seconds(e), METRIC_PLAIN);
+}
+
+static void the_log(struct engine *e, const struct engine_status *s, struct metrics *m)
+{
+    struct input_log_gauges gauges;
+    input_log_gauges(e->log, &gauges);
+    positions(e, s, m);
+    metric_count(m, METRIC_PRODUCERS, s->log.producers, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_BYTES, s->log.bytes_written, METRIC_PLAIN);
+    metric_histogram(m, METRIC_LOG_SYNC, gauges.sync, METRIC_PLAIN);
+    metric_histogram(m, METRIC_LOG_APPEND, gauges.append, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_QUEUE, gauges.queue_length, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_QUEUE_BYTES, gauges.queue_bytes, METRIC_PLAIN);
+    inboxes(e, m);
+}
+
+/* ---- state ---- */
+
+static void state(struct engine *e, const struct engine_status *s, struct metrics *m)
+{
+    struct statvfs disk;
+    metric_count(m, METRIC_COMMITS, s->commits, METRIC_PLAIN);
+    metric_count(m, METRIC_COMMIT_BYTES, s->commit_bytes, METRIC_PLAIN);
+    metric_histogram(m, METRIC_COMMIT_SECONDS, &e->committer.write, METRIC_PLAIN);
+    metric_histogram(m, METRIC_STATE_SYNC, &e->committer.sync, METRIC_PLAIN);
+    metric_count(m, METRIC_COMMIT_QUEUE, queue_length(e->committer.queue), METRIC_PLAIN);
+    metric_count(m, METRIC_COMMIT_QUEUE_BYTES, queue_weight(e->committer.queue), METRIC_PLAIN);
+    metric_value(m, METRIC_RECOVERY, s->recovery_ms / 1e3, METRIC_PLAIN);
+    metric_count(m, METRIC_RECOVERED, s->recovered_events, METRIC_PLAIN);
+    if (statvfs(e->options.data, &disk) == 0) {
+        metric_count(m, METRIC_DISK_FREE, (uint64_t)disk.f_bavail * disk.f_frsize, METRIC_PLAIN);
+        metric_count(m, METRIC_DISK_SIZE, (uint64_t)disk.f_blocks * disk.f_frsize, METRIC_PLAIN);
+    }
+}
+
+static void rocks(const struct rocks_status *r, const char *name, struct metrics *m)
+{
+    struct metric_labels db = METRIC_LABELS(name);
+    metric_count(m, METRIC_ROCKS_TABLES, r->table_bytes, db);
+    metric_count(m, METRIC_ROCKS_LIVE_TABLES, r->live_table_bytes, db);
+    metric_count(m, METRIC_ROCKS_LIVE_FILES, r->live_files, db);
+    metric_count(m, METRIC_ROCKS_KEYS, r->estimated_keys, db);
+    metric_count(m, METRIC_ROCKS_MEMTABLES, r->memtable_bytes, db);
+    metric_count(m, METRIC_ROCKS_IMMUTABLE, r->immutable_memtables, db);
+    metric_count(m, METRIC_ROCKS_READERS, r->table_reader_bytes, db);
+    metric_count(m, METRIC_ROCKS_CACHE, r->block_cache_bytes, db);
+    metric_count(m, METRIC_ROCKS_CACHE_SIZE, r->block_cache_capacity, db);
+    metric_count(m, METRIC_ROCKS_PENDING, r->pending_compaction_bytes, db);
+    metric_count(m, METRIC_ROCKS_COMPACTIONS, r->running_compactions, db);
+    metric_count(m, METRIC_ROCKS_FLUSHES, r->running_flushes, db);
+    metric_count(m, METRIC_ROCKS_DELAYED, r->delayed_write_rate, db);
+    metric_count(m, METRIC_ROCKS_STOPPED, r->write_stopped, db);
+    metric_count(m, METRIC_ROCKS_ERRORS, r->background_errors, db);
+}
+
+static void databases(struct engine *e, struct metrics *m)
+{
+    struct rocks_status status;
+    rocks_status(e->dir.log, &status);
+    rocks(&status, "log", m);
+    state_db_status(e->dir.state, &status);
+    rocks(&status, "state", m);
+}
+
+static void process(const struct engine *e, struct metrics *m)
+{
+    struct process_usage p;
+    process_usage(&p);
+    metric_count(m, METRIC_GENERATION_INFO, 1, METRIC_LABELS(e->generation));
+    metric_value(m, METRIC_PROCESS_CPU, p.cpu_seconds, METRIC_PLAIN);
+    metric_value(m, METRIC_PROCESS_START, p.start_seconds, METRIC_PLAIN);
+    metric_count(m, METRIC_PROCESS_RESIDENT, p.resident_bytes, METRIC_PLAIN);
+    metric_count(m, METRIC_PROCESS_VIRTUAL, p.virtual_bytes, METRIC_PLAIN);
+    metric_count(m, METRIC_PROCESS_THREADS, p.threads, METRIC_PLAIN);
+    metric_count(m, METRIC_PROCESS_FDS, p.open_files, METRIC_PLAIN);
+    metric_count(m, METRIC_PROCESS_FDS_MAX, p.open_files_max, METRIC_PLAIN);
+}
+
+void engine_metrics(struct engine *e, struct metrics *m)
+{
+    struct engine_status s;
+    engine_status(e, &s);
+    events(e, &s, m);
+    versions(&s, m);
+    the_log(e, &s, m);
+    state(e, &s, m);
+    engine_status_close(&s);
+    databases(e, m);
+    process(e, m);
+}
