@@ -1,8 +1,10 @@
 """HTTP: metrics, health, and the JSON mirror of gRPC; what slow, wrong and many clients get."""
 
+import contextlib
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -75,7 +77,7 @@ def web(server):
     return Web(server)
 
 
-def send(web, sequence, events, client="curl", **more):
+def batch(sequence, events, client="curl", **more):
     return {"client": client, "instance": "1", "sequence": sequence, "events": events, **more}
 
 
@@ -102,7 +104,7 @@ def test_it_is_not_ready_while_it_leaves(server, web, call):
     thread.start()
     while not web.metrics()("tidemill_pull_parked_calls"):
         time.sleep(0.01)
-    server.process.send_signal(15)
+    server.process.send_signal(signal.SIGTERM)
     thread.join(10)
     status, headers, text = answers[0]
     assert status == 503 and headers["Retry-After"] == "1" and json.loads(text)["code"] == "UNAVAILABLE"
@@ -172,7 +174,7 @@ def test_doors_and_calls_are_counted(server, web, call):
     c = call("alice", lane="web")
     c.batch(1, [impression(1), {**impression(2), "version": "Z"}, b"\xff"])
     c.batch(1, [impression(1), {**impression(2), "version": "Z"}, b"\xff"])
-    web.json("POST", "/v1/ingest", send(web, 1, [impression(5), impression(6)]))
+    web.json("POST", "/v1/ingest", batch(1, [impression(5), impression(6)]))
     with pytest.raises(grpc.RpcError):
         server.pull("nobody", ["d1"])
     server.pull("A", ["d1"])
@@ -275,7 +277,7 @@ def test_errors_have_the_words_of_grpc(server, web):
 
 
 def test_read_your_writes(server, web):
-    ack = web.json("POST", "/v1/ingest", send(web, 1, [impression(n) for n in range(10)]))
+    ack = web.json("POST", "/v1/ingest", batch(1, [impression(n) for n in range(10)]))
     assert ack["durable"] and ack["sequence"] == 1
     reply = web.json("GET", f"/v1/pull?version=A&docs=d1&at_least={ack['position']}")
     assert reply["position"] >= ack["position"]
@@ -289,19 +291,21 @@ def test_ingest_is_the_same_door(server, web, call):
     events = [impression(1), {**impression(2), "version": "Z"}, {"stream": "impressions"}]
     c = call("grpc")
     over_grpc = c.batch(1, [e if isinstance(e, bytes) else harness.encode(e) for e in events])
-    ours = json_format.Parse(json.dumps(web.json("POST", "/v1/ingest", send(web, 1, events))), events_pb2.Ack())
+    ours = json_format.Parse(json.dumps(web.json("POST", "/v1/ingest", batch(1, events))), events_pb2.Ack())
     assert list(ours.rejected) == list(over_grpc.rejected) and len(ours.rejected) == 2
-    again = web.json("POST", "/v1/ingest", send(web, 1, events))
+    again = web.json("POST", "/v1/ingest", batch(1, events))
     assert again["repeated_batch"] and again["rejected"] == json_format.MessageToDict(ours)["rejected"]
     assert "sequence 7; expected 2" in web.refused(
-        400, "FAILED_PRECONDITION", "POST", "/v1/ingest", send(web, 7, events)
+        400, "FAILED_PRECONDITION", "POST", "/v1/ingest", batch(7, events)
     )
     assert call("curl", instance="1").sequence == 1  # a lane is a lane: gRPC goes on where HTTP stopped
     times = [{**impression(8), "time": "2023-11-14T22:13:20.008Z"}, {**click(8), "value": 2, "features": [0.5, 1]}]
-    assert "rejected" not in {k: v for k, v in web.json("POST", "/v1/ingest", send(web, 2, times)).items() if v}
+    assert "rejected" not in {k: v for k, v in web.json("POST", "/v1/ingest", batch(2, times)).items() if v}
     status = server.settled_status()
     harness.assert_balanced(status)
     assert {s["name"]: s["consumed"] for s in status["streams"]} == {"impressions": 3, "clicks": 1}
+    letters = json.loads(server.run("deadletters", "list", "--reason", "rejected", "-o", "json").stdout)["letters"]
+    assert len(letters) == 4  # two of each door; the repeated batch adds none
 
 
 @pytest.mark.parametrize(
@@ -386,8 +390,10 @@ def endless():
 
 
 def test_a_body_without_end_is_cut_off(web):
+    began = time.monotonic()
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         web.ask("POST", "/v1/pull", endless())
+    assert time.monotonic() - began < 10
     assert web.ask("GET", "/healthz")[0] == 200
 
 
@@ -421,7 +427,7 @@ def test_slow_clients_hold_up_nobody(server, web):
     assert m("tidemill_http_connections") >= 40
     for s in sockets:
         s.close()
-    server.process.send_signal(15)
+    server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0, server.stderr()
 
 
@@ -434,7 +440,7 @@ def test_many_at_once(server, web):
         try:
             for sequence in range(1, batches + 1):
                 n = 1000 * k + sequence
-                body = {**send(web, sequence, [impression(n), click(n)], client=f"p{k}")}
+                body = {**batch(sequence, [impression(n), click(n)], client=f"p{k}")}
                 for repeated in (False, True):  # each one twice
                     ack = web.json("POST", "/v1/ingest", body)
                     assert ack["repeated_batch"] == repeated and ack["sequence"] == sequence
@@ -463,31 +469,60 @@ def test_many_at_once(server, web):
     assert m("tidemill_ingest_repeated_batches_total", door="http") == producers * batches
 
 
-def test_a_log_that_hangs_is_not_ready(server, web):
-    """A sync that does not return: /readyz says so while everything else answers, and takes it back."""
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=60s"]
-        + ["-p", str(server.process.pid)],
-    )
+@contextlib.contextmanager
+def hanging_syncs(server):
+    """No fdatasync returns as long as this lasts."""
+    hang = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=60s"]
+    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *hang, "-p", str(server.process.pid)])
     try:
         while "TracerPid:\t0\n" in open(f"/proc/{server.process.pid}/status").read():
             assert tracer.poll() is None
             time.sleep(0.01)
-        body = send(web, 1, [impression(1)])
-        thread = threading.Thread(target=lambda: web.json("POST", "/v1/ingest", body, timeout=60))
-        thread.start()
-        deadline = time.monotonic() + 20
-        while (reply := web.ask("GET", "/readyz"))[0] == 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert reply[2].decode().startswith("[-] log: the log's writer moved ") and reply[2].endswith(b"not ready\n")
-        assert b"[+] recovered" in web.ask("GET", "/readyz?verbose")[2]
-        assert web.json("GET", "/v1/pull?version=A&docs=d1")["known"] == [False]
+        yield
     finally:
         tracer.terminate()
         tracer.wait()
-    thread.join(60)
-    deadline = time.monotonic() + 5
-    while web.ask("GET", "/readyz")[0] != 200:
+
+
+def later(function):
+    """(thread, list of its one result)"""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    return thread, results
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_log_that_hangs_is_not_ready(server, web):
+    """A sync that does not return: /readyz says so while everything else answers, and takes it back."""
+    with hanging_syncs(server):
+        thread, acks = later(lambda: web.json("POST", "/v1/ingest", batch(1, [impression(1)]), timeout=60))
+        until(lambda: web.ask("GET", "/readyz")[0] == 503)
+        text = web.ask("GET", "/readyz")[2].decode()
+        assert text.startswith("[-] log: the log's writer moved ") and text.endswith("not ready\n")
+        assert b"[+] recovered" in web.ask("GET", "/readyz?verbose")[2]
+        assert web.json("GET", "/v1/pull?version=A&docs=d1")["known"] == [False]
+    thread.join(60)
+    assert acks[0]["durable"]
+    until(lambda: web.ask("GET", "/readyz")[0] == 200)
+
+
+def test_it_is_not_ready_while_it_drains(server, web):
+    """What the log owes an answer keeps the server a while; it says that it leaves, and the answer comes."""
+    with hanging_syncs(server):
+        thread, acks = later(lambda: web.json("POST", "/v1/ingest", batch(1, [impression(1)]), timeout=60))
+        until(lambda: web.metrics()("tidemill_http_connections") >= 2)
+        time.sleep(0.2)  # it is in the log's hands
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: b"[-] serving: the server is shutting down" in web.ask("GET", "/readyz")[2])
+        assert web.ask("GET", "/readyz")[0] == 503 and web.ask("GET", "/healthz")[0] == 200
+        web.refused(503, "UNAVAILABLE", "POST", "/v1/ingest", batch(2, [impression(2)]))
+    thread.join(60)
+    assert acks[0]["durable"]
+    assert server.process.wait(20) == 0, server.stderr()
