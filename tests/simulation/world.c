@@ -16,7 +16,7 @@ struct author {
     struct world *w;
     struct random r;
     int64_t unit, now; /* event time: the grid, and how far the story has come */
-    bool mad, fractions;
+    bool mad, fractions, pauses;
     uint32_t crowd, act_capacity, event_capacity; /* crowd: percent of events that are actions on one key */
 };
 
@@ -90,6 +90,15 @@ static void make_versions(struct author *a)
         if (v->samples_from_count == 0)
             v->samples_from[v->samples_from_count++] = v->id;
     }
+}
+
+/* Slices of a few samples, so that catching up takes many blocks. */
+static void make_limits(struct author *a)
+{
+    for (size_t i = 0; i < ARRAY_LEN(a->w->limits); i++)
+        a->w->limits[i] =
+            (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
+                                    .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500)};
 }
 
 static void make_join(struct author *a)
@@ -302,13 +311,17 @@ static const struct {
 } habits[] = {
     {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},   {ACT_REPEAT, 5}, {ACT_GAP, 3},
     {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90},  {ACT_LOG_SYNC, 60},
-    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},
+    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},   {ACT_PAUSE, 10}, {ACT_RESUME, 6},
+    {ACT_DISCARD, 6},     {ACT_PROCEED, 8},    {ACT_LIMIT, 1},
 };
+
+enum { PAUSING_HABITS = 5 }; /* the last ones */
 
 static void add_habit(struct author *a)
 {
     uint32_t total = 0, i = 0;
-    for (size_t k = 0; k < ARRAY_LEN(habits); k++)
+    size_t n = ARRAY_LEN(habits) - (a->pauses ? 0 : PAUSING_HABITS);
+    for (size_t k = 0; k < n; k++)
         total += habits[k].weight;
     for (uint32_t dice = below(a, total); dice >= habits[i].weight; i++)
         dice -= habits[i].weight;
@@ -350,6 +363,8 @@ void world_make(struct world *w, uint64_t seed)
     w->requests = between(&a, 1, chance(&a, 35) ? 3 : 50);
     w->users = between(&a, 1, 3);
     w->docs = between(&a, 1, WORLD_DOCS_MAX);
+    a.pauses = chance(&a, 75);
+    make_limits(&a);
     a.mad = chance(&a, 20);
     a.crowd = chance(&a, 15) ? 80 : 0;
     uint32_t events = chance(&a, 70) ? between(&a, 20, 90) : between(&a, 90, 300);
@@ -417,6 +432,11 @@ void world_print(const struct world *w)
     const struct joiner_config *c = &w->join.join;
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
+    for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
+        printf("limits %" PRIu64 " bytes, slice %u\n", w->limits[i].held_bytes, w->limits[i].slice);
+    for (uint32_t i = 0; i < w->versions; i++)
+        printf("version %u from %u and %u\n", w->version[i].id, w->version[i].samples_from[0],
+               w->version[i].samples_from[1]);
     for (uint32_t i = 0; i < c->streams; i++)
         printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
                c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);
