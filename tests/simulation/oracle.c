@@ -357,13 +357,16 @@ static void pass_time(struct oracle *o, struct oracle_shard *s)
 static void take_control(struct oracle *o, struct bytes control)
 {
     struct catalog_change change;
+    enum version_state before[LESSONS_VERSIONS_MAX] = {0};
+    for (uint32_t i = 0; i < o->catalog.versions; i++)
+        before[i] = o->catalog.state[i];
     CHECK(catalog_apply(&o->catalog, control, &change, NULL) == TM_OK);
     CHECK(o->catalog.versions <= LESSONS_VERSIONS_MAX);
-    if (change.kind != CATALOG_DISCARDED)
-        return;
-    for (uint32_t i = 0; i < o->catalog.versions; i++)
-        for (uint32_t k = 0; k < o->shards && o->catalog.version[i]->id == change.version; k++)
+    for (uint32_t i = 0; i < o->catalog.versions && change.kind == CATALOG_DISCARDED; i++)
+        for (uint32_t k = 0; k < o->shards && o->catalog.version[i]->id == change.version; k++) {
+            CHECK(before[i] == VERSION_PAUSED);
             lessons_discard(&o->shard[k].lessons, i);
+        }
 }
 
 void oracle_block(struct oracle *o, const struct block *b)
