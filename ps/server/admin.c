@@ -218,6 +218,38 @@ static void export(void *service, struct rpc_call *call, struct bytes request)
         rpc_fail(call, &err);
 }
 
+/* ---- operations of other services ---- */
+
+struct foreign_operation {
+    struct operation base;
+    void *request;
+    void (*answer)(void *request, struct rpc_call *call);
+};
+
+static void foreign_run(struct operation *o)
+{
+    struct foreign_operation *f = (struct foreign_operation *)(void *)o;
+    void *request = f->request;
+    if (!refuse_when_leaving(o)) {
+        f->answer(request, o->call);
+        free(f);
+    }
+    free(request);
+}
+
+void admin_later(struct admin *a, struct rpc_call *call, void *request,
+                 void (*run)(void *request, struct rpc_call *call))
+{
+    struct tm_error err;
+    struct foreign_operation *f = mem_new(1, sizeof *f);
+    *f = (struct foreign_operation){{.admin = a, .call = call, .run = foreign_run}, request, run};
+    if (!enqueue(&f->base, &err)) {
+        free(f);
+        free(request);
+        rpc_fail(call, &err);
+    }
+}
+
 /* ---- the service ---- */
 
 static void *operations_main(void *context)
