@@ -1,7 +1,5 @@
 #include <stdlib.h>
 
-#include "base/rcu.h"
-#include "proto/event.h"
 #include "ps/state/record.h"
 #include "ps/state/shard_state.h"
 

@@ -120,9 +120,8 @@ static void correct_in(struct version_slot *slot, const struct sample *sample)
 
 bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon)
 {
-    bool fresh = false;
     if (sample->kind == SAMPLE_NEW) {
-        fresh = learn_into(slot, sample);
+        bool fresh = learn_into(slot, sample);
         cursor_learn(&slot->cursor, sample->sequence, horizon);
         slot->fresh.learned++;
         return fresh;
