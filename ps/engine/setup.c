@@ -74,6 +74,7 @@ static uint32_t label_index(const struct catalog *c, const char *name)
 static void set_versions(const struct options *o, struct catalog *c)
 {
     c->version = mem_new(o->versions, sizeof(struct version *));
+    c->state = mem_new(o->versions, sizeof *c->state); /* all learn */
     for (c->versions = 0; c->versions < o->versions; c->versions++) {
         const struct version_options *from = &o->version[c->versions];
         struct version *v = c->version[c->versions] = mem_new(1, sizeof *v);
@@ -219,7 +220,7 @@ static enum tm_code append_control(struct engine *e, const struct buffer *contro
         *err = a.submission.error;
         return a.submission.code;
     }
-    return catalog_apply(&e->catalog, buffer_view(control), err);
+    return catalog_apply(&e->catalog, buffer_view(control), NULL, err);
 }
 
 static enum tm_code append_version(struct engine *e, const struct version *v, struct tm_error *err)
