@@ -13,7 +13,10 @@
 #include "ps/state/sequencer.h"
 #include "ps/storage/input_log.h"
 
-enum { ENGINE_PULL_DOCS_MAX = 10000 };
+enum {
+    ENGINE_PULL_DOCS_MAX = 10000,
+    ENGINE_VERSIONS_MAX = 1000, /* each takes about 5 KB of every shard even when it never learns */
+};
 
 struct engine;
 
@@ -28,9 +31,14 @@ void engine_close(struct engine *e);
 const struct options *engine_options(const struct engine *e);
 const char *engine_generation(const struct engine *e); /* "restore.start" */
 
-/* The door: names to numbers. */
+/* The door: names to numbers. Lock-free. */
+/* Streams, labels and key; its versions are left out, because more of them come while the engine runs. Constant. */
+const struct catalog *engine_schema(const struct engine *e);
 int engine_stream(const struct engine *e, struct bytes name);                    /* index, or -1 */
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
+uint32_t engine_versions(const struct engine *e);                                /* how many; only grows */
+const struct version *engine_version_at(const struct engine *e, uint32_t i);     /* in the order they were made */
+const struct version *engine_version_by_id(const struct engine *e, uint32_t id); /* NULL: none of that id */
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* See input_log_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);
@@ -62,6 +70,18 @@ struct pull {
     uint64_t position, durable_position;
 };
 void engine_pull(struct engine *e, struct pull *p);
+
+/* Versions at run time. A call returns when every shard has applied its control record, so that whoever was answered
+ * finds what it asked for; two calls come one after the other. Blocks, for about a sync. */
+struct engine_change {
+    const struct version *version;
+    uint64_t position; /* everything behind it is treated the new way */
+};
+/* Fills in the defaults of *wanted. TM_INVALID_ARGUMENT: what the configuration's versions are refused for, too;
+ * TM_ALREADY_EXISTS: the name is taken, and whether by exactly such a version; TM_RESOURCE_EXHAUSTED: there are
+ * ENGINE_VERSIONS_MAX. */
+enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, struct engine_change *out,
+                                   struct tm_error *err);
 
 /* Everything accepted before the call is applied, committed and synced when it returns; *position is that point.
  * Blocks. */
@@ -95,10 +115,9 @@ struct engine_shard_status {
 
 /* As of the shards' last commits: every number of a shard is from one copy taken when it committed. */
 struct engine_status {
-    const struct catalog *catalog;
     struct input_log_status log;
     struct stream_counts streams[SEQUENCER_STREAMS_MAX];
-    struct engine_version_status *versions; /* owned; count in catalog->versions */
+    struct engine_version_status *versions; /* owned */
     uint32_t version_count;
     struct engine_shard_status *shards; /* owned; options->shards of them */
     int64_t as_of, imbalance;

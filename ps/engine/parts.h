@@ -11,6 +11,7 @@
 
 #include "base/queue.h"
 #include "ps/engine/engine.h"
+#include "ps/engine/registry.h"
 #include "ps/state/shard.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/state_db.h"
@@ -74,7 +75,10 @@ struct engine {
     struct data_dir dir;
     char generation[48];
     struct input_log *log;
-    struct catalog catalog; /* the door's; fixed once engine_open has returned */
+    struct catalog schema;     /* streams, labels and key, no versions; constant once engine_open has returned */
+    struct catalog catalog;    /* the fold of what came out of the log: the log writer's, see control.c */
+    struct registry *registry; /* the same versions, for any thread */
+    pthread_mutex_t control;   /* held from the check of a control record until every shard has applied it */
     struct shard **shard;
     uint32_t *shard_worker; /* shard -> worker */
     struct worker *worker;
@@ -109,8 +113,21 @@ void committer_push(struct committer *c, struct commit *commit); /* takes it ove
 void committer_stop(struct committer *c);                        /* writes what is queued; fine when never started */
 void committer_close(struct committer *c);
 
+/* control.c: what changes how later records are treated. */
+/* A block came out of the log: on the log writer's thread, before the workers get it. */
+void control_follow(struct engine *e, const struct block *b);
+/* Append a control record and wait until every shard has applied it; *position is behind it. The caller holds
+ * e->control and has checked that the record can be applied. */
+enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err);
+
 /* setup.c: the configuration as a catalog, and what is missing of it in the log. */
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err);
+/* Fill in the defaults of a version that comes while the engine runs and check it, as the configuration's are. */
+enum tm_code setup_check_version(const struct engine *e, struct version_options *v, struct tm_error *err);
+/* Everything of a checked version but its id and whose samples it learns. schema: labels. */
+void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out);
+bool setup_same_version(const struct version *a, const struct version *b); /* apart from name and id */
+uint32_t setup_next_id(const struct catalog *c);
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err);
 

@@ -1,60 +1,40 @@
 #include "ps/server/admin.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/queue.h"
 #include "proto/wire.h"
 #include "ps/server/door.h"
 #include "ps/server/export.h"
+#include "ps/server/operations.h"
 #include "ps/server/status.h"
 #include "tidemill/v1/admin.pb-c.h"
 
-enum { ADMIN_REQUEST_MAX = 4096 };
-
 struct admin {
     struct engine *engine;
-    const struct catalog *catalog;
-    struct queue *operations;
-    pthread_t thread;
-    atomic_bool draining;
+    struct operations *operations;
 };
 
-/* Something the operations thread does. Freed by `run`, which answers the call. */
-struct operation {
+/* Something the operations thread does. */
+struct admin_operation {
+    struct operation base;
     struct admin *admin;
     struct rpc_call *call;
     const struct version *version; /* NULL: all */
-    void (*run)(struct operation *o);
 };
-
-static const struct tm_error leaving = {TM_UNAVAILABLE, "the server is shutting down"};
 
 /* ---- requests ---- */
 
-/* Hand over. False: not taken, with *err set; the operation is still the caller's. */
-static bool enqueue(struct operation *o, struct tm_error *err)
-{
-    if (atomic_load(&o->admin->draining))
-        *err = leaving;
-    else if (!queue_try_push(o->admin->operations, o, 0))
-        tm_error_set(err, TM_RESOURCE_EXHAUSTED, "%d operations wait already; try again in a second",
-                     OPERATIONS_WAITING);
-    else
-        return true;
-    return false;
-}
+static bool leaving(const struct admin *a) { return atomic_load(operations_draining(a->operations)); }
 
 static void start_unary(struct admin *a, struct rpc_call *call, const struct version *v,
                         void (*run)(struct operation *))
 {
     struct tm_error err;
-    struct operation *o = mem_new(1, sizeof *o);
-    *o = (struct operation){.admin = a, .call = call, .version = v, .run = run};
-    if (!enqueue(o, &err)) {
+    struct admin_operation *o = mem_new(1, sizeof *o);
+    *o = (struct admin_operation){{run}, a, call, v};
+    if (operations_push(a->operations, &o->base, &err) != TM_OK) {
         free(o);
         rpc_fail(call, &err);
     }
@@ -83,25 +63,14 @@ static void status(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- Drain ---- */
 
-/* What still waited when the server began to leave is refused, as what comes now. */
-static bool refuse_when_leaving(struct operation *o)
-{
-    if (!atomic_load(&o->admin->draining))
-        return false;
-    rpc_fail(o->call, &leaving);
-    free(o);
-    return true;
-}
-
-static void drain_run(struct operation *o)
+static void drain_run(struct operation *base)
 {
     enum { POSITION = 1 };
+    struct admin_operation *o = (struct admin_operation *)(void *)base;
     struct buffer body = {0};
-    struct tm_error err;
+    struct tm_error err = operations_leaving;
     uint64_t position;
-    if (refuse_when_leaving(o))
-        return;
-    if (engine_drain(o->admin->engine, &position, &err) == TM_OK) {
+    if (!leaving(o->admin) && engine_drain(o->admin->engine, &position, &err) == TM_OK) {
         wire_put_integer(&body, POSITION, position);
         rpc_reply(o->call, &body);
     } else {
@@ -136,17 +105,16 @@ static enum tm_code digest_version(struct engine *e, const struct version *v, st
     return TM_OK;
 }
 
-static void digest_run(struct operation *o)
+static void digest_run(struct operation *base)
 {
-    const struct catalog *c = o->admin->catalog;
+    struct admin_operation *o = (struct admin_operation *)(void *)base;
+    struct engine *e = o->admin->engine;
     struct buffer body = {0};
-    struct tm_error err;
-    enum tm_code rc = TM_OK;
-    if (refuse_when_leaving(o))
-        return;
-    for (uint32_t i = 0; rc == TM_OK && i < c->versions; i++)
-        if (!o->version || o->version == c->version[i])
-            rc = digest_version(o->admin->engine, c->version[i], &body, &err);
+    struct tm_error err = operations_leaving;
+    enum tm_code rc = leaving(o->admin) ? err.code : TM_OK;
+    for (uint32_t i = 0, n = engine_versions(e); rc == TM_OK && i < n; i++)
+        if (!o->version || o->version == engine_version_at(e, i))
+            rc = digest_version(e, engine_version_at(e, i), &body, &err);
     if (rc == TM_OK) {
         rpc_reply(o->call, &body);
     } else {
@@ -178,28 +146,29 @@ static void digest(void *service, struct rpc_call *call, struct bytes request)
 /* An operation whose call is a stream: the export answers it, not the operation. */
 struct export_operation {
     struct operation base;
+    struct admin *admin;
     struct export *export;
 };
 
-static void export_operation_run(struct operation *o)
+static void export_operation_run(struct operation *base)
 {
-    struct export_operation *x = (struct export_operation *)(void *)o;
-    if (atomic_load(&o->admin->draining))
-        export_refuse(x->export, &leaving);
+    struct export_operation *o = (struct export_operation *)(void *)base;
+    if (leaving(o->admin))
+        export_refuse(o->export, &operations_leaving);
     else
-        export_run(x->export);
-    free(x);
+        export_run(o->export);
+    free(o);
 }
 
 static void start_export(struct admin *a, struct rpc_call *call, const struct version *v)
 {
     struct tm_error err;
-    struct export_operation *x = mem_new(1, sizeof *x);
-    x->base = (struct operation){.admin = a, .call = call, .version = v, .run = export_operation_run};
-    x->export = export_begin(a->engine, v, call, &a->draining);
-    if (!enqueue(&x->base, &err)) {
-        export_refuse(x->export, &err);
-        free(x);
+    struct export_operation *o = mem_new(1, sizeof *o);
+    *o = (struct export_operation){
+        {export_operation_run}, a, export_begin(a->engine, v, call, operations_draining(a->operations))};
+    if (operations_push(a->operations, &o->base, &err) != TM_OK) {
+        export_refuse(o->export, &err);
+        free(o);
     }
 }
 
@@ -220,22 +189,11 @@ static void export(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- the service ---- */
 
-static void *operations_main(void *context)
-{
-    struct admin *a = context;
-    for (struct operation *o; (o = queue_pop(a->operations, -1)) != NULL;)
-        o->run(o);
-    return NULL;
-}
-
-struct admin *admin_open(struct engine *engine, const struct catalog *catalog, struct rpc *rpc)
+struct admin *admin_open(struct engine *engine, struct rpc *rpc)
 {
     struct admin *a = mem_new(1, sizeof *a);
     a->engine = engine;
-    a->catalog = catalog;
-    a->operations = queue_open(OPERATIONS_WAITING, 0);
-    CHECK(pthread_create(&a->thread, NULL, operations_main, a) == 0);
-    pthread_setname_np(a->thread, "operations");
+    a->operations = operations_open("operations");
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/Status", .start = status, .service = a});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/Drain", .start = drain, .service = a});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/Export", .start = export, .service = a});
@@ -243,12 +201,10 @@ struct admin *admin_open(struct engine *engine, const struct catalog *catalog, s
     return a;
 }
 
-void admin_drain(struct admin *a) { atomic_store(&a->draining, true); }
+void admin_drain(struct admin *a) { operations_drain(a->operations); }
 
 void admin_close(struct admin *a)
 {
-    queue_shut(a->operations);
-    CHECK(pthread_join(a->thread, NULL) == 0);
-    queue_close(a->operations);
+    operations_close(a->operations);
     free(a);
 }

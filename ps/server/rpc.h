@@ -23,7 +23,7 @@ enum {
     RPC_MESSAGE_MAX = 8 << 20,
     RPC_UNSENT_MAX = 8,
     RPC_STREAMS_MAX = 1024,
-    RPC_METHODS_MAX = 16,
+    RPC_METHODS_MAX = 64,
     RPC_RETRY_MS = 1000, /* what RESOURCE_EXHAUSTED suggests */
 };
 

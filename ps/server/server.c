@@ -13,6 +13,7 @@
 #include "ps/server/events.h"
 #include "ps/server/health.h"
 #include "ps/server/parameters.h"
+#include "ps/server/versions.h"
 
 enum {
     GRACE_MS = 5000,
@@ -27,6 +28,7 @@ struct server {
     struct events *events;
     struct parameters *parameters;
     struct admin *admin;
+    struct versions *versions;
     struct health *health;
 };
 
@@ -123,16 +125,17 @@ static void print_start(const struct server *s, const struct options *options, c
 
 /* ---- life ---- */
 
-static void services_open(struct server *s, const struct options *options, const struct catalog *catalog)
+static void services_open(struct server *s, const struct options *options)
 {
     s->rpc = rpc_open(&(struct rpc_options){
         .listen = options->listen,
         .threads = options->rpc_threads,
         .memory_max = options->memory_inbox + RPC_MEMORY,
     });
-    s->events = events_open(s->engine, catalog, s->rpc);
+    s->events = events_open(s->engine, s->rpc);
     s->parameters = parameters_open(s->engine, s->rpc);
-    s->admin = admin_open(s->engine, catalog, s->rpc);
+    s->admin = admin_open(s->engine, s->rpc);
+    s->versions = versions_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
 }
 
@@ -142,10 +145,12 @@ static void services_close(struct server *s)
     events_drain(s->events);
     parameters_drain(s->parameters);
     admin_drain(s->admin);
+    versions_drain(s->versions);
     rpc_stop(s->rpc, GRACE_MS);
     events_close(s->events);
     parameters_close(s->parameters);
     admin_close(s->admin);
+    versions_close(s->versions);
     health_close(s->health);
     rpc_close(s->rpc);
 }
@@ -156,7 +161,7 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
     struct engine_status status;
     enum tm_code rc;
     engine_status(s->engine, &status);
-    services_open(s, options, status.catalog);
+    services_open(s, options);
     rc = rpc_start(s->rpc, err);
     if (rc == TM_OK) {
         print_start(s, options, &status);

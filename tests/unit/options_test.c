@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/units.h"
 #include "ps/engine/option_table.h"
-#include "ps/engine/units.h"
 
 /* The configuration file of all tests: a file in memory. */
 static char path[64];

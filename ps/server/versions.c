@@ -1,0 +1,191 @@
+#include "ps/server/versions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/wire.h"
+#include "ps/engine/option_table.h"
+#include "base/units.h"
+#include "ps/server/door.h"
+#include "ps/server/operations.h"
+#include "ps/server/version_message.h"
+
+enum { REQUEST_MAX = 4096 };
+
+struct versions {
+    struct engine *engine;
+    struct operations *operations;
+};
+
+/* One call that changes something; what it asks for lies behind it. */
+struct change {
+    struct operation base;
+    struct versions *versions;
+    struct rpc_call *call;
+    struct version_options wanted; /* create */
+};
+
+static bool leaving(const struct versions *s) { return atomic_load(operations_draining(s->operations)); }
+
+/* ---- replies ---- */
+
+enum { REPLY_VERSION = 1, REPLY_POSITION = 2, REPLY_UNCHANGED = 3 }; /* fields of every reply here */
+
+static void put_version(const struct engine *e, const struct engine_version_status *v, struct buffer *out)
+{
+    CLEANUP(buffer_close) struct buffer one = {0};
+    struct version_message m;
+    version_message_fill(e, v, &m);
+    wire_pack(&m.message.base, &one);
+    wire_put_bytes(out, REPLY_VERSION, buffer_view(&one));
+}
+
+/* only: NULL for all. */
+static void put_versions(struct engine *e, const struct version *only, struct buffer *out)
+{
+    struct engine_status s;
+    engine_status(e, &s);
+    for (uint32_t i = 0; i < s.version_count; i++)
+        if (!only || s.versions[i].version == only)
+            put_version(e, &s.versions[i], out);
+    engine_status_close(&s);
+}
+
+static void reply_change(struct change *c, const struct engine_change *done)
+{
+    struct buffer body = {0};
+    put_versions(c->versions->engine, done->version, &body);
+    wire_put_integer(&body, REPLY_POSITION, done->position);
+    rpc_reply(c->call, &body);
+}
+
+/* ---- list and show ---- */
+
+static void list(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    struct buffer body = {0};
+    struct tm_error err;
+    if (wire_guard(&tidemill__v1__list_versions_request__descriptor, request, REQUEST_MAX, &err) != TM_OK) {
+        rpc_fail(call, &err);
+        return;
+    }
+    put_versions(s->engine, NULL, &body);
+    rpc_reply(call, &body);
+}
+
+static void show(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    const struct version *v;
+    struct buffer body = {0};
+    struct tm_error err;
+    Tidemill__V1__ShowVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__show_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &v, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK) {
+        put_versions(s->engine, v, &body);
+        rpc_reply(call, &body);
+    } else {
+        rpc_fail(call, &err);
+    }
+}
+
+/* ---- create ---- */
+
+/* Lists and numbers become the texts of the configuration, so that they are refused for the same reasons. */
+static void set_prior(struct version_options *v, const double *prior, size_t count, struct option_problems *problems)
+{
+    enum { NUMBER_TEXT = 32, SHOWN = ARRAY_LEN(v->prior) + 1 }; /* one too many is refused, too */
+    char text[SHOWN * NUMBER_TEXT] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < count && i < SHOWN; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.17g", i ? ", " : "", prior[i]);
+    if (count > 0)
+        options_set_version(v, "prior", text, problems);
+}
+
+static void set_samples_from(struct version_options *v, char **names, size_t count, struct option_problems *problems)
+{
+    CLEANUP(buffer_close) struct buffer text = {0};
+    for (size_t i = 0; i < count; i++) {
+        char shown[OPTION_SHOWN_SIZE];
+        if (strchr(names[i], ',')) /* it would read as two */
+            option_problem(problems, NULL, NULL, "samples_from: got %s; expected names", option_shown(names[i], shown));
+        option_write(&text, "%s%s", i ? ", " : "", names[i]);
+    }
+    buffer_put_u8(&text, '\0');
+    if (count > 0)
+        options_set_version(v, "samples_from", (const char *)text.data, problems);
+}
+
+static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
+                             struct option_problems *problems)
+{
+    char half_life[UNITS_TEXT_SIZE];
+    options_set_version(v, "name", q->name ? q->name : "", problems);
+    options_set_version(v, "model", q->model ? q->model : "", problems);
+    set_prior(v, q->prior, q->n_prior, problems);
+    if (q->has_half_life_ms)
+        options_set_version(v, "half_life", duration_text(q->half_life_ms, half_life), problems);
+    if (q->reward)
+        options_set_version(v, "reward", q->reward, problems);
+    set_samples_from(v, q->samples_from, q->n_samples_from, problems);
+}
+
+static void create_run(struct operation *base)
+{
+    struct change *c = (struct change *)(void *)base;
+    struct engine_change done;
+    struct tm_error err = operations_leaving;
+    if (!leaving(c->versions) && engine_create_version(c->versions->engine, &c->wanted, &done, &err) == TM_OK)
+        reply_change(c, &done);
+    else
+        rpc_fail(c->call, &err);
+    free(c);
+}
+
+static void create(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct option_problems problems = {0};
+    struct tm_error err;
+    Tidemill__V1__CreateVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__create_version_request__descriptor, request, REQUEST_MAX, &err);
+    struct change *c = mem_new(1, sizeof *c);
+    *c = (struct change){.base = {create_run}, .versions = service, .call = call};
+    enum tm_code rc = q ? TM_OK : err.code;
+    if (q)
+        read_description(q, &c->wanted, &problems);
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK)
+        rc = options_refuse(&problems, &err);
+    if (rc == TM_OK)
+        rc = operations_push(c->versions->operations, &c->base, &err);
+    if (rc != TM_OK) {
+        free(c);
+        rpc_fail(call, &err);
+    }
+}
+
+/* ---- the methods ---- */
+
+struct versions *versions_open(struct engine *engine, struct rpc *rpc)
+{
+    struct versions *s = mem_new(1, sizeof *s);
+    s->engine = engine;
+    s->operations = operations_open("versions");
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/CreateVersion", .start = create, .service = s});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListVersions", .start = list, .service = s});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ShowVersion", .start = show, .service = s});
+    return s;
+}
+
+void versions_drain(struct versions *s) { operations_drain(s->operations); }
+
+void versions_close(struct versions *s)
+{
+    operations_close(s->operations);
+    free(s);
+}
