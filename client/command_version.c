@@ -272,3 +272,113 @@ int command_version_create(const struct command *self, int argc, char **argv)
     wire_free(reply);
     return command_flushed(0);
 }
+
+/* ---- pause and resume ---- */
+
+/* Both replies look the same: a version, a position, and whether it was so already. */
+static void print_change(const char *name, const char *did, const char *was, bool unchanged, uint64_t position)
+{
+    if (unchanged)
+        printf("version %s %s already: nothing was changed\n", name, was);
+    else
+        printf("%s version %s at position %" PRIu64 "\n", did, name, position);
+}
+
+int command_version_pause(const struct command *self, int argc, char **argv)
+{
+    Tidemill__V1__PauseVersionRequest request = TIDEMILL__V1__PAUSE_VERSION_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, NULL, parse_name, &request.version, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/PauseVersion", &request.base,
+                     &tidemill__v1__pause_version_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__PauseVersionReply *m = (const Tidemill__V1__PauseVersionReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else
+        print_change(request.version, "paused", "is paused", m->unchanged, m->position);
+    fprintf(stderr,
+            "it serves its last parameters, its samples are held; next: \"tidemill version resume %s --apply\" "
+            "or \"... --discard\"\n",
+            request.version);
+    wire_free(reply);
+    return command_flushed(0);
+}
+
+enum { KEY_APPLY = 1, KEY_DISCARD };
+
+static error_t parse_resume(int key, char *argument, struct argp_state *state)
+{
+    Tidemill__V1__ResumeVersionRequest *r = state->input;
+    switch (key) {
+    case KEY_APPLY: r->has_apply = r->apply = true; return 0;
+    case KEY_DISCARD: r->has_discard = r->discard = true; return 0;
+    case ARGP_KEY_ARG:
+    case ARGP_KEY_END: {
+        struct argp_state name = *state;
+        name.input = &r->version;
+        return parse_name(key, argument, &name);
+    }
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Which of the two is a decision about samples, so nobody makes it by leaving a word out. */
+static int explain_resume(const struct settings *settings, const struct command *self, char *name)
+{
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    char count[PRINT_COUNT_SIZE] = "the";
+    if (fetch(settings, name, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
+    if (v)
+        print_count(held(v), count);
+    fprintf(stderr,
+            "tidemill: what becomes of %s held samples of version %s? One of:\n"
+            "  --apply    learn them in the order they came, then go on\n"
+            "  --discard  skip the new samples; corrections of what was learned before still apply\n"
+            "Example: %s\n",
+            count, name, self->example);
+    wire_free(reply);
+    return EXIT_USAGE;
+}
+
+static void hint_resumed(const VersionStatus *v)
+{
+    char count[PRINT_COUNT_SIZE];
+    if (v && v->catching_up > 0)
+        fprintf(stderr,
+                "%s held samples are being worked off; next: \"tidemill version show %s\" tells how many are left\n",
+                print_count(v->catching_up, count), v->name);
+}
+
+int command_version_resume(const struct command *self, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"apply", KEY_APPLY, NULL, 0, "Learn the samples that are held, then go on", 0},
+        {"discard", KEY_DISCARD, NULL, 0,
+         "Skip the new samples that are held; corrections of what was learned before still apply", 0},
+        {0},
+    };
+    Tidemill__V1__ResumeVersionRequest request = TIDEMILL__V1__RESUME_VERSION_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, options, parse_resume, &request, &settings, argc, argv);
+    if (request.apply == request.discard)
+        return explain_resume(&settings, self, request.version);
+    if (command_call(&settings, "/tidemill.v1.Admin/ResumeVersion", &request.base,
+                     &tidemill__v1__resume_version_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__ResumeVersionReply *m = (const Tidemill__V1__ResumeVersionReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else
+        print_change(request.version, "resumed", "learns", m->unchanged, m->position);
+    hint_resumed(m->version);
+    wire_free(reply);
+    return command_flushed(0);
+}

@@ -62,6 +62,8 @@ int command_pull(const struct command *self, int argc, char **argv);
 int command_status(const struct command *self, int argc, char **argv);
 int command_version_create(const struct command *self, int argc, char **argv);
 int command_version_list(const struct command *self, int argc, char **argv);
+int command_version_pause(const struct command *self, int argc, char **argv);
+int command_version_resume(const struct command *self, int argc, char **argv);
 int command_version_show(const struct command *self, int argc, char **argv);
 
 #endif

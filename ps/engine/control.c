@@ -53,7 +53,7 @@ void control_follow(struct engine *e, const struct block *b)
     if (b->controls == 0)
         return;
     while (block_next_control(b, &r, &control))
-        if (catalog_apply(&e->catalog, control, &err) != TM_OK)
+        if (catalog_apply(&e->catalog, control, NULL, &err) != TM_OK)
             stop(STOP_BUG, "a control record that was checked: %s", err.message);
     registry_follow(e->registry, &e->catalog);
 }
@@ -100,14 +100,67 @@ enum tm_code engine_create_version(struct engine *e, struct version_options *wan
 {
     CLEANUP(buffer_close) struct buffer control = {0};
     struct version v;
+    uint64_t position = 0;
     pthread_mutex_lock(&e->control);
     enum tm_code rc = describe(e, wanted, &v, err);
     if (rc == TM_OK) {
         catalog_pack_version(&v, &control);
-        rc = control_append(e, &control, &out->position, err);
+        rc = control_append(e, &control, &position, err);
     }
     pthread_mutex_unlock(&e->control);
     if (rc == TM_OK)
-        out->version = engine_version(e, bytes_text(v.name));
+        *out = (struct engine_change){.version = engine_version(e, bytes_text(v.name)), .position = position};
+    return rc;
+}
+
+/* ---- pause and resume ---- */
+
+static enum tm_code set_state(struct engine *e, const struct version *v, enum version_state state, bool discard,
+                              struct engine_change *out, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    catalog_pack_state(v->id, state, discard, &control);
+    *out = (struct engine_change){.version = v};
+    return control_append(e, &control, &out->position, err);
+}
+
+static enum tm_code already(struct engine *e, const struct version *v, struct engine_change *out)
+{
+    *out = (struct engine_change){.version = v, .position = engine_applied(e), .unchanged = true};
+    return TM_OK;
+}
+
+enum tm_code engine_pause_version(struct engine *e, const struct version *v, struct engine_change *out,
+                                  struct tm_error *err)
+{
+    pthread_mutex_lock(&e->control);
+    enum tm_code rc = catalog_state(&e->catalog, v->id) == VERSION_PAUSED
+                          ? already(e, v, out)
+                          : set_state(e, v, VERSION_PAUSED, false, out, err);
+    pthread_mutex_unlock(&e->control);
+    return rc;
+}
+
+/* Of a version that learns already: a command that is given again is fine, one that would be forgotten is not. */
+static enum tm_code resume_again(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
+                                 struct tm_error *err)
+{
+    uint64_t held = discard ? inspect_held(e, v) : 0;
+    if (held == 0)
+        return already(e, v, out);
+    return tm_error_set(err, TM_FAILED_PRECONDITION,
+                        "version %s learns again already and is working off %llu held samples; to discard them, pause "
+                        "it first",
+                        v->name, (unsigned long long)held);
+}
+
+enum tm_code engine_resume_version(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
+                                   struct tm_error *err)
+{
+    pthread_mutex_lock(&e->control);
+    enum tm_code rc = catalog_state(&e->catalog, v->id) == VERSION_LEARNING
+                          ? resume_again(e, v, discard, out, err)
+                          : set_state(e, v, VERSION_LEARNING, discard, out, err);
+    pthread_mutex_unlock(&e->control);
     return rc;
 }

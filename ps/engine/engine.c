@@ -58,6 +58,7 @@ static void make_parts(struct engine *e)
     for (uint32_t i = 0; i < e->workers; i++)
         worker_open(&e->worker[i], e, i);
     committer_open(&e->committer, e);
+    catch_up_open(e);
 }
 
 static void *load_worker(void *argument)
@@ -158,6 +159,8 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         rc = input_log_start(e->log, err);
     if (rc == TM_OK)
         rc = setup_apply(e, wanted, err);
+    if (rc == TM_OK)
+        rc = catch_up_start(e, err);
     e->schema = e->catalog; /* what stays as it is */
     e->schema.version = NULL;
     e->schema.versions = 0;
@@ -205,12 +208,14 @@ void engine_close(struct engine *e)
     pthread_mutex_lock(&e->progress_mutex);
     pthread_cond_broadcast(&e->progress);
     pthread_mutex_unlock(&e->progress_mutex);
+    catch_up_stop(e);
     if (e->log)
         input_log_stop(e->log);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_stop(&e->worker[i]);
     committer_stop(&e->committer);
     committer_close(&e->committer);
+    catch_up_close(e);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_close(&e->worker[i]);
     rcu_settle();
@@ -241,6 +246,10 @@ uint32_t engine_versions(const struct engine *e) { return registry_count(e->regi
 const struct version *engine_version_by_id(const struct engine *e, uint32_t id)
 {
     return registry_by_id(e->registry, id);
+}
+enum version_state engine_version_state(const struct engine *e, const struct version *v)
+{
+    return registry_state(e->registry, v);
 }
 const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }

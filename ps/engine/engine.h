@@ -39,6 +39,7 @@ const struct version *engine_version(const struct engine *e, struct bytes name);
 uint32_t engine_versions(const struct engine *e);                                /* how many; only grows */
 const struct version *engine_version_at(const struct engine *e, uint32_t i);     /* in the order they were made */
 const struct version *engine_version_by_id(const struct engine *e, uint32_t id); /* NULL: none of that id */
+enum version_state engine_version_state(const struct engine *e, const struct version *v);
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* See input_log_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);
@@ -76,11 +77,19 @@ void engine_pull(struct engine *e, struct pull *p);
 struct engine_change {
     const struct version *version;
     uint64_t position; /* everything behind it is treated the new way */
+    bool unchanged;    /* it was so already: nothing was appended, and position is what is applied */
 };
 /* Fills in the defaults of *wanted. TM_INVALID_ARGUMENT: what the configuration's versions are refused for, too;
  * TM_ALREADY_EXISTS: the name is taken, and whether by exactly such a version; TM_RESOURCE_EXHAUSTED: there are
  * ENGINE_VERSIONS_MAX. */
 enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, struct engine_change *out,
+                                   struct tm_error *err);
+/* Its samples are held from here on, its parameters served as they are. */
+enum tm_code engine_pause_version(struct engine *e, const struct version *v, struct engine_change *out,
+                                  struct tm_error *err);
+/* It learns what is held, in slices and behind what this call waits for; discard: without the new samples among it.
+ * TM_FAILED_PRECONDITION: nothing can be discarded of a version that learns already and has not caught up. */
+enum tm_code engine_resume_version(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
                                    struct tm_error *err);
 
 /* Everything accepted before the call is applied, committed and synced when it returns; *position is that point.
@@ -106,6 +115,8 @@ struct engine_version_status {
     struct sample_counts fresh, corrections; /* joiner/counts.h */
     int64_t imbalance;
     uint64_t documents;
+    enum version_state state; /* now */
+    uint64_t catching_up;     /* held samples that it is learning; 0: it has caught up, or is paused */
 };
 
 struct engine_shard_status {

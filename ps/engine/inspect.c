@@ -50,8 +50,10 @@ void engine_status(struct engine *e, struct engine_status *out)
     input_log_status(e->log, &out->log);
     out->versions = mem_new(out->version_count, sizeof *out->versions);
     out->shards = mem_new(e->options.shards, sizeof *out->shards);
-    for (uint32_t i = 0; i < out->version_count; i++)
+    for (uint32_t i = 0; i < out->version_count; i++) {
         out->versions[i].version = registry_at(e->registry, i);
+        out->versions[i].state = registry_state(e->registry, out->versions[i].version);
+    }
     pthread_mutex_lock(&c->mutex);
     out->commits = c->commits;
     out->commit_bytes = c->bytes;
@@ -62,6 +64,24 @@ void engine_status(struct engine *e, struct engine_status *out)
                                                       counts->undecided, counts->decided};
     }
     pthread_mutex_unlock(&c->mutex);
+    for (uint32_t i = 0; i < out->version_count; i++) {
+        struct engine_version_status *v = &out->versions[i];
+        v->catching_up = v->state == VERSION_LEARNING ? v->fresh.held + v->corrections.held : 0;
+    }
+}
+
+uint64_t inspect_held(struct engine *e, const struct version *v)
+{
+    uint64_t held = 0;
+    pthread_mutex_lock(&e->committer.mutex);
+    for (uint32_t i = 0; i < e->options.shards; i++) {
+        const struct shard_counts *c = &e->committer.counts[i];
+        for (uint32_t k = 0; k < c->versions; k++)
+            if (c->version[k].id == v->id)
+                held += c->version[k].fresh.held + c->version[k].corrections.held;
+    }
+    pthread_mutex_unlock(&e->committer.mutex);
+    return held;
 }
 
 void engine_status_close(struct engine_status *s)

@@ -56,6 +56,7 @@ struct worker {
     int64_t watermark[JOINER_STREAMS_MAX]; /* worker only; as of position */
     _Atomic uint64_t applied;              /* = position, for readers */
     _Atomic int64_t gate;                  /* event time decided; WATERMARK_NONE */
+    _Atomic bool behind;                   /* some of its shards have held samples to learn */
     _Atomic uint64_t events;               /* applied since start, by shards that had not seen them */
     struct tm_error load_error;            /* of worker_load */
 };
@@ -68,6 +69,14 @@ struct committer {
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     uint64_t commits, bytes;
+};
+
+/* Whoever is behind works a slice off after each block; this thread makes blocks while nothing else does. */
+struct catch_up {
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t mutex;
+    pthread_cond_t came; /* a worker has fallen behind, or the engine is closing */
 };
 
 struct engine {
@@ -84,6 +93,7 @@ struct engine {
     struct worker *worker;
     uint32_t workers;
     struct committer committer;
+    struct catch_up catch_up;
     pthread_mutex_t progress_mutex;
     pthread_cond_t progress;
     _Atomic uint32_t progress_waiters;
@@ -112,6 +122,16 @@ void committer_set_counts(struct committer *c, uint32_t shard, struct shard_coun
 void committer_push(struct committer *c, struct commit *commit); /* takes it over */
 void committer_stop(struct committer *c);                        /* writes what is queued; fine when never started */
 void committer_close(struct committer *c);
+
+/* catch_up.c */
+void catch_up_open(struct engine *e);
+enum tm_code catch_up_start(struct engine *e, struct tm_error *err);
+void catch_up_wake(struct engine *e);
+void catch_up_stop(struct engine *e); /* e->closing is set; fine when never started */
+void catch_up_close(struct engine *e);
+
+/* inspect.c: samples of a version that wait, as of the last commits. */
+uint64_t inspect_held(struct engine *e, const struct version *v);
 
 /* control.c: what changes how later records are treated. */
 /* A block came out of the log: on the log writer's thread, before the workers get it. */

@@ -10,6 +10,7 @@ static_assert(CATALOG_VERSIONS_MAX < UINT16_MAX, "an entry's number + 1 fits a s
 
 struct entry {
     const struct version *version;
+    _Atomic uint8_t state; /* enum version_state */
 };
 
 struct registry {
@@ -40,6 +41,8 @@ void registry_follow(struct registry *r, const struct catalog *c)
 {
     for (uint32_t i = registry_count(r); i < c->versions; i++)
         append(r, c->version[i]);
+    for (uint32_t i = 0; i < c->versions; i++)
+        atomic_store_explicit(&r->entry[i].state, (uint8_t)c->state[i], memory_order_release);
 }
 
 uint32_t registry_count(const struct registry *r) { return atomic_load_explicit(&r->count, memory_order_acquire); }
@@ -58,13 +61,25 @@ const struct version *registry_find(const struct registry *r, struct bytes name)
 }
 
 /* Ids grow from 1, so most versions stand at the place of their id. */
-const struct version *registry_by_id(const struct registry *r, uint32_t id)
+static const struct entry *find_id(const struct registry *r, uint32_t id)
 {
     uint32_t count = registry_count(r);
     if (id - 1 < count && r->entry[id - 1].version->id == id)
-        return r->entry[id - 1].version;
+        return &r->entry[id - 1];
     for (uint32_t i = 0; i < count; i++)
         if (r->entry[i].version->id == id)
-            return r->entry[i].version;
+            return &r->entry[i];
     return NULL;
+}
+
+const struct version *registry_by_id(const struct registry *r, uint32_t id)
+{
+    const struct entry *found = find_id(r, id);
+    return found ? found->version : NULL;
+}
+
+enum version_state registry_state(const struct registry *r, const struct version *v)
+{
+    const struct entry *found = find_id(r, v->id);
+    return found ? (enum version_state)atomic_load_explicit(&found->state, memory_order_acquire) : VERSION_LEARNING;
 }

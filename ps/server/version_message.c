@@ -4,6 +4,12 @@
 
 static char *text(const char *s) { return (char *)(uintptr_t)s; } /* packing only reads */
 
+const char *version_state_name(enum version_state state)
+{
+    static const char *const names[] = {[VERSION_LEARNING] = "learning", [VERSION_PAUSED] = "paused"};
+    return names[state];
+}
+
 static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCounts *m)
 {
     tidemill__v1__sample_counts__init(m);
@@ -37,7 +43,8 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     fill_description(engine, v->version, out);
     fill_counts(&v->fresh, &out->fresh);
     fill_counts(&v->corrections, &out->corrections);
-    m->state = text("learning");
+    m->state = text(version_state_name(v->state));
+    SET(m, catching_up, v->catching_up);
     m->new_samples = &out->fresh;
     m->corrections = &out->corrections;
     SET(m, imbalance, v->imbalance);

@@ -15,6 +15,7 @@ struct version_message {
     char *samples_from[VERSION_SOURCES_MAX];
 };
 
+const char *version_state_name(enum version_state state); /* "paused" */
 void version_message_fill(const struct engine *engine, const struct engine_version_status *v,
                           struct version_message *out);
 

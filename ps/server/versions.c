@@ -18,17 +18,19 @@ struct versions {
     struct operations *operations;
 };
 
-/* One call that changes something; what it asks for lies behind it. */
+/* One call that changes something, and what it asks for. */
 struct change {
     struct operation base;
     struct versions *versions;
     struct rpc_call *call;
     struct version_options wanted; /* create */
+    const struct version *version; /* pause, resume */
+    bool discard;                  /* resume */
 };
 
 static bool leaving(const struct versions *s) { return atomic_load(operations_draining(s->operations)); }
 
-/* ---- replies ---- */
+/* ---- changes ---- */
 
 enum { REPLY_VERSION = 1, REPLY_POSITION = 2, REPLY_UNCHANGED = 3 }; /* fields of every reply here */
 
@@ -57,7 +59,22 @@ static void reply_change(struct change *c, const struct engine_change *done)
     struct buffer body = {0};
     put_versions(c->versions->engine, done->version, &body);
     wire_put_integer(&body, REPLY_POSITION, done->position);
+    if (done->unchanged)
+        wire_put_integer(&body, REPLY_UNCHANGED, true);
     rpc_reply(c->call, &body);
+}
+
+static void start_change(struct versions *s, struct rpc_call *call, const struct change *what)
+{
+    struct tm_error err;
+    struct change *c = mem_new(1, sizeof *c);
+    *c = *what;
+    c->versions = s;
+    c->call = call;
+    if (operations_push(s->operations, &c->base, &err) != TM_OK) {
+        free(c);
+        rpc_fail(call, &err);
+    }
 }
 
 /* ---- list and show ---- */
@@ -149,24 +166,91 @@ static void create_run(struct operation *base)
 
 static void create(void *service, struct rpc_call *call, struct bytes request)
 {
+    struct change c = {.base = {create_run}};
     struct option_problems problems = {0};
     struct tm_error err;
     Tidemill__V1__CreateVersionRequest *q =
         (void *)wire_unpack(&tidemill__v1__create_version_request__descriptor, request, REQUEST_MAX, &err);
-    struct change *c = mem_new(1, sizeof *c);
-    *c = (struct change){.base = {create_run}, .versions = service, .call = call};
     enum tm_code rc = q ? TM_OK : err.code;
-    if (q)
-        read_description(q, &c->wanted, &problems);
+    if (q) {
+        read_description(q, &c.wanted, &problems);
+        rc = options_refuse(&problems, &err);
+    }
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
-        rc = options_refuse(&problems, &err);
-    if (rc == TM_OK)
-        rc = operations_push(c->versions->operations, &c->base, &err);
-    if (rc != TM_OK) {
-        free(c);
+        start_change(service, call, &c);
+    else
         rpc_fail(call, &err);
-    }
+}
+
+/* ---- pause and resume ---- */
+
+static void pause_run(struct operation *base)
+{
+    struct change *c = (struct change *)(void *)base;
+    struct engine_change done;
+    struct tm_error err = operations_leaving;
+    if (!leaving(c->versions) && engine_pause_version(c->versions->engine, c->version, &done, &err) == TM_OK)
+        reply_change(c, &done);
+    else
+        rpc_fail(c->call, &err);
+    free(c);
+}
+
+static void resume_run(struct operation *base)
+{
+    struct change *c = (struct change *)(void *)base;
+    struct engine_change done;
+    struct tm_error err = operations_leaving;
+    if (!leaving(c->versions) &&
+        engine_resume_version(c->versions->engine, c->version, c->discard, &done, &err) == TM_OK)
+        reply_change(c, &done);
+    else
+        rpc_fail(c->call, &err);
+    free(c);
+}
+
+static void pause_version(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    struct change c = {.base = {pause_run}};
+    struct tm_error err;
+    Tidemill__V1__PauseVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__pause_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc =
+        q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &c.version, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK)
+        start_change(s, call, &c);
+    else
+        rpc_fail(call, &err);
+}
+
+static enum tm_code read_resume(struct engine *e, const Tidemill__V1__ResumeVersionRequest *q, struct change *c,
+                                struct tm_error *err)
+{
+    if (q->apply == q->discard)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "apply, discard: got %s; expected one of them: apply learns the samples that are held, "
+                            "discard skips the new ones among them",
+                            q->apply ? "both" : "none");
+    c->discard = q->discard;
+    return door_version(e, bytes_text(q->version ? q->version : ""), &c->version, err);
+}
+
+static void resume_version(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    struct change c = {.base = {resume_run}};
+    struct tm_error err;
+    Tidemill__V1__ResumeVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__resume_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? read_resume(s->engine, q, &c, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK)
+        start_change(s, call, &c);
+    else
+        rpc_fail(call, &err);
 }
 
 /* ---- the methods ---- */
@@ -179,6 +263,9 @@ struct versions *versions_open(struct engine *engine, struct rpc *rpc)
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/CreateVersion", .start = create, .service = s});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListVersions", .start = list, .service = s});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ShowVersion", .start = show, .service = s});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/PauseVersion", .start = pause_version, .service = s});
+    rpc_add(rpc,
+            &(struct rpc_method){.path = "/tidemill.v1.Admin/ResumeVersion", .start = resume_version, .service = s});
     return s;
 }
 
