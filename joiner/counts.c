@@ -1,12 +1,12 @@
 #include "joiner/counts.h"
 
-/* The structs are nothing but u64 counters, `total` first: what follows it are the fates. */
-static int64_t imbalance(const uint64_t *counters, size_t n)
+/* The structs are nothing but u64 counters: the whole, its fates, and then reasons of one of the fates. */
+static int64_t imbalance(uint64_t whole, const uint64_t *parts, size_t n)
 {
-    uint64_t fates = 0;
-    for (size_t i = 1; i < n; i++)
-        fates += counters[i];
-    return (int64_t)(counters[0] - fates);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += parts[i];
+    return (int64_t)(whole - sum);
 }
 
 static void add(uint64_t *sum, const uint64_t *counters, size_t n)
@@ -21,10 +21,24 @@ static void decode(struct reader *r, uint64_t *counters, size_t n)
         counters[i] = reader_u64(r);
 }
 
-enum { STREAM_N = sizeof(struct stream_counts) / 8, SAMPLE_N = sizeof(struct sample_counts) / 8 };
+#define ONE(name, help) +1
+enum {
+    STREAM_N = sizeof(struct stream_counts) / 8,
+    SAMPLE_N = sizeof(struct sample_counts) / 8,
+    FATES_N = 0 SAMPLE_FATES(ONE),
+    REASONS_N = 0 SKIP_REASONS(ONE),
+};
+#undef ONE
 
-int64_t stream_counts_imbalance(const struct stream_counts *c) { return imbalance(&c->consumed, STREAM_N); }
-int64_t sample_counts_imbalance(const struct sample_counts *c) { return imbalance(&c->samples, SAMPLE_N); }
+int64_t stream_counts_imbalance(const struct stream_counts *c)
+{
+    return imbalance(c->consumed, &c->consumed + 1, STREAM_N - 1);
+}
+int64_t sample_counts_imbalance(const struct sample_counts *c)
+{
+    int64_t vanished = imbalance(c->samples, &c->samples + 1, FATES_N);
+    return vanished ? vanished : imbalance(c->skipped, &c->samples + 1 + FATES_N, REASONS_N);
+}
 void stream_counts_add(struct stream_counts *sum, const struct stream_counts *c)
 {
     add(&sum->consumed, &c->consumed, STREAM_N);

@@ -1,7 +1,7 @@
 /* joiner/counts.h - nothing vanishes: the two identities of promise E3, and the tables of what can become of a record.
  *
  * Streams   consumed = matched + applied + late + orphaned + duplicate + malformed + filtered + shed + waiting
- * Versions  samples = learned + batched + held + skipped, for new samples and corrections apart
+ * Versions  samples = learned + batched + held + skipped, for new samples and corrections apart; skipped = its reasons
  * Memory    plain counters, copied as a whole when a shard commits. */
 #ifndef TIDEMILL_JOINER_COUNTS_H
 #define TIDEMILL_JOINER_COUNTS_H
@@ -38,14 +38,23 @@ struct stream_counts {
     F(skipped,  "not to be learned, with a reason")
 /* clang-format on */
 
+/* clang-format off */
+/*    name                why a sample was skipped                                               */
+#define SKIP_REASONS(R)                                                                            \
+    R(skipped_discarded,  "an operator discarded what was held")                                   \
+    R(skipped_limit,      "more was held than the budget for held samples allows: the oldest went") \
+    R(skipped_original,   "a correction of a sample that was not learned")
+/* clang-format on */
+
 struct sample_counts {
     uint64_t samples;
 #define F(name, help) uint64_t name;
     SAMPLE_FATES(F)
+    SKIP_REASONS(F)
 #undef F
 };
 
-/* Consumed minus the sum of all fates: 0, or something vanished. */
+/* Consumed minus the sum of all fates: 0, or something vanished (or was skipped for no reason, or for two). */
 int64_t stream_counts_imbalance(const struct stream_counts *c);
 int64_t sample_counts_imbalance(const struct sample_counts *c);
 

@@ -462,6 +462,7 @@ void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struc
 }
 
 int64_t joiner_next_due(const struct joiner *j) { return due_earliest(&j->decisions); }
+int64_t joiner_expiry(const struct joiner *j) { return j->expiry; }
 const struct stream_counts *joiner_counts(const struct joiner *j) { return j->counts; }
 uint64_t joiner_sequence(const struct joiner *j) { return j->sequence; }
 uint64_t joiner_undecided(const struct joiner *j) { return j->undecided; }

@@ -110,6 +110,10 @@ void joiner_advance(struct joiner *j, const int64_t *watermarks);
 /* The gate for these watermarks; WATERMARK_NONE while any of them is unknown. */
 int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks);
 
+/* What was decided of impressions before it is forgotten: only newer ones can still be corrected. WATERMARK_NONE while
+ * a watermark is unknown. */
+int64_t joiner_expiry(const struct joiner *j);
+
 /* Smallest time of an undecided impression: nothing is decided before the gate passes it. INT64_MAX: none waits. */
 int64_t joiner_next_due(const struct joiner *j);
 
@@ -123,7 +127,7 @@ size_t joiner_unfrozen(const struct joiner *j); /* bytes that came in since the 
 
 struct joiner_delta {
     struct bytes chunk, run; /* the joiner's, until its next call; the chunk is empty when nothing came in */
-    uint64_t keep_from;      /* commits below this number are needed by nobody: their chunk, run and samples may go */
+    uint64_t keep_from;      /* commits below this number are needed by nobody: their chunk and run may go */
     uint64_t waiting_from;   /* a restart needs the chunks from this number on only */
 };
 

@@ -14,6 +14,7 @@ void committer_set_counts(struct committer *c, uint32_t shard, struct shard_coun
 static void commit(struct committer *c, struct commit *frozen)
 {
     uint64_t bytes = state_db_commit(c->engine->dir.state, &frozen->batch);
+    atomic_store_explicit(&c->written[frozen->shard], frozen->rows, memory_order_release);
     committer_set_counts(c, frozen->shard, &frozen->counts);
     pthread_mutex_lock(&c->mutex);
     c->commits++;
@@ -72,6 +73,7 @@ void committer_open(struct committer *c, struct engine *e)
     c->engine = e;
     c->queue = queue_open(COMMITS_QUEUED_MAX, e->options.memory_inbox);
     c->counts = mem_new(e->options.shards, sizeof *c->counts);
+    c->written = mem_new(e->options.shards, sizeof *c->written);
     pthread_mutex_init(&c->mutex, NULL);
 }
 
@@ -100,5 +102,6 @@ void committer_close(struct committer *c)
     for (uint32_t i = 0; i < c->engine->options.shards; i++)
         shard_counts_close(&c->counts[i]);
     free(c->counts);
+    free(c->written);
     pthread_mutex_destroy(&c->mutex);
 }

@@ -36,6 +36,7 @@ struct work {
 struct commit {
     uint32_t shard;
     struct store_batch batch;
+    uint64_t rows;              /* as shard_commit() returned it */
     struct shard_counts counts; /* one copy, taken when it was frozen */
     struct barrier *barrier;
 };
@@ -66,6 +67,7 @@ struct committer {
     pthread_t thread;
     bool started;
     struct queue *queue;
+    _Atomic uint64_t *written;   /* per shard: `rows` of its last written commit, for shard_written() */
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     uint64_t commits, bytes;

@@ -53,6 +53,11 @@ static uint32_t shard_number(const struct worker *w, const struct worker_shard *
     return (uint32_t)(s - w->shards) * w->engine->workers + (uint32_t)(w - w->engine->worker);
 }
 
+static _Atomic uint64_t *written_rows(const struct worker *w, const struct worker_shard *s)
+{
+    return &w->engine->committer.written[shard_number(w, s)];
+}
+
 /* A worker stands where the shard stands that is furthest behind; the others skip what they have seen. */
 enum tm_code worker_load(struct worker *w, struct tm_error *err)
 {
@@ -78,7 +83,7 @@ enum tm_code worker_load(struct worker *w, struct tm_error *err)
 static void freeze(struct worker *w, struct worker_shard *s, int64_t now_ns)
 {
     struct commit *c = mem_new(1, sizeof *c);
-    shard_commit(s->shard, w->position, w->watermark, &c->batch);
+    c->rows = shard_commit(s->shard, w->position, w->watermark, &c->batch);
     shard_count(s->shard, &c->counts);
     c->shard = shard_number(w, s);
     s->next_commit_ns = now_ns + w->engine->options.commit_interval_ms * NS_PER_MS;
@@ -127,6 +132,7 @@ static uint64_t step_shards(struct worker *w, const struct block *b, const int64
             continue;
         if (slots[i] == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, gate))
             continue;
+        shard_written(s, atomic_load_explicit(written_rows(w, &w->shards[i]), memory_order_acquire));
         if (shard_step(s, b, slots[i], w->watermark, after, &err) != TM_OK)
             stop(STOP_DATA_LOSS, "the log cannot be applied: %s", err.message);
         if (slots[i] != SHARD_NOT_NAMED) {

@@ -9,12 +9,15 @@ enum { CONTROL_SIZE_MAX = 1 << 20 };
 
 typedef Tidemill__V1__JoinSpec JoinSpec;
 typedef Tidemill__V1__VersionSpec VersionSpec;
+typedef Tidemill__V1__VersionState VersionState;
+typedef Tidemill__V1__Limits Limits;
 
 void catalog_close(struct catalog *c)
 {
     for (uint32_t i = 0; i < c->versions; i++)
         free(c->version[i]);
     free(c->version);
+    free(c->state);
     *c = (struct catalog){0};
 }
 
@@ -102,24 +105,78 @@ static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, stru
         return rc;
     }
     c->version = mem_grow(c->version, c->versions + 1, sizeof(struct version *));
+    c->state = mem_grow(c->state, c->versions + 1, sizeof *c->state);
+    c->state[c->versions] = VERSION_LEARNING;
     c->version[c->versions++] = v;
     return TM_OK;
 }
 
-enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct tm_error *err)
+/* NULL: no such version. */
+static enum version_state *state_of(const struct catalog *c, uint32_t id)
 {
-    enum tm_code rc;
+    for (uint32_t i = 0; i < c->versions; i++)
+        if (c->version[i]->id == id)
+            return &c->state[i];
+    return NULL;
+}
+
+static enum tm_code set_state(struct catalog *c, const VersionState *spec, struct catalog_change *change,
+                              struct tm_error *err)
+{
+    enum version_state *state = state_of(c, spec->id);
+    if (!state || spec->state > VERSION_PAUSED || (spec->discard && spec->state != VERSION_LEARNING))
+        return tm_error_set(err, TM_DATA_LOSS, "version %u of %u goes to state %u%s: that makes no sense", spec->id,
+                            c->versions, spec->state, spec->discard ? " and discards" : "");
+    if (*state == spec->state)
+        return TM_OK;
+    *state = (enum version_state)spec->state;
+    change->kind = *state == VERSION_PAUSED ? CATALOG_PAUSED : spec->discard ? CATALOG_DISCARDED : CATALOG_RESUMED;
+    change->version = spec->id;
+    return TM_OK;
+}
+
+static enum tm_code set_limits(struct catalog *c, const Limits *spec, struct tm_error *err)
+{
+    if (spec->held_bytes == 0 || spec->slice == 0)
+        return tm_error_set(err, TM_DATA_LOSS, "limits of %llu bytes held and slices of %u samples make no sense",
+                            (unsigned long long)spec->held_bytes, spec->slice);
+    c->limits = (struct catalog_limits){spec->held_bytes, spec->slice};
+    return TM_OK;
+}
+
+static enum tm_code apply(struct catalog *c, const Tidemill__V1__Control *m, struct catalog_change *change,
+                          struct tm_error *err)
+{
+    if (m->join) {
+        change->kind = CATALOG_JOINED;
+        return read_join(c, m->join, err);
+    }
+    if (m->version) {
+        *change = (struct catalog_change){CATALOG_CREATED, m->version->id};
+        return add_version(c, m->version, err);
+    }
+    if (m->state)
+        return set_state(c, m->state, change, err);
+    if (m->limits) {
+        change->kind = CATALOG_LIMITED;
+        return set_limits(c, m->limits, err);
+    }
+    if (m->proceed)
+        return TM_OK;
+    return tm_error_set(err, TM_DATA_LOSS, "a control record of a kind that this program does not know");
+}
+
+enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct catalog_change *change, struct tm_error *err)
+{
+    struct catalog_change ours = {CATALOG_SAME, 0};
     Tidemill__V1__Control *m =
         (Tidemill__V1__Control *)wire_unpack(&tidemill__v1__control__descriptor, control, CONTROL_SIZE_MAX, err);
     if (!m)
         return err ? err->code : TM_DATA_LOSS;
-    if (m->join)
-        rc = read_join(c, m->join, err);
-    else if (m->version)
-        rc = add_version(c, m->version, err);
-    else
-        rc = tm_error_set(err, TM_DATA_LOSS, "a control record of a kind that this program does not know");
+    enum tm_code rc = apply(c, m, &ours, err);
     wire_free(&m->base);
+    if (change)
+        *change = ours;
     return rc;
 }
 
@@ -177,6 +234,13 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
 }
 
+static void describe_limits(const struct catalog_limits *limits, Limits *spec)
+{
+    spec->has_held_bytes = spec->has_slice = true;
+    spec->held_bytes = limits->held_bytes;
+    spec->slice = limits->slice;
+}
+
 void catalog_pack_join(const struct catalog *c, struct buffer *out)
 {
     struct join_parts parts;
@@ -195,38 +259,86 @@ void catalog_pack_version(const struct version *v, struct buffer *out)
     wire_pack(&control.base, out);
 }
 
+void catalog_pack_limits(const struct catalog_limits *limits, struct buffer *out)
+{
+    Limits spec = TIDEMILL__V1__LIMITS__INIT;
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    describe_limits(limits, &spec);
+    control.limits = &spec;
+    wire_pack(&control.base, out);
+}
+
+void catalog_pack_state(uint32_t version, enum version_state state, bool discard, struct buffer *out)
+{
+    VersionState spec = TIDEMILL__V1__VERSION_STATE__INIT;
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    spec.has_id = spec.has_state = spec.has_discard = true;
+    spec.id = version;
+    spec.state = state;
+    spec.discard = discard;
+    control.state = &spec;
+    wire_pack(&control.base, out);
+}
+
+void catalog_pack_proceed(struct buffer *out)
+{
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    control.has_proceed = control.proceed = true;
+    wire_pack(&control.base, out);
+}
+
 void catalog_encode(const struct catalog *c, struct buffer *out)
 {
     struct join_parts parts;
     Tidemill__V1__Catalog m = TIDEMILL__V1__CATALOG__INIT;
+    Limits limits = TIDEMILL__V1__LIMITS__INIT;
     VersionSpec *specs = mem_new(c->versions, sizeof *specs);
     VersionSpec **list = mem_new(c->versions, sizeof(VersionSpec *));
+    uint32_t *paused = mem_new(c->versions, sizeof *paused);
     if (c->joined) {
         describe_join(c, &parts);
         m.join = &parts.spec;
     }
+    if (c->limits.slice) {
+        describe_limits(&c->limits, &limits);
+        m.limits = &limits;
+    }
     for (uint32_t i = 0; i < c->versions; i++) {
         describe_version(c->version[i], &specs[i]);
         list[i] = &specs[i];
+        if (c->state[i] == VERSION_PAUSED)
+            paused[m.n_paused++] = c->version[i]->id;
     }
     m.n_versions = c->versions;
     m.versions = list;
+    m.paused = paused;
     wire_pack(&m.base, out);
+    free(paused);
     free(list);
     free(specs);
 }
 
+static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, struct tm_error *err)
+{
+    enum tm_code rc = m->join ? read_join(c, m->join, err) : TM_OK;
+    for (size_t i = 0; rc == TM_OK && i < m->n_versions; i++)
+        rc = add_version(c, m->versions[i], err);
+    for (size_t i = 0; rc == TM_OK && i < m->n_paused; i++) {
+        enum version_state *state = state_of(c, m->paused[i]);
+        if (!state)
+            return tm_error_set(err, TM_DATA_LOSS, "version %u is paused, but there is no such version", m->paused[i]);
+        *state = VERSION_PAUSED;
+    }
+    return rc == TM_OK && m->limits ? set_limits(c, m->limits, err) : rc;
+}
+
 enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_error *err)
 {
-    enum tm_code rc = TM_OK;
     Tidemill__V1__Catalog *m =
         (Tidemill__V1__Catalog *)wire_unpack(&tidemill__v1__catalog__descriptor, stored, CONTROL_SIZE_MAX, err);
     if (!m)
         return tm_error_wrap(err, "the stored catalog");
-    if (m->join)
-        rc = read_join(c, m->join, err);
-    for (size_t i = 0; rc == TM_OK && i < m->n_versions; i++)
-        rc = add_version(c, m->versions[i], err);
+    enum tm_code rc = decode(c, m, err);
     wire_free(&m->base);
     return rc;
 }
@@ -245,6 +357,18 @@ const struct version *catalog_by_id(const struct catalog *c, uint32_t id)
         if (c->version[i]->id == id)
             return c->version[i];
     return NULL;
+}
+
+enum version_state catalog_state(const struct catalog *c, uint32_t id)
+{
+    const enum version_state *state = state_of(c, id);
+    CHECK(state);
+    return *state;
+}
+
+struct catalog_limits catalog_limits(const struct catalog *c)
+{
+    return c->limits.slice ? c->limits : (struct catalog_limits){CATALOG_HELD_BYTES, CATALOG_SLICE};
 }
 
 int catalog_stream(const struct catalog *c, struct bytes name)

@@ -1,4 +1,4 @@
-/* ps/state/catalog.h - what control records have established: the join configuration and the versions.
+/* ps/state/catalog.h - what control records have established: the join configuration, the versions and their states.
  *
  * A catalog is the fold of the control records before some position; every shard has its own, so that a shard is a pure
  * function of its records. The door has one too, for names.
@@ -25,6 +25,16 @@ struct version {
     uint32_t samples_from_count;
 };
 
+enum version_state { VERSION_LEARNING, VERSION_PAUSED };
+
+/* Logical bounds of a shard: they decide what is learned when, so they are part of the sequence. */
+struct catalog_limits {
+    uint64_t held_bytes; /* of the sample log; a paused version that holds more gives up its oldest samples */
+    uint32_t slice;      /* held samples that a shard works off after each block; more in ps/state/shard.h */
+};
+#define CATALOG_HELD_BYTES (UINT64_C(128) << 20) /* until a control record says something else */
+enum { CATALOG_SLICE = 4096 };
+
 struct catalog {
     bool joined; /* a join configuration is there */
     struct joiner_config join;
@@ -32,23 +42,50 @@ struct catalog {
     char label_name[JOINER_LABELS_MAX][CATALOG_NAME_MAX + 1];
     uint32_t key_fields; /* enum joiner_key_field */
     struct version **version;
+    enum version_state *state; /* of each version */
     uint32_t versions;
+    struct catalog_limits limits; /* zeros mean the defaults: read them with catalog_limits() */
 };
 
 void catalog_close(struct catalog *c);
 
-/* Apply one packed tidemill.v1.Control. */
-enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct tm_error *err);
+/* What a control record has changed. */
+enum catalog_change_kind {
+    CATALOG_SAME, /* nothing: a command that was given again, or a record that only makes a block */
+    CATALOG_JOINED,
+    CATALOG_CREATED,   /* a version: the last one */
+    CATALOG_PAUSED,    /* a version that learned */
+    CATALOG_RESUMED,   /* a version that was paused; it learns everything that was held */
+    CATALOG_DISCARDED, /* a version that was paused; the new samples that were held are not learned */
+    CATALOG_LIMITED,
+};
+struct catalog_change {
+    enum catalog_change_kind kind;
+    uint32_t version; /* id, where there is one */
+};
+
+/* Apply one packed tidemill.v1.Control. change: may be NULL. A record that is refused changes nothing that counts. */
+enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct catalog_change *change,
+                           struct tm_error *err);
 
 void catalog_encode(const struct catalog *c, struct buffer *out);
 enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_error *err);
 
 const struct version *catalog_find(const struct catalog *c, struct bytes name);
 const struct version *catalog_by_id(const struct catalog *c, uint32_t id);
+enum version_state catalog_state(const struct catalog *c, uint32_t id); /* of a version that is there */
+struct catalog_limits catalog_limits(const struct catalog *c);
 int catalog_stream(const struct catalog *c, struct bytes name); /* index or -1 */
 
 /* Packed control records that say the same as a catalog's parts: for making new ones and comparing with old ones. */
 void catalog_pack_join(const struct catalog *c, struct buffer *out);
 void catalog_pack_version(const struct version *v, struct buffer *out);
+void catalog_pack_limits(const struct catalog_limits *limits, struct buffer *out); /* slice from 1 */
+
+/* Commands. discard: only when it learns again. */
+void catalog_pack_state(uint32_t version, enum version_state state, bool discard, struct buffer *out);
+/* Shards work off what is held after each block; while no event comes, whoever owns the log appends this record until
+ * no shard is behind. */
+void catalog_pack_proceed(struct buffer *out);
 
 #endif

@@ -4,6 +4,19 @@
  *
  * A shard has no clock, thread or I/O: what can change a result is in the blocks. So recovery is replay, and the same
  * input gives the same bytes whatever the threads, commits and crashes (promises E1, E2).
+ * Paused   a version that is paused learns nothing: what its routes bring lies in the sample log and counts as held.
+ *          When it learns again it first catches up, and what comes meanwhile is held behind the rest, so it learns in
+ *          the order of the sample log, always. A correction applies if and only if its original was learned.
+ * Slices   catching up is counted in samples, never in time. At the end of each step of a shard that is behind its
+ *          sample log is read on, from the lowest cursor of the versions that are behind, sample by sample; each
+ *          version whose cursor is there takes the sample or passes it. A sample costs one for each version that takes
+ *          it, at least one, and the slice ends when it has cost limits.slice and as much as what the step itself
+ *          brought: so a shard catches up under any load. shard_due() is true for such a shard: it steps with every
+ *          block. While no block comes, whoever owns the log makes some (catalog_pack_proceed).
+ * Limit    a paused version for which more than limits.held_bytes of sample log are kept gives up its oldest samples
+ *          in the same slices: new ones are skipped, corrections apply if their original was learned. Nothing else
+ *          moves a paused version.
+ * Discard  skips the new samples held until then, at once; the corrections among them apply as if it had not been.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
@@ -25,6 +38,8 @@ struct shard_options {
     void (*aside)(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
                   struct bytes body);
     void *context;
+    /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
+    struct store store;
 };
 
 struct shard *shard_open(const struct shard_options *options);
@@ -42,11 +57,19 @@ enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_er
 enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
                         const int64_t *after, struct tm_error *err);
 
-/* Would shard_step decide something at this gate although the block does not name it? */
+/* Must the block be stepped although it does not name the shard? Something is decided at this gate, or it is behind. */
 bool shard_due(const struct shard *s, int64_t gate);
 
-/* Freeze: everything before `position` is applied. watermarks: as of there. Appends to *out. */
-void shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out);
+/* Some version is behind, and works on with every step. */
+bool shard_behind(const struct shard *s);
+
+/* Freeze: everything before `position` is applied. watermarks: as of there. Appends to *out. Returns the number of this
+ * commit's rows for shard_written(). */
+uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out);
+
+/* The commit that returned `rows`, and all before it, can be read from options.store. Never saying so keeps the
+ * samples that are held in memory. */
+void shard_written(struct shard *s, uint64_t rows);
 
 /* Everything below is as of the last commit or load... */
 uint64_t shard_position(const struct shard *s);
@@ -59,7 +82,8 @@ size_t shard_unfrozen(const struct shard *s); /* bytes that the next commit will
 /* One copy of the counters, for status and metrics; to be taken when committing. */
 struct shard_version_counts {
     uint32_t id;
-    struct sample_counts fresh, corrections;
+    struct sample_counts fresh, corrections; /* held of a version that learns: it catches up, so many are left */
+    uint32_t intervals; /* of learned samples: at CURSOR_INTERVALS_MAX a discard is to be refused (learner/cursor.h) */
     uint64_t documents;
 };
 struct shard_counts {

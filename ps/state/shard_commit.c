@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 1,
+    SHARD_FORMAT = 2,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -58,7 +58,8 @@ static void put_parameters(struct shard *s, struct store_batch *out)
     s->new_docs = s->new_doc_text.size = 0;
 }
 
-/* What came in, what was decided and what was learned from it share the commit's number, and go together. */
+/* What came in and what was decided share the commit's number, and go together; the samples have numbers of their own,
+ * and go when no version wants them. */
 static void put_history(struct shard *s, struct store_batch *out)
 {
     struct joiner_delta delta;
@@ -66,22 +67,31 @@ static void put_history(struct shard *s, struct store_batch *out)
     struct bytes k = bytes_of(key, sizeof key);
     if (joiner_freeze(s->joiner, s->commit + 1, &delta))
         commit_key(key, s->options.id, ++s->commit);
-    CHECK(s->samples.size == 0 || delta.run.size > 0);
-    buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + s->samples.size + 4096);
+    CHECK(sample_log_unfrozen(&s->log) == 0 || delta.run.size > 0);
+    buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + sample_log_unfrozen(&s->log) + 4096);
     if (delta.chunk.size)
         store_batch_put(out, STORE_CHUNK, k, delta.chunk);
     if (delta.run.size)
         store_batch_put(out, STORE_RUN, k, delta.run);
-    if (s->samples.size)
-        store_batch_put(out, STORE_SAMPLE, k, buffer_view(&s->samples));
-    s->samples.size = 0;
+    sample_log_freeze(&s->log, shard_rows_needed(s), out);
     s->waiting_from = delta.waiting_from;
     for (; s->keep_from < delta.keep_from; s->keep_from++) {
         commit_key(key, s->options.id, s->keep_from);
         store_batch_remove(out, STORE_CHUNK, k);
         store_batch_remove(out, STORE_RUN, k);
-        store_batch_remove(out, STORE_SAMPLE, k);
     }
+}
+
+static void encode_slot(const struct version_slot *slot, struct buffer *out)
+{
+    buffer_put_u32(out, slot->version->id);
+    cursor_encode(&slot->cursor, out);
+    buffer_put_u64(out, slot->place.row);
+    buffer_put_u64(out, slot->place.bytes);
+    buffer_put_i64(out, slot->horizon);
+    sample_counts_encode(&slot->fresh, out);
+    sample_counts_encode(&slot->corrections, out);
+    buffer_put_u32(out, table_count(slot->table));
 }
 
 static void encode_place(const struct shard *s, struct buffer *out)
@@ -98,17 +108,15 @@ static void encode_place(const struct shard *s, struct buffer *out)
         buffer_put_i64(out, s->watermark[i]);
         stream_counts_encode(&counts[i], out);
     }
+    buffer_put_u64(out, s->log.first);
+    buffer_put_u64(out, s->log.frozen);
+    buffer_put_u64(out, s->log.bytes);
     buffer_put_u32(out, s->slots);
-    for (uint32_t i = 0; i < s->slots; i++) {
-        buffer_put_u32(out, s->slot[i].version->id);
-        cursor_encode(&s->slot[i].cursor, out);
-        sample_counts_encode(&s->slot[i].fresh, out);
-        sample_counts_encode(&s->slot[i].corrections, out);
-        buffer_put_u32(out, table_count(s->slot[i].table));
-    }
+    for (uint32_t i = 0; i < s->slots; i++)
+        encode_slot(&s->slot[i], out);
 }
 
-void shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out)
+uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out)
 {
     CLEANUP(buffer_close) struct buffer value = {0};
     uint8_t key[SHARD_KEY] = {0};
@@ -130,6 +138,7 @@ void shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks,
     encode_place(s, &value);
     store_batch_put(out, STORE_SHARD, bytes_of(key, sizeof key), buffer_view(&value));
     s->catalog_changed = s->changed = false;
+    return s->log.frozen;
 }
 
 /* Loading: the place first, then runs, chunks and parameters. */
@@ -151,21 +160,47 @@ static enum tm_code load_catalog(void *context, struct bytes key, struct bytes v
     return rc;
 }
 
-static enum tm_code load_versions(struct shard *s, struct reader *r, struct tm_error *err)
+/* Of a version that holds something: its next sample was made, and its row is kept. */
+static bool fits_log(const struct sample_log *l, const struct version_slot *slot, uint64_t sequence)
 {
+    return slot->cursor.next <= sequence && slot->place.bytes < l->bytes && slot->place.row >= l->first &&
+           slot->place.row < l->frozen;
+}
+
+static enum tm_code load_version(struct loading *l, struct version_slot *slot, struct reader *r, struct tm_error *err)
+{
+    enum tm_code rc = cursor_decode(&slot->cursor, r, err);
+    if (rc != TM_OK)
+        return rc;
+    slot->place.row = reader_u64(r);
+    slot->place.bytes = reader_u64(r);
+    slot->horizon = reader_i64(r);
+    sample_counts_decode(r, &slot->fresh);
+    sample_counts_decode(r, &slot->corrections);
+    slot->stored_documents = reader_u32(r);
+    if (slot_held(slot) && !fits_log(&l->shard->log, slot, l->sequence))
+        return tm_error_set(err, TM_DATA_LOSS, "version %s holds samples that the stored place does not know",
+                            slot->version->name);
+    return TM_OK;
+}
+
+static enum tm_code load_versions(struct loading *l, struct reader *r, struct tm_error *err)
+{
+    struct shard *s = l->shard;
+    uint64_t first = reader_u64(r), next = reader_u64(r), bytes = reader_u64(r);
+    if (first < 1 || first > next)
+        return tm_error_set(err, TM_DATA_LOSS, "the stored place of the sample log is damaged");
+    sample_log_open(&s->log, s->options.id, first, next, bytes);
     uint32_t count = reader_u32(r);
-    for (uint32_t i = 0; i < count && !r->bad; i++) {
+    enum tm_code rc = TM_OK;
+    for (uint32_t i = 0; rc == TM_OK && i < count && !r->bad; i++) {
         struct version_slot *slot = shard_slot(s, reader_u32(r));
         if (!slot)
             return tm_error_set(err, TM_DATA_LOSS, "the stored place names a version that the catalog does not know");
-        enum tm_code rc = cursor_decode(&slot->cursor, r, err);
-        if (rc != TM_OK)
-            return rc;
-        sample_counts_decode(r, &slot->fresh);
-        sample_counts_decode(r, &slot->corrections);
-        slot->stored_documents = reader_u32(r);
+        rc = load_version(l, slot, r, err);
     }
-    return TM_OK;
+    shard_count_held(s);
+    return rc;
 }
 
 static enum tm_code load_place(void *context, struct bytes key, struct bytes value, struct tm_error *err)
@@ -190,7 +225,7 @@ static enum tm_code load_place(void *context, struct bytes key, struct bytes val
         s->watermark[i] = reader_i64(&r);
         stream_counts_decode(&r, &l->counts[i]);
     }
-    enum tm_code rc = load_versions(s, &r, err);
+    enum tm_code rc = load_versions(l, &r, err);
     if (rc == TM_OK && (r.bad || reader_left(&r) || s->keep_from < 1 || s->keep_from > s->commit + 1))
         return tm_error_set(err, TM_DATA_LOSS, "the stored place is damaged");
     return rc;

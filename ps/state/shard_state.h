@@ -1,17 +1,21 @@
-/* ps/state/shard_state.h - the inside of a shard, shared by its two halves: shard.c (step) and shard_commit.c (commit,
- * load). Nobody else includes it. */
+/* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
+ * what), shard_catch_up.c (what was held), shard_commit.c (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
 #include <stdatomic.h>
 
+#include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
 
-/* One version in one shard. */
+/* One version in one shard. It is current (it learns, and nothing is held: a sample is learned as it is made), or its
+ * cursor stays behind in the sample log. */
 struct version_slot {
     const struct version *version;
     struct table *table;
-    struct cursor cursor; /* place in the shard's sample log */
+    struct cursor cursor;
+    struct sample_log_place place; /* while something is held: of cursor.next */
+    int64_t horizon;               /* while something is held: impressions before it are corrected no more */
     struct sample_counts fresh, corrections;
     uint32_t stored_documents; /* as the last commit before loading counted them */
 };
@@ -39,6 +43,7 @@ struct shard {
     struct shard_options options;
     struct catalog catalog;
     bool catalog_changed, changed;
+    bool behind;           /* some version works on what was held */
     struct joiner *joiner; /* NULL until there is a join configuration */
     struct version_slot *slot;
     uint32_t slots;
@@ -50,14 +55,42 @@ struct shard {
     uint64_t commit;                       /* number of the last commit */
     uint64_t keep_from;                    /* rows of older commits are deleted */
     uint64_t waiting_from;                 /* chunks of older commits are not read at a restart */
-    struct buffer samples;                 /* encoded, since the last commit */
+    struct sample_log log;
+    uint32_t holding; /* slots for which something is held */
+    uint64_t brought; /* cost of the samples made in this step */
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;
     struct buffer new_doc_text;
 };
 
-/* The catalog has grown: give the joiner and the new versions their places. */
-void shard_follow_catalog(struct shard *s);
+/* shard.c */
+void shard_follow_catalog(struct shard *s); /* it has grown */
+
+/* shard_versions.c */
+void shard_add_versions(struct shard *s); /* the catalog has grown: give the new versions their places */
 struct version_slot *shard_slot(struct shard *s, uint32_t version);
+void shard_take_sample(void *shard, const struct sample *sample); /* joiner_output.sample */
+/* The version learns a sample, or corrects what it learned of it; samples++ and what held has to do with it are the
+ * caller's. horizon: see cursor_learn(). Returns whether the document is new to the version. */
+bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon);
+
+static inline uint64_t slot_held(const struct version_slot *slot) { return slot->fresh.held + slot->corrections.held; }
+static inline bool slot_paused(const struct shard *s, const struct version_slot *slot)
+{
+    return s->catalog.state[slot - s->slot] == VERSION_PAUSED;
+}
+
+/* Impressions before it are corrected no more, neither by what is held nor by what comes. */
+static inline int64_t shard_horizon(const struct shard *s, const struct version_slot *slot)
+{
+    return slot_held(slot) || !s->joiner ? slot->horizon : joiner_expiry(s->joiner);
+}
+
+/* shard_catch_up.c */
+void shard_hold(struct shard *s, struct version_slot *slot, const struct sample *sample, struct sample_log_place place);
+void shard_discard(struct shard *s, uint32_t version);
+enum tm_code shard_catch_up(struct shard *s, struct tm_error *err); /* one slice */
+void shard_count_held(struct shard *s);                             /* after loading */
+uint64_t shard_rows_needed(const struct shard *s);                  /* of the sample log, from here; UINT64_MAX: none */
 
 #endif

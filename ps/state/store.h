@@ -17,7 +17,7 @@
     T(CATALOG, "catalog", "shard -> join configuration and versions; written when they change")                    \
     T(CHUNK,   "chunk",   "shard, commit -> records that came in and wait to be decided")                          \
     T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
-    T(SAMPLE,  "sample",  "shard, commit -> samples")                                                              \
+    T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \
     T(PARAM,   "param",   "shard, version, document hash -> parameter block")                                      \
     T(DOC,     "doc",     "shard, document hash -> document id")
 /* clang-format on */

@@ -29,13 +29,14 @@ static void load_shard(struct mill *m, uint32_t i)
     struct tm_error err;
     struct store face = memory_store_face(&m->store);
     struct mill_shard *s = &m->shard[i];
-    s->shard = shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, m});
+    s->shard = shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, m, face});
     if (shard_load(s->shard, &face, &err) != TM_OK)
         mismatch("shard %u cannot be loaded: %s", i, err.message);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
     history_check_counts(m->history, i, shard_position(s->shard), &counts);
     s->samples = counts.samples;
     s->committed = shard_position(s->shard);
+    s->rows = 0;
 }
 
 static void place_thread(struct mill *m, uint32_t thread)
@@ -190,7 +191,7 @@ void mill_commit(struct mill *m, uint32_t shard)
     if (t->position < s->committed)
         mismatch("shard %u changed at %" PRIu64 " although it had committed at %" PRIu64, shard, t->position,
                  s->committed);
-    shard_commit(s->shard, t->position, t->watermark, &batch);
+    s->rows = shard_commit(s->shard, t->position, t->watermark, &batch);
     check_batch(m, shard, &batch);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
     history_check_counts(m->history, shard, t->position, &counts);
@@ -200,6 +201,13 @@ void mill_commit(struct mill *m, uint32_t shard)
     if (t->position == history_end(m->history))
         history_check_tables(m->history, shard, s->shard);
     memory_store_commit(&m->store, &batch);
+}
+
+void mill_sync(struct mill *m)
+{
+    memory_store_sync(&m->store);
+    for (uint32_t i = 0; i < m->shards; i++)
+        shard_written(m->shard[i].shard, m->shard[i].rows);
 }
 
 /* ---- the end ---- */
@@ -249,7 +257,7 @@ void mill_finish(struct mill *m)
         mill_apply(m, i, UINT32_MAX);
     for (uint32_t i = 0; i < m->shards; i++)
         mill_commit(m, i);
-    memory_store_sync(&m->store);
+    mill_sync(m);
     check_all(m);
     mill_crash(m, 0, m->threads);
     check_all(m);

@@ -18,7 +18,7 @@ struct mill_thread {
 struct mill_shard {
     struct mill *mill;
     struct shard *shard;
-    uint64_t samples, committed; /* as of the last commit: newest sequence, position */
+    uint64_t samples, committed, rows; /* as of the last commit: newest sequence, position, rows of the sample log */
     uint64_t *aside;             /* positions set aside, ever; repeated by replays */
     uint32_t asides;
 };
@@ -36,6 +36,7 @@ void mill_close(struct mill *m);
 
 void mill_apply(struct mill *m, uint32_t thread, uint32_t blocks); /* at most so many; fewer at the end of the log */
 void mill_commit(struct mill *m, uint32_t shard); /* when there is something new, as the engine would */
+void mill_sync(struct mill *m);
 void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads);
 
 /* Everything applied, committed, synced and compared; then once more after a start from what was stored. */

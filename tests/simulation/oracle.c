@@ -429,7 +429,7 @@ void oracle_block(struct oracle *o, const struct block *b)
     uint8_t stream;
     int64_t time;
     while (block_next_control(b, &r, &control)) {
-        CHECK(catalog_apply(&o->catalog, control, NULL) == TM_OK);
+        CHECK(catalog_apply(&o->catalog, control, NULL, NULL) == TM_OK);
         CHECK(o->catalog.versions <= ARRAY_LEN(o->shard[0].version));
     }
     for (uint32_t slot = 0; slot < b->shards_named; slot++) {

@@ -44,7 +44,7 @@ static void play(struct gateway *g, struct mill *m, struct totals *t)
         switch (a->kind) {
         case ACT_HAND_OVER: mill_apply(m, a->who % m->threads, 1 + a->amount % 6); break;
         case ACT_COMMIT: mill_commit(m, a->who % m->shards); break;
-        case ACT_SYNC: memory_store_sync(&m->store); break;
+        case ACT_SYNC: mill_sync(m); break;
         case ACT_CRASH: crash(g, m, a, t); break;
         default: gateway_act(g, a);
         }

@@ -102,7 +102,7 @@ static enum tm_code apply(struct catalog *c, Tidemill__V1__JoinSpec *join, Tidem
     control.join = join;
     control.version = version;
     wire_pack(&control.base, &packed);
-    return catalog_apply(c, buffer_view(&packed), err);
+    return catalog_apply(c, buffer_view(&packed), NULL, err);
 }
 
 static void make(struct catalog *c)
@@ -190,11 +190,11 @@ static void test_packed_parts_say_the_same(void **state)
     CLEANUP(buffer_close) struct buffer join = {0};
     make(&c);
     catalog_pack_join(&c, &join);
-    assert_int_equal(catalog_apply(&again, buffer_view(&join), &err), TM_OK);
+    assert_int_equal(catalog_apply(&again, buffer_view(&join), NULL, &err), TM_OK);
     for (uint32_t i = 0; i < c.versions; i++) {
         CLEANUP(buffer_close) struct buffer version = {0};
         catalog_pack_version(c.version[i], &version);
-        assert_int_equal(catalog_apply(&again, buffer_view(&version), &err), TM_OK);
+        assert_int_equal(catalog_apply(&again, buffer_view(&version), NULL, &err), TM_OK);
     }
     assert_whole(&again);
     catalog_close(&again);
@@ -331,9 +331,9 @@ static void test_unknown_kinds_of_control_records(void **state)
     struct catalog c;
     struct tm_error err;
     make(&c);
-    assert_int_equal(catalog_apply(&c, bytes_of(of_the_future, sizeof of_the_future), &err), TM_DATA_LOSS);
+    assert_int_equal(catalog_apply(&c, bytes_of(of_the_future, sizeof of_the_future), NULL, &err), TM_DATA_LOSS);
     assert_string_equal(err.message, "a control record of a kind that this program does not know");
-    assert_int_equal(catalog_apply(&c, bytes_of(of_the_future, 0), &err), TM_DATA_LOSS);
+    assert_int_equal(catalog_apply(&c, bytes_of(of_the_future, 0), NULL, &err), TM_DATA_LOSS);
     assert_whole(&c);
     catalog_close(&c);
 }

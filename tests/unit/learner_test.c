@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "learner/beta.h"
-#include "learner/cursor.h"
 #include "learner/special.h"
 
 #define HOUR INT64_C(3600000)
@@ -447,114 +446,6 @@ static void test_beta_checks(void **state)
     assert_stops(correct_the_future);
 }
 
-/* ---- cursor ---- */
-
-enum { LOG = 3000, HEAD = 1000 };
-
-static void cursor_compare(const struct cursor *c, const bool *learned)
-{
-    for (uint64_t sequence = 0; sequence < LOG; sequence++)
-        if (cursor_learned(c, sequence) != learned[sequence])
-            fail_msg("sequence %d", (int)sequence);
-    CLEANUP(buffer_close) struct buffer bytes = {0};
-    struct cursor again;
-    cursor_encode(c, &bytes);
-    struct reader in = reader_of(buffer_view(&bytes));
-    assert_int_equal(cursor_decode(&again, &in, NULL), TM_OK);
-    assert_int_equal(reader_left(&in), 0);
-    assert_memory_equal(&again, c, sizeof again);
-    for (size_t size = 0; size < bytes.size; size++) {
-        in = reader_of(bytes_of(bytes.data, size));
-        assert_int_equal(cursor_decode(&again, &in, NULL), TM_DATA_LOSS);
-    }
-}
-
-static void test_cursor_property(void **state)
-{
-    (void)state;
-    for (uint64_t run = 1; run <= 50; run++) {
-        uint64_t seed = run, longest = 1 + run;
-        bool learned[LOG] = {false};
-        uint32_t runs = 0;
-        struct cursor c;
-        cursor_start(&c, HEAD);
-        while (c.next < LOG && c.count < CURSOR_INTERVALS_MAX) {
-            if (below(&seed, 2)) {
-                uint64_t to = c.next + below(&seed, longest);
-                cursor_skip(&c, to < LOG ? to : LOG);
-            } else {
-                for (uint64_t n = below(&seed, longest) + 1; n && c.next < LOG; n--) {
-                    runs += !learned[c.next - 1];
-                    learned[c.next] = true;
-                    cursor_learn(&c, c.next);
-                }
-            }
-        }
-        assert_int_equal(c.count, runs);
-        cursor_compare(&c, learned);
-    }
-}
-
-static void test_cursor_decode_refuses(void **state)
-{
-    static const struct {
-        const char *message;
-        uint64_t next;
-        uint32_t count;
-        struct interval learned[2];
-    } cases[] = {
-        {"empty", 10, 1, {{4, 4}}},
-        {"empty", 10, 1, {{5, 4}}},
-        {"ahead", 10, 1, {{5, 11}}},
-        {"out of order", 10, 2, {{5, 7}, {1, 3}}},
-        {"out of order", 10, 2, {{1, 4}, {3, 6}}},
-        {"out of order", 10, 2, {{1, 4}, {4, 6}}}, /* should be one */
-        {"257 intervals", 10, 257, {{1, 2}}},
-        {"cut short", 10, 3, {{1, 2}, {4, 5}}},
-    };
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        CLEANUP(buffer_close) struct buffer bytes = {0};
-        buffer_put_u64(&bytes, cases[i].next);
-        buffer_put_u32(&bytes, cases[i].count);
-        buffer_put(&bytes, cases[i].learned, cases[i].count == 1 ? 16 : 32);
-        struct reader in = reader_of(buffer_view(&bytes));
-        struct cursor c;
-        struct tm_error err = {0};
-        cursor_start(&c, 77);
-        assert_int_equal(cursor_decode(&c, &in, &err), TM_DATA_LOSS);
-        if (!strstr(err.message, cases[i].message))
-            fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].message);
-        assert_true(c.next == 77 && c.count == 0);
-    }
-}
-
-static struct cursor stopping;
-
-static void cursor_with_gap(void) { cursor_learn(&stopping, stopping.next + 1); }
-static void cursor_twice(void) { cursor_learn(&stopping, stopping.next - 1); }
-static void cursor_back(void) { cursor_skip(&stopping, stopping.next - 1); }
-static void cursor_one_more(void)
-{
-    cursor_skip(&stopping, stopping.next + 1);
-    cursor_learn(&stopping, stopping.next);
-}
-
-static void test_cursor_checks(void **state)
-{
-    (void)state;
-    cursor_start(&stopping, 5);
-    for (int i = 0; i < CURSOR_INTERVALS_MAX; i++) {
-        cursor_learn(&stopping, stopping.next);
-        cursor_skip(&stopping, stopping.next + 1);
-    }
-    assert_int_equal(stopping.count, CURSOR_INTERVALS_MAX);
-    assert_stops(cursor_with_gap);
-    assert_stops(cursor_twice);
-    assert_stops(cursor_back);
-    assert_stops(cursor_one_more);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,9 +460,6 @@ int main(void)
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_drift),
         cmocka_unit_test(test_beta_checks),
-        cmocka_unit_test(test_cursor_property),
-        cmocka_unit_test(test_cursor_decode_refuses),
-        cmocka_unit_test(test_cursor_checks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

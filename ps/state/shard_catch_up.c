@@ -1,0 +1,167 @@
+/* What versions hold that were paused, and how they catch up; the rules are in ps/state/shard.h. */
+#include <stdlib.h>
+
+#include "ps/state/shard_state.h"
+
+void shard_hold(struct shard *s, struct version_slot *slot, const struct sample *sample, struct sample_log_place place)
+{
+    if (slot_held(slot) == 0) { /* the first one: everything in front of it is none of the version's business */
+        if (slot->cursor.next < sample->sequence)
+            cursor_pass(&slot->cursor, sample->sequence - 1);
+        slot->place = place;
+        slot->horizon = joiner_expiry(s->joiner);
+        s->holding++;
+    }
+    (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->held++;
+}
+
+static void hold_less(struct shard *s, struct version_slot *slot, struct sample_counts *counts, uint64_t n)
+{
+    CHECK(n > 0 && counts->held >= n);
+    counts->held -= n;
+    s->holding -= slot_held(slot) == 0;
+}
+
+/* The corrections stay held: they are to be found in the log. */
+void shard_discard(struct shard *s, uint32_t version)
+{
+    struct version_slot *slot = shard_slot(s, version);
+    uint64_t held = slot->fresh.held;
+    if (held == 0)
+        return;
+    cursor_discard(&slot->cursor, joiner_sequence(s->joiner) + 1, joiner_gate(&s->catalog.join, s->watermark));
+    slot->fresh.skipped += held;
+    slot->fresh.skipped_discarded += held;
+    hold_less(s, slot, &slot->fresh, held);
+}
+
+/* Does the version go on with what it holds? A paused one only gives up what is beyond the limit. */
+static bool goes_on(const struct shard *s, const struct version_slot *slot)
+{
+    return slot_held(slot) &&
+           (!slot_paused(s, slot) || s->log.bytes - slot->place.bytes > catalog_limits(&s->catalog).held_bytes);
+}
+
+struct slice {
+    struct shard *shard;
+    struct version_slot **slot; /* those that go on */
+    uint32_t slots;
+    uint64_t next; /* the sample to read */
+    uint64_t left; /* of what the slice may cost */
+    bool gap;      /* the log lacks the sample `next` */
+};
+
+static bool listens(const struct version *v, uint32_t source)
+{
+    for (uint32_t i = 0; i < v->samples_from_count; i++)
+        if (v->samples_from[i] == source)
+            return true;
+    return false;
+}
+
+/* Returns whether the version had something to do with it. */
+static bool take(struct shard *s, struct version_slot *slot, const struct sample *sample)
+{
+    if (!listens(slot->version, sample->version) ||
+        (sample->kind == SAMPLE_NEW && cursor_discards(&slot->cursor, sample->sequence))) {
+        cursor_pass(&slot->cursor, sample->sequence);
+        return false;
+    }
+    if (sample->kind == SAMPLE_NEW && slot_paused(s, slot)) {
+        cursor_skip(&slot->cursor, sample->sequence, sample->decided_at);
+        slot->fresh.skipped++;
+        slot->fresh.skipped_limit++;
+    } else {
+        shard_learn(slot, sample, slot->horizon);
+    }
+    hold_less(s, slot, sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections, 1);
+    return true;
+}
+
+static bool read_on(void *context, const struct sample *sample, uint64_t row, size_t size)
+{
+    struct slice *c = context;
+    uint32_t takers = 0, stay = 0;
+    if (sample->sequence < c->next) /* the row began in front of the cursor */
+        return true;
+    c->gap = sample->sequence > c->next;
+    if (c->gap || c->left == 0)
+        return false;
+    for (uint32_t i = 0; i < c->slots; i++) {
+        struct version_slot *slot = c->slot[i];
+        if (slot->cursor.next == sample->sequence) {
+            takers += take(c->shard, slot, sample);
+            slot->place = (struct sample_log_place){row, slot->place.bytes + size};
+        }
+        if (goes_on(c->shard, slot))
+            c->slot[stay++] = slot;
+    }
+    c->slots = stay;
+    c->next++;
+    c->left -= takers <= 1 ? 1 : takers <= c->left ? takers : c->left;
+    return c->slots > 0;
+}
+
+/* Those that go on; returns the one that is furthest behind. */
+static const struct version_slot *gather(struct slice *c)
+{
+    const struct version_slot *last = NULL;
+    for (uint32_t i = 0; i < c->shard->slots; i++) {
+        struct version_slot *slot = &c->shard->slot[i];
+        if (!goes_on(c->shard, slot))
+            continue;
+        c->slot[c->slots++] = slot;
+        if (!last || slot->cursor.next < last->cursor.next)
+            last = slot;
+    }
+    return last;
+}
+
+static enum tm_code work_off(struct shard *s, struct slice *c, struct tm_error *err)
+{
+    const struct version_slot *last = gather(c);
+    if (!last)
+        return TM_OK;
+    c->next = last->cursor.next;
+    s->changed = true;
+    enum tm_code rc = sample_log_read(&s->log, &s->options.store, last->place.row, read_on, c, err);
+    if (rc == TM_OK && (c->gap || (c->slots && c->left)))
+        rc = tm_error_set(err, TM_DATA_LOSS, "the sample log lacks sample %llu", (unsigned long long)c->next);
+    s->behind = c->slots > 0;
+    return rc;
+}
+
+enum tm_code shard_catch_up(struct shard *s, struct tm_error *err)
+{
+    struct slice c = {.shard = s, .left = catalog_limits(&s->catalog).slice + s->brought};
+    enum tm_code rc = TM_OK;
+    s->brought = 0;
+    s->behind = false;
+    if (s->holding == 0)
+        return TM_OK;
+    c.slot = mem_new(s->slots, sizeof(struct version_slot *));
+    rc = work_off(s, &c, err);
+    free(c.slot);
+    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", s->options.id);
+}
+
+void shard_count_held(struct shard *s)
+{
+    s->holding = 0;
+    s->behind = false;
+    for (uint32_t i = 0; i < s->slots; i++) {
+        s->holding += slot_held(&s->slot[i]) > 0;
+        s->behind |= goes_on(s, &s->slot[i]);
+    }
+}
+
+uint64_t shard_rows_needed(const struct shard *s)
+{
+    uint64_t needed = UINT64_MAX;
+    for (uint32_t i = 0; i < s->slots; i++)
+        if (slot_held(&s->slot[i]) && s->slot[i].place.row < needed)
+            needed = s->slot[i].place.row;
+    return needed;
+}
+
+void shard_written(struct shard *s, uint64_t rows) { sample_log_written(&s->log, rows); }

@@ -1,0 +1,186 @@
+/* Which versions are here, which samples go to whom, and what a version makes of a sample. */
+#include <stdlib.h>
+
+#include "base/rcu.h"
+#include "proto/event.h"
+#include "ps/state/shard_state.h"
+
+struct version_slot *shard_slot(struct shard *s, uint32_t version)
+{
+    for (uint32_t i = 0; i < s->slots; i++)
+        if (s->slot[i].version->id == version)
+            return &s->slot[i];
+    return NULL;
+}
+
+const struct table *shard_table(const struct shard *s, uint32_t version)
+{
+    const struct table_set *set = atomic_load_explicit(&s->readers, memory_order_acquire);
+    for (uint32_t i = 0; set && i < set->count; i++)
+        if (set->item[i].version == version)
+            return set->item[i].table;
+    return NULL;
+}
+
+static void publish_tables(struct shard *s)
+{
+    struct table_set *set = mem_new(1, sizeof *set + s->slots * sizeof set->item[0]);
+    for (uint32_t i = 0; i < s->slots; i++) {
+        set->item[i].version = s->slot[i].version->id;
+        set->item[i].table = s->slot[i].table;
+    }
+    set->count = s->slots;
+    struct table_set *old = atomic_exchange_explicit(&s->readers, set, memory_order_acq_rel);
+    if (old)
+        rcu_retire(old);
+}
+
+static int by_source(const void *a, const void *b)
+{
+    const struct route *x = a, *y = b;
+    if (x->source != y->source)
+        return x->source < y->source ? -1 : 1;
+    return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static void plan_routes(struct shard *s)
+{
+    s->routes = 0;
+    for (uint32_t i = 0; i < s->slots; i++)
+        s->routes += s->slot[i].version->samples_from_count;
+    s->route = mem_grow(s->route, s->routes, sizeof *s->route);
+    s->routes = 0;
+    for (uint32_t i = 0; i < s->slots; i++)
+        for (uint32_t k = 0; k < s->slot[i].version->samples_from_count; k++)
+            s->route[s->routes++] = (struct route){s->slot[i].version->samples_from[k], i};
+    qsort(s->route, s->routes, sizeof *s->route, by_source);
+}
+
+/* The impression's event names the document; its text goes to the store with the first parameter made for it. */
+static void note_doc(struct shard *s, struct doc_id id, struct bytes body)
+{
+    struct event e;
+    CHECK(event_scan(body, &e, NULL) == TM_OK); /* it was read when it came in */
+    if (s->new_docs == s->new_doc_capacity) {
+        s->new_doc_capacity = s->new_doc_capacity ? s->new_doc_capacity * 2 : 64;
+        s->new_doc = mem_grow(s->new_doc, s->new_doc_capacity, sizeof *s->new_doc);
+    }
+    s->new_doc[s->new_docs++] = (struct new_doc){id, (uint32_t)s->new_doc_text.size, (uint32_t)e.doc.size};
+    buffer_put(&s->new_doc_text, e.doc.data, e.doc.size);
+}
+
+static struct example example_of(const struct version *v, const struct sample *s, uint64_t labels)
+{
+    return (struct example){
+        .reward = (double)(labels >> v->reward_label & 1), .weight = s->weight / s->keep, .time = s->impression_time};
+}
+
+/* Its text goes to the store with the sample that comes first, learned or held: nothing is stored of a document without
+ * its name. Of a document that is only held it may go there several times. */
+static void note_held_doc(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    struct doc_id id = doc_id_of(sample->doc);
+    if (sample->kind == SAMPLE_NEW && table_find(slot->table, id) == TABLE_NONE)
+        note_doc(s, id, sample->body);
+}
+
+/* The document's block, learned into and published. */
+static bool learn_into(struct version_slot *slot, const struct sample *sample)
+{
+    uint64_t content[MODEL_BLOCK_MAX / 8];
+    const struct version *v = slot->version;
+    size_t size = v->model->block_size(&v->config);
+    struct doc_id id = doc_id_of(sample->doc);
+    struct example e = example_of(v, sample, sample->labels);
+    bool fresh;
+    CHECK(size <= sizeof content);
+    v->model->init(&v->config, content);
+    uint32_t number = table_upsert(slot->table, id, content, &fresh);
+    memcpy(content, table_block(slot->table, number), size);
+    v->model->learn(&v->config, content, &e, 1);
+    table_write(slot->table, number, content);
+    table_mark_dirty(slot->table, number, id);
+    return fresh;
+}
+
+static void correct_in(struct version_slot *slot, const struct sample *sample)
+{
+    uint64_t content[MODEL_BLOCK_MAX / 8];
+    const struct version *v = slot->version;
+    size_t size = v->model->block_size(&v->config);
+    struct doc_id id = doc_id_of(sample->doc);
+    struct correction change = {example_of(v, sample, sample->old_labels), example_of(v, sample, sample->labels)};
+    uint32_t number = table_find(slot->table, id);
+    CHECK(number != TABLE_NONE && size <= sizeof content);
+    memcpy(content, table_block(slot->table, number), size);
+    v->model->correct(&v->config, content, &change);
+    table_write(slot->table, number, content);
+    table_mark_dirty(slot->table, number, id);
+}
+
+bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon)
+{
+    bool fresh = false;
+    if (sample->kind == SAMPLE_NEW) {
+        fresh = learn_into(slot, sample);
+        cursor_learn(&slot->cursor, sample->sequence, horizon);
+        slot->fresh.learned++;
+        return fresh;
+    }
+    cursor_pass(&slot->cursor, sample->sequence);
+    if (cursor_learned(&slot->cursor, sample->original)) {
+        correct_in(slot, sample);
+        slot->corrections.learned++;
+    } else {
+        slot->corrections.skipped++;
+        slot->corrections.skipped_original++;
+    }
+    return false;
+}
+
+/* Returns whether the version holds the sample. */
+static bool offer(struct shard *s, struct version_slot *slot, const struct sample *sample,
+                  struct sample_log_place place)
+{
+    (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->samples++;
+    if (slot_paused(s, slot) || slot_held(slot)) {
+        note_held_doc(s, slot, sample);
+        shard_hold(s, slot, sample, place);
+        return true;
+    }
+    if (shard_learn(slot, sample, joiner_expiry(s->joiner)))
+        note_doc(s, doc_id_of(sample->doc), sample->body);
+    return false;
+}
+
+void shard_take_sample(void *self, const struct sample *sample)
+{
+    struct shard *s = self;
+    struct sample_log_place place = sample_log_end(&s->log);
+    uint32_t low = 0, high = s->routes, held = 0;
+    sample_log_append(&s->log, sample);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (s->route[middle].source < sample->version)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < s->routes && s->route[low].source == sample->version; low++)
+        held += offer(s, &s->slot[s->route[low].slot], sample, place);
+    s->brought += held ? held : 1;
+}
+
+void shard_add_versions(struct shard *s)
+{
+    for (uint32_t i = s->slots; i < s->catalog.versions; i++) {
+        const struct version *v = s->catalog.version[i];
+        s->slot = mem_grow(s->slot, i + 1, sizeof *s->slot);
+        s->slot[i] = (struct version_slot){
+            .version = v, .table = table_open(v->model->block_size(&v->config)), .horizon = WATERMARK_NONE};
+        cursor_start(&s->slot[i].cursor, (s->joiner ? joiner_sequence(s->joiner) : 0) + 1);
+        s->slots = i + 1;
+    }
+    plan_routes(s);
+    publish_tables(s);
+}
