@@ -330,18 +330,16 @@ static int explain_resume(const struct settings *settings, const struct command 
 {
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
-    char count[PRINT_COUNT_SIZE] = "the";
+    char count[PRINT_COUNT_SIZE];
     if (fetch(settings, name, &reply, &err) != TM_OK)
         return command_failed(&err);
     const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
-    if (v)
-        print_count(held(v), count);
     fprintf(stderr,
-            "tidemill: what becomes of %s held samples of version %s? One of:\n"
+            "tidemill: what becomes of the %s held samples of version %s? One of:\n"
             "  --apply    learn them in the order they came, then go on\n"
             "  --discard  skip the new samples; corrections of what was learned before still apply\n"
             "Example: %s\n",
-            count, name, self->example);
+            print_count(v ? held(v) : 0, count), name, self->example);
     wire_free(reply);
     return EXIT_USAGE;
 }

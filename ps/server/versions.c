@@ -6,7 +6,6 @@
 
 #include "proto/wire.h"
 #include "ps/engine/option_table.h"
-#include "base/units.h"
 #include "ps/server/door.h"
 #include "ps/server/operations.h"
 #include "ps/server/version_message.h"
@@ -141,12 +140,13 @@ static void set_samples_from(struct version_options *v, char **names, size_t cou
 static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
                              struct option_problems *problems)
 {
-    char half_life[UNITS_TEXT_SIZE];
+    char half_life[32];
     options_set_version(v, "name", q->name ? q->name : "", problems);
     options_set_version(v, "model", q->model ? q->model : "", problems);
     set_prior(v, q->prior, q->n_prior, problems);
+    snprintf(half_life, sizeof half_life, "%" PRId64 "ms", q->half_life_ms);
     if (q->has_half_life_ms)
-        options_set_version(v, "half_life", duration_text(q->half_life_ms, half_life), problems);
+        options_set_version(v, "half_life", half_life, problems);
     if (q->reward)
         options_set_version(v, "reward", q->reward, problems);
     set_samples_from(v, q->samples_from, q->n_samples_from, problems);

@@ -81,7 +81,7 @@ def wait_caught_up(server, name="A"):
 
 
 class Feed:
-    """One producer whose impressions number n, n + 1... are a second apart; late clicks on what was sent before."""
+    """One producer: impressions a millisecond apart, their clicks, and late clicks on what was sent before."""
 
     def __init__(self, server, rng=None, version="A", client="feed"):
         self.server, self.version, self.client = server, version, client
@@ -309,7 +309,7 @@ def test_a_paused_version_serves_on_and_holds_its_samples(server):
     feed = Feed(server)
     feed.samples(1000)
     server.drain()
-    before, rows = server.digests()["A"], server.export("A")
+    before, counts = server.digests()["A"], server.counts("A")
     assert not server.pull("A", ["d1"]).HasField("stale_reason")
     p = server.run("version", "pause", "A")
     assert p.stdout.startswith("paused version A at position ") and "--apply" in p.stderr
@@ -322,15 +322,15 @@ def test_a_paused_version_serves_on_and_holds_its_samples(server):
     harness.assert_balanced(status)
     a, twin = server.version("A"), server.version("twin")
     assert (a["state"], twin["state"]) == ("paused", "learning")
-    assert a["new_samples"]["held"] == 500 and a["corrections"]["held"] == 100
+    assert a["new_samples"]["held"] == 500 and a["corrections"]["held"] == twin["corrections"]["learned"] > 0
     assert a["new_samples"]["learned"] == 1000 and twin["new_samples"]["learned"] == 1500
-    assert server.digests()["A"] == before and server.export("A") == rows
+    assert server.digests()["A"] == before and server.counts("A") == counts
     pulled = server.pull("A", ["d1", "nobody"])
     assert pulled.stale_reason == "paused" and not server.pull("twin", ["d1"]).HasField("stale_reason")
     assert "paused" in server.run("pull", "--version", "A", "d1").stdout
     assert "paused" in server.run("version", "list").stdout
     p = server.run("version", "resume", "A", code=2)
-    assert "what becomes of 600 held samples" in p.stderr and "--apply" in p.stderr and "--discard" in p.stderr
+    assert f"what becomes of the {held(a)} held samples" in p.stderr and "--apply" in p.stderr and "--discard" in p.stderr
     assert shown(server, "A")["state"] == "paused"
     server.run("version", "resume", "A", "--apply")
     assert server.run("version", "resume", "A", "--apply").stdout == "version A learns already: nothing was changed\n"
