@@ -9,7 +9,7 @@
 
 typedef Tidemill__V1__VersionStatus VersionStatus;
 
-enum { LIST_TEXT = 256 };
+enum { LIST_TEXT = 256, REASONS = 4 }; /* REASONS: rows of add_counts() from here on tell why samples were skipped */
 
 /* ---- showing ---- */
 
@@ -73,8 +73,16 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
     const struct {
         const char *fate;
         uint64_t count;
-    } rows[] = {{"samples", c->samples}, {"learned", c->learned}, {"held", c->held}, {"skipped", c->skipped}};
+    } rows[] = {{"samples", c->samples},
+                {"learned", c->learned},
+                {"held", c->held},
+                {"skipped", c->skipped},
+                {"skipped: discarded", c->skipped_discarded},
+                {"skipped: memory.samples", c->skipped_limit},
+                {"skipped: original not learned", c->skipped_original}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (i >= REASONS && rows[i].count == 0)
+            continue;
         snprintf(name, sizeof name, "%s, %s", kind, rows[i].fate);
         add_row(p, name, cell_count(rows[i].count));
     }

@@ -145,8 +145,9 @@ enum tm_code engine_pause_version(struct engine *e, const struct version *v, str
 static enum tm_code resume_again(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
                                  struct tm_error *err)
 {
-    uint64_t held = discard ? inspect_held(e, v) : 0;
-    if (held == 0)
+    struct shard_version_counts c = inspect_version(e, v);
+    uint64_t held = c.fresh.held + c.corrections.held;
+    if (!discard || held == 0)
         return already(e, v, out);
     return tm_error_set(err, TM_FAILED_PRECONDITION,
                         "version %s learns again already and is working off %llu held samples; to discard them, pause "
@@ -154,13 +155,30 @@ static enum tm_code resume_again(struct engine *e, const struct version *v, bool
                         v->name, (unsigned long long)held);
 }
 
+/* A discard makes a gap in what was learned. Each shard remembers a number of them, for corrections. */
+static enum tm_code check_gaps(struct engine *e, const struct version *v, struct tm_error *err)
+{
+    if (inspect_version(e, v).intervals < CURSOR_INTERVALS_MAX)
+        return TM_OK;
+    return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
+                        "samples of version %s were skipped %d times within the time that corrections reach back; "
+                        "apply what is held, or discard it when that time has passed",
+                        v->name, CURSOR_INTERVALS_MAX);
+}
+
+static enum tm_code resume_paused(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
+                                  struct tm_error *err)
+{
+    enum tm_code rc = discard ? check_gaps(e, v, err) : TM_OK;
+    return rc == TM_OK ? set_state(e, v, VERSION_LEARNING, discard, out, err) : rc;
+}
+
 enum tm_code engine_resume_version(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
                                    struct tm_error *err)
 {
     pthread_mutex_lock(&e->control);
-    enum tm_code rc = catalog_state(&e->catalog, v->id) == VERSION_LEARNING
-                          ? resume_again(e, v, discard, out, err)
-                          : set_state(e, v, VERSION_LEARNING, discard, out, err);
+    enum tm_code rc = catalog_state(&e->catalog, v->id) == VERSION_LEARNING ? resume_again(e, v, discard, out, err)
+                                                                            : resume_paused(e, v, discard, out, err);
     pthread_mutex_unlock(&e->control);
     return rc;
 }

@@ -88,7 +88,8 @@ enum tm_code engine_create_version(struct engine *e, struct version_options *wan
 enum tm_code engine_pause_version(struct engine *e, const struct version *v, struct engine_change *out,
                                   struct tm_error *err);
 /* It learns what is held, in slices and behind what this call waits for; discard: without the new samples among it.
- * TM_FAILED_PRECONDITION: nothing can be discarded of a version that learns already and has not caught up. */
+ * TM_FAILED_PRECONDITION: nothing can be discarded of a version that learns already and has not caught up.
+ * TM_RESOURCE_EXHAUSTED: more gaps than shards remember (learner/cursor.h). */
 enum tm_code engine_resume_version(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
                                    struct tm_error *err);
 

@@ -70,18 +70,23 @@ void engine_status(struct engine *e, struct engine_status *out)
     }
 }
 
-uint64_t inspect_held(struct engine *e, const struct version *v)
+struct shard_version_counts inspect_version(struct engine *e, const struct version *v)
 {
-    uint64_t held = 0;
+    struct shard_version_counts sum = {.id = v->id};
     pthread_mutex_lock(&e->committer.mutex);
     for (uint32_t i = 0; i < e->options.shards; i++) {
         const struct shard_counts *c = &e->committer.counts[i];
-        for (uint32_t k = 0; k < c->versions; k++)
-            if (c->version[k].id == v->id)
-                held += c->version[k].fresh.held + c->version[k].corrections.held;
+        for (uint32_t k = 0; k < c->versions; k++) {
+            if (c->version[k].id != v->id)
+                continue;
+            sample_counts_add(&sum.fresh, &c->version[k].fresh);
+            sample_counts_add(&sum.corrections, &c->version[k].corrections);
+            sum.documents += c->version[k].documents;
+            sum.intervals = c->version[k].intervals > sum.intervals ? c->version[k].intervals : sum.intervals;
+        }
     }
     pthread_mutex_unlock(&e->committer.mutex);
-    return held;
+    return sum;
 }
 
 void engine_status_close(struct engine_status *s)

@@ -132,8 +132,8 @@ void catch_up_wake(struct engine *e);
 void catch_up_stop(struct engine *e); /* e->closing is set; fine when never started */
 void catch_up_close(struct engine *e);
 
-/* inspect.c: samples of a version that wait, as of the last commits. */
-uint64_t inspect_held(struct engine *e, const struct version *v);
+/* inspect.c: one version in all shards, as of the last commits; intervals: the most of any shard. */
+struct shard_version_counts inspect_version(struct engine *e, const struct version *v);
 
 /* control.c: what changes how later records are treated. */
 /* A block came out of the log: on the log writer's thread, before the workers get it. */

@@ -240,6 +240,21 @@ static enum tm_code append_join(struct engine *e, const struct catalog *wanted, 
     return control_append(e, &control, &position, err);
 }
 
+/* What a shard keeps for paused versions is its part of the budget. Changing it changes what is learned, so it is a
+ * control record. */
+static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    uint64_t position;
+    struct catalog_limits limits = catalog_limits(&e->catalog);
+    uint64_t wanted = e->options.memory_samples / e->options.shards;
+    if (limits.held_bytes == wanted)
+        return TM_OK;
+    limits.held_bytes = wanted;
+    catalog_pack_limits(&limits, &control);
+    return control_append(e, &control, &position, err);
+}
+
 /* Versions made at run time, or left out of the configuration since. */
 static void tell_others(const struct catalog *have, const struct catalog *want)
 {
@@ -268,6 +283,8 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
     for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
         if (!catalog_find(&e->catalog, bytes_text(wanted->version[i]->name)))
             rc = append_version(e, wanted->version[i], err);
+    if (rc == TM_OK)
+        rc = apply_limits(e, err);
     if (rc == TM_OK)
         tell_others(&e->catalog, wanted);
     return rc;

@@ -16,6 +16,7 @@ static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCount
     SET(m, samples, c->samples);
 #define F(name, help) SET(m, name, c->name);
     SAMPLE_FATES(F)
+    SKIP_REASONS(F)
 #undef F
 }
 

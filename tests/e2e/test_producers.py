@@ -10,7 +10,19 @@ import pytest
 import harness
 
 T0 = 1_700_000_000_000
-METHODS = ("Events/Ingest", "Parameters/Pull", "Admin/Status", "Admin/Drain", "Admin/Export", "Admin/Digest")
+METHODS = (
+    "Events/Ingest",
+    "Parameters/Pull",
+    "Admin/Status",
+    "Admin/Drain",
+    "Admin/Export",
+    "Admin/Digest",
+    "Admin/CreateVersion",
+    "Admin/ListVersions",
+    "Admin/ShowVersion",
+    "Admin/PauseVersion",
+    "Admin/ResumeVersion",
+)
 STATUS_CODES = {  # the only ones there are
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,

@@ -83,8 +83,8 @@ static const struct {
     {V "memory: { inbox: 1KiB }\n", "f:2:18: memory.inbox: got 1KiB; expected a size from 1MiB to 64GiB\n"},
     {V "memory: { join: 1GiB, table: 4GiB, samples: 8GiB }\n",
      "f:2:11: memory.join is not available in this version\n"
-     "f:2:23: memory.table is not available in this version\n"
-     "f:2:36: memory.samples is not available in this version\n"},
+     "f:2:23: memory.table is not available in this version\n"},
+    {V "memory: { samples: 8 }\n", "f:2:20: memory.samples: got 8; expected a size such as 8GiB\n"},
     {V "http: 127.0.0.1:7071\n", "f:2:1: http is not available in this version\n"},
     {V "log: { sync: 5ms, retain: 48h }\n", "f:2:19: log.retain is not available in this version\n"},
     {V "shards: 0\n", "f:2:9: shards: got 0; expected a whole number from 1 to 4096\n"},
@@ -492,6 +492,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->log_sync_ms = random_span(seed, 0, 1000);
     o->commit_interval_ms = random_span(seed, 10, 300000);
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
+    o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);
     o->allowed_lateness_ms = random_span(seed, 0, 30 * 86400000ll);
     o->producer_timeout_ms = random_span(seed, 1000, 7 * 86400000ll);
