@@ -267,14 +267,36 @@ static void say(struct gateway *g, enum submission_kind kind, uint32_t lane, uin
     g->lane[lane].connected = c->sub.code == TM_OK && kind == SUBMIT_WATERMARK;
 }
 
-static void create_version(struct gateway *g)
+/* A control record on its way: takes the bytes over. */
+static void take_control(struct gateway *g, struct buffer *control)
 {
-    if (g->created == g->world->versions)
-        return;
     struct call *c = new_call(g, SUBMIT_CONTROL, NOBODY);
-    catalog_pack_version(&g->world->version[g->created++], &c->control);
+    c->control = *control;
     c->sub.control = buffer_view(&c->control);
     take(g, c);
+}
+
+static void create_version(struct gateway *g)
+{
+    struct buffer control = {0};
+    if (g->created == g->world->versions)
+        return;
+    catalog_pack_version(&g->world->version[g->created++], &control);
+    take_control(g, &control);
+}
+
+static void command(struct gateway *g, const struct act *a)
+{
+    struct buffer control = {0};
+    uint32_t version = a->who % g->created + 1;
+    switch (a->kind) {
+    case ACT_PAUSE: catalog_pack_state(version, VERSION_PAUSED, false, &control); break;
+    case ACT_RESUME: catalog_pack_state(version, VERSION_LEARNING, false, &control); break;
+    case ACT_DISCARD: catalog_pack_state(version, VERSION_LEARNING, true, &control); break;
+    case ACT_LIMIT: catalog_pack_limits(&g->world->limits[a->luck % 2], &control); break;
+    default: catalog_pack_proceed(&control);
+    }
+    take_control(g, &control);
 }
 
 void gateway_act(struct gateway *g, const struct act *a)
@@ -291,6 +313,11 @@ void gateway_act(struct gateway *g, const struct act *a)
     case ACT_RESTART: restart_client(g, g->world->lane[lane].client, a->luck % 2); break;
     case ACT_WAIT: g->now_ms += a->amount; break;
     case ACT_VERSION: create_version(g); break;
+    case ACT_PAUSE:
+    case ACT_RESUME:
+    case ACT_DISCARD:
+    case ACT_PROCEED:
+    case ACT_LIMIT: command(g, a); break;
     case ACT_SEAL: seal(g); break;
     case ACT_LOG_SYNC: sync_log(g); break;
     case ACT_HAND_OVER:
@@ -342,10 +369,12 @@ void gateway_open(struct gateway *g, const struct world *w, struct history *h)
     for (uint32_t lane = 0; lane < w->lanes; lane++)
         g->lane[lane].heard_ms = g->now_ms;
     start(g);
-    struct call *c = new_call(g, SUBMIT_CONTROL, NOBODY);
-    catalog_pack_join(&w->join, &c->control);
-    c->sub.control = buffer_view(&c->control);
-    take(g, c);
+    struct buffer control = {0};
+    catalog_pack_join(&w->join, &control);
+    take_control(g, &control);
+    control = (struct buffer){0};
+    catalog_pack_limits(&w->limits[0], &control);
+    take_control(g, &control);
     create_version(g);
     seal(g);
     sync_log(g);
@@ -371,10 +400,28 @@ static void count_batches(struct gateway *g, const struct block *b)
     }
 }
 
+/* Nothing comes any more: blocks that only let shards catch up, and not too many of them. */
+static void catch_up(struct gateway *g)
+{
+    uint64_t held = 0, blocks = 0;
+    for (uint32_t i = 0; i < g->world->shards; i++)
+        held += oracle_shard(g->history->oracle, i)->lessons.lessons;
+    while (g->world->seed % 2 && oracle_behind(g->history->oracle)) {
+        struct buffer control = {0};
+        catalog_pack_proceed(&control);
+        take_control(g, &control);
+        seal(g);
+        sync_log(g);
+        if (++blocks > held * g->world->versions)
+            mismatch("a shard is behind for ever");
+    }
+}
+
 void gateway_finish(struct gateway *g)
 {
     seal(g);
     sync_log(g);
+    catch_up(g);
     for (uint32_t i = 0; i < g->history->blocks; i++)
         count_batches(g, &g->history->mark[i]->block);
     for (uint32_t i = 0; i < g->batches; i++) {

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/rcu.h"
-#include "learner/beta.h"
 
 void mismatch(const char *format, ...)
 {
@@ -44,13 +43,11 @@ uint64_t history_end(const struct history *h) { return h->blocks ? h->mark[h->bl
 static void note_shard(const struct history *h, uint32_t shard, struct shard_mark *m)
 {
     const struct oracle_shard *s = oracle_shard(h->oracle, shard);
-    m->samples = s->samples;
+    m->samples = s->lessons.lessons;
     for (uint32_t i = 0; i < h->world->join.join.streams; i++)
         m->streams[i] = oracle_counts(h->oracle, shard, i);
-    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++) {
-        m->fresh[i] = s->version[i].fresh;
-        m->corrections[i] = s->version[i].corrections;
-    }
+    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++)
+        lessons_count(&s->lessons, i, &m->fresh[i], &m->corrections[i]);
 }
 
 void history_add(struct history *h, struct buffer *block)
@@ -109,11 +106,17 @@ static void check_stream(uint32_t shard, uint32_t stream, uint64_t position, con
 static void check_samples(uint32_t shard, uint32_t version, const char *kind, uint64_t position,
                           const struct sample_counts *got, const struct sample_counts *want)
 {
-    if (sample_counts_imbalance(got) != 0 || memcmp(got, want, sizeof *got) != 0)
-        mismatch("shard %u version %u at %" PRIu64 ": %s: %" PRIu64 " samples, %" PRIu64 " learned, %" PRIu64
-                 " skipped; expected %" PRIu64 ", %" PRIu64 ", %" PRIu64,
-                 shard, version, position, kind, got->samples, got->learned, got->skipped, want->samples, want->learned,
-                 want->skipped);
+    if (sample_counts_imbalance(got) != 0)
+        mismatch("shard %u version %u at %" PRIu64 ": %s: imbalance %" PRId64, shard, version, position, kind,
+                 sample_counts_imbalance(got));
+#define F(name, help)                                                                                                \
+    if (got->name != want->name)                                                                                     \
+        mismatch("shard %u version %u at %" PRIu64 ": %s: " #name " %" PRIu64 ", expected %" PRIu64, shard, version, \
+                 position, kind, got->name, want->name);
+    F(samples, "")
+    SAMPLE_FATES(F)
+    SKIP_REASONS(F)
+#undef F
 }
 
 void history_check_counts(const struct history *h, uint32_t shard, uint64_t position, const struct shard_counts *counts)
@@ -171,13 +174,13 @@ static void check_gate(const struct history *h, const struct sample *s)
 void history_check_sample(const struct history *h, uint32_t shard, const struct sample *s)
 {
     char got[256], want[256];
-    const struct oracle_shard *o = oracle_shard(h->oracle, shard);
+    const struct lessons *l = &oracle_shard(h->oracle, shard)->lessons;
     describe(s, got, sizeof got);
     check_gate(h, s);
-    if (s->sequence == 0 || s->sequence > o->samples)
-        mismatch("shard %u: %s; expected only %u samples", shard, got, o->samples);
-    describe(&o->sample[s->sequence - 1], want, sizeof want);
-    if (!same_sample(s, &o->sample[s->sequence - 1]))
+    if (s->sequence == 0 || s->sequence > l->lessons)
+        mismatch("shard %u: %s; expected only %u samples", shard, got, l->lessons);
+    describe(&l->lesson[s->sequence - 1].sample, want, sizeof want);
+    if (!same_sample(s, &l->lesson[s->sequence - 1].sample))
         mismatch("shard %u: sample\n  %s, expected\n  %s", shard, got, want);
 }
 
@@ -188,23 +191,28 @@ static bool same_sum(double got, double want, double mass, bool whole)
     return fabs(got - want) <= 1e-9 * fmax(fabs(got), fabs(want)) + 1e-13 * (1 + mass);
 }
 
-static void check_param(const struct history *h, uint32_t shard, const struct table *t, const struct version *v,
-                        const char *doc)
+/* Against the sums, and bit for bit against the model fed in the right order. */
+static void check_param(const struct history *h, uint32_t shard, const struct table *t, uint32_t version, uint32_t doc)
 {
-    struct oracle_param want = oracle_param(h->oracle, shard, v->id, doc);
+    const struct lessons *l = &oracle_shard(h->oracle, shard)->lessons;
+    const struct version *v = oracle_catalog(h->oracle)->version[version];
+    struct lessons_sum want = lessons_sum(l, v, version, doc);
     struct beta_block got;
-    uint32_t number = table_find(t, shard_doc_id(bytes_text(doc), SIMULATION_HASH_SEED));
+    uint32_t number = table_find(t, shard_doc_id(bytes_text(world_doc(doc)), SIMULATION_HASH_SEED));
     if ((number != TABLE_NONE) != want.known)
-        mismatch("shard %u version %u: %s is %s", shard, v->id, doc, want.known ? "not known" : "known");
+        mismatch("shard %u version %u: d%u is %s", shard, v->id, doc, want.known ? "not known" : "known");
     if (!want.known)
         return;
     table_read(t, number, &got);
     if (got.time != want.time || got.positives != want.positives || got.negatives != want.negatives ||
         !same_sum(got.s, want.s, want.mass, h->world->whole) || !same_sum(got.f, want.f, want.mass, h->world->whole))
-        mismatch("shard %u version %u %s: +%u -%u s %.17g f %.17g time %" PRId64
+        mismatch("shard %u version %u d%u: +%u -%u s %.17g f %.17g time %" PRId64
                  ", expected +%u -%u s %.17g f %.17g time %" PRId64,
                  shard, v->id, doc, got.positives, got.negatives, got.s, got.f, got.time, want.positives,
                  want.negatives, want.s, want.f, want.time);
+    if (memcmp(&got, &l->student[version].belief[doc], sizeof got) != 0)
+        mismatch("shard %u version %u d%u: learned in another order: s %.17g f %.17g, expected s %.17g f %.17g", shard,
+                 v->id, doc, got.s, got.f, l->student[version].belief[doc].s, l->student[version].belief[doc].f);
 }
 
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s)
@@ -217,8 +225,8 @@ void history_check_tables(const struct history *h, uint32_t shard, const struct 
             mismatch("shard %u has no table of version %u", shard, c->version[i]->id);
         rcu_enter();
         for (uint32_t doc = 0; doc < h->world->docs; doc++) {
-            check_param(h, shard, t, c->version[i], world_doc(doc));
-            documents += oracle_param(h->oracle, shard, c->version[i]->id, world_doc(doc)).known;
+            check_param(h, shard, t, i, doc);
+            documents += oracle_shard(h->oracle, shard)->lessons.student[i].known[doc];
         }
         rcu_leave();
         if (table_count(t) != documents)

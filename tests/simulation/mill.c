@@ -36,7 +36,7 @@ static void load_shard(struct mill *m, uint32_t i)
     history_check_counts(m->history, i, shard_position(s->shard), &counts);
     s->samples = counts.samples;
     s->committed = shard_position(s->shard);
-    s->rows = 0;
+    s->rows = s->samples_before = 0;
 }
 
 static void place_thread(struct mill *m, uint32_t thread)
@@ -186,6 +186,7 @@ void mill_commit(struct mill *m, uint32_t shard)
     struct mill_shard *s = &m->shard[shard];
     const struct mill_thread *t = &m->thread[shard % m->threads];
     struct store_batch batch = {0};
+    uint64_t before = s->samples;
     if (!shard_changed(s->shard) && s->committed >= t->position)
         return;
     if (t->position < s->committed)
@@ -197,6 +198,7 @@ void mill_commit(struct mill *m, uint32_t shard)
     history_check_counts(m->history, shard, t->position, &counts);
     if (counts.samples != s->samples)
         mismatch("shard %u made %" PRIu64 " samples and committed %" PRIu64, shard, counts.samples, s->samples);
+    s->samples_before = before;
     s->committed = t->position;
     if (t->position == history_end(m->history))
         history_check_tables(m->history, shard, s->shard);
@@ -240,6 +242,23 @@ static void check_stored(const struct mill *m)
     }
 }
 
+/* A row of samples is there because the last commit brought it, or because a version goes on in it or behind it. */
+static void check_sample_rows(const struct mill *m)
+{
+    const struct memory_table *t = &m->store.table[STORE_SAMPLE];
+    for (size_t i = 0; i < t->rows; i++) {
+        uint32_t shard = key_get_u16(t->row[i].key.data);
+        struct reader r = reader_of(buffer_view(&t->row[i].value));
+        struct sample last = {0};
+        while (reader_left(&r))
+            sample_decode(&r, &last);
+        const struct history *h = m->history;
+        uint32_t needed = lessons_needed(&oracle_shard(h->oracle, shard)->lessons, oracle_catalog(h->oracle));
+        if (last.sequence < needed && last.sequence <= m->shard[shard].samples_before)
+            mismatch("shard %u keeps sample %" PRIu64 ", which nobody needs", shard, last.sequence);
+    }
+}
+
 static void check_all(const struct mill *m)
 {
     for (uint32_t i = 0; i < m->shards; i++) {
@@ -258,6 +277,7 @@ void mill_finish(struct mill *m)
     for (uint32_t i = 0; i < m->shards; i++)
         mill_commit(m, i);
     mill_sync(m);
+    check_sample_rows(m);
     check_all(m);
     mill_crash(m, 0, m->threads);
     check_all(m);

@@ -1,6 +1,5 @@
 #include "tests/simulation/oracle.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,9 +31,7 @@ void oracle_close(struct oracle *o)
 {
     for (uint32_t i = 0; i < o->shards; i++) {
         free(o->shard[i].record);
-        free(o->shard[i].sample);
-        for (size_t v = 0; v < ARRAY_LEN(o->shard[i].version); v++)
-            free(o->shard[i].version[v].lesson);
+        lessons_close(&o->shard[i].lessons);
     }
     free(o->shard);
     catalog_close(&o->catalog);
@@ -88,76 +85,13 @@ static int64_t expiry(const struct oracle *o)
     return least;
 }
 
-/* ---- learning ---- */
-
-static void learn(struct oracle *o, struct oracle_shard *s, const struct sample *sample, uint32_t impression)
-{
-    for (uint32_t i = 0; i < o->catalog.versions; i++) {
-        const struct version *v = o->catalog.version[i];
-        struct oracle_version *mine = &s->version[i];
-        bool listens = false;
-        for (uint32_t k = 0; k < v->samples_from_count; k++)
-            listens = listens || v->samples_from[k] == sample->version;
-        if (!listens)
-            continue;
-        double reward = (double)(sample->labels >> v->reward_label & 1);
-        if (sample->kind == SAMPLE_NEW) {
-            mine->lesson = mem_grow(mine->lesson, mine->lessons + 1, sizeof *mine->lesson);
-            mine->lesson[mine->lessons++] = (struct oracle_lesson){sample->sequence, impression, reward};
-            mine->fresh.samples++;
-            mine->fresh.learned++;
-            continue;
-        }
-        bool learned = false;
-        for (uint32_t k = 0; k < mine->lessons; k++)
-            if (mine->lesson[k].sequence == sample->original) {
-                mine->lesson[k].reward = reward;
-                learned = true;
-            }
-        mine->corrections.samples++;
-        mine->corrections.learned += learned;
-        mine->corrections.skipped += !learned;
-    }
-}
-
-struct oracle_param oracle_param(const struct oracle *o, uint32_t shard, uint32_t version, const char *doc)
-{
-    const struct oracle_shard *s = &o->shard[shard];
-    struct oracle_param p = {0};
-    for (uint32_t i = 0; i < o->catalog.versions; i++) {
-        const struct oracle_version *v = &s->version[i];
-        if (o->catalog.version[i]->id != version)
-            continue;
-        for (uint32_t k = 0; k < v->lessons; k++) {
-            const struct oracle_record *r = &s->record[v->lesson[k].record];
-            if (strcmp(r->doc, doc) == 0 && (!p.known || r->time > p.time)) {
-                p.known = true;
-                p.time = r->time;
-            }
-        }
-        for (uint32_t k = 0; k < v->lessons; k++) {
-            const struct oracle_lesson *l = &v->lesson[k];
-            const struct oracle_record *r = &s->record[l->record];
-            if (strcmp(r->doc, doc) != 0)
-                continue;
-            double w = r->weight * exp(-o->catalog.version[i]->config.decay_per_ms * (double)(p.time - r->time));
-            p.s += w * l->reward;
-            p.f += w * (1 - l->reward);
-            p.mass += r->weight;
-            p.positives += l->reward >= 0.5;
-            p.negatives += l->reward < 0.5;
-        }
-    }
-    return p;
-}
-
 /* ---- joining ---- */
 
 static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind, uint64_t labels,
                  uint64_t position)
 {
     struct oracle_record *r = &s->record[impression];
-    struct sample sample = {.sequence = s->samples + 1,
+    struct sample sample = {.sequence = s->lessons.lessons + 1,
                             .kind = kind,
                             .version = r->version,
                             .key = r->key_hash,
@@ -175,9 +109,7 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
         r->sequence = sample.sequence;
     }
     r->labels = labels;
-    s->sample = mem_grow(s->sample, s->samples + 1, sizeof *s->sample);
-    s->sample[s->samples++] = sample;
-    learn(o, s, &sample, impression);
+    lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0')); /* "d3" */
 }
 
 static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impression, const struct oracle_record *action)
@@ -422,16 +354,29 @@ static void pass_time(struct oracle *o, struct oracle_shard *s)
             s->record[i].forgotten = true;
 }
 
+static void take_control(struct oracle *o, struct bytes control)
+{
+    struct catalog_change change;
+    enum version_state before[LESSONS_VERSIONS_MAX] = {0};
+    for (uint32_t i = 0; i < o->catalog.versions; i++)
+        before[i] = o->catalog.state[i];
+    CHECK(catalog_apply(&o->catalog, control, &change, NULL) == TM_OK);
+    CHECK(o->catalog.versions <= LESSONS_VERSIONS_MAX);
+    for (uint32_t i = 0; i < o->catalog.versions && change.kind == CATALOG_DISCARDED; i++)
+        for (uint32_t k = 0; k < o->shards && o->catalog.version[i]->id == change.version; k++) {
+            CHECK(before[i] == VERSION_PAUSED);
+            lessons_discard(&o->shard[k].lessons, i);
+        }
+}
+
 void oracle_block(struct oracle *o, const struct block *b)
 {
     struct reader r = reader_of(b->control_bytes);
     struct bytes control;
     uint8_t stream;
     int64_t time;
-    while (block_next_control(b, &r, &control)) {
-        CHECK(catalog_apply(&o->catalog, control, NULL, NULL) == TM_OK);
-        CHECK(o->catalog.versions <= ARRAY_LEN(o->shard[0].version));
-    }
+    while (block_next_control(b, &r, &control))
+        take_control(o, control);
     for (uint32_t slot = 0; slot < b->shards_named; slot++) {
         uint32_t shard, events, first;
         block_shard(b, slot, &shard, &events, &first);
@@ -444,8 +389,10 @@ void oracle_block(struct oracle *o, const struct block *b)
     r = reader_of(b->punctuation_bytes);
     while (block_next_punctuation(&r, &stream, &time))
         o->watermark[stream] = time;
-    for (uint32_t i = 0; i < o->shards; i++)
+    for (uint32_t i = 0; i < o->shards; i++) {
         pass_time(o, &o->shard[i]);
+        lessons_end_block(&o->shard[i].lessons, &o->catalog);
+    }
 }
 
 /* ---- answers ---- */
@@ -453,6 +400,14 @@ void oracle_block(struct oracle *o, const struct block *b)
 const struct oracle_shard *oracle_shard(const struct oracle *o, uint32_t shard) { return &o->shard[shard]; }
 const struct catalog *oracle_catalog(const struct oracle *o) { return &o->catalog; }
 const int64_t *oracle_watermarks(const struct oracle *o) { return o->watermark; }
+
+bool oracle_behind(const struct oracle *o)
+{
+    for (uint32_t i = 0; i < o->shards; i++)
+        if (lessons_behind(&o->shard[i].lessons, &o->catalog))
+            return true;
+    return false;
+}
 
 struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream)
 {

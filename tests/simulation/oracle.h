@@ -12,6 +12,7 @@
 
 #include "ps/state/block.h"
 #include "ps/state/catalog.h"
+#include "tests/simulation/lessons.h"
 
 enum oracle_fate { FATE_WAITING, FATE_MATCHED, FATE_LATE, FATE_ORPHANED, FATE_DUPLICATE, FATE_FILTERED };
 
@@ -33,33 +34,10 @@ struct oracle_record {
     uint64_t labels, sequence;
 };
 
-/* What one version learned from one sample, as it is now. */
-struct oracle_lesson {
-    uint64_t sequence;
-    uint32_t record; /* the impression's index */
-    double reward;
-};
-
-struct oracle_version {
-    uint32_t id;
-    struct oracle_lesson *lesson;
-    uint32_t lessons;
-    struct sample_counts fresh, corrections;
-};
-
 struct oracle_shard {
     struct oracle_record *record;
     uint32_t records;
-    struct sample *sample; /* sequence - 1 is the index */
-    uint32_t samples;
-    struct oracle_version version[8];
-};
-
-struct oracle_param {
-    bool known;
-    double s, f, mass; /* mass: sum of weights ever learned, the scale of rounding */
-    int64_t time;
-    uint32_t positives, negatives;
+    struct lessons lessons; /* its samples, and what becomes of them */
 };
 
 struct oracle;
@@ -74,7 +52,7 @@ const struct oracle_shard *oracle_shard(const struct oracle *o, uint32_t shard);
 const struct catalog *oracle_catalog(const struct oracle *o);
 const int64_t *oracle_watermarks(const struct oracle *o);
 struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream);
-struct oracle_param oracle_param(const struct oracle *o, uint32_t shard, uint32_t version, const char *doc);
+bool oracle_behind(const struct oracle *o); /* some shard; a block more would change something */
 const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard,
                                         uint64_t position); /* NULL: no such record */
 

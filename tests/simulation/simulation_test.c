@@ -24,6 +24,7 @@ enum { CASES_DEFAULT = 10000 };
 struct totals {
     uint64_t seed; /* of the case that runs */
     uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_MALFORMED + 1];
+    uint64_t lessons[LESSON_ORIGINAL + 1], held_at_marks; /* per version; samples held, summed over all blocks */
 };
 
 /* ---- one case ---- */
@@ -74,12 +75,19 @@ static void tally(const struct history *h, struct totals *t)
 {
     t->cases++;
     t->blocks += h->blocks;
+    for (uint32_t i = 0; i < h->blocks; i++)
+        for (uint32_t k = 0; k < h->world->shards; k++)
+            for (uint32_t v = 0; v < h->world->versions; v++)
+                t->held_at_marks += h->mark[i]->shard[k].fresh[v].held + h->mark[i]->shard[k].corrections[v].held;
     for (uint32_t i = 0; i < h->world->shards; i++) {
         const struct oracle_shard *s = oracle_shard(h->oracle, i);
         t->events += s->records;
-        t->samples += s->samples;
-        for (uint32_t k = 0; k < s->samples; k++)
-            t->corrections += s->sample[k].kind == SAMPLE_CORRECTION;
+        t->samples += s->lessons.lessons;
+        for (uint32_t k = 0; k < s->lessons.lessons; k++) {
+            t->corrections += s->lessons.lesson[k].sample.kind == SAMPLE_CORRECTION;
+            for (uint32_t v = 0; v < h->world->versions; v++)
+                t->lessons[s->lessons.lesson[k].fate[v]]++;
+        }
         for (uint32_t k = 0; k < s->records; k++)
             t->fates[s->record[k].reason]++;
     }
@@ -207,6 +215,10 @@ static int run_cases(uint64_t first, uint64_t cases)
            " version mismatch, %" PRIu64 " too many\n",
            t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
            t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS]);
+    printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
+           " without an original, %" PRIu64 " held in the end, %.1f held at a block\n",
+           t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],
+           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks);
     return 0;
 }
 

@@ -16,7 +16,8 @@ struct author {
     struct world *w;
     struct random r;
     int64_t unit, now; /* event time: the grid, and how far the story has come */
-    bool mad, fractions;
+    bool mad, fractions, pauses;
+    bool orderly; /* one well-behaved client: many samples and corrections, for what comes behind the join */
     uint32_t crowd, act_capacity, event_capacity; /* crowd: percent of events that are actions on one key */
 };
 
@@ -92,6 +93,15 @@ static void make_versions(struct author *a)
     }
 }
 
+/* Slices of a few samples, so that catching up takes many blocks. */
+static void make_limits(struct author *a)
+{
+    for (size_t i = 0; i < ARRAY_LEN(a->w->limits); i++)
+        a->w->limits[i] =
+            (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
+                                    .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500)};
+}
+
 static void make_join(struct author *a)
 {
     struct world *w = a->w;
@@ -101,9 +111,11 @@ static void make_join(struct author *a)
     a->unit = units[below(a, ARRAY_LEN(units))];
     w->join.joined = true;
     w->join.key_fields = keys[chance(a, 60) ? 0 : below(a, ARRAY_LEN(keys))];
-    w->join.join.window_ms = chance(a, 25) ? 0 : a->unit * between(a, 1, 5);
+    w->join.join.window_ms = chance(a, 25) ? 0 : a->unit * between(a, 1, a->orderly ? 2 : 5);
     w->join.join.allowed_lateness_ms =
         w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, chance(a, 50) ? 8 : 40));
+    if (a->orderly)
+        w->join.join.allowed_lateness_ms = a->unit * between(a, 10, 40);
     make_streams(a);
     make_labels(a);
     make_versions(a);
@@ -115,11 +127,11 @@ static void make_clients(struct author *a)
     uint32_t actions = 0, rest = 0;
     for (uint32_t i = 0; i < w->join.join.streams; i++)
         *(w->join.join.stream[i].kind == JOINER_ACTION ? &actions : &rest) |= 1u << i;
-    if (chance(a, 8)) { /* the classic outage */
+    if (!a->orderly && chance(a, 8)) { /* the classic outage */
         w->stalled = actions;
         actions = 0;
     }
-    w->clients = between(a, 1, 3);
+    w->clients = a->orderly ? 1 : between(a, 1, 3);
     for (uint32_t i = 0; i < w->clients; i++) {
         if (chance(a, 40) || actions == 0) {
             w->lane[w->lanes++] = (struct world_lane){i, 0, actions | rest};
@@ -166,6 +178,8 @@ static int64_t some_time(struct author *a)
     uint32_t dice = below(a, 100);
     if (a->mad && dice < 3)
         return a->now + DAY_MS;
+    if (a->orderly && dice < 95)
+        return a->now;
     if (dice < 45)
         return a->now + a->unit * ((int64_t)below(a, 5) - 2);
     if (dice < 75)
@@ -213,6 +227,8 @@ static void follow(struct author *a, struct world_event *e)
     if (e->version)
         e->version = shown->version;
     e->time = shown->time + edges[below(a, ARRAY_LEN(edges))] + (chance(a, 50) ? 0 : (int64_t)below(a, 3) - 1);
+    if (a->orderly && chance(a, 80) && c->stream[e->stream].kind == JOINER_ACTION) /* it may well correct */
+        e->time = shown->time + (int64_t)below(a, (uint32_t)c->stream[e->stream].within_ms + 1);
 }
 
 static void fill_event(struct author *a, const struct world_lane *lane, struct world_event *e)
@@ -277,6 +293,19 @@ static void add_send(struct author *a)
         make_event(a, &a->w->lane[act->who]);
 }
 
+/* Everything up to now has come. */
+static void add_now(struct author *a)
+{
+    for (uint8_t stream = 0; stream < a->w->join.join.streams; stream++)
+        for (uint32_t lane = 0; lane < a->w->lanes; lane++)
+            if (a->w->lane[lane].streams >> stream & 1) {
+                struct act *act = add_act(a, ACT_WATERMARK);
+                act->who = lane;
+                act->stream = stream;
+                act->time = a->now;
+            }
+}
+
 static void add_watermark(struct author *a)
 {
     struct act *act = add_act(a, ACT_WATERMARK);
@@ -302,19 +331,23 @@ static const struct {
 } habits[] = {
     {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},   {ACT_REPEAT, 5}, {ACT_GAP, 3},
     {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90},  {ACT_LOG_SYNC, 60},
-    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},
+    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},   {ACT_PAUSE, 10}, {ACT_RESUME, 6},
+    {ACT_DISCARD, 6},     {ACT_PROCEED, 8},    {ACT_LIMIT, 1},
 };
+
+enum { PAUSING_HABITS = 5 }; /* the last ones */
 
 static void add_habit(struct author *a)
 {
     uint32_t total = 0, i = 0;
-    for (size_t k = 0; k < ARRAY_LEN(habits); k++)
+    size_t n = ARRAY_LEN(habits) - (a->pauses ? 0 : PAUSING_HABITS);
+    for (size_t k = 0; k < n; k++)
         total += habits[k].weight;
     for (uint32_t dice = below(a, total); dice >= habits[i].weight; i++)
         dice -= habits[i].weight;
     switch (habits[i].kind) {
     case ACT_SEND: add_send(a); break;
-    case ACT_WATERMARK: add_watermark(a); break;
+    case ACT_WATERMARK: a->orderly ? add_now(a) : add_watermark(a); break;
     case ACT_WAIT: add_act(a, ACT_WAIT)->amount = chance(a, 70) ? below(a, 30) : below(a, 400); break;
     default: add_act(a, habits[i].kind)->who = (uint32_t)random_next(&a->r) >> 8;
     }
@@ -343,15 +376,20 @@ void world_make(struct world *w, uint64_t seed)
     *w = (struct world){.seed = seed};
     struct author a = {.w = w, .r = {seed}, .now = EPOCH_MS};
     random_next(&a.r);
+    a.orderly = chance(&a, 30);
+    a.pauses = a.orderly || chance(&a, 60);
     make_join(&a);
+    make_limits(&a);
     make_clients(&a);
-    w->shards = between(&a, 2, WORLD_SHARDS_MAX);
+    w->shards = a.orderly ? 2 : between(&a, 2, WORLD_SHARDS_MAX);
     w->threads = between(&a, 1, WORLD_THREADS_MAX);
     w->requests = between(&a, 1, chance(&a, 35) ? 3 : 50);
     w->users = between(&a, 1, 3);
     w->docs = between(&a, 1, WORLD_DOCS_MAX);
-    a.mad = chance(&a, 20);
-    a.crowd = chance(&a, 15) ? 80 : 0;
+    if (a.orderly)
+        w->requests = 200;
+    a.mad = !a.orderly && chance(&a, 20);
+    a.crowd = !a.orderly && chance(&a, 15) ? 80 : 0;
     uint32_t events = chance(&a, 70) ? between(&a, 20, 90) : between(&a, 90, 300);
     while (w->events < events)
         add_habit(&a);
@@ -417,6 +455,11 @@ void world_print(const struct world *w)
     const struct joiner_config *c = &w->join.join;
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
+    for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
+        printf("limits %" PRIu64 " bytes, slice %u\n", w->limits[i].held_bytes, w->limits[i].slice);
+    for (uint32_t i = 0; i < w->versions; i++)
+        printf("version %u from %u and %u\n", w->version[i].id, w->version[i].samples_from[0],
+               w->version[i].samples_from[1]);
     for (uint32_t i = 0; i < c->streams; i++)
         printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
                c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);

@@ -41,6 +41,11 @@ struct world_event {
     A(RESTART, "a client comes back as a new instance")                              \
     A(WAIT, "the wall clock goes on")                                                \
     A(VERSION, "a version is created")                                               \
+    A(PAUSE, "a version is paused")                                                  \
+    A(RESUME, "a version learns again, all that was held first")                     \
+    A(DISCARD, "a version learns again, without the new samples that were held")     \
+    A(PROCEED, "a block comes that only lets shards catch up")                       \
+    A(LIMIT, "the limits change")                                                    \
     A(SEAL, "the log writer seals a block")                                          \
     A(LOG_SYNC, "the log is synced; acks go out")                                    \
     A(HAND_OVER, "a thread applies blocks")                                          \
@@ -76,6 +81,7 @@ struct world {
     struct world_lane lane[WORLD_LANES_MAX];
     uint32_t stalled; /* bit set of streams that nobody sends */
     uint32_t requests, users, docs;
+    struct catalog_limits limits[2]; /* at first, and what LIMIT changes them to */
     struct sequencer_options sequencing;
     struct world_event *event;
     uint32_t events;

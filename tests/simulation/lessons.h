@@ -1,0 +1,72 @@
+/* tests/simulation/lessons.h - the truth about learning, told naively: what every version of one shard does with every
+ * sample, and when.
+ *
+ * Written from the specification alone (ps/state/shard.h). Every sample of the shard lies in an array, with a fate for
+ * each version; who is behind, what is held and where reading goes on is found by looking. Parameters are told twice:
+ * as sums over what is learned in the end, and by the model itself, sample by sample in the order of learning, so that
+ * every bit of them is known.
+ * Memory   owns its arrays. */
+#ifndef TIDEMILL_TESTS_SIMULATION_LESSONS_H
+#define TIDEMILL_TESTS_SIMULATION_LESSONS_H
+
+#include "joiner/counts.h"
+#include "learner/beta.h"
+#include "ps/state/catalog.h"
+
+enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8 };
+
+enum lesson_fate {
+    LESSON_NONE, /* the version does not listen, or did not exist */
+    LESSON_HELD,
+    LESSON_LEARNED,
+    LESSON_DISCARDED,
+    LESSON_LIMIT,
+    LESSON_ORIGINAL, /* a correction whose original was not learned */
+};
+
+/* One sample of the shard: sequence - 1 is its index. */
+struct lesson {
+    struct sample sample;
+    uint32_t doc;  /* index of the document */
+    size_t before; /* encoded bytes of all samples in front of it */
+    enum lesson_fate fate[LESSONS_VERSIONS_MAX];
+};
+
+struct student {
+    uint32_t held;
+    uint32_t at; /* while something is held: index of the sample it goes on with */
+    bool known[LESSONS_DOCS_MAX];
+    struct beta_block belief[LESSONS_DOCS_MAX];
+};
+
+struct lessons {
+    struct lesson *lesson;
+    uint32_t lessons;
+    size_t bytes;     /* encoded, of all */
+    uint32_t brought; /* what the samples of this block cost */
+    struct student student[LESSONS_VERSIONS_MAX];
+};
+
+void lessons_close(struct lessons *l);
+
+/* A sample was made. */
+void lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc);
+void lessons_discard(struct lessons *l, uint32_t version);                 /* index */
+void lessons_end_block(struct lessons *l, const struct catalog *c);        /* one slice */
+bool lessons_behind(const struct lessons *l, const struct catalog *c);     /* would one more block change something? */
+uint32_t lessons_needed(const struct lessons *l, const struct catalog *c); /* index of the oldest sample held */
+
+/* Of the version with this index. */
+void lessons_count(const struct lessons *l, uint32_t version, struct sample_counts *fresh,
+                   struct sample_counts *corrections);
+
+/* What a version believes of a document, as a sum over what it has learned. */
+struct lessons_sum {
+    bool known;
+    double s, f, mass; /* mass: sum of weights ever learned, the scale of rounding */
+    int64_t time;
+    uint32_t positives, negatives;
+};
+struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v, uint32_t version, uint32_t doc);
+
+#endif
