@@ -15,7 +15,7 @@
 
 enum {
     ENGINE_PULL_DOCS_MAX = 10000,
-    ENGINE_VERSIONS_MAX = 1000, /* each takes about 5 KB of every shard even when it never learns */
+    ENGINE_VERSIONS_MAX = 1000, /* each takes about 10 KB of every shard even when it never learns */
 };
 
 struct engine;

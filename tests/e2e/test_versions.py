@@ -414,8 +414,29 @@ def test_discard_skips_new_samples_and_nothing_else(server):
     assert server.counts("A") == expected.version("A")
 
 
+def test_what_is_held_has_a_budget(make_server):
+    """Beyond memory.samples the oldest are skipped, as if discarded; changing the budget is a matter of a restart."""
+    server = make_server(config(shards=1) + "memory: { samples: 1MiB }\n").start()
+    feed = Feed(server)
+    feed.samples(1000)
+    server.run("version", "pause", "A")
+    feed.samples(20_000)
+    wait_until("held is bounded", lambda: server.version("A")["new_samples"]["skipped_limit"] > 0)
+    server.term()
+    server.configure(config(shards=1) + "memory: { samples: 1GiB }\n")
+    server.start()
+    skipped = server.version("A")["new_samples"]["skipped_limit"]
+    feed.samples(20_000)
+    assert server.version("A")["new_samples"]["skipped_limit"] == skipped
+    server.run("version", "resume", "A", "--apply")
+    status = wait_caught_up(server)
+    a = next(v for v in status["versions"] if v["name"] == "A")["new_samples"]
+    assert (a["samples"], a["learned"], a["skipped"]) == (41_000, 41_000 - skipped, skipped)
+    assert "skipped: memory.samples" in server.run("version", "show", "A").stdout
+
+
 def test_pauses_and_resumes_at_random_under_load(make_server):
-    """Two stay with --apply, so the twin tells whether all was right; status balances whenever one looks."""
+    """Every resume applies, so the twin tells whether all was right; status balances whenever one looks."""
     rng = random.Random(7)
     server = make_server(config(shards=3)).start()
     feed = Feed(server, rng)
