@@ -89,9 +89,9 @@ static void on_sample(void *self, const struct sample *s)
         take_sample(&((struct joining *)self)->sink, s->body, s->labels);
 }
 
-static void on_aside(void *self, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body)
+static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
 {
-    (void)self, (void)stream, (void)position, (void)body;
+    (void)self, (void)r;
     CHECK(reason == REASON_LATE || reason == REASON_ORPHANED); /* clicks behind the window: their key is forgotten */
 }
 

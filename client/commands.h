@@ -53,6 +53,8 @@ int command_flushed(int code);
 enum tm_code command_call(const struct settings *settings, const char *method, const ProtobufCMessage *request,
                           const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply, struct tm_error *err);
 
+int command_deadletters_list(const struct command *self, int argc, char **argv);
+int command_deadletters_show(const struct command *self, int argc, char **argv);
 int command_drain(const struct command *self, int argc, char **argv);
 int command_health(const struct command *self, int argc, char **argv);
 int command_ingest(const struct command *self, int argc, char **argv);

@@ -94,9 +94,11 @@ static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_r
     case REASON_VERSION_MISMATCH:
     case REASON_TOO_MANY_ACTIONS: c->filtered++; break;
     case REASON_MALFORMED:
-    case REASON_NONE: CHECK(!"a reason of the joiner's");
+    case REASON_REJECTED:
+    case REASON_NONE:
+    case REASON_COUNT: CHECK(!"a reason of the joiner's");
     }
-    j->output.aside(j->output.self, r->stream, r->position, reason, r->body);
+    j->output.aside(j->output.self, r, reason);
 }
 
 /* One that waited is settled. Counters are unsigned: a slip below zero would hide in the identity. */
@@ -458,7 +460,8 @@ void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struc
     CHECK(stream < j->config.streams);
     j->counts[stream].consumed++;
     j->counts[stream].malformed++;
-    j->output.aside(j->output.self, stream, position, REASON_MALFORMED, body);
+    j->output.aside(j->output.self, &(struct joiner_record){.position = position, .stream = stream, .body = body},
+                    REASON_MALFORMED);
 }
 
 int64_t joiner_next_due(const struct joiner *j) { return due_earliest(&j->decisions); }

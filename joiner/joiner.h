@@ -34,6 +34,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "joiner/counts.h"
+#include "joiner/reason.h"
 #include "joiner/sample.h"
 #include "joiner/watermark.h"
 
@@ -60,17 +61,6 @@ struct joiner_config {
     int64_t window_ms, allowed_lateness_ms;
 };
 
-/* Why a record was set aside. */
-enum joiner_reason {
-    REASON_NONE,
-    REASON_LATE,
-    REASON_ORPHANED,
-    REASON_DUPLICATE,
-    REASON_VERSION_MISMATCH, /* filtered */
-    REASON_TOO_MANY_ACTIONS, /* filtered */
-    REASON_MALFORMED,
-};
-
 /* One record of the input, resolved and hashed by the caller. */
 struct joiner_record {
     uint64_t position;
@@ -87,8 +77,9 @@ struct joiner_record {
 struct joiner_output {
     void *self;
     void (*sample)(void *self, const struct sample *s);
-    /* A record is set aside; position and stream name it, body may be empty when only its marks were kept. */
-    void (*aside)(void *self, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body);
+    /* A record is set aside. Of *r only stream, position, time (0: it could not be read) and body hold; the body is
+     * empty when only the record's marks were kept while it waited. */
+    void (*aside)(void *self, const struct joiner_record *r, enum joiner_reason reason);
 };
 
 struct joiner;

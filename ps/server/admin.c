@@ -11,33 +11,17 @@
 #include "ps/server/status.h"
 #include "tidemill/v1/admin.pb-c.h"
 
+enum { ADMIN_REQUEST_MAX = 4096 };
+
 struct admin {
     struct engine *engine;
     struct operations *operations;
 };
 
-/* Something the operations thread does. */
-struct admin_operation {
-    struct operation base;
-    struct admin *admin;
-    struct rpc_call *call;
-    const struct version *version; /* NULL: all */
-};
-
-/* ---- requests ---- */
-
-static bool leaving(const struct admin *a) { return atomic_load(operations_draining(a->operations)); }
-
-static void start_unary(struct admin *a, struct rpc_call *call, const struct version *v,
-                        void (*run)(struct operation *))
+void admin_later(struct admin *a, struct rpc_call *call, void *request,
+                 void (*run)(void *request, struct rpc_call *call))
 {
-    struct tm_error err;
-    struct admin_operation *o = mem_new(1, sizeof *o);
-    *o = (struct admin_operation){{run}, a, call, v};
-    if (operations_push(a->operations, &o->base, &err) != TM_OK) {
-        free(o);
-        rpc_fail(call, &err);
-    }
+    operations_later(a->operations, &(struct operation){.call = call, .request = request, .run = run});
 }
 
 /* ---- Status ---- */
@@ -63,26 +47,40 @@ static void status(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- Drain ---- */
 
-static void drain_run(struct operation *base)
+/* What Drain, Digest and Export wait with. */
+struct later {
+    struct admin *admin;
+    const struct version *version; /* NULL: all */
+    struct export *export;         /* Export */
+};
+
+static struct later *later(struct admin *a, const struct version *v)
+{
+    struct later *l = mem_new(1, sizeof *l);
+    l->admin = a;
+    l->version = v;
+    return l;
+}
+
+static void drain_run(void *request, struct rpc_call *call)
 {
     enum { POSITION = 1 };
-    struct admin_operation *o = (struct admin_operation *)(void *)base;
+    const struct later *l = request;
     struct buffer body = {0};
-    struct tm_error err = operations_leaving;
+    struct tm_error err;
     uint64_t position;
-    if (!leaving(o->admin) && engine_drain(o->admin->engine, &position, &err) == TM_OK) {
+    if (engine_drain(l->admin->engine, &position, &err) == TM_OK) {
         wire_put_integer(&body, POSITION, position);
-        rpc_reply(o->call, &body);
+        rpc_reply(call, &body);
     } else {
-        rpc_fail(o->call, &err);
+        rpc_fail(call, &err);
     }
-    free(o);
 }
 
 static void drain(void *service, struct rpc_call *call, struct bytes request)
 {
     if (guard(&tidemill__v1__drain_request__descriptor, request, call) == TM_OK)
-        start_unary(service, call, NULL, drain_run);
+        admin_later(service, call, later(service, NULL), drain_run);
 }
 
 /* ---- Digest ---- */
@@ -105,23 +103,22 @@ static enum tm_code digest_version(struct engine *e, const struct version *v, st
     return TM_OK;
 }
 
-static void digest_run(struct operation *base)
+static void digest_run(void *request, struct rpc_call *call)
 {
-    struct admin_operation *o = (struct admin_operation *)(void *)base;
-    struct engine *e = o->admin->engine;
+    const struct later *l = request;
+    struct engine *e = l->admin->engine;
     struct buffer body = {0};
-    struct tm_error err = operations_leaving;
-    enum tm_code rc = leaving(o->admin) ? err.code : TM_OK;
+    struct tm_error err;
+    enum tm_code rc = TM_OK;
     for (uint32_t i = 0, n = engine_versions(e); rc == TM_OK && i < n; i++)
-        if (!o->version || o->version == engine_version_at(e, i))
+        if (!l->version || l->version == engine_version_at(e, i))
             rc = digest_version(e, engine_version_at(e, i), &body, &err);
     if (rc == TM_OK) {
-        rpc_reply(o->call, &body);
+        rpc_reply(call, &body);
     } else {
         buffer_close(&body);
-        rpc_fail(o->call, &err);
+        rpc_fail(call, &err);
     }
-    free(o);
 }
 
 static void digest(void *service, struct rpc_call *call, struct bytes request)
@@ -136,40 +133,33 @@ static void digest(void *service, struct rpc_call *call, struct bytes request)
         rc = door_version(a->engine, bytes_text(q->version), &v, &err);
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
-        start_unary(a, call, v, digest_run);
+        admin_later(a, call, later(a, v), digest_run);
     else
         rpc_fail(call, &err);
 }
 
 /* ---- Export ---- */
 
-/* An operation whose call is a stream: the export answers it, not the operation. */
-struct export_operation {
-    struct operation base;
-    struct admin *admin;
-    struct export *export;
-};
-
-static void export_operation_run(struct operation *base)
+/* The call is a stream: the export answers it, not the operation. */
+static void export_later(void *request, struct rpc_call *call)
 {
-    struct export_operation *o = (struct export_operation *)(void *)base;
-    if (leaving(o->admin))
-        export_refuse(o->export, &operations_leaving);
-    else
-        export_run(o->export);
-    free(o);
+    const struct later *l = request;
+    (void)call;
+    export_run(l->export);
+}
+
+static void export_refused(void *request, struct rpc_call *call, const struct tm_error *why)
+{
+    const struct later *l = request;
+    (void)call;
+    export_refuse(l->export, why);
 }
 
 static void start_export(struct admin *a, struct rpc_call *call, const struct version *v)
 {
-    struct tm_error err;
-    struct export_operation *o = mem_new(1, sizeof *o);
-    *o = (struct export_operation){
-        {export_operation_run}, a, export_begin(a->engine, v, call, operations_draining(a->operations))};
-    if (operations_push(a->operations, &o->base, &err) != TM_OK) {
-        export_refuse(o->export, &err);
-        free(o);
-    }
+    struct later *l = later(a, v);
+    l->export = export_begin(a->engine, v, call, operations_draining(a->operations));
+    operations_later(a->operations, &(struct operation){call, l, export_later, export_refused});
 }
 
 static void export(void *service, struct rpc_call *call, struct bytes request)

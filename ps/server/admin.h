@@ -10,11 +10,13 @@
 #include "ps/engine/engine.h"
 #include "ps/server/rpc.h"
 
-enum { ADMIN_REQUEST_MAX = 4096 };
-
 struct admin;
 
 struct admin *admin_open(struct engine *engine, struct rpc *rpc); /* adds its methods */
+/* Have run(request, call) answer the call on the operations thread; request is freed behind it. When no more can wait,
+ * or the server is leaving, the call is refused instead. */
+void admin_later(struct admin *a, struct rpc_call *call, void *request,
+                 void (*run)(void *request, struct rpc_call *call));
 void admin_drain(struct admin *a); /* exports end with UNAVAILABLE, and so does what waits */
 void admin_close(struct admin *a); /* after rpc_stop() */
 

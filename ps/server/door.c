@@ -273,6 +273,24 @@ static void reject(struct door_batch *b, uint32_t index, uint32_t rejected, cons
     wire_put_bytes(&b->rejects, ACK_REJECTED, buffer_view(&one));
 }
 
+/* Keep what can be known of a rejected event; a damaged one may still tell its stream and time. */
+static void keep(const struct resolver *r, struct door_batch *b, struct bytes wire, uint32_t index, const char *field,
+                 const struct tm_error *why)
+{
+    struct event e = {0};
+    event_scan(wire, &e, NULL);
+    int stream = engine_stream(r->door->engine, e.stream);
+    refused_add(&b->refused, field,
+                &(struct rejected){.stream = stream < 0 ? REJECTED_STREAM_UNKNOWN : (uint8_t)stream,
+                                   .time = e.time,
+                                   .refused_at = r->now_ms,
+                                   .index = index,
+                                   .size = (uint32_t)wire.size,
+                                   .field = bytes_text(field),
+                                   .message = bytes_text(why->message),
+                                   .event = wire});
+}
+
 static struct submission_event *next_place(struct door_batch *b)
 {
     if (b->count == b->capacity) {
@@ -300,10 +318,12 @@ static enum tm_code take_events(struct resolver *r, struct bytes content, struct
         if (index == BATCH_EVENTS_MAX || bytes > BATCH_BYTES_MAX)
             return tm_error_set(err, TM_INVALID_ARGUMENT, "batch: more than %d events or %d bytes of them; split it",
                                 BATCH_EVENTS_MAX, BATCH_BYTES_MAX);
-        if (resolve(r, f.bytes, next_place(b), &field, &why) == TM_OK)
+        if (resolve(r, f.bytes, next_place(b), &field, &why) == TM_OK) {
             b->count++;
-        else
+        } else {
             reject(b, index, rejected++, field, &why);
+            keep(r, b, f.bytes, index, field, &why);
+        }
         index++;
     }
     if (reader.bad) {
@@ -331,5 +351,6 @@ void door_batch_close(struct door_batch *b)
 {
     free(b->events);
     buffer_close(&b->rejects);
+    refused_close(&b->refused);
     *b = (struct door_batch){0};
 }

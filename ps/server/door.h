@@ -8,6 +8,7 @@
 #define TIDEMILL_PS_SERVER_DOOR_H
 
 #include "ps/engine/engine.h"
+#include "ps/server/refused.h"
 
 enum {
     BATCH_EVENTS_MAX = 10000,
@@ -45,6 +46,7 @@ struct door_batch {
     struct submission_event *events;
     uint32_t count, capacity;
     struct buffer rejects; /* packed as field `rejected` of an Ack */
+    struct refused refused;
 };
 
 /* now_ms: the wall clock, for what comes from the future. */

@@ -261,6 +261,7 @@ static enum tm_code read_message(struct ingest *in, struct pending *p, struct tm
         s->events = p->batch.events;
         s->event_count = p->batch.count;
         s->rejects = buffer_view(&p->batch.rejects);
+        s->letters = buffer_view(&p->batch.refused.list);
     }
     s->producer = in->producer;
     return rc;

@@ -11,13 +11,27 @@ struct operations {
     atomic_bool draining;
 };
 
-const struct tm_error operations_leaving = {TM_UNAVAILABLE, "the server is shutting down"};
+static const struct tm_error leaving = {TM_UNAVAILABLE, "the server is shutting down"};
+
+static void refuse(const struct operation *o, const struct tm_error *why)
+{
+    if (o->refuse)
+        o->refuse(o->request, o->call, why);
+    else
+        rpc_fail(o->call, why);
+}
 
 static void *run(void *context)
 {
     struct operations *q = context;
-    for (struct operation *o; (o = queue_pop(q->queue, -1)) != NULL;)
-        o->run(o);
+    for (struct operation *o; (o = queue_pop(q->queue, -1)) != NULL;) {
+        if (atomic_load(&q->draining))
+            refuse(o, &leaving);
+        else
+            o->run(o->request, o->call);
+        free(o->request);
+        free(o);
+    }
     return NULL;
 }
 
@@ -30,16 +44,17 @@ struct operations *operations_open(const char *thread_name)
     return q;
 }
 
-enum tm_code operations_push(struct operations *q, struct operation *o, struct tm_error *err)
+void operations_later(struct operations *q, const struct operation *o)
 {
-    if (atomic_load(&q->draining))
-        *err = operations_leaving;
-    else if (!queue_try_push(q->queue, o, 0))
-        tm_error_set(err, TM_RESOURCE_EXHAUSTED, "%d operations wait already; try again in a second",
-                     OPERATIONS_WAITING);
-    else
-        return TM_OK;
-    return err->code;
+    struct tm_error full;
+    struct operation *kept = mem_new(1, sizeof *kept);
+    *kept = *o;
+    if (!atomic_load(&q->draining) && queue_try_push(q->queue, kept, 0))
+        return;
+    tm_error_set(&full, TM_RESOURCE_EXHAUSTED, "%d operations wait already; try again in a second", OPERATIONS_WAITING);
+    refuse(kept, atomic_load(&q->draining) ? &leaving : &full);
+    free(kept->request);
+    free(kept);
 }
 
 void operations_drain(struct operations *q) { atomic_store(&q->draining, true); }

@@ -1,9 +1,9 @@
 /* ps/server/operations.h - what takes longer than the thread of a call may wait: one queue, and one thread that does it
  * in order.
  *
- * Bound    OPERATIONS_WAITING wait; more are RESOURCE_EXHAUSTED.
- * Memory   an operation is its service's, which embeds it; run() answers the call and frees it.
- * Threads  operations_push and operations_drain: any. run() is called on the queue's thread. */
+ * Bound    OPERATIONS_WAITING wait; more are RESOURCE_EXHAUSTED. When the server leaves, what waits and what comes is
+ *          UNAVAILABLE.
+ * Threads  any; run() and refuse() of what waited are called on the queue's thread. */
 #ifndef TIDEMILL_PS_SERVER_OPERATIONS_H
 #define TIDEMILL_PS_SERVER_OPERATIONS_H
 
@@ -15,21 +15,23 @@ enum { OPERATIONS_WAITING = 16 };
 
 struct operations;
 
+/* One of run and refuse answers the call. */
 struct operation {
-    void (*run)(struct operation *o);
+    struct rpc_call *call;
+    void *request; /* freed behind them; NULL is fine */
+    void (*run)(void *request, struct rpc_call *call);
+    void (*refuse)(void *request, struct rpc_call *call, const struct tm_error *why); /* NULL: rpc_fail() */
 };
 
 struct operations *operations_open(const char *thread_name); /* at most 15 characters */
 
-/* Hand over. On an error the operation is still the caller's. */
-enum tm_code operations_push(struct operations *q, struct operation *o, struct tm_error *err);
+/* Do it later, or refuse it now. */
+void operations_later(struct operations *q, const struct operation *o);
 
-/* The server leaves: nothing more is taken. What waits is still run; run() asks this first and refuses, so that nobody
- * is left without an answer. */
+/* The server leaves. The flag is for what runs long: it becomes true and stays so. */
 void operations_drain(struct operations *q);
 const atomic_bool *operations_draining(const struct operations *q);
-extern const struct tm_error operations_leaving; /* what is answered then */
 
-void operations_close(struct operations *q); /* after rpc_stop(); does what still waits */
+void operations_close(struct operations *q); /* after rpc_stop() */
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "ps/server/admin.h"
+#include "ps/server/deadletters.h"
 #include "ps/server/events.h"
 #include "ps/server/health.h"
 #include "ps/server/parameters.h"
@@ -28,6 +29,7 @@ struct server {
     struct events *events;
     struct parameters *parameters;
     struct admin *admin;
+    struct deadletters *deadletters;
     struct versions *versions;
     struct health *health;
 };
@@ -135,6 +137,7 @@ static void services_open(struct server *s, const struct options *options)
     s->events = events_open(s->engine, s->rpc);
     s->parameters = parameters_open(s->engine, s->rpc);
     s->admin = admin_open(s->engine, s->rpc);
+    s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
     s->versions = versions_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
 }
@@ -150,6 +153,7 @@ static void services_close(struct server *s)
     events_close(s->events);
     parameters_close(s->parameters);
     admin_close(s->admin);
+    deadletters_close(s->deadletters);
     versions_close(s->versions);
     health_close(s->health);
     rpc_close(s->rpc);

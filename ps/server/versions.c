@@ -17,17 +17,13 @@ struct versions {
     struct operations *operations;
 };
 
-/* One call that changes something, and what it asks for. */
+/* What one call wants changed. */
 struct change {
-    struct operation base;
-    struct versions *versions;
-    struct rpc_call *call;
+    struct engine *engine;
     struct version_options wanted; /* create */
     const struct version *version; /* pause, resume */
     bool discard;                  /* resume */
 };
-
-static bool leaving(const struct versions *s) { return atomic_load(operations_draining(s->operations)); }
 
 /* ---- changes ---- */
 
@@ -53,27 +49,33 @@ static void put_versions(struct engine *e, const struct version *only, struct bu
     engine_status_close(&s);
 }
 
-static void reply_change(struct change *c, const struct engine_change *done)
+static void answer(struct engine *e, struct rpc_call *call, enum tm_code rc, const struct engine_change *done,
+                   const struct tm_error *err)
 {
     struct buffer body = {0};
-    put_versions(c->versions->engine, done->version, &body);
+    if (rc != TM_OK) {
+        rpc_fail(call, err);
+        return;
+    }
+    put_versions(e, done->version, &body);
     wire_put_integer(&body, REPLY_POSITION, done->position);
     if (done->unchanged)
         wire_put_integer(&body, REPLY_UNCHANGED, true);
-    rpc_reply(c->call, &body);
+    rpc_reply(call, &body);
 }
 
-static void start_change(struct versions *s, struct rpc_call *call, const struct change *what)
+/* Do it later, when it could be read. */
+static void start(struct versions *s, struct rpc_call *call, const struct change *what, enum tm_code rc,
+                  const struct tm_error *err, void (*run)(void *change, struct rpc_call *call))
 {
-    struct tm_error err;
+    if (rc != TM_OK) {
+        rpc_fail(call, err);
+        return;
+    }
     struct change *c = mem_new(1, sizeof *c);
     *c = *what;
-    c->versions = s;
-    c->call = call;
-    if (operations_push(s->operations, &c->base, &err) != TM_OK) {
-        free(c);
-        rpc_fail(call, &err);
-    }
+    c->engine = s->engine;
+    operations_later(s->operations, &(struct operation){.call = call, .request = c, .run = run});
 }
 
 /* ---- list and show ---- */
@@ -152,21 +154,17 @@ static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct
     set_samples_from(v, q->samples_from, q->n_samples_from, problems);
 }
 
-static void create_run(struct operation *base)
+static void create_run(void *request, struct rpc_call *call)
 {
-    struct change *c = (struct change *)(void *)base;
+    struct change *c = request;
     struct engine_change done;
-    struct tm_error err = operations_leaving;
-    if (!leaving(c->versions) && engine_create_version(c->versions->engine, &c->wanted, &done, &err) == TM_OK)
-        reply_change(c, &done);
-    else
-        rpc_fail(c->call, &err);
-    free(c);
+    struct tm_error err;
+    answer(c->engine, call, engine_create_version(c->engine, &c->wanted, &done, &err), &done, &err);
 }
 
 static void create(void *service, struct rpc_call *call, struct bytes request)
 {
-    struct change c = {.base = {create_run}};
+    struct change c = {0};
     struct option_problems problems = {0};
     struct tm_error err;
     Tidemill__V1__CreateVersionRequest *q =
@@ -177,53 +175,38 @@ static void create(void *service, struct rpc_call *call, struct bytes request)
         rc = options_refuse(&problems, &err);
     }
     wire_free(q ? &q->base : NULL);
-    if (rc == TM_OK)
-        start_change(service, call, &c);
-    else
-        rpc_fail(call, &err);
+    start(service, call, &c, rc, &err, create_run);
 }
 
 /* ---- pause and resume ---- */
 
-static void pause_run(struct operation *base)
+static void pause_run(void *request, struct rpc_call *call)
 {
-    struct change *c = (struct change *)(void *)base;
+    const struct change *c = request;
     struct engine_change done;
-    struct tm_error err = operations_leaving;
-    if (!leaving(c->versions) && engine_pause_version(c->versions->engine, c->version, &done, &err) == TM_OK)
-        reply_change(c, &done);
-    else
-        rpc_fail(c->call, &err);
-    free(c);
-}
-
-static void resume_run(struct operation *base)
-{
-    struct change *c = (struct change *)(void *)base;
-    struct engine_change done;
-    struct tm_error err = operations_leaving;
-    if (!leaving(c->versions) &&
-        engine_resume_version(c->versions->engine, c->version, c->discard, &done, &err) == TM_OK)
-        reply_change(c, &done);
-    else
-        rpc_fail(c->call, &err);
-    free(c);
+    struct tm_error err;
+    answer(c->engine, call, engine_pause_version(c->engine, c->version, &done, &err), &done, &err);
 }
 
 static void pause_version(void *service, struct rpc_call *call, struct bytes request)
 {
     struct versions *s = service;
-    struct change c = {.base = {pause_run}};
+    struct change c = {0};
     struct tm_error err;
     Tidemill__V1__PauseVersionRequest *q =
         (void *)wire_unpack(&tidemill__v1__pause_version_request__descriptor, request, REQUEST_MAX, &err);
     enum tm_code rc =
         q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &c.version, &err) : err.code;
     wire_free(q ? &q->base : NULL);
-    if (rc == TM_OK)
-        start_change(s, call, &c);
-    else
-        rpc_fail(call, &err);
+    start(s, call, &c, rc, &err, pause_run);
+}
+
+static void resume_run(void *request, struct rpc_call *call)
+{
+    const struct change *c = request;
+    struct engine_change done;
+    struct tm_error err;
+    answer(c->engine, call, engine_resume_version(c->engine, c->version, c->discard, &done, &err), &done, &err);
 }
 
 static enum tm_code read_resume(struct engine *e, const Tidemill__V1__ResumeVersionRequest *q, struct change *c,
@@ -241,16 +224,13 @@ static enum tm_code read_resume(struct engine *e, const Tidemill__V1__ResumeVers
 static void resume_version(void *service, struct rpc_call *call, struct bytes request)
 {
     struct versions *s = service;
-    struct change c = {.base = {resume_run}};
+    struct change c = {0};
     struct tm_error err;
     Tidemill__V1__ResumeVersionRequest *q =
         (void *)wire_unpack(&tidemill__v1__resume_version_request__descriptor, request, REQUEST_MAX, &err);
     enum tm_code rc = q ? read_resume(s->engine, q, &c, &err) : err.code;
     wire_free(q ? &q->base : NULL);
-    if (rc == TM_OK)
-        start_change(s, call, &c);
-    else
-        rpc_fail(call, &err);
+    start(s, call, &c, rc, &err, resume_run);
 }
 
 /* ---- the methods ---- */

@@ -59,6 +59,7 @@ struct submission {
     const struct submission_event *events; /* BATCH */
     uint32_t event_count;
     struct bytes rejects; /* BATCH: what the door refused, opaque, kept for repeated acks */
+    struct bytes letters; /* BATCH: the same as dead letters, a list of ps/state/rejected.h */
     uint8_t stream;       /* WATERMARK */
     int64_t time;         /* WATERMARK */
     struct bytes control; /* CONTROL: packed tidemill.v1.Control */

@@ -10,6 +10,7 @@ struct shard *shard_open(const struct shard_options *options)
     struct shard *s = mem_new(1, sizeof *s);
     s->options = *options;
     s->keep_from = 1;
+    s->dead_letters = dead_letters_open(options->id);
     sample_log_open(&s->log, options->id, 1, 1, 0);
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         s->watermark[i] = WATERMARK_NONE;
@@ -21,6 +22,7 @@ void shard_close(struct shard *s)
     if (!s)
         return;
     joiner_close(s->joiner);
+    dead_letters_close(s->dead_letters);
     for (uint32_t i = 0; i < s->slots; i++)
         table_close(s->slot[i].table);
     free(s->slot);
@@ -33,11 +35,12 @@ void shard_close(struct shard *s)
     free(s);
 }
 
-static void on_aside(void *self, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body)
+static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
 {
     struct shard *s = self;
+    dead_letters_add(s->dead_letters, r, reason);
     if (s->options.aside)
-        s->options.aside(s->options.context, s->options.id, stream, position, reason, body);
+        s->options.aside(s->options.context, s->options.id, r->stream, r->position, reason, r->body);
 }
 
 void shard_follow_catalog(struct shard *s)

@@ -129,6 +129,7 @@ uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *waterma
         put_history(s, out);
         put_parameters(s, out);
     }
+    dead_letters_commit(s->dead_letters, out);
     s->position = position;
     if (s->catalog_changed) {
         catalog_encode(&s->catalog, &value);
@@ -314,5 +315,7 @@ enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_er
         rc = store->scan(store->self, STORE_SHARD, prefix, prefix, load_place, &l, err);
     if (rc == TM_OK && l.found)
         rc = load_tables(&l, store, prefix, err);
+    if (rc == TM_OK && l.found)
+        rc = dead_letters_load(s->dead_letters, store, err);
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", s->options.id);
 }

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "ps/state/dead_letters.h"
 #include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
 
@@ -61,6 +62,7 @@ struct shard {
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;
     struct buffer new_doc_text;
+    struct dead_letters *dead_letters;
 };
 
 /* shard.c */

@@ -19,7 +19,8 @@
     T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
     T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \
     T(PARAM,   "param",   "shard, version, document hash -> parameter block")                                      \
-    T(DOC,     "doc",     "shard, document hash -> document id")
+    T(DOC,     "doc",     "shard, document hash -> document id")                                                   \
+    T(DEAD_LETTER, "deadletter", "shard -> numbers; shard, stream, reason, slot -> a record that was set aside")
 /* clang-format on */
 
 enum store_table {

@@ -9,6 +9,7 @@
 #include "base/queue.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/log_blocks.h"
+#include "ps/storage/rejects.h"
 
 enum {
     QUEUE_ITEMS_MAX = 8192,
@@ -45,6 +46,7 @@ struct input_log {
     struct submissions pending; /* in the block under construction */
     struct submissions taken;   /* in blocks that are sealed, not yet synced */
     struct sealed sealed;
+    struct rejects rejects;
     int64_t clock_ms, clock_at_ns; /* see writer_clock */
     int64_t last_tick_ms, last_sync_ns;
     int64_t watermark[SEQUENCER_STREAMS_MAX]; /* as written last */
@@ -145,6 +147,8 @@ enum tm_code input_log_open(const struct input_log_options *options, struct inpu
         rc = load_watermarks(log, err);
     if (rc == TM_OK)
         rc = load_producers(log, err);
+    if (rc == TM_OK)
+        rc = rejects_load(options->db, &log->rejects, err);
     if (rc) {
         input_log_close(log);
         return tm_error_wrap(err, "input log");
@@ -267,7 +271,7 @@ static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
     CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
 }
 
-/* Blocks, producers and watermarks in one batch: whatever a crash leaves of the log, the three agree. */
+/* Blocks, producers, watermarks and rejected events in one batch: whatever a crash leaves of the log, they agree. */
 static void write_sealed(struct input_log *log)
 {
     uint64_t head = input_log_head(log);
@@ -280,6 +284,7 @@ static void write_sealed(struct input_log *log)
     }
     sequencer_changed_rows(log->sequencer, put_producer, log);
     put_watermarks(log, head);
+    rejects_put(&log->rejects, log->taken.first, log->batch);
     if (rocks_batch_count(log->batch) == 0)
         return;
     int64_t began_ns = clock_monotonic_ns();
@@ -368,7 +373,7 @@ enum tm_code input_log_start(struct input_log *log, struct tm_error *err)
 
 static size_t weight_of(const struct submission *s)
 {
-    size_t weight = SUBMISSION_WEIGHT + s->rejects.size + s->control.size;
+    size_t weight = SUBMISSION_WEIGHT + s->rejects.size + s->letters.size + s->control.size;
     for (uint32_t i = 0; i < s->event_count; i++)
         weight += sizeof s->events[i] + s->events[i].wire.size;
     return weight;

@@ -17,6 +17,8 @@ METHODS = (
     "Admin/Drain",
     "Admin/Export",
     "Admin/Digest",
+    "Admin/ListDeadLetters",
+    "Admin/ShowDeadLetter",
     "Admin/CreateVersion",
     "Admin/ListVersions",
     "Admin/ShowVersion",

@@ -3,6 +3,7 @@
 #include "proto/wire.h"
 #include "tidemill/v1/admin.pb-c.h"
 #include "tidemill/v1/control.pb-c.h"
+#include "tidemill/v1/deadletters.pb-c.h"
 #include "tidemill/v1/events.pb-c.h"
 #include "tidemill/v1/parameters.pb-c.h"
 
@@ -25,6 +26,10 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &tidemill__v1__export_reply__descriptor,
     &tidemill__v1__digest_reply__descriptor,
     &grpc__health__v1__health_check_response__descriptor,
+    &tidemill__v1__list_dead_letters_request__descriptor,
+    &tidemill__v1__list_dead_letters_reply__descriptor,
+    &tidemill__v1__show_dead_letter_request__descriptor,
+    &tidemill__v1__show_dead_letter_reply__descriptor,
     &tidemill__v1__create_version_request__descriptor,
     &tidemill__v1__list_versions_request__descriptor,
     &tidemill__v1__show_version_request__descriptor,

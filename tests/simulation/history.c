@@ -247,3 +247,28 @@ void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream
     if (body.size && !bytes_equal(body, r->wire))
         mismatch("shard %u: the record at %" PRIu64 " was set aside with another's bytes", shard, position);
 }
+
+void history_check_letter(const struct history *h, uint32_t shard, const struct dead_letter *l)
+{
+    const struct oracle_record *r = oracle_find(h->oracle, shard, l->position);
+    history_check_aside(h, shard, l->stream, l->position, l->reason, (struct bytes){0});
+    if (l->time != r->time)
+        mismatch("shard %u: the letter of %" PRIu64 " has time %" PRId64 ", expected %" PRId64, shard, l->position,
+                 l->time, r->time);
+    struct bytes first = bytes_of(r->wire.data, l->event.size);
+    if (l->size && (l->size != r->wire.size || !bytes_equal(l->event, first) ||
+                    l->event.size < (l->size < DEAD_LETTER_EVENT_MAX ? l->size : DEAD_LETTER_EVENT_MAX)))
+        mismatch("shard %u: the letter of %" PRIu64 " has another's bytes", shard, l->position);
+}
+
+void history_check_letters(const struct history *h, uint32_t shard, int stream, int reason, uint64_t seen,
+                           uint64_t kept)
+{
+    const struct oracle_shard *o = oracle_shard(h->oracle, shard);
+    uint64_t want = 0;
+    for (uint32_t i = 0; i < o->records; i++)
+        want += reason != REASON_NONE && o->record[i].stream == stream && (int)o->record[i].reason == reason;
+    if (seen != want || kept != dead_letters_kept(want))
+        mismatch("shard %u: %" PRIu64 " letters of s%d for reason %d, %" PRIu64 " kept; expected %" PRIu64, shard, seen,
+                 stream, reason, kept, want);
+}

@@ -6,6 +6,7 @@
 #ifndef TIDEMILL_TESTS_SIMULATION_HISTORY_H
 #define TIDEMILL_TESTS_SIMULATION_HISTORY_H
 
+#include "ps/state/dead_letters.h"
 #include "ps/state/shard.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/world.h"
@@ -55,5 +56,9 @@ void history_check_sample(const struct history *h, uint32_t shard, const struct 
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s);
 void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position,
                          enum joiner_reason reason, struct bytes body);
+/* Judge a letter of a shard that has applied all; how many of a kind there were, and are kept. */
+void history_check_letter(const struct history *h, uint32_t shard, const struct dead_letter *l);
+void history_check_letters(const struct history *h, uint32_t shard, int stream, int reason, uint64_t seen,
+                           uint64_t kept);
 
 #endif

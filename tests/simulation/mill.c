@@ -224,6 +224,40 @@ static void check_asides(const struct mill *m, uint32_t shard)
         mismatch("shard %u: %u records were set aside, expected %u", shard, m->shard[shard].asides, want);
 }
 
+static uint64_t stored_number(const struct memory_table *t, uint32_t shard, int stream, int reason)
+{
+    uint8_t key[DEAD_LETTER_KEY];
+    const struct memory_row *row = memory_table_find(t, bytes_of(key, dead_letter_prefix(key, shard, -1, -1)));
+    struct reader r = reader_of(row ? buffer_view(&row->value) : (struct bytes){0});
+    struct dead_letter_count c;
+    while (dead_letter_count_next(&r, &c))
+        if (c.stream == stream && (int)c.reason == reason)
+            return c.seen;
+    return 0;
+}
+
+/* Every letter is of a record that the oracle has set aside for the same reason; their numbers are those of all. */
+static void check_letters(const struct mill *m, uint32_t shard)
+{
+    uint32_t kept[JOINER_STREAMS_MAX][REASON_COUNT] = {0};
+    const struct memory_table *t = &m->store.table[STORE_DEAD_LETTER];
+    struct dead_letter letter;
+    struct tm_error err;
+    for (size_t i = 0; i < t->rows; i++) {
+        struct bytes key = buffer_view(&t->row[i].key), row = buffer_view(&t->row[i].value);
+        if (key_get_u16(key.data) != shard || key.size != DEAD_LETTER_KEY)
+            continue;
+        if (dead_letter_decode(key, row, &letter, &err) != TM_OK)
+            mismatch("shard %u: %s", shard, err.message);
+        history_check_letter(m->history, shard, &letter);
+        kept[letter.stream][letter.reason]++;
+    }
+    for (int stream = 0; stream < JOINER_STREAMS_MAX; stream++)
+        for (int reason = 0; reason < REASON_COUNT; reason++)
+            history_check_letters(m->history, shard, stream, reason, stored_number(t, shard, stream, reason),
+                                  kept[stream][reason]);
+}
+
 static void check_stored(const struct mill *m)
 {
     const struct memory_table *params = &m->store.table[STORE_PARAM], *docs = &m->store.table[STORE_DOC];
@@ -266,6 +300,7 @@ static void check_all(const struct mill *m)
             mismatch("shard %u stands at %" PRIu64 " of %" PRIu64, i, m->shard[i].committed, history_end(m->history));
         history_check_tables(m->history, i, m->shard[i].shard);
         check_asides(m, i);
+        check_letters(m, i);
     }
     check_stored(m);
 }

@@ -23,7 +23,7 @@ enum { CASES_DEFAULT = 10000 };
 
 struct totals {
     uint64_t seed; /* of the case that runs */
-    uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_MALFORMED + 1];
+    uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_COUNT];
     uint64_t lessons[LESSON_ORIGINAL + 1], held_at_marks; /* per version; samples held, summed over all blocks */
 };
 
@@ -68,6 +68,8 @@ static void play_again(struct history *h, const struct mill *first)
         mismatch("other threads and commits make other parameters");
     if (!memory_table_equal(&m.store.table[STORE_DOC], &first->store.table[STORE_DOC]))
         mismatch("other threads and commits store other documents");
+    if (!memory_table_equal(&m.store.table[STORE_DEAD_LETTER], &first->store.table[STORE_DEAD_LETTER]))
+        mismatch("other threads and commits keep other dead letters");
     mill_close(&m);
 }
 

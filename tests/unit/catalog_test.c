@@ -338,6 +338,127 @@ static void test_unknown_kinds_of_control_records(void **state)
     catalog_close(&c);
 }
 
+/* ---- states, limits, and records that change nothing ---- */
+
+/* Returns what changed; refused records end the test. */
+static struct catalog_change command(struct catalog *c, const struct buffer *control)
+{
+    struct catalog_change change;
+    struct tm_error err;
+    assert_int_equal(catalog_apply(c, buffer_view(control), &change, &err), TM_OK);
+    return change;
+}
+
+static struct catalog_change set_state(struct catalog *c, uint32_t version, enum version_state state, bool discard)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    catalog_pack_state(version, state, discard, &control);
+    return command(c, &control);
+}
+
+static void test_versions_are_paused_and_learn_again(void **state)
+{
+    static const struct {
+        enum version_state to;
+        bool discard;
+        enum catalog_change_kind change;
+    } steps[] = {
+        {VERSION_LEARNING, false, CATALOG_SAME}, /* it learns already */
+        {VERSION_LEARNING, true, CATALOG_SAME},  /* so there is nothing to discard */
+        {VERSION_PAUSED, false, CATALOG_PAUSED},     {VERSION_PAUSED, false, CATALOG_SAME},
+        {VERSION_LEARNING, false, CATALOG_RESUMED},  {VERSION_PAUSED, false, CATALOG_PAUSED},
+        {VERSION_LEARNING, true, CATALOG_DISCARDED}, {VERSION_LEARNING, true, CATALOG_SAME},
+    };
+    struct catalog c;
+    (void)state;
+    make(&c);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        struct catalog_change change = set_state(&c, 7, steps[i].to, steps[i].discard);
+        assert_int_equal(change.kind, steps[i].change);
+        assert_int_equal(change.version, change.kind == CATALOG_SAME ? 0 : 7);
+        assert_int_equal(catalog_state(&c, 7), steps[i].to);
+        assert_int_equal(catalog_state(&c, 1), VERSION_LEARNING);
+    }
+    assert_whole(&c);
+    catalog_close(&c);
+}
+
+static void test_states_and_limits_are_stored(void **state)
+{
+    CLEANUP(buffer_close) struct buffer stored = {0}, control = {0};
+    struct catalog c, again = {0};
+    struct tm_error err;
+    (void)state;
+    make(&c);
+    assert_int_equal(catalog_limits(&c).slice, CATALOG_SLICE);
+    assert_true(catalog_limits(&c).held_bytes == CATALOG_HELD_BYTES);
+    catalog_pack_limits(&(struct catalog_limits){12345, 67}, &control);
+    assert_int_equal(command(&c, &control).kind, CATALOG_LIMITED);
+    set_state(&c, 7, VERSION_PAUSED, false);
+    catalog_encode(&c, &stored);
+    assert_int_equal(catalog_decode(&again, buffer_view(&stored), &err), TM_OK);
+    assert_int_equal(catalog_state(&again, 1), VERSION_LEARNING);
+    assert_int_equal(catalog_state(&again, 7), VERSION_PAUSED);
+    assert_int_equal(catalog_limits(&again).slice, 67);
+    assert_int_equal(catalog_limits(&again).held_bytes, 12345);
+    catalog_close(&again);
+    catalog_close(&c);
+}
+
+static void test_a_record_may_change_nothing(void **state)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    struct catalog c;
+    (void)state;
+    make(&c);
+    catalog_pack_proceed(&control);
+    assert_int_equal(command(&c, &control).kind, CATALOG_SAME);
+    assert_whole(&c);
+    catalog_close(&c);
+}
+
+static void refuse(struct catalog *c, Tidemill__V1__VersionState *to, Tidemill__V1__Limits *limits)
+{
+    CLEANUP(buffer_close) struct buffer packed = {0};
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    struct tm_error err = {0};
+    control.state = to;
+    control.limits = limits;
+    wire_pack(&control.base, &packed);
+    assert_int_equal(catalog_apply(c, buffer_view(&packed), NULL, &err), TM_DATA_LOSS);
+    assert_non_null(strstr(err.message, "no sense"));
+}
+
+static void test_commands_that_make_no_sense(void **state)
+{
+    static const struct {
+        uint32_t id, state;
+        bool discard;
+    } states[] = {{2, VERSION_PAUSED, false}, {7, 2, false}, {7, VERSION_PAUSED, true}};
+    static const struct catalog_limits limits[] = {{0, 5}, {5, 0}};
+    struct catalog c;
+    (void)state;
+    make(&c);
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        Tidemill__V1__VersionState to = TIDEMILL__V1__VERSION_STATE__INIT;
+        to.has_id = to.has_state = to.has_discard = true;
+        to.id = states[i].id;
+        to.state = states[i].state;
+        to.discard = states[i].discard;
+        refuse(&c, &to, NULL);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        Tidemill__V1__Limits to = TIDEMILL__V1__LIMITS__INIT;
+        to.has_held_bytes = to.has_slice = true;
+        to.held_bytes = limits[i].held_bytes;
+        to.slice = limits[i].slice;
+        refuse(&c, NULL, &to);
+    }
+    assert_int_equal(catalog_state(&c, 7), VERSION_LEARNING);
+    assert_whole(&c);
+    catalog_close(&c);
+}
+
 /* Cut short or with a byte changed: refused, or another catalog; never a crash, never without words. */
 static void test_damaged_bytes(void **state)
 {
@@ -377,6 +498,10 @@ int main(void)
         cmocka_unit_test(test_versions_that_make_no_sense),
         cmocka_unit_test(test_there_is_a_most_of_versions),
         cmocka_unit_test(test_unknown_kinds_of_control_records),
+        cmocka_unit_test(test_versions_are_paused_and_learn_again),
+        cmocka_unit_test(test_states_and_limits_are_stored),
+        cmocka_unit_test(test_a_record_may_change_nothing),
+        cmocka_unit_test(test_commands_that_make_no_sense),
         cmocka_unit_test(test_damaged_bytes),
     };
     return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);

@@ -218,6 +218,38 @@ static void many_rejects_stay_small(void **state)
     assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_INVALID_ARGUMENT);
 }
 
+/* Of many mistakes of one kind a few are kept, and so the one of another kind; all are counted. */
+static void dead_letters_show_every_mistake(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct event wrong = good("clicks"), late = good("clicks");
+    struct door_batch b;
+    struct tm_error err;
+    uint32_t seen[REJECTED_STREAM_UNKNOWN + 1] = {0}, kept[REJECTED_STREAM_UNKNOWN + 1] = {0};
+    uint8_t stream;
+    struct bytes letter;
+    wrong.version = bytes_text("Z");
+    late.time = NOW + 2 * INT64_C(86400000);
+    wire_put_integer(&batch, 1, 1);
+    for (int i = 0; i < 1000; i++)
+        put_event(&batch, &wrong);
+    put_event(&batch, &late);
+    wire_put_bytes(&batch, 2, bytes_text("\xff\xff"));
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_OK);
+    struct reader r = reader_of(buffer_view(&b.refused.list));
+    while (rejected_next(&r, &stream, &letter)) {
+        seen[stream]++;
+        kept[stream] += letter.size > 0;
+    }
+    assert_int_equal(seen[CLICKS], 1001);
+    assert_int_equal(kept[CLICKS], REFUSED_KEPT + 1);
+    assert_int_equal(seen[REJECTED_STREAM_UNKNOWN], 1);
+    assert_int_equal(kept[REJECTED_STREAM_UNKNOWN], 1);
+    door_batch_close(&b);
+}
+
 static void damaged_batches_are_refused(void **state)
 {
     (void)state;
@@ -336,6 +368,7 @@ int main(void)
         cmocka_unit_test(events_are_resolved),
         cmocka_unit_test(each_bad_event_is_named),
         cmocka_unit_test(many_rejects_stay_small),
+        cmocka_unit_test(dead_letters_show_every_mistake),
         cmocka_unit_test(damaged_batches_are_refused),
         cmocka_unit_test(one_message_at_a_time),
         cmocka_unit_test(open_and_watermark),

@@ -123,11 +123,11 @@ static void on_sample(void *self, const struct sample *s)
     assert_int_equal(s->body.data[0], (uint8_t)key); /* the impression's own bytes */
 }
 
-static void on_aside(void *self, uint8_t stream, uint64_t position, enum joiner_reason reason, struct bytes body)
+static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
 {
     struct teller *t = self;
-    assert_true(position > 0 && position <= t->position && body.size <= 1);
-    say(t, "%s:%s", reasons[reason], names[stream]);
+    assert_true(r->position > 0 && r->position <= t->position && r->body.size <= 1);
+    say(t, "%s:%s", reasons[reason], names[r->stream]);
 }
 
 static void begin(struct teller *t, bool looks_required)

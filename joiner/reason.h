@@ -1,0 +1,42 @@
+/* joiner/reason.h - why a record was set aside: the one table of reasons, for code, requests, command line and docs.
+ *
+ * Numbers  are stored: a new reason goes to the end.
+ * Threads  pure. */
+#ifndef TIDEMILL_JOINER_REASON_H
+#define TIDEMILL_JOINER_REASON_H
+
+#include "base/bytes.h"
+
+/* clang-format off */
+/*    name, text, what it means, what to do */
+#define JOINER_REASONS(R)                                                                                       \
+    R(LATE, "late", "it came after its horizon",                                                                \
+      "is the sender late, or its clock wrong? Else allowed_lateness or within is too short")                   \
+    R(ORPHANED, "orphaned", "its impression never came",                                                        \
+      "are the ids of the join key spelt alike in both streams, and are impressions lost?")                     \
+    R(DUPLICATE, "duplicate", "the same event again, or a second one where the key has room for one",           \
+      "normal when senders repeat; else event ids or keys are not unique")                                      \
+    R(VERSION_MISMATCH, "version_mismatch", "it names another version than its impression",                     \
+      "does the sender of actions know which version was served? It may leave the version out")                 \
+    R(TOO_MANY_ACTIONS, "too_many_actions", "its stream has 16 actions of this key already",                    \
+      "a client that repeats actions under new ids, or a robot")                                                \
+    R(MALFORMED, "malformed", "it could not be read from the log",                                              \
+      "the door lets nothing like that in: keep the data directory and report it")                              \
+    R(REJECTED, "rejected", "it was refused at the door and never logged",                                      \
+      "field and message say what was expected; the sender was told, and may mend the event and send it again")
+/* clang-format on */
+
+enum joiner_reason {
+    REASON_NONE,
+#define R(name, text, meaning, hint) REASON_##name,
+    JOINER_REASONS(R)
+#undef R
+        REASON_COUNT
+};
+
+const char *joiner_reason_text(enum joiner_reason reason);
+const char *joiner_reason_meaning(enum joiner_reason reason);
+const char *joiner_reason_hint(enum joiner_reason reason);
+enum joiner_reason joiner_reason_find(struct bytes text); /* REASON_NONE: no such reason */
+
+#endif
