@@ -84,6 +84,8 @@ static void print_people(const Tidemill__V1__PullRequest *r, const Tidemill__V1_
     printf("version %s, model %s, generation %s, as of %s, position %" PRIu64 " (durable %" PRIu64 ")\n",
            m->version ? m->version : r->version, m->model ? m->model : "?", m->generation ? m->generation : "?",
            m->has_as_of ? clock_text(m->as_of, as_of) : "no time yet", m->position, m->durable_position);
+    if (m->stale_reason)
+        printf("these parameters do not move: the version is %s\n", m->stale_reason);
 }
 
 static void print_rows(enum output output, const Tidemill__V1__PullRequest *r, const Tidemill__V1__PullReply *m)
@@ -115,10 +117,12 @@ static void print_rows(enum output output, const Tidemill__V1__PullRequest *r, c
 
 static void print_json(const Tidemill__V1__PullRequest *r, const Tidemill__V1__PullReply *m)
 {
-    static const char *const names[] = {"version", "model", "generation", "as_of", "position", "durable_position"};
-    const struct cell cells[] = {cell_text(m->version),    cell_text(m->model),
-                                 cell_text(m->generation), m->has_as_of ? cell_time(m->as_of) : cell_none(),
-                                 cell_count(m->position),  cell_count(m->durable_position)};
+    static const char *const names[] = {"version",          "model",       "generation", "as_of", "position",
+                                        "durable_position", "stale_reason"};
+    const struct cell cells[] = {cell_text(m->version),     cell_text(m->model),
+                                 cell_text(m->generation),  m->has_as_of ? cell_time(m->as_of) : cell_none(),
+                                 cell_count(m->position),   cell_count(m->durable_position),
+                                 cell_text(m->stale_reason)};
     fputs("{", stdout);
     print_json_fields(stdout, names, cells, ARRAY_LEN(names));
     fputs(", \"docs\": ", stdout);

@@ -62,5 +62,10 @@ int command_params_digest(const struct command *self, int argc, char **argv);
 int command_params_export(const struct command *self, int argc, char **argv);
 int command_pull(const struct command *self, int argc, char **argv);
 int command_status(const struct command *self, int argc, char **argv);
+int command_version_create(const struct command *self, int argc, char **argv);
+int command_version_list(const struct command *self, int argc, char **argv);
+int command_version_pause(const struct command *self, int argc, char **argv);
+int command_version_resume(const struct command *self, int argc, char **argv);
+int command_version_show(const struct command *self, int argc, char **argv);
 
 #endif

@@ -9,7 +9,7 @@
 
 static const char *stream_name(const struct engine *e, uint32_t stream)
 {
-    return stream < e->catalog.join.streams ? e->catalog.stream_name[stream] : NULL;
+    return stream < e->schema.join.streams ? e->schema.stream_name[stream] : NULL;
 }
 
 static struct engine_dead_letter of_shard(const struct engine *e, uint32_t shard, const struct dead_letter *l)

@@ -22,10 +22,9 @@ enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(voi
     return TM_OK;
 }
 
-/* On the log writer's thread: a block goes once to every worker. */
-static void deliver(void *context, struct shared_block *block)
+/* A block goes once to every worker. */
+static void hand_over(struct engine *e, struct shared_block *block)
 {
-    struct engine *e = context;
     if (engine_applied(e) >= atomic_load_explicit(&e->awaited, memory_order_relaxed)) {
         atomic_store_explicit(&e->awaited_ns, clock_monotonic_ns(), memory_order_relaxed);
         atomic_store_explicit(&e->awaited, block->block.end, memory_order_release);
@@ -35,10 +34,18 @@ static void deliver(void *context, struct shared_block *block)
     shared_block_unref(block);
 }
 
+/* On the log writer's thread. */
+static void deliver(void *context, struct shared_block *block)
+{
+    struct engine *e = context;
+    control_follow(e, &block->block);
+    hand_over(e, block);
+}
+
 static enum tm_code replay_block(void *context, struct shared_block *block, struct tm_error *err)
 {
     (void)err;
-    deliver(context, block);
+    hand_over(context, block);
     return TM_OK;
 }
 
@@ -57,6 +64,7 @@ static void make_parts(struct engine *e)
     for (uint32_t i = 0; i < e->workers; i++)
         worker_open(&e->worker[i], e, i);
     committer_open(&e->committer, e);
+    catch_up_open(e);
 }
 
 static void *load_worker(void *argument)
@@ -119,7 +127,9 @@ static enum tm_code copy_catalog(struct engine *e, struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer encoded = {0};
     catalog_encode(shard_catalog(e->shard[0]), &encoded);
-    return catalog_decode(&e->catalog, buffer_view(&encoded), err);
+    enum tm_code rc = catalog_decode(&e->catalog, buffer_view(&encoded), err);
+    registry_follow(e->registry, &e->catalog);
+    return rc;
 }
 
 static enum tm_code open_log(struct engine *e, const struct catalog *wanted, struct tm_error *err)
@@ -155,6 +165,11 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         rc = input_log_start(e->log, err);
     if (rc == TM_OK)
         rc = setup_apply(e, wanted, err);
+    if (rc == TM_OK)
+        rc = catch_up_start(e, err);
+    e->schema = e->catalog; /* what stays as it is */
+    e->schema.version = NULL;
+    e->schema.versions = 0;
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
 }
 
@@ -163,6 +178,8 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
     struct engine *e = mem_new(1, sizeof *e);
     struct catalog wanted = {0};
     e->options = *options;
+    e->registry = registry_open();
+    pthread_mutex_init(&e->control, NULL);
     pthread_mutex_init(&e->progress_mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -173,6 +190,7 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
         rc = data_dir_open(options->data, options->shards, &e->dir, err);
     if (rc != TM_OK) {
         catalog_close(&wanted);
+        registry_close(e->registry);
         free(e);
         return rc;
     }
@@ -196,12 +214,14 @@ void engine_close(struct engine *e)
     pthread_mutex_lock(&e->progress_mutex);
     pthread_cond_broadcast(&e->progress);
     pthread_mutex_unlock(&e->progress_mutex);
+    catch_up_stop(e);
     if (e->log)
         input_log_stop(e->log);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_stop(&e->worker[i]);
     committer_stop(&e->committer);
     committer_close(&e->committer);
+    catch_up_close(e);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_close(&e->worker[i]);
     rcu_settle();
@@ -209,10 +229,12 @@ void engine_close(struct engine *e)
         shard_close(e->shard[i]);
     input_log_close(e->log);
     data_dir_close(&e->dir);
+    registry_close(e->registry);
     catalog_close(&e->catalog);
     free(e->worker);
     free(e->shard);
     free(e->shard_worker);
+    pthread_mutex_destroy(&e->control);
     pthread_mutex_destroy(&e->progress_mutex);
     pthread_cond_destroy(&e->progress);
     free(e);
@@ -220,11 +242,22 @@ void engine_close(struct engine *e)
 
 const struct options *engine_options(const struct engine *e) { return &e->options; }
 const char *engine_generation(const struct engine *e) { return e->generation; }
-int engine_stream(const struct engine *e, struct bytes name) { return catalog_stream(&e->catalog, name); }
+const struct catalog *engine_schema(const struct engine *e) { return &e->schema; }
+int engine_stream(const struct engine *e, struct bytes name) { return catalog_stream(&e->schema, name); }
 const struct version *engine_version(const struct engine *e, struct bytes name)
 {
-    return catalog_find(&e->catalog, name);
+    return registry_find(e->registry, name);
 }
+uint32_t engine_versions(const struct engine *e) { return registry_count(e->registry); }
+const struct version *engine_version_by_id(const struct engine *e, uint32_t id)
+{
+    return registry_by_id(e->registry, id);
+}
+enum version_state engine_version_state(const struct engine *e, const struct version *v)
+{
+    return registry_state(e->registry, v);
+}
+const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
 uint64_t engine_durable(const struct engine *e) { return input_log_head(e->log); }

@@ -13,7 +13,10 @@
 #include "ps/state/sequencer.h"
 #include "ps/storage/input_log.h"
 
-enum { ENGINE_PULL_DOCS_MAX = 10000 };
+enum {
+    ENGINE_PULL_DOCS_MAX = 10000,
+    ENGINE_VERSIONS_MAX = 1000, /* each takes about 10 KB of every shard even when it never learns */
+};
 
 struct engine;
 
@@ -28,9 +31,15 @@ void engine_close(struct engine *e);
 const struct options *engine_options(const struct engine *e);
 const char *engine_generation(const struct engine *e); /* "restore.start" */
 
-/* The door: names to numbers. */
+/* The door: names to numbers. Lock-free. */
+/* Streams, labels and key; its versions are left out, because more of them come while the engine runs. Constant. */
+const struct catalog *engine_schema(const struct engine *e);
 int engine_stream(const struct engine *e, struct bytes name);                    /* index, or -1 */
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
+uint32_t engine_versions(const struct engine *e);                                /* how many; only grows */
+const struct version *engine_version_at(const struct engine *e, uint32_t i);     /* in the order they were made */
+const struct version *engine_version_by_id(const struct engine *e, uint32_t id); /* NULL: none of that id */
+enum version_state engine_version_state(const struct engine *e, const struct version *v);
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* See input_log_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);
@@ -65,6 +74,27 @@ struct pull {
 };
 void engine_pull(struct engine *e, struct pull *p);
 
+/* Versions at run time. A call returns when every shard has applied its control record, so that whoever was answered
+ * finds what it asked for; two calls come one after the other. Blocks, for about a sync. */
+struct engine_change {
+    const struct version *version;
+    uint64_t position; /* everything behind it is treated the new way */
+    bool unchanged;    /* it was so already: nothing was appended, and position is what is applied */
+};
+/* Fills in the defaults of *wanted. TM_INVALID_ARGUMENT: what the configuration's versions are refused for, too;
+ * TM_ALREADY_EXISTS: the name is taken, and whether by exactly such a version; TM_RESOURCE_EXHAUSTED: there are
+ * ENGINE_VERSIONS_MAX. */
+enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, struct engine_change *out,
+                                   struct tm_error *err);
+/* Its samples are held from here on, its parameters served as they are. */
+enum tm_code engine_pause_version(struct engine *e, const struct version *v, struct engine_change *out,
+                                  struct tm_error *err);
+/* It learns what is held, in slices and behind what this call waits for; discard: without the new samples among it.
+ * TM_FAILED_PRECONDITION: nothing can be discarded of a version that learns already and has not caught up.
+ * TM_RESOURCE_EXHAUSTED: more gaps than shards remember (learner/cursor.h). */
+enum tm_code engine_resume_version(struct engine *e, const struct version *v, bool discard, struct engine_change *out,
+                                   struct tm_error *err);
+
 /* Everything accepted before the call is applied, committed and synced when it returns; *position is that point.
  * Blocks. */
 enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error *err);
@@ -88,6 +118,8 @@ struct engine_version_status {
     struct sample_counts fresh, corrections; /* joiner/counts.h */
     int64_t imbalance;
     uint64_t documents;
+    enum version_state state; /* now */
+    uint64_t catching_up;     /* held samples that it is learning; 0: it has caught up, or is paused */
 };
 
 struct engine_shard_status {
@@ -97,10 +129,9 @@ struct engine_shard_status {
 
 /* As of the shards' last commits: every number of a shard is from one copy taken when it committed. */
 struct engine_status {
-    const struct catalog *catalog;
     struct input_log_status log;
     struct stream_counts streams[SEQUENCER_STREAMS_MAX];
-    struct engine_version_status *versions; /* owned; count in catalog->versions */
+    struct engine_version_status *versions; /* owned */
     uint32_t version_count;
     struct engine_shard_status *shards; /* owned; options->shards of them */
     int64_t as_of, imbalance;

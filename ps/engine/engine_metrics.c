@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "ps/engine/metrics.h"
+#include "ps/engine/dead_letters.h"
 #include "ps/engine/parts.h"
 
 /* Fates are what a record came to in the end; these are where it stays for a while. */
@@ -44,11 +45,12 @@ static void stream_time(const char *stream, const struct input_log_status *log, 
 
 static void events(struct engine *e, const struct engine_status *s, struct metrics *m)
 {
+    const struct catalog *schema = engine_schema(e);
     uint64_t undecided = 0, decided = 0, samples = 0;
-    for (uint32_t i = 0; i < s->catalog->join.streams; i++) {
-        stream_counts(s->catalog->stream_name[i], &s->streams[i], m);
+    for (uint32_t i = 0; i < schema->join.streams; i++) {
+        stream_counts(schema->stream_name[i], &s->streams[i], m);
         if (i < s->log.streams)
-            stream_time(s->catalog->stream_name[i], &s->log, i, m);
+            stream_time(schema->stream_name[i], &s->log, i, m);
     }
     for (uint32_t i = 0; i < e->options.shards; i++) {
         undecided += s->shards[i].undecided;
@@ -64,6 +66,25 @@ static void events(struct engine *e, const struct engine_status *s, struct metri
     metric_value(m, METRIC_IMBALANCE, (double)s->imbalance, METRIC_PLAIN);
 }
 
+/* ---- dead letters ---- */
+
+static void dead_letters(struct engine *e, struct metrics *m)
+{
+    const struct catalog *schema = engine_schema(e);
+    struct dead_letter_counts counts;
+    if (engine_dead_letter_counts(e, &counts, NULL) != TM_OK)
+        return; /* what cannot be read shows where it is asked for: in the list of dead letters */
+    for (uint32_t i = 0; i <= SEQUENCER_STREAMS_MAX; i++)
+        for (int reason = 0; reason < REASON_COUNT; reason++) {
+            if (counts.of[i][reason].seen == 0)
+                continue;
+            const char *stream = i < schema->join.streams ? schema->stream_name[i] : "";
+            struct metric_labels labels = METRIC_LABELS(stream, joiner_reason_text((enum joiner_reason)reason));
+            metric_count(m, METRIC_DEAD_LETTERS, counts.of[i][reason].seen, labels);
+            metric_count(m, METRIC_DEAD_LETTERS_KEPT, counts.of[i][reason].kept, labels);
+        }
+}
+
 /* ---- versions ---- */
 
 static void sample_counts(const char *version, const char *kind, const struct sample_counts *c, struct metrics *m)
@@ -74,6 +95,10 @@ static void sample_counts(const char *version, const char *kind, const struct sa
                  METRIC_LABELS(version, kind, #fate));
     SAMPLE_FATES(F)
 #undef F
+#define F(reason, help) \
+    metric_count(m, METRIC_VERSION_SKIPPED, c->reason, METRIC_LABELS(version, kind, #reason + sizeof "skipped"));
+    SKIP_REASONS(F)
+#undef F
 }
 
 static void version(const char *name, const struct engine_version_status *v, struct metrics *m)
@@ -82,6 +107,8 @@ static void version(const char *name, const struct engine_version_status *v, str
     sample_counts(name, "correction", &v->corrections, m);
     metric_value(m, METRIC_VERSION_IMBALANCE, (double)v->imbalance, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_DOCUMENTS, v->documents, METRIC_LABELS(name));
+    metric_count(m, METRIC_VERSION_PAUSED, v->state == VERSION_PAUSED, METRIC_LABELS(name));
+    metric_count(m, METRIC_VERSION_CATCHING_UP, v->catching_up, METRIC_LABELS(name));
 }
 
 /* Versions can be made at run time: those beyond a limit are added up, so that a scrape stays bounded and complete. */
@@ -98,6 +125,7 @@ static void versions(const struct engine_status *s, struct metrics *m)
         sample_counts_add(&rest.corrections, &v->corrections);
         rest.imbalance += v->imbalance;
         rest.documents += v->documents;
+        rest.catching_up += v->catching_up;
     }
     if (s->version_count > METRIC_VERSIONS_MAX)
         version("(other)", &rest, m);
@@ -215,6 +243,7 @@ void engine_metrics(struct engine *e, struct metrics *m)
     engine_status(e, &s);
     events(e, &s, m);
     versions(&s, m);
+    dead_letters(e, m);
     the_log(e, &s, m);
     state(e, &s, m);
     engine_status_close(&s);

@@ -4,8 +4,11 @@
 #include "proto/event.h"
 #include "ps/engine/parts.h"
 
-static struct engine_version_status *version_status(struct engine_status *out, uint32_t id)
+/* Shards have their versions in the order in which they were made, too; one that is newer than the list is left out. */
+static struct engine_version_status *version_status(struct engine_status *out, uint32_t guess, uint32_t id)
 {
+    if (guess < out->version_count && out->versions[guess].version->id == id)
+        return &out->versions[guess];
     for (uint32_t i = 0; i < out->version_count; i++)
         if (out->versions[i].version->id == id)
             return &out->versions[i];
@@ -23,7 +26,7 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
     }
     for (uint32_t i = 0; i < c->versions; i++) {
         const struct shard_version_counts *from = &c->version[i];
-        struct engine_version_status *v = version_status(out, from->id);
+        struct engine_version_status *v = version_status(out, i, from->id);
         int64_t imbalance =
             magnitude(sample_counts_imbalance(&from->fresh)) + magnitude(sample_counts_imbalance(&from->corrections));
         if (!v)
@@ -39,27 +42,51 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
 void engine_status(struct engine *e, struct engine_status *out)
 {
     struct committer *c = &e->committer;
-    *out = (struct engine_status){.catalog = &e->catalog,
-                                  .applied = engine_applied(e),
+    *out = (struct engine_status){.applied = engine_applied(e),
                                   .recovery_ms = e->recovery_ms,
                                   .recovered_events = e->recovered_events,
-                                  .version_count = e->catalog.versions,
+                                  .version_count = registry_count(e->registry),
                                   .as_of = engine_gate(e)};
     input_log_status(e->log, &out->log);
     out->versions = mem_new(out->version_count, sizeof *out->versions);
     out->shards = mem_new(e->options.shards, sizeof *out->shards);
-    for (uint32_t i = 0; i < out->version_count; i++)
-        out->versions[i].version = e->catalog.version[i];
+    for (uint32_t i = 0; i < out->version_count; i++) {
+        out->versions[i].version = registry_at(e->registry, i);
+        out->versions[i].state = registry_state(e->registry, out->versions[i].version);
+    }
     pthread_mutex_lock(&c->mutex);
     out->commits = c->commits;
     out->commit_bytes = c->bytes;
     for (uint32_t i = 0; i < e->options.shards; i++) {
         const struct shard_counts *counts = &c->counts[i];
-        add_shard(counts, e->catalog.join.streams, out);
+        add_shard(counts, e->schema.join.streams, out);
         out->shards[i] = (struct engine_shard_status){e->shard_worker[i], counts->position, counts->samples,
                                                       counts->undecided, counts->decided};
     }
     pthread_mutex_unlock(&c->mutex);
+    for (uint32_t i = 0; i < out->version_count; i++) {
+        struct engine_version_status *v = &out->versions[i];
+        v->catching_up = v->state == VERSION_LEARNING ? v->fresh.held + v->corrections.held : 0;
+    }
+}
+
+struct shard_version_counts inspect_version(struct engine *e, const struct version *v)
+{
+    struct shard_version_counts sum = {.id = v->id};
+    pthread_mutex_lock(&e->committer.mutex);
+    for (uint32_t i = 0; i < e->options.shards; i++) {
+        const struct shard_counts *c = &e->committer.counts[i];
+        for (uint32_t k = 0; k < c->versions; k++) {
+            if (c->version[k].id != v->id)
+                continue;
+            sample_counts_add(&sum.fresh, &c->version[k].fresh);
+            sample_counts_add(&sum.corrections, &c->version[k].corrections);
+            sum.documents += c->version[k].documents;
+            sum.intervals = c->version[k].intervals > sum.intervals ? c->version[k].intervals : sum.intervals;
+        }
+    }
+    pthread_mutex_unlock(&e->committer.mutex);
+    return sum;
 }
 
 void engine_status_close(struct engine_status *s)

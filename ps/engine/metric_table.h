@@ -45,12 +45,22 @@
       "Samples that are done: learned, or skipped")                                                                   \
     M("Versions", VERSION_PENDING, "tidemill_version_pending_samples", GAUGE, "version,kind,fate",                    \
       "Samples that will be learned: in an open batch, or held while the version is paused or catches up")            \
+    M("Versions", VERSION_SKIPPED, "tidemill_version_skipped_samples_total", COUNTER, "version,kind,reason",         \
+      "Samples that will never be learned, by reason; the sum is the fate skipped")                                  \
     M("Versions", VERSION_IMBALANCE, "tidemill_version_imbalance_samples", GAUGE, "version",                          \
       "Samples less settled less pending: anything but 0 is a bug")                                                   \
     M("Versions", VERSION_DOCUMENTS, "tidemill_version_documents", GAUGE, "version", "Documents with parameters")     \
+    M("Versions", VERSION_PAUSED, "tidemill_version_paused", GAUGE, "version", "1 while the version is paused")      \
+    M("Versions", VERSION_CATCHING_UP, "tidemill_version_catching_up_samples", GAUGE, "version",                     \
+      "Samples that were held and are being learned; 0 while it is paused")                                          \
     M("Versions", IMBALANCE, "tidemill_conservation_imbalance", GAUGE, "",                                            \
       "Sum of all imbalances of all shards, each without its sign: anything but 0 is a bug")                          \
                                                                                                                       \
+    M("Dead letters", DEAD_LETTERS, "tidemill_dead_letters_total", COUNTER, "stream,reason",                         \
+      "Records set aside, or refused at the door, since the data directory was made")                                \
+    M("Dead letters", DEAD_LETTERS_KEPT, "tidemill_dead_letters_kept", GAUGE, "stream,reason",                       \
+      "Those that `tidemill deadletters` can show")                                                                  \
+                                                                                                                     \
     M("Producers", PRODUCERS, "tidemill_producers", GAUGE, "",                                                        \
       "Known producers, live or not; forgotten after 7 days")                                                         \
     M("Producers", INGEST_CALLS, "tidemill_ingest_open_calls", GAUGE, "", "Ingest calls that are open")               \

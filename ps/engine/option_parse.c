@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "learner/model.h"
-#include "ps/engine/units.h"
 
 /* One word of a fixed choice. */
 struct choice {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ps/engine/units.h"
+#include "base/units.h"
 
 /* Plain where that cannot be mistaken, else in double quotes. */
 static void print_text(const struct option_row *row, const void *owner, struct buffer *out)

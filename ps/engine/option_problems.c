@@ -102,3 +102,18 @@ const char *option_guess_hint(const struct option_guess *g, char buf[static OPTI
         snprintf(buf, OPTION_HINT_SIZE, "there is none");
     return buf;
 }
+
+enum tm_code options_refuse(struct option_problems *problems, struct tm_error *err)
+{
+    struct buffer line = {0};
+    for (size_t i = 0; i + 1 < problems->text.size; i++) { /* every problem ends with a line's end */
+        buffer_put_u8(&line, problems->text.data[i] == '\n' ? ';' : problems->text.data[i]);
+        if (problems->text.data[i] == '\n')
+            buffer_put_u8(&line, ' ');
+    }
+    if (problems->count)
+        tm_error_set(err, TM_INVALID_ARGUMENT, "%.*s", (int)line.size, (const char *)line.data);
+    buffer_close(&line);
+    buffer_close(&problems->text);
+    return problems->count ? TM_INVALID_ARGUMENT : TM_OK;
+}

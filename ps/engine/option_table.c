@@ -69,7 +69,15 @@ const struct option_row option_scalars[] = {
      .help = "Bytes of events waiting for the log or for a thread; when it is full, senders are asked to wait."},
     NOT_YET("memory.join"),
     NOT_YET("memory.table"),
-    NOT_YET("memory.samples"),
+    {.key = "memory.samples",
+     .type = OPTION_SIZE,
+     .offset = OF(memory_samples),
+     .preset = "8GiB",
+     .min = "1MiB",
+     .max = "1024TiB",
+     .help =
+         "Bytes on disk, over all shards, of samples kept for a paused version; a version that holds more skips its "
+         "oldest."},
     {.key = "join.key",
      .type = OPTION_KEY_FIELDS,
      .offset = OF(key_fields),

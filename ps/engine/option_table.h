@@ -83,8 +83,10 @@ bool option_name_valid(const char *text);
 
 /* NULL: no scalar option of this key. */
 const struct option_row *option_scalar_find(const char *key);
+const struct option_list *option_list_find(const char *key); /* NULL: no list of this key */
 
 /* Fill in what follows other options: within, rewards, priors, samples_from. After every change of an option. */
 void option_derive(struct options *o);
+void option_derive_version(struct version_options *v, const char *first_label); /* "": there is no label */
 
 #endif

@@ -14,14 +14,22 @@ const struct option_row *option_scalar_find(const char *key)
     return NULL;
 }
 
-static void derive_version(const struct options *o, struct version_options *v)
+const struct option_list *option_list_find(const char *key)
+{
+    for (size_t i = 0; i < OPTION_LISTS; i++)
+        if (strcmp(option_lists[i].key, key) == 0)
+            return &option_lists[i];
+    return NULL;
+}
+
+void option_derive_version(struct version_options *v, const char *first_label)
 {
     if (v->prior_count == 0) {
         v->prior[0] = v->prior[1] = 1;
         v->prior_count = 2;
     }
-    if (v->reward[0] == '\0' && o->labels > 0)
-        snprintf(v->reward, sizeof v->reward, "%s", o->label[0].name);
+    if (v->reward[0] == '\0')
+        snprintf(v->reward, sizeof v->reward, "%s", first_label);
     if (v->samples_from_count == 0) {
         memcpy(v->samples_from[0], v->name, sizeof v->name);
         v->samples_from_count = 1;
@@ -34,7 +42,7 @@ void option_derive(struct options *o)
         if (!o->stream[i].within_given)
             o->stream[i].within_ms = o->stream[i].kind == STREAM_ACTION ? o->allowed_lateness_ms : 0;
     for (uint32_t i = 0; i < o->versions; i++)
-        derive_version(o, &o->version[i]);
+        option_derive_version(&o->version[i], o->labels > 0 ? o->label[0].name : "");
 }
 
 void options_default(struct options *o)
@@ -81,6 +89,16 @@ void options_set(struct options *o, const char *key, const char *value, const ch
         option_problem(problems, origin, NULL, "%s", err.message);
     else
         option_problem(problems, origin, NULL, "%s: %s", key, err.message);
+}
+
+void options_set_version(struct version_options *v, const char *key, const char *value,
+                         struct option_problems *problems)
+{
+    const struct option_list *list = option_list_find("versions");
+    struct tm_error err;
+    for (size_t i = 0; i < list->row_count; i++)
+        if (strcmp(list->rows[i].key, key) == 0 && option_parse(&list->rows[i], v, value, &err) != TM_OK)
+            option_problem(problems, NULL, NULL, "%s: %s", key, err.message);
 }
 
 /* "commit.interval" is TIDEMILL_COMMIT_INTERVAL. */

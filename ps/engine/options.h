@@ -67,7 +67,8 @@ struct options {
     uint32_t shards, threads; /* threads 0: one per processor */
     uint32_t rpc_threads;
     int64_t log_sync_ms, commit_interval_ms;
-    uint64_t memory_inbox; /* bytes of blocks waiting for a thread, and of batches waiting for the log */
+    uint64_t memory_inbox;   /* bytes of blocks waiting for a thread, and of batches waiting for the log */
+    uint64_t memory_samples; /* bytes of sample log that a paused version may hold, over all shards */
     int64_t window_ms, allowed_lateness_ms, producer_timeout_ms;
     uint32_t key_fields;
     struct stream_options stream[OPTION_STREAMS_MAX];
@@ -84,6 +85,9 @@ struct option_problems {
     uint32_t count;
 };
 
+/* No problem: TM_OK. Else TM_INVALID_ARGUMENT with all of them in one line. Closes their text. */
+enum tm_code options_refuse(struct option_problems *problems, struct tm_error *err);
+
 void options_default(struct options *o); /* streams impressions + clicks (5s), label click, no versions */
 
 /* Overlay a YAML file. Problems are appended; values that parsed are set all the same. */
@@ -99,6 +103,21 @@ void options_read_environment(struct options *o, struct option_problems *problem
  * impression stream, label and version, names unique, versions name existing models, labels and versions,
  * window <= within <= allowed_lateness, key contains doc. path: the file read before, for the message; NULL: none. */
 void options_check(const struct options *o, const char *path, struct option_problems *problems);
+
+/* One version by itself, as calls bring it: a field by its key in versions[] ("half_life", "14d"). */
+void options_set_version(struct version_options *v, const char *key, const char *value,
+                         struct option_problems *problems);
+
+/* What a version may refer to; the first label is the default reward. */
+struct option_names {
+    const char *const *name;
+    uint32_t count;
+};
+
+/* Fill in the defaults of a version that was set by itself, then check it as options_check() checks those of the file.
+ * versions: its own name among them. */
+void options_check_version(struct version_options *v, const struct option_names *labels,
+                           const struct option_names *versions, struct option_problems *problems);
 
 /* The configuration as YAML, with every default filled in; read again it gives the same values. */
 void options_show(const struct options *o, struct buffer *out);

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "learner/model.h"
 #include "ps/engine/option_table.h"
-#include "ps/engine/units.h"
 
 struct checking {
     const struct options *o;
@@ -131,48 +131,93 @@ static void check_labels(const struct checking *c)
     }
 }
 
-static void check_model(const struct checking *c, const struct version_options *v, uint32_t i)
+/* A version, and how messages name it. */
+struct version_check {
+    const struct checking *checking;
+    const struct version_options *version;
+    const char *prefix; /* "versions[3].", or "" for one that stands by itself */
+};
+
+static void version_problem(const struct version_check *v, const char *field, const char *text)
 {
+    option_problem(v->checking->problems, v->checking->path, &v->version->place, "%s%s%s", v->prefix, field, text);
+}
+
+static void check_model(const struct version_check *c)
+{
+    const struct version_options *v = c->version;
     struct model_config config = {.prior_count = v->prior_count};
     const struct model *model = model_find(bytes_text(v->model));
+    char text[OPTION_EXPECTED_SIZE];
     struct tm_error err;
     static_assert(sizeof config.prior == sizeof v->prior, "a version's prior is its model's");
     if (v->model[0] == '\0')
         return;
     if (!model) {
-        option_problem(c->problems, c->path, &v->place, "versions[%u].model: got %s; expected one of the models: %s", i,
-                       v->model, model_names());
+        snprintf(text, sizeof text, ": got %s; expected one of the models: %s", v->model, model_names());
+        version_problem(c, "model", text);
         return;
     }
     memcpy(config.prior, v->prior, sizeof config.prior);
     config.decay_per_ms = model_decay((double)v->half_life_ms);
     if (model->check(&config, &err)) /* "prior[0]: 0 is not ..." */
-        option_problem(c->problems, c->path, &v->place, "versions[%u].%s", i, err.message);
+        version_problem(c, "", err.message);
 }
 
-static void check_reward(const struct checking *c, const struct version_options *v, uint32_t i)
+static void check_names_of(const struct version_check *c, const char *field, const char *name, const char *what,
+                           const struct option_names *there)
 {
-    struct option_guess guess = {.wanted = v->reward};
+    struct option_guess guess = {.wanted = name};
     char key[OPTION_KEY_SIZE];
-    for (uint32_t l = 0; l < c->o->labels; l++)
-        option_guess_offer(&guess, c->o->label[l].name, strlen(c->o->label[l].name));
-    snprintf(key, sizeof key, "versions[%u].reward", i);
-    check_reference(c, &v->place, key, "label", &guess);
+    for (uint32_t i = 0; i < there->count; i++)
+        option_guess_offer(&guess, there->name[i], strlen(there->name[i]));
+    snprintf(key, sizeof key, "%s%s", c->prefix, field);
+    check_reference(c->checking, &c->version->place, key, what, &guess);
 }
 
-static void check_samples_from(const struct checking *c, const struct version_options *v, uint32_t i)
+static void check_samples_from(const struct version_check *c, const struct option_names *versions)
 {
-    char key[OPTION_KEY_SIZE];
-    snprintf(key, sizeof key, "versions[%u].samples_from", i);
+    const struct version_options *v = c->version;
+    char text[OPTION_EXPECTED_SIZE];
     for (uint32_t s = 0; s < v->samples_from_count; s++) {
-        struct option_guess guess = {.wanted = v->samples_from[s]};
-        for (uint32_t other = 0; other < c->o->versions; other++)
-            option_guess_offer(&guess, c->o->version[other].name, strlen(c->o->version[other].name));
-        check_reference(c, &v->place, key, "version", &guess);
+        check_names_of(c, "samples_from", v->samples_from[s], "version", versions);
         for (uint32_t before = 0; before < s; before++)
-            if (strcmp(v->samples_from[before], v->samples_from[s]) == 0)
-                option_problem(c->problems, c->path, &v->place, "%s: got %s twice", key, v->samples_from[s]);
+            if (strcmp(v->samples_from[before], v->samples_from[s]) == 0) {
+                snprintf(text, sizeof text, ": got %s twice", v->samples_from[s]);
+                version_problem(c, "samples_from", text);
+            }
     }
+}
+
+static void check_version(const struct version_check *c, const struct option_names *labels,
+                          const struct option_names *versions)
+{
+    check_model(c);
+    check_names_of(c, "reward", c->version->reward, "label", labels);
+    check_samples_from(c, versions);
+}
+
+static void check_versions(const struct checking *c)
+{
+    const char *labels[OPTION_LABELS_MAX], *versions[OPTION_VERSIONS_MAX];
+    char prefix[OPTION_KEY_SIZE];
+    for (uint32_t i = 0; i < c->o->labels; i++)
+        labels[i] = c->o->label[i].name;
+    for (uint32_t i = 0; i < c->o->versions; i++)
+        versions[i] = c->o->version[i].name;
+    for (uint32_t i = 0; i < c->o->versions; i++) {
+        snprintf(prefix, sizeof prefix, "versions[%u].", i);
+        check_version(&(struct version_check){c, &c->o->version[i], prefix},
+                      &(struct option_names){labels, c->o->labels}, &(struct option_names){versions, c->o->versions});
+    }
+}
+
+void options_check_version(struct version_options *v, const struct option_names *labels,
+                           const struct option_names *versions, struct option_problems *problems)
+{
+    const struct checking c = {.problems = problems};
+    option_derive_version(v, labels->count ? labels->name[0] : "");
+    check_version(&(struct version_check){&c, v, ""}, labels, versions);
 }
 
 void options_check(const struct options *o, const char *path, struct option_problems *problems)
@@ -183,9 +228,5 @@ void options_check(const struct options *o, const char *path, struct option_prob
         check_names(&c, &option_lists[i]);
     check_streams(&c);
     check_labels(&c);
-    for (uint32_t i = 0; i < o->versions; i++) {
-        check_model(&c, &o->version[i], i);
-        check_reward(&c, &o->version[i], i);
-        check_samples_from(&c, &o->version[i], i);
-    }
+    check_versions(&c);
 }

@@ -182,14 +182,6 @@ static void read_list(struct reading *r, const struct option_list *list, const s
     *option_item_count(list, r->o) = count;
 }
 
-static const struct option_list *list_find(const char *key)
-{
-    for (size_t i = 0; i < OPTION_LISTS; i++)
-        if (strcmp(option_lists[i].key, key) == 0)
-            return &option_lists[i];
-    return NULL;
-}
-
 /* Of a key under prefix, the next word: "commit" of "commit.interval". Empty: the key is not under it. */
 static struct bytes next_word(const char *key, const char *prefix)
 {
@@ -226,7 +218,7 @@ static void read_section(struct reading *r, const struct yaml_node *map, const c
 static void read_option(struct reading *r, const struct yaml_node *entry, const char *prefix, const char *key)
 {
     const struct option_row *row = option_scalar_find(key);
-    const struct option_list *list = list_find(key);
+    const struct option_list *list = option_list_find(key);
     if (strchr(entry->key->text, '.')) /* "commit.interval: 1s": one way to write a key is enough */
         unknown_option(r, entry, prefix, key);
     else if (row)

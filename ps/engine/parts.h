@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "base/queue.h"
 #include "ps/engine/engine.h"
+#include "ps/engine/registry.h"
 #include "ps/state/shard.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/state_db.h"
@@ -57,6 +58,7 @@ struct worker {
     int64_t watermark[JOINER_STREAMS_MAX]; /* worker only; as of position */
     _Atomic uint64_t applied;              /* = position, for readers */
     _Atomic int64_t gate;                  /* event time decided; WATERMARK_NONE */
+    _Atomic bool behind;                   /* some of its shards have held samples to learn */
     _Atomic uint64_t events;               /* applied since start, by shards that had not seen them */
     struct tm_error load_error;            /* of worker_load */
 };
@@ -74,17 +76,29 @@ struct committer {
     struct histogram write, sync;
 };
 
+/* Whoever is behind works a slice off after each block; this thread makes blocks while nothing else does. */
+struct catch_up {
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t mutex;
+    pthread_cond_t came; /* a worker has fallen behind, or the engine is closing */
+};
+
 struct engine {
     struct options options;
     struct data_dir dir;
     char generation[48];
     struct input_log *log;
-    struct catalog catalog; /* the door's; fixed once engine_open has returned */
+    struct catalog schema;     /* streams, labels and key, no versions; constant once engine_open has returned */
+    struct catalog catalog;    /* the fold of what came out of the log: the log writer's, see control.c */
+    struct registry *registry; /* the same versions, for any thread */
+    pthread_mutex_t control;   /* held from the check of a control record until every shard has applied it */
     struct shard **shard;
     uint32_t *shard_worker; /* shard -> worker */
     struct worker *worker;
     uint32_t workers;
     struct committer committer;
+    struct catch_up catch_up;
     pthread_mutex_t progress_mutex;
     pthread_cond_t progress;
     _Atomic uint32_t progress_waiters;
@@ -117,8 +131,31 @@ void committer_push(struct committer *c, struct commit *commit); /* takes it ove
 void committer_stop(struct committer *c);                        /* writes what is queued; fine when never started */
 void committer_close(struct committer *c);
 
+/* catch_up.c */
+void catch_up_open(struct engine *e);
+enum tm_code catch_up_start(struct engine *e, struct tm_error *err);
+void catch_up_wake(struct engine *e);
+void catch_up_stop(struct engine *e); /* e->closing is set; fine when never started */
+void catch_up_close(struct engine *e);
+
+/* inspect.c: one version in all shards, as of the last commits; intervals: the most of any shard. */
+struct shard_version_counts inspect_version(struct engine *e, const struct version *v);
+
+/* control.c: what changes how later records are treated. */
+/* A block came out of the log: on the log writer's thread, before the workers get it. */
+void control_follow(struct engine *e, const struct block *b);
+/* Append a control record and wait until every shard has applied it; *position is behind it. The caller holds
+ * e->control and has checked that the record can be applied. */
+enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err);
+
 /* setup.c: the configuration as a catalog, and what is missing of it in the log. */
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err);
+/* Fill in the defaults of a version that comes while the engine runs and check it, as the configuration's are. */
+enum tm_code setup_check_version(const struct engine *e, struct version_options *v, struct tm_error *err);
+/* Everything of a checked version but its id and whose samples it learns. schema: labels. */
+void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out);
+bool setup_same_version(const struct version *a, const struct version *b); /* apart from name and id */
+uint32_t setup_next_id(const struct catalog *c);
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err);
 

@@ -1,5 +1,6 @@
 /* From the configuration to control records: what a new data directory is told, and what an old one is
  * checked against. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -12,6 +13,8 @@ static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREA
 static_assert((int)KEY_REQUEST == JOINER_KEY_REQUEST && (int)KEY_USER == JOINER_KEY_USER &&
                   (int)KEY_DOC == JOINER_KEY_DOC,
               "key fields are copied as they are");
+
+enum { OTHERS_SHOWN = 512 };
 
 /* Streams and labels are numbered in the order of their names, so that their order in the file means nothing. */
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -71,21 +74,25 @@ static uint32_t label_index(const struct catalog *c, const char *name)
     return 0;
 }
 
+void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out)
+{
+    memcpy(out->name, from->name, sizeof from->name);
+    out->model = model_find(bytes_text(from->model));
+    memcpy(out->config.prior, from->prior, sizeof from->prior);
+    out->config.prior_count = from->prior_count;
+    out->half_life_ms = (double)from->half_life_ms;
+    out->config.decay_per_ms = model_decay(out->half_life_ms);
+    out->reward_label = label_index(schema, from->reward);
+}
+
 static void set_versions(const struct options *o, struct catalog *c)
 {
     c->version = mem_new(o->versions, sizeof(struct version *));
     c->state = mem_new(o->versions, sizeof *c->state); /* all learn */
     for (c->versions = 0; c->versions < o->versions; c->versions++) {
-        const struct version_options *from = &o->version[c->versions];
         struct version *v = c->version[c->versions] = mem_new(1, sizeof *v);
         v->id = c->versions + 1;
-        memcpy(v->name, from->name, sizeof from->name);
-        v->model = model_find(bytes_text(from->model));
-        memcpy(v->config.prior, from->prior, sizeof from->prior);
-        v->config.prior_count = from->prior_count;
-        v->half_life_ms = (double)from->half_life_ms;
-        v->config.decay_per_ms = model_decay(v->half_life_ms);
-        v->reward_label = label_index(c, from->reward);
+        setup_version(&o->version[c->versions], c, v);
     }
     for (uint32_t i = 0; i < o->versions; i++) {
         struct version *v = c->version[i];
@@ -97,15 +104,29 @@ static void set_versions(const struct options *o, struct catalog *c)
     }
 }
 
+enum tm_code setup_check_version(const struct engine *e, struct version_options *v, struct tm_error *err)
+{
+    struct option_problems problems = {0};
+    const char *labels[OPTION_LABELS_MAX];
+    const char **versions = mem_new(e->catalog.versions + 1, sizeof(char *));
+    for (uint32_t i = 0; i < e->options.labels; i++)
+        labels[i] = e->options.label[i].name;
+    for (uint32_t i = 0; i < e->catalog.versions; i++)
+        versions[i] = e->catalog.version[i]->name;
+    versions[e->catalog.versions] = v->name;
+    options_check_version(v, &(struct option_names){labels, e->options.labels},
+                          &(struct option_names){versions, e->catalog.versions + 1}, &problems);
+    free(versions);
+    return options_refuse(&problems, err);
+}
+
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err)
 {
     struct option_problems problems = {0};
     options_check(o, "configuration", &problems);
-    if (problems.count)
-        tm_error_set(err, TM_INVALID_ARGUMENT, "%.*s", (int)problems.text.size, (const char *)problems.text.data);
-    buffer_close(&problems.text);
-    if (problems.count)
-        return TM_INVALID_ARGUMENT;
+    enum tm_code rc = options_refuse(&problems, err);
+    if (rc != TM_OK)
+        return rc;
     *out = (struct catalog){0};
     set_join(o, out);
     set_labels(o, out);
@@ -159,7 +180,7 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
     return TM_OK;
 }
 
-static bool same_version(const struct version *a, const struct version *b)
+bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 &&
            a->half_life_ms == b->half_life_ms && a->reward_label == b->reward_label &&
@@ -167,12 +188,18 @@ static bool same_version(const struct version *a, const struct version *b)
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 
+uint32_t setup_next_id(const struct catalog *c)
+{
+    uint32_t next = 1;
+    for (uint32_t i = 0; i < c->versions; i++)
+        next = c->version[i]->id >= next ? c->version[i]->id + 1 : next;
+    return next;
+}
+
 /* Internal ids: those that exist keep theirs, new ones follow behind the largest ever given. */
 static void number_versions(const struct catalog *have, struct catalog *want)
 {
-    uint32_t next = 1;
-    for (uint32_t i = 0; i < have->versions; i++)
-        next = have->version[i]->id >= next ? have->version[i]->id + 1 : next;
+    uint32_t next = setup_next_id(have);
     uint32_t *number = mem_new(want->versions + 1, sizeof *number);
     for (uint32_t i = 0; i < want->versions; i++) {
         const struct version *old = catalog_find(have, bytes_text(want->version[i]->name));
@@ -187,54 +214,19 @@ static void number_versions(const struct catalog *have, struct catalog *want)
     free(number);
 }
 
-/* A control record on its way through the log; waits until it is synced. */
-struct append {
-    struct submission submission;
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    bool done;
-};
-
-static void appended(struct submission *s)
-{
-    struct append *a = s->context;
-    pthread_mutex_lock(&a->mutex);
-    a->done = true;
-    pthread_cond_signal(&a->cond);
-    pthread_mutex_unlock(&a->mutex);
-}
-
-static enum tm_code append_control(struct engine *e, const struct buffer *control, struct tm_error *err)
-{
-    struct append a = {.submission = {.kind = SUBMIT_CONTROL, .control = buffer_view(control), .done = appended},
-                       .mutex = PTHREAD_MUTEX_INITIALIZER,
-                       .cond = PTHREAD_COND_INITIALIZER};
-    a.submission.context = &a;
-    if (!input_log_submit(e->log, &a.submission))
-        return tm_error_set(err, TM_UNAVAILABLE, "the log takes no more");
-    pthread_mutex_lock(&a.mutex);
-    while (!a.done)
-        pthread_cond_wait(&a.cond, &a.mutex);
-    pthread_mutex_unlock(&a.mutex);
-    if (a.submission.code != TM_OK) {
-        *err = a.submission.error;
-        return a.submission.code;
-    }
-    return catalog_apply(&e->catalog, buffer_view(control), NULL, err);
-}
-
 static enum tm_code append_version(struct engine *e, const struct version *v, struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
+    uint64_t position;
     catalog_pack_version(v, &control);
-    return append_control(e, &control, err);
+    return control_append(e, &control, &position, err);
 }
 
 static enum tm_code compare_versions(const struct catalog *have, const struct catalog *want, struct tm_error *err)
 {
     for (uint32_t i = 0; i < want->versions; i++) {
         const struct version *v = want->version[i], *old = catalog_find(have, bytes_text(v->name));
-        if (old && !same_version(old, v))
+        if (old && !setup_same_version(old, v))
             return refuse(err, "version", v->name);
     }
     return TM_OK;
@@ -243,8 +235,39 @@ static enum tm_code compare_versions(const struct catalog *have, const struct ca
 static enum tm_code append_join(struct engine *e, const struct catalog *wanted, struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
+    uint64_t position;
     catalog_pack_join(wanted, &control);
-    return append_control(e, &control, err);
+    return control_append(e, &control, &position, err);
+}
+
+/* What a shard keeps for paused versions is its part of the budget. Changing it changes what is learned, so it is a
+ * control record. */
+static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    uint64_t position;
+    struct catalog_limits limits = catalog_limits(&e->catalog);
+    uint64_t wanted = e->options.memory_samples / e->options.shards;
+    if (limits.held_bytes == wanted)
+        return TM_OK;
+    limits.held_bytes = wanted;
+    catalog_pack_limits(&limits, &control);
+    return control_append(e, &control, &position, err);
+}
+
+/* Versions made at run time, or left out of the configuration since. */
+static void tell_others(const struct catalog *have, const struct catalog *want)
+{
+    char names[OTHERS_SHOWN] = "";
+    uint32_t others = 0;
+    for (uint32_t i = 0; i < have->versions; i++) {
+        size_t used = strlen(names);
+        if (catalog_find(want, bytes_text(have->version[i]->name)))
+            continue;
+        snprintf(names + used, sizeof names - used, "%s%s", others++ ? "," : "", have->version[i]->name);
+    }
+    if (others > 0)
+        log_line("info", "versions_not_configured", "count=%u versions=%s they go on as they were", others, names);
 }
 
 /* Everything is compared before anything is appended: a refused configuration leaves no part of itself in the log. */
@@ -260,9 +283,9 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
     for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
         if (!catalog_find(&e->catalog, bytes_text(wanted->version[i]->name)))
             rc = append_version(e, wanted->version[i], err);
-    for (uint32_t i = 0; rc == TM_OK && i < e->catalog.versions; i++)
-        if (!catalog_find(wanted, bytes_text(e->catalog.version[i]->name)))
-            log_line("warn", "version_not_configured", "version=%s it learns on as before",
-                     e->catalog.version[i]->name);
+    if (rc == TM_OK)
+        rc = apply_limits(e, err);
+    if (rc == TM_OK)
+        tell_others(&e->catalog, wanted);
     return rc;
 }

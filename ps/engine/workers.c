@@ -33,8 +33,19 @@ void worker_close(struct worker *w)
 
 static const struct catalog *catalog_of(const struct worker *w) { return shard_catalog(w->shards[0].shard); }
 
+/* Before `applied`: whoever has seen a block applied also sees who is behind because of it. */
+static void publish_behind(struct worker *w)
+{
+    bool behind = false;
+    for (uint32_t i = 0; i < w->count && !behind; i++)
+        behind = shard_behind(w->shards[i].shard);
+    if (behind != atomic_exchange(&w->behind, behind) && behind)
+        catch_up_wake(w->engine);
+}
+
 static void publish(struct worker *w)
 {
+    publish_behind(w);
     const struct catalog *c = catalog_of(w);
     if (c->joined)
         atomic_store_explicit(&w->gate, joiner_gate(&c->join, w->watermark), memory_order_release);

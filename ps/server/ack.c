@@ -12,7 +12,7 @@ static void put_stream(const struct door *d, uint32_t stream, struct buffer *out
 {
     static const char *const kinds[] = {
         [JOINER_FEATURES] = "features", [JOINER_IMPRESSION] = "impression", [JOINER_ACTION] = "action"};
-    const struct catalog *c = d->catalog;
+    const struct catalog *c = d->schema;
     const struct options *o = engine_options(d->engine);
     enum { OPENED_STREAMS = 2, NAME = 1, KIND, OUT_OF_ORDERNESS };
     struct buffer info = {0};
@@ -27,7 +27,7 @@ static void put_stream(const struct door *d, uint32_t stream, struct buffer *out
 static void pack_opened(const struct door *d, const struct submission *s, struct buffer *out)
 {
     enum { LAST_SEQUENCE = 1, WINDOW = 3 };
-    const struct joiner_config *join = &d->catalog->join;
+    const struct joiner_config *join = &d->schema->join;
     wire_put_integer(out, LAST_SEQUENCE, s->last_sequence);
     for (uint32_t i = 0; i < join->streams; i++)
         put_stream(d, i, out);

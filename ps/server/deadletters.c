@@ -13,7 +13,6 @@ enum { REQUEST_MAX = 4096, ID_MAX = 64 };
 
 struct deadletters {
     struct engine *engine;
-    const struct catalog *catalog;
     struct admin *admin;
     struct door door; /* names the streams in messages */
 };
@@ -63,7 +62,7 @@ static void put_letter(const struct engine_dead_letter *l, uint32_t number, stru
     wire_put_bytes(out, number, buffer_view(&one));
 }
 
-static void put_counts(const struct catalog *catalog, const struct dead_letter_counts *counts, struct buffer *out)
+static void put_counts(const struct catalog *schema, const struct dead_letter_counts *counts, struct buffer *out)
 {
     enum { COUNTS = 3, STREAM = 1, REASON, SEEN, KEPT };
     for (uint32_t stream = 0; stream <= SEQUENCER_STREAMS_MAX; stream++)
@@ -71,8 +70,8 @@ static void put_counts(const struct catalog *catalog, const struct dead_letter_c
             CLEANUP(buffer_close) struct buffer one = {0};
             if (counts->of[stream][reason].seen == 0)
                 continue;
-            if (stream < catalog->join.streams)
-                wire_put_bytes(&one, STREAM, bytes_text(catalog->stream_name[stream]));
+            if (stream < schema->join.streams)
+                wire_put_bytes(&one, STREAM, bytes_text(schema->stream_name[stream]));
             wire_put_bytes(&one, REASON, bytes_text(joiner_reason_text((enum joiner_reason)reason)));
             wire_put_integer(&one, SEEN, counts->of[stream][reason].seen);
             wire_put_integer(&one, KEPT, counts->of[stream][reason].kept);
@@ -129,7 +128,7 @@ static void list_run(void *context, struct rpc_call *call)
         wire_put_bytes(&l.body, NEXT_PAGE, bytes_text(page));
     }
     if (rc == TM_OK)
-        put_counts(q->service->catalog, &counts, &l.body);
+        put_counts(engine_schema(q->service->engine), &counts, &l.body);
     finish(rc, &err, &l.body, call);
 }
 
@@ -266,12 +265,11 @@ static void show(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- the methods ---- */
 
-struct deadletters *deadletters_open(struct engine *engine, const struct catalog *catalog, struct admin *admin,
-                                     struct rpc *rpc)
+struct deadletters *deadletters_open(struct engine *engine, struct admin *admin, struct rpc *rpc)
 {
     struct deadletters *d = mem_new(1, sizeof *d);
-    *d = (struct deadletters){.engine = engine, .catalog = catalog, .admin = admin};
-    door_open(&d->door, engine, catalog);
+    *d = (struct deadletters){.engine = engine, .admin = admin};
+    door_open(&d->door, engine);
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListDeadLetters", .start = list, .service = d});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ShowDeadLetter", .start = show, .service = d});
     return d;

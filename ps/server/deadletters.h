@@ -12,7 +12,7 @@ enum { DEADLETTERS_LIMIT = 50, DEADLETTERS_LIMIT_MAX = 1000 };
 
 struct deadletters;
 
-struct deadletters *deadletters_open(struct engine *engine, const struct catalog *catalog, struct admin *admin,
+struct deadletters *deadletters_open(struct engine *engine, struct admin *admin,
                                      struct rpc *rpc); /* adds its methods */
 void deadletters_close(struct deadletters *d);         /* after admin_close() */
 

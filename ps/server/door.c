@@ -6,6 +6,7 @@
 
 #include "proto/event.h"
 #include "proto/wire.h"
+#include "ps/engine/option_problems.h"
 #include "tidemill/v1/events.pb-c.h"
 
 /* ---- names ---- */
@@ -20,13 +21,22 @@ static void add_name(char list[static DOOR_NAMES_MAX], const char *name)
         snprintf(list + used, DOOR_NAMES_MAX - used, ", ...");
 }
 
-void door_open(struct door *d, struct engine *engine, const struct catalog *catalog)
+void door_open(struct door *d, struct engine *engine)
 {
-    *d = (struct door){.engine = engine, .catalog = catalog};
-    for (uint32_t i = 0; i < catalog->join.streams; i++)
-        add_name(d->streams, catalog->stream_name[i]);
-    for (uint32_t i = 0; i < catalog->versions; i++)
-        add_name(d->versions, catalog->version[i]->name);
+    *d = (struct door){.engine = engine, .schema = engine_schema(engine)};
+    for (uint32_t i = 0; i < d->schema->join.streams; i++)
+        add_name(d->streams, d->schema->stream_name[i]);
+}
+
+/* Those there are now. */
+static const char *version_names(const struct engine *engine, char list[static DOOR_NAMES_MAX])
+{
+    enum { NAME_AND_COMMA_MIN = 3 };
+    uint32_t count = engine_versions(engine), most = DOOR_NAMES_MAX / NAME_AND_COMMA_MIN;
+    list[0] = '\0';
+    for (uint32_t i = 0; i < count && i < most; i++) /* more do not fit */
+        add_name(list, engine_version_at(engine, i)->name);
+    return list;
 }
 
 /* A name from outside as it may stand in a message: whole, or not at all. */
@@ -47,15 +57,24 @@ static enum tm_code find_stream(const struct door *d, struct bytes name, uint32_
     return TM_OK;
 }
 
+static enum tm_code no_version(const struct engine *engine, struct bytes name, struct tm_error *err)
+{
+    char wanted[CATALOG_NAME_MAX + 1], hint[OPTION_HINT_SIZE];
+    snprintf(wanted, sizeof wanted, "%.*s", shown(name), (const char *)name.data);
+    struct option_guess guess = {.wanted = wanted};
+    for (uint32_t i = 0, n = engine_versions(engine); i < n; i++) {
+        const char *there = engine_version_at(engine, i)->name;
+        option_guess_offer(&guess, there, strlen(there));
+    }
+    return tm_error_set(err, TM_NOT_FOUND, "version: no version \"%s\"; %s", wanted, option_guess_hint(&guess, hint));
+}
+
 enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err)
 {
     if (!name.size)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected the name of a version");
     *v = engine_version(engine, name);
-    if (!*v)
-        return tm_error_set(err, TM_NOT_FOUND, "version: no version \"%.*s\"; Status lists them", shown(name),
-                            (const char *)name.data);
-    return TM_OK;
+    return *v ? TM_OK : no_version(engine, name, err);
 }
 
 /* ---- requests ---- */
@@ -98,7 +117,7 @@ static enum tm_code declared_streams(const struct door *d, const Tidemill__V1__O
                                      uint32_t *allowed, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
-    uint32_t all = (uint32_t)((UINT64_C(1) << d->catalog->join.streams) - 1);
+    uint32_t all = (uint32_t)((UINT64_C(1) << d->schema->join.streams) - 1);
     *declared = 0;
     for (size_t i = 0; rc == TM_OK && i < open->n_streams; i++) {
         uint8_t stream = 0;
@@ -131,7 +150,7 @@ enum tm_code door_read_open(const struct door *d, struct bytes content, struct p
 static enum tm_code check_watermark(const struct door *d, const Tidemill__V1__Watermark *w, int64_t now_ms,
                                     struct tm_error *err)
 {
-    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + d->catalog->join.window_ms + 1;
+    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + d->schema->join.window_ms + 1;
     if (!w->has_time)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "time: missing; expected milliseconds since 1970, UTC");
     if (w->time < 0 || w->time > most)
@@ -186,10 +205,11 @@ static enum tm_code resolve_version(struct resolver *r, struct bytes name, struc
 {
     if (r->version_name.data && bytes_equal(name, r->version_name))
         return TM_OK;
+    char names[DOOR_NAMES_MAX];
     const struct version *v = engine_version(r->door->engine, name);
     if (!v)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "version: \"%.*s\"; expected one of %s", shown(name),
-                            (const char *)name.data, r->door->versions);
+                            (const char *)name.data, version_names(r->door->engine, names));
     r->version_name = name;
     r->version = v->id;
     return TM_OK;
@@ -209,7 +229,8 @@ static enum tm_code check_key(const struct catalog *c, const struct event *e, co
 static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submission_event *out, const char **field,
                             struct tm_error *err)
 {
-    const struct catalog *c = r->door->catalog;
+    const struct catalog *c = r->door->schema;
+    char names[DOOR_NAMES_MAX];
     struct event e;
     *field = "";
     enum tm_code rc = event_scan(wire, &e, err);
@@ -227,7 +248,8 @@ static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submis
     if (e.version.data)
         rc = resolve_version(r, e.version, err);
     else if (c->join.stream[r->stream].kind == JOINER_IMPRESSION)
-        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected one of %s", r->door->versions);
+        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected one of %s",
+                          version_names(r->door->engine, names));
     *out = (struct submission_event){
         .wire = wire,
         .time = e.time,

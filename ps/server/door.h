@@ -20,13 +20,13 @@ enum {
 
 struct door {
     struct engine *engine;
-    const struct catalog *catalog;
-    char streams[DOOR_NAMES_MAX], versions[DOOR_NAMES_MAX]; /* "A, B, C": for messages */
+    const struct catalog *schema;
+    char streams[DOOR_NAMES_MAX]; /* "A, B, C": for messages */
 };
 
-void door_open(struct door *d, struct engine *engine, const struct catalog *catalog);
+void door_open(struct door *d, struct engine *engine);
 
-/* The version a reader asks for; TM_NOT_FOUND when there is none of that name. */
+/* The version that is asked for; TM_NOT_FOUND names the nearest one, or all, when there is none of that name. */
 enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err);
 
 enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LEAVE }; /* fields of IngestRequest */

@@ -384,12 +384,12 @@ static void ingest(void *service, struct rpc_call *call, struct bytes request)
     pump_call(in);
 }
 
-struct events *events_open(struct engine *engine, const struct catalog *catalog, struct rpc *rpc)
+struct events *events_open(struct engine *engine, struct rpc *rpc)
 {
     struct events *e = mem_new(1, sizeof *e);
     e->engine = engine;
     e->bytes_max = engine_options(engine)->memory_inbox;
-    door_open(&e->door, engine, catalog);
+    door_open(&e->door, engine);
     e->to_door = queue_open(INGEST_CALLS_MAX, 0);
     CHECK(pthread_mutex_init(&e->mutex, NULL) == 0);
     CHECK(pthread_create(&e->thread, NULL, door_main, e) == 0);

@@ -22,8 +22,7 @@ enum { INGEST_IN_FLIGHT = 64, INGEST_BYTES_IN_FLIGHT = 8 << 20, INGEST_CALLS_MAX
 struct events;
 struct ingest_counts;
 
-struct events *events_open(struct engine *engine, const struct catalog *catalog,
-                           struct rpc *rpc); /* adds its methods */
+struct events *events_open(struct engine *engine, struct rpc *rpc); /* adds its methods */
 /* Read no more; every call is answered what it has submitted, then ends with UNAVAILABLE. */
 void events_drain(struct events *e);
 void events_close(struct events *e); /* after rpc_stop() */

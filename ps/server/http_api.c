@@ -137,7 +137,7 @@ struct http_api *http_api_open(struct http *http)
 void http_api_serve(struct http_api *a, const struct http_services *services)
 {
     a->services = *services;
-    a->ingest = http_ingest_open(services->engine, services->catalog, events_counts(services->events));
+    a->ingest = http_ingest_open(services->engine, events_counts(services->events));
     atomic_store_explicit(&a->serving, true, memory_order_release);
 }
 

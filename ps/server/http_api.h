@@ -19,7 +19,6 @@ struct http_api;
 /* Everything behind the door; copied, and must live until http_stop() returned. */
 struct http_services {
     struct engine *engine;
-    const struct catalog *catalog;
     struct rpc *rpc;
     struct events *events;
     struct parameters *parameters;

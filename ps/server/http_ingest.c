@@ -145,12 +145,12 @@ void http_ingest(struct http_ingest *service, struct http_request *r)
     one_free(o);
 }
 
-struct http_ingest *http_ingest_open(struct engine *engine, const struct catalog *catalog, struct ingest_counts *counts)
+struct http_ingest *http_ingest_open(struct engine *engine, struct ingest_counts *counts)
 {
     struct http_ingest *service = mem_new(1, sizeof *service);
     service->engine = engine;
     service->counts = counts;
-    door_open(&service->door, engine, catalog);
+    door_open(&service->door, engine);
     service->requests = queue_open(HTTP_INGEST_WAITING, 0);
     CHECK(pthread_create(&service->thread, NULL, ingest_main, service) == 0);
     pthread_setname_np(service->thread, "http-door");

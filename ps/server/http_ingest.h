@@ -15,8 +15,7 @@ enum { HTTP_INGEST_WAITING = 64 };
 
 struct http_ingest;
 
-struct http_ingest *http_ingest_open(struct engine *engine, const struct catalog *catalog,
-                                     struct ingest_counts *counts);
+struct http_ingest *http_ingest_open(struct engine *engine, struct ingest_counts *counts);
 void http_ingest(struct http_ingest *service, struct http_request *r);
 void http_ingest_drain(struct http_ingest *service); /* what is not in the log yet is refused with UNAVAILABLE */
 void http_ingest_close(struct http_ingest *service); /* after http_stop(); NULL is fine */

@@ -8,6 +8,7 @@
 #include "proto/event.h"
 #include "proto/wire.h"
 #include "ps/server/door.h"
+#include "ps/server/version_message.h"
 #include "tidemill/v1/parameters.pb-c.h"
 
 enum {
@@ -146,7 +147,7 @@ static void put_array(struct buffer *b, uint32_t number, const void *data, size_
         wire_put_bytes(b, number, bytes_of(data, size));
 }
 
-static void reply_pack(const struct pull *p, const char *generation, struct buffer *b)
+static void reply_pack(const struct pull *p, const char *generation, const char *stale_reason, struct buffer *b)
 {
     const struct model *model = p->version->model;
     size_t n = p->count, eight = n * sizeof(double);
@@ -170,6 +171,15 @@ static void reply_pack(const struct pull *p, const char *generation, struct buff
     put_array(b, 15, p->sd, eight);
     put_array(b, 16, p->lower, eight);
     put_array(b, 17, p->upper, eight);
+    if (stale_reason)
+        wire_put_bytes(b, 18, bytes_text(stale_reason));
+}
+
+/* NULL: the parameters move. */
+static const char *stale_reason(const struct engine *e, const struct version *v)
+{
+    enum version_state state = engine_version_state(e, v);
+    return state == VERSION_LEARNING ? NULL : version_state_name(state);
 }
 
 static void answer(struct engine *e, const struct pull_caller *caller, const struct version *v, const struct request *q)
@@ -178,7 +188,7 @@ static void answer(struct engine *e, const struct pull_caller *caller, const str
     struct buffer body = {0};
     void *arrays = pull_arrays(&p, q->statistics);
     engine_pull(e, &p);
-    reply_pack(&p, engine_generation(e), &body);
+    reply_pack(&p, engine_generation(e), stale_reason(e, v), &body);
     free(arrays);
     caller->reply(caller->call, &body);
 }

@@ -16,6 +16,7 @@
 #include "ps/server/http_api.h"
 #include "ps/server/parameters.h"
 #include "ps/server/reflection.h"
+#include "ps/server/versions.h"
 
 enum {
     GRACE_MS = 5000,
@@ -32,6 +33,7 @@ struct server {
     struct parameters *parameters;
     struct admin *admin;
     struct deadletters *deadletters;
+    struct versions *versions;
     struct health *health;
     struct reflection *reflection;
     struct http *http; /* NULL: off */
@@ -139,7 +141,7 @@ static void print_start(const struct server *s, const struct options *options, c
 
 /* ---- life ---- */
 
-static void services_open(struct server *s, const struct options *options, const struct catalog *catalog)
+static void services_open(struct server *s, const struct options *options)
 {
     s->descriptors = descriptors_open();
     s->rpc = rpc_open(&(struct rpc_options){
@@ -148,10 +150,11 @@ static void services_open(struct server *s, const struct options *options, const
         .memory_max = options->memory_inbox + RPC_MEMORY,
         .declared = s->descriptors,
     });
-    s->events = events_open(s->engine, catalog, s->rpc);
+    s->events = events_open(s->engine, s->rpc);
     s->parameters = parameters_open(s->engine, s->rpc);
-    s->admin = admin_open(s->engine, catalog, s->rpc);
-    s->deadletters = deadletters_open(s->engine, catalog, s->admin, s->rpc);
+    s->admin = admin_open(s->engine, s->rpc);
+    s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
+    s->versions = versions_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
     s->reflection = reflection_open(s->descriptors, s->rpc);
 }
@@ -167,6 +170,7 @@ static void services_close(struct server *s)
     parameters_drain(s->parameters);
     admin_drain(s->admin);
     reflection_drain(s->reflection);
+    versions_drain(s->versions);
     rpc_stop(s->rpc, GRACE_MS);
     if (s->http)
         http_stop(s->http);
@@ -174,6 +178,7 @@ static void services_close(struct server *s)
     parameters_close(s->parameters);
     admin_close(s->admin);
     deadletters_close(s->deadletters);
+    versions_close(s->versions);
     health_close(s->health);
     reflection_close(s->reflection);
     rpc_close(s->rpc);
@@ -186,12 +191,11 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
     struct engine_status status;
     enum tm_code rc;
     engine_status(s->engine, &status);
-    services_open(s, options, status.catalog);
+    services_open(s, options);
     rc = rpc_start(s->rpc, err);
     if (rc == TM_OK) {
         if (s->http)
             http_api_serve(s->http_api, &(struct http_services){.engine = s->engine,
-                                                                .catalog = status.catalog,
                                                                 .rpc = s->rpc,
                                                                 .events = s->events,
                                                                 .parameters = s->parameters});

@@ -5,34 +5,31 @@
 #include <unistd.h>
 
 #include "proto/wire.h"
+#include "ps/server/version_message.h"
 #include "tidemill/v1/admin.pb-c.h"
 
 enum { HOLDER_MAX = 3 * (SEQUENCER_ID_MAX + 1) };
 
-/* Each message lies beside what it points to, so that a list of them is one piece of memory and a list of pointers. */
+/* The message lies beside what it points to, so that a list of them is one piece of memory and a list of pointers. */
 struct stream_message {
     Tidemill__V1__StreamStatus message;
     char holder[HOLDER_MAX];
-};
-
-struct version_message {
-    Tidemill__V1__VersionStatus message;
-    Tidemill__V1__SampleCounts fresh, corrections;
 };
 
 #define SET(message, field, value) ((message)->field = (value), (message)->has_##field = true)
 
 static char *text(const char *s) { return (char *)(uintptr_t)s; } /* packing only reads */
 
-static void fill_stream(const struct engine_status *s, uint32_t i, struct stream_message *out)
+static void fill_stream(const struct catalog *schema, const struct engine_status *s, uint32_t i,
+                        struct stream_message *out)
 {
     static const char *const kinds[] = {
         [JOINER_FEATURES] = "features", [JOINER_IMPRESSION] = "impression", [JOINER_ACTION] = "action"};
     const struct stream_counts *c = &s->streams[i];
     Tidemill__V1__StreamStatus *m = &out->message;
     tidemill__v1__stream_status__init(m);
-    m->name = text(s->catalog->stream_name[i]);
-    m->kind = text(kinds[s->catalog->join.stream[i].kind]);
+    m->name = text(schema->stream_name[i]);
+    m->kind = text(kinds[schema->join.stream[i].kind]);
     SET(m, consumed, c->consumed);
 #define F(name, help) SET(m, name, c->name);
     STREAM_FATES(F)
@@ -48,31 +45,6 @@ static void fill_stream(const struct engine_status *s, uint32_t i, struct stream
         m->holder = out->holder;
         SET(m, holder_silent_ms, s->log.stream[i].holder_silent_ms);
     }
-}
-
-static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCounts *m)
-{
-    tidemill__v1__sample_counts__init(m);
-    SET(m, samples, c->samples);
-#define F(name, help) SET(m, name, c->name);
-    SAMPLE_FATES(F)
-#undef F
-}
-
-static void fill_version(const struct engine_version_status *v, struct version_message *out)
-{
-    Tidemill__V1__VersionStatus *m = &out->message;
-    tidemill__v1__version_status__init(m);
-    fill_counts(&v->fresh, &out->fresh);
-    fill_counts(&v->corrections, &out->corrections);
-    m->name = text(v->version->name);
-    SET(m, id, v->version->id);
-    m->model = text(v->version->model->name);
-    m->state = text("learning");
-    m->new_samples = &out->fresh;
-    m->corrections = &out->corrections;
-    SET(m, imbalance, v->imbalance);
-    SET(m, documents, v->documents);
 }
 
 static void fill_shard(const struct engine_shard_status *s, uint32_t shard, Tidemill__V1__ShardStatus *m)
@@ -105,7 +77,7 @@ static void fill_node(struct engine *engine, const struct engine_status *s, Tide
     SET(m, log_syncs, log->syncs);
     SET(m, log_sync_ms_mean, log->syncs ? log->sync_ms_sum / (double)log->syncs : 0);
     SET(m, log_sync_ms_max, log->sync_ms_max);
-    SET(m, window_ms, s->catalog->join.window_ms);
+    SET(m, window_ms, engine_schema(engine)->join.window_ms);
     SET(m, pid, (uint32_t)getpid());
 }
 
@@ -114,7 +86,8 @@ void status_pack(struct engine *engine, struct buffer *out)
     struct engine_status s;
     Tidemill__V1__StatusReply reply = TIDEMILL__V1__STATUS_REPLY__INIT;
     engine_status(engine, &s);
-    uint32_t streams = s.catalog->join.streams, versions = s.version_count, shards = engine_options(engine)->shards;
+    const struct catalog *schema = engine_schema(engine);
+    uint32_t streams = schema->join.streams, versions = s.version_count, shards = engine_options(engine)->shards;
     struct stream_message *stream = mem_new(streams + 1, sizeof *stream);
     struct version_message *version = mem_new(versions + 1, sizeof *version);
     Tidemill__V1__ShardStatus *shard = mem_new(shards + 1, sizeof *shard);
@@ -123,13 +96,13 @@ void status_pack(struct engine *engine, struct buffer *out)
     reply.n_streams = streams;
     reply.streams = (Tidemill__V1__StreamStatus **)lists;
     for (uint32_t i = 0; i < streams; i++) {
-        fill_stream(&s, i, &stream[i]);
+        fill_stream(schema, &s, i, &stream[i]);
         lists[i] = &stream[i].message;
     }
     reply.n_versions = versions;
     reply.versions = (Tidemill__V1__VersionStatus **)(lists + streams);
     for (uint32_t i = 0; i < versions; i++) {
-        fill_version(&s.versions[i], &version[i]);
+        version_message_fill(engine, &s.versions[i], &version[i]);
         lists[streams + i] = &version[i].message;
     }
     reply.n_shards = shards;

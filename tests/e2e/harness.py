@@ -238,6 +238,7 @@ def assert_balanced(status):
         for kind in ("new_samples", "corrections"):
             c = v[kind]
             assert c["samples"] == c["learned"] + c["batched"] + c["held"] + c["skipped"], v
+            assert c["skipped"] == c["skipped_discarded"] + c["skipped_limit"] + c["skipped_original"], v
         assert v["imbalance"] == 0, v
 
 

@@ -19,6 +19,11 @@ METHODS = (
     "Admin/Digest",
     "Admin/ListDeadLetters",
     "Admin/ShowDeadLetter",
+    "Admin/CreateVersion",
+    "Admin/ListVersions",
+    "Admin/ShowVersion",
+    "Admin/PauseVersion",
+    "Admin/ResumeVersion",
 )
 STATUS_CODES = {  # the only ones there are
     grpc.StatusCode.INVALID_ARGUMENT,

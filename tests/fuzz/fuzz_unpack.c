@@ -30,6 +30,14 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &tidemill__v1__list_dead_letters_reply__descriptor,
     &tidemill__v1__show_dead_letter_request__descriptor,
     &tidemill__v1__show_dead_letter_reply__descriptor,
+    &tidemill__v1__create_version_request__descriptor,
+    &tidemill__v1__list_versions_request__descriptor,
+    &tidemill__v1__show_version_request__descriptor,
+    &tidemill__v1__pause_version_request__descriptor,
+    &tidemill__v1__resume_version_request__descriptor,
+    &tidemill__v1__create_version_reply__descriptor,
+    &tidemill__v1__list_versions_reply__descriptor,
+    &tidemill__v1__resume_version_reply__descriptor,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -788,6 +788,109 @@ static void test_pulls_while_events_stream_in(void **state)
     engine_close(e);
 }
 
+/* ---- versions at run time ---- */
+
+struct creator {
+    struct engine *engine;
+    double prior;
+    enum tm_code code;
+    uint64_t position;
+};
+
+static void *create(void *context)
+{
+    struct creator *c = context;
+    struct version_options wanted = {.name = "late", .model = "beta", .prior = {1, c->prior}, .prior_count = 2};
+    struct engine_change change = {0};
+    struct tm_error err;
+    c->code = engine_create_version(c->engine, &wanted, &change, &err);
+    c->position = change.position;
+    return NULL;
+}
+
+static void test_of_concurrent_creates_one_wins(void **state)
+{
+    enum { CREATORS = 8 };
+    struct engine *e = open_in(state, "3");
+    struct creator c[CREATORS];
+    pthread_t thread[CREATORS];
+    int won = -1;
+    for (int i = 0; i < CREATORS; i++) {
+        c[i] = (struct creator){.engine = e, .prior = 2 + i};
+        assert_int_equal(pthread_create(&thread[i], NULL, create, &c[i]), 0);
+    }
+    for (int i = 0; i < CREATORS; i++) {
+        pthread_join(thread[i], NULL);
+        assert_true(c[i].code == TM_OK || c[i].code == TM_ALREADY_EXISTS);
+        assert_true(c[i].code != TM_OK || won < 0);
+        won = c[i].code == TM_OK ? i : won;
+    }
+    assert_in_range(won, 0, CREATORS - 1);
+    assert_true(engine_applied(e) >= c[won].position);
+    assert_int_equal(engine_versions(e), 3);
+    assert_true(version_of(e, "late")->config.prior[1] == 2 + won);
+    engine_close(e);
+    e = open_in(state, "2");
+    assert_true(version_of(e, "late")->config.prior[1] == 2 + won);
+    engine_close(e);
+}
+
+static struct engine_version_status status_of(struct engine *e, const char *name)
+{
+    struct engine_version_status found = {0};
+    struct engine_status s;
+    drain(e);
+    engine_status(e, &s);
+    assert_int_equal(s.imbalance, 0);
+    for (uint32_t i = 0; i < s.version_count; i++)
+        if (s.versions[i].version == version_of(e, name))
+            found = s.versions[i];
+    engine_status_close(&s);
+    return found;
+}
+
+static void change_state(struct engine *e, enum version_state to, bool unchanged)
+{
+    struct engine_change change;
+    struct tm_error err;
+    const struct version *base = version_of(e, "base");
+    enum tm_code rc = to == VERSION_PAUSED ? engine_pause_version(e, base, &change, &err)
+                                           : engine_resume_version(e, base, false, &change, &err);
+    assert_int_equal(rc, TM_OK);
+    assert_int_equal(change.unchanged, unchanged);
+    assert_ptr_equal(change.version, base);
+    assert_true(engine_applied(e) >= change.position);
+    assert_int_equal(engine_version_state(e, base), to);
+}
+
+/* The same stream with a pause in the middle, a restart in the pause, and one while it catches up. */
+static void test_a_pause_changes_nothing_in_the_end(void **state)
+{
+    const struct outcome *want = outcome_of(EVENTS);
+    struct engine *e = open_in(state, "2");
+    struct sender s;
+    sender_open(&s, e);
+    send_all(&s, 1, BATCHES / 4);
+    change_state(e, VERSION_PAUSED, false);
+    change_state(e, VERSION_PAUSED, true);
+    engine_close(e);
+    e = open_in(state, "3");
+    assert_int_equal(engine_version_state(e, version_of(e, "base")), VERSION_PAUSED);
+    fill(e, BATCHES);
+    struct engine_version_status paused = status_of(e, "base");
+    assert_true(paused.fresh.held > want->samples / 2 && paused.corrections.held > 0 && paused.catching_up == 0);
+    assert_int_equal(status_of(e, "fading").fresh.learned, want->samples);
+    change_state(e, VERSION_LEARNING, false);
+    engine_close(e);
+    e = open_in(state, "1");
+    change_state(e, VERSION_LEARNING, true);
+    for (int64_t began = clock_monotonic_ns(); status_of(e, "base").catching_up > 0;)
+        assert_in_range(clock_monotonic_ns() - began, 0, INT64_C(20000000000));
+    assert_learned(e, want);
+    assert_int_equal(status_of(e, "base").fresh.learned, want->samples);
+    engine_close(e);
+}
+
 int main(int argc, char **argv)
 {
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -804,6 +907,8 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_a_version_may_come_later),
         IN_A_FOLDER(test_two_engines_on_one_directory),
         IN_A_FOLDER(test_pulls_while_events_stream_in),
+        IN_A_FOLDER(test_of_concurrent_creates_one_wins),
+        IN_A_FOLDER(test_a_pause_changes_nothing_in_the_end),
     };
     program = argv[0];
     if (argc == 5 && strcmp(argv[1], "child") == 0)

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/units.h"
 #include "ps/engine/option_table.h"
-#include "ps/engine/units.h"
 
 /* The configuration file of all tests: a file in memory. */
 static char path[64];
@@ -83,8 +83,8 @@ static const struct {
     {V "memory: { inbox: 1KiB }\n", "f:2:18: memory.inbox: got 1KiB; expected a size from 1MiB to 64GiB\n"},
     {V "memory: { join: 1GiB, table: 4GiB, samples: 8GiB }\n",
      "f:2:11: memory.join is not available in this version\n"
-     "f:2:23: memory.table is not available in this version\n"
-     "f:2:36: memory.samples is not available in this version\n"},
+     "f:2:23: memory.table is not available in this version\n"},
+    {V "memory: { samples: 8 }\n", "f:2:20: memory.samples: got 8; expected a size such as 8GiB\n"},
     {V "http: 7071\n", "f:2:7: http: got 7071; expected host:port such as 127.0.0.1:7071, or off\n"},
     {V "http: 0.0.0.0:7071\n",
      "f: http: 0.0.0.0:7071 is open to the network and this version has no authentication; expected a loopback "
@@ -500,6 +500,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->log_sync_ms = random_span(seed, 0, 1000);
     o->commit_interval_ms = random_span(seed, 10, 300000);
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
+    o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);
     o->allowed_lateness_ms = random_span(seed, 0, 30 * 86400000ll);
     o->producer_timeout_ms = random_span(seed, 1000, 7 * 86400000ll);

@@ -1,9 +1,9 @@
-/* ps/engine/units.h - durations and sizes as people write them: a whole number and its unit, never a bare number.
+/* base/units.h - durations and sizes as people write them: a whole number and its unit, never a bare number.
  *
  * Units    durations in ms from "ms s m h d", sizes in bytes from "B KiB MiB GiB TiB". Zero may go without: "0".
  * Errors   false: not such a text, or too large for int64_t; *value is then untouched. Threads: any. */
-#ifndef TIDEMILL_PS_ENGINE_UNITS_H
-#define TIDEMILL_PS_ENGINE_UNITS_H
+#ifndef TIDEMILL_BASE_UNITS_H
+#define TIDEMILL_BASE_UNITS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,390 @@
+/* Versions at run time: version create, list, show, pause, resume. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "client/commands.h"
+#include "proto/wire.h"
+#include "tidemill/v1/versions.pb-c.h"
+
+typedef Tidemill__V1__VersionStatus VersionStatus;
+
+enum { LIST_TEXT = 256, REASONS = 4 }; /* REASONS: rows of add_counts() from here on tell why samples were skipped */
+
+/* ---- showing ---- */
+
+static uint64_t held(const VersionStatus *v)
+{
+    return (v->new_samples ? v->new_samples->held : 0) + (v->corrections ? v->corrections->held : 0);
+}
+
+static const char *prior_text(const VersionStatus *v, char buf[static LIST_TEXT])
+{
+    size_t used = 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < v->n_prior && used < LIST_TEXT; i++)
+        used += (size_t)snprintf(buf + used, LIST_TEXT - used, "%s%.6g", i ? ", " : "", v->prior[i]);
+    return buf;
+}
+
+static const char *names_text(char *const *names, size_t count, char buf[static LIST_TEXT])
+{
+    size_t used = 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < count && used < LIST_TEXT; i++)
+        used += (size_t)snprintf(buf + used, LIST_TEXT - used, "%s%s", i ? ", " : "", names[i]);
+    return buf;
+}
+
+static const char *half_life_text(const VersionStatus *v, char buf[static UNITS_TEXT_SIZE])
+{
+    return v->half_life_ms > 0 ? duration_text(v->half_life_ms, buf) : "never forgets";
+}
+
+static void print_versions(VersionStatus *const *versions, size_t count)
+{
+    static const char *const names[] = {"version",     "state",   "model",        "prior",
+                                        "half life",   "reward",  "samples from", "documents",
+                                        "new samples", "learned", "held",         "imbalance"};
+    static const Tidemill__V1__SampleCounts none = TIDEMILL__V1__SAMPLE_COUNTS__INIT;
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < count; i++) {
+        const VersionStatus *v = versions[i];
+        const Tidemill__V1__SampleCounts *fresh = v->new_samples ? v->new_samples : &none;
+        char prior[LIST_TEXT], from[LIST_TEXT], half_life[UNITS_TEXT_SIZE];
+        printer_row(p, (struct cell[]){cell_text(v->name), cell_text(v->state), cell_text(v->model),
+                                       cell_text(prior_text(v, prior)), cell_text(half_life_text(v, half_life)),
+                                       cell_text(v->reward),
+                                       cell_text(names_text(v->samples_from, v->n_samples_from, from)),
+                                       cell_count(v->documents), cell_count(fresh->samples), cell_count(fresh->learned),
+                                       cell_count(held(v)), cell_signed(v->imbalance)});
+    }
+    printer_close(p);
+}
+
+static void add_row(struct printer *p, const char *name, struct cell value)
+{
+    printer_row(p, (struct cell[]){cell_text(name), value});
+}
+
+static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__SampleCounts *c)
+{
+    char name[64];
+    const struct {
+        const char *fate;
+        uint64_t count;
+    } rows[] = {{"samples", c->samples},
+                {"learned", c->learned},
+                {"held", c->held},
+                {"skipped", c->skipped},
+                {"skipped: discarded", c->skipped_discarded},
+                {"skipped: memory.samples", c->skipped_limit},
+                {"skipped: original not learned", c->skipped_original}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (i >= REASONS && rows[i].count == 0)
+            continue;
+        snprintf(name, sizeof name, "%s, %s", kind, rows[i].fate);
+        add_row(p, name, cell_count(rows[i].count));
+    }
+}
+
+static void print_version(const VersionStatus *v)
+{
+    static const char *const names[] = {"version", "value"};
+    char prior[LIST_TEXT], from[LIST_TEXT], half_life[UNITS_TEXT_SIZE];
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    add_row(p, "name", cell_text(v->name));
+    add_row(p, "state", cell_text(v->state));
+    if (v->catching_up > 0)
+        add_row(p, "catching up, samples left", cell_count(v->catching_up));
+    add_row(p, "model", cell_text(v->model));
+    add_row(p, "prior", cell_text(prior_text(v, prior)));
+    add_row(p, "half life", cell_text(half_life_text(v, half_life)));
+    add_row(p, "reward", cell_text(v->reward));
+    add_row(p, "samples from", cell_text(names_text(v->samples_from, v->n_samples_from, from)));
+    add_row(p, "documents", cell_count(v->documents));
+    if (v->new_samples)
+        add_counts(p, "new", v->new_samples);
+    if (v->corrections)
+        add_counts(p, "corrections", v->corrections);
+    add_row(p, "imbalance", cell_signed(v->imbalance));
+    add_row(p, "id", cell_count(v->id));
+    printer_close(p);
+    puts("\ncounters are as of the shards' last commits (up to commit.interval old)");
+}
+
+static void print_json(const ProtobufCMessage *m)
+{
+    print_json_message(stdout, m);
+    putchar('\n');
+}
+
+/* ---- list ---- */
+
+int command_version_list(const struct command *self, int argc, char **argv)
+{
+    Tidemill__V1__ListVersionsRequest request = TIDEMILL__V1__LIST_VERSIONS_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/ListVersions", &request.base,
+                     &tidemill__v1__list_versions_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__ListVersionsReply *m = (const Tidemill__V1__ListVersionsReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else
+        print_versions(m->versions, m->n_versions);
+    wire_free(reply);
+    return command_flushed(0);
+}
+
+/* ---- show ---- */
+
+/* One NAME; input: where it goes. */
+static error_t parse_name(int key, char *argument, struct argp_state *state)
+{
+    char **name = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (*name)
+            argp_error(state, "one NAME is expected");
+        *name = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!*name)
+            argp_error(state, "NAME is required; \"tidemill version list\" shows them");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static enum tm_code fetch(const struct settings *settings, char *name, ProtobufCMessage **reply, struct tm_error *err)
+{
+    Tidemill__V1__ShowVersionRequest request = TIDEMILL__V1__SHOW_VERSION_REQUEST__INIT;
+    request.version = name;
+    return command_call(settings, "/tidemill.v1.Admin/ShowVersion", &request.base,
+                        &tidemill__v1__show_version_reply__descriptor, reply, err);
+}
+
+int command_version_show(const struct command *self, int argc, char **argv)
+{
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    char *name = NULL;
+    command_parse(self, NULL, parse_name, &name, &settings, argc, argv);
+    if (fetch(&settings, name, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else if (v)
+        print_version(v);
+    wire_free(reply);
+    return command_flushed(0);
+}
+
+/* ---- create ---- */
+
+enum { KEY_MODEL = 1, KEY_PRIOR, KEY_HALF_LIFE, KEY_REWARD, KEY_SAMPLES_FROM, PRIOR_MAX = 64, SOURCES_MAX = 64 };
+
+struct description {
+    Tidemill__V1__CreateVersionRequest request;
+    double prior[PRIOR_MAX];
+    char *samples_from[SOURCES_MAX];
+};
+
+/* "1,20": how many and which is the server's to judge. */
+static void parse_prior(struct description *d, char *text, struct argp_state *state)
+{
+    char *end = text;
+    for (d->request.n_prior = 0; d->request.n_prior < PRIOR_MAX; text = end + 1) {
+        d->prior[d->request.n_prior++] = strtod(text, &end);
+        if (end == text || (*end != ',' && *end))
+            argp_error(state, "--prior: got \"%s\"; expected numbers such as 1,20", text);
+        if (!*end)
+            break;
+    }
+    d->request.prior = d->prior;
+}
+
+static void parse_samples_from(struct description *d, char *text)
+{
+    char *rest = NULL;
+    d->request.n_samples_from = 0;
+    for (char *name = strtok_r(text, ",", &rest); name && d->request.n_samples_from < SOURCES_MAX;
+         name = strtok_r(NULL, ",", &rest))
+        d->samples_from[d->request.n_samples_from++] = name;
+    d->request.samples_from = d->samples_from;
+}
+
+static error_t parse_description(int key, char *argument, struct argp_state *state)
+{
+    struct description *d = state->input;
+    switch (key) {
+    case KEY_MODEL: d->request.model = argument; return 0;
+    case KEY_PRIOR: parse_prior(d, argument, state); return 0;
+    case KEY_HALF_LIFE:
+        d->request.has_half_life_ms = true;
+        if (!duration_parse(argument, &d->request.half_life_ms))
+            argp_error(state, "--half-life: got \"%s\"; expected a duration such as 14d, or 0s", argument);
+        return 0;
+    case KEY_REWARD: d->request.reward = argument; return 0;
+    case KEY_SAMPLES_FROM: parse_samples_from(d, argument); return 0;
+    case ARGP_KEY_ARG:
+        if (d->request.name)
+            argp_error(state, "one NAME is expected");
+        d->request.name = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!d->request.name || !d->request.model)
+            argp_error(state, "NAME and --model are required");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void hint_created(const char *name)
+{
+    fprintf(stderr, "next: send impressions that name it, then \"tidemill pull --version %s DOC...\"\n", name);
+}
+
+int command_version_create(const struct command *self, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta (required)", 0},
+        {"prior", KEY_PRIOR, "A,B", 0, "What is believed of a new document (default: 1,1)", 0},
+        {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
+        {"reward", KEY_REWARD, "LABEL", 0, "The label to learn (default: the first one)", 0},
+        {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
+         "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
+        {0},
+    };
+    struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT};
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, options, parse_description, &d, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/CreateVersion", &d.request.base,
+                     &tidemill__v1__create_version_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__CreateVersionReply *m = (const Tidemill__V1__CreateVersionReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else
+        printf("created version %s at position %" PRIu64 ": it learns what is decided from now on\n", d.request.name,
+               m->position);
+    hint_created(d.request.name);
+    wire_free(reply);
+    return command_flushed(0);
+}
+
+/* ---- pause and resume ---- */
+
+/* Both replies look the same: a version, a position, and whether it was so already. */
+static void print_change(const char *name, const char *did, const char *was, bool unchanged, uint64_t position)
+{
+    if (unchanged)
+        printf("version %s %s already: nothing was changed\n", name, was);
+    else
+        printf("%s version %s at position %" PRIu64 "\n", did, name, position);
+}
+
+int command_version_pause(const struct command *self, int argc, char **argv)
+{
+    Tidemill__V1__PauseVersionRequest request = TIDEMILL__V1__PAUSE_VERSION_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, NULL, parse_name, &request.version, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/PauseVersion", &request.base,
+                     &tidemill__v1__pause_version_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__PauseVersionReply *m = (const Tidemill__V1__PauseVersionReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else
+        print_change(request.version, "paused", "is paused", m->unchanged, m->position);
+    fprintf(stderr,
+            "it serves its last parameters, its samples are held; next: \"tidemill version resume %s --apply\" "
+            "or \"... --discard\"\n",
+            request.version);
+    wire_free(reply);
+    return command_flushed(0);
+}
+
+enum { KEY_APPLY = 1, KEY_DISCARD };
+
+static error_t parse_resume(int key, char *argument, struct argp_state *state)
+{
+    Tidemill__V1__ResumeVersionRequest *r = state->input;
+    switch (key) {
+    case KEY_APPLY: r->has_apply = r->apply = true; return 0;
+    case KEY_DISCARD: r->has_discard = r->discard = true; return 0;
+    case ARGP_KEY_ARG:
+    case ARGP_KEY_END: {
+        struct argp_state name = *state;
+        name.input = &r->version;
+        return parse_name(key, argument, &name);
+    }
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Which of the two is a decision about samples, so nobody makes it by leaving a word out. */
+static int explain_resume(const struct settings *settings, const struct command *self, char *name)
+{
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    char count[PRINT_COUNT_SIZE];
+    if (fetch(settings, name, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
+    fprintf(stderr,
+            "tidemill: what becomes of the %s held samples of version %s? One of:\n"
+            "  --apply    learn them in the order they came, then go on\n"
+            "  --discard  skip the new samples; corrections of what was learned before still apply\n"
+            "Example: %s\n",
+            print_count(v ? held(v) : 0, count), name, self->example);
+    wire_free(reply);
+    return EXIT_USAGE;
+}
+
+static void hint_resumed(const VersionStatus *v)
+{
+    char count[PRINT_COUNT_SIZE];
+    if (v && v->catching_up > 0)
+        fprintf(stderr,
+                "%s held samples are being worked off; next: \"tidemill version show %s\" tells how many are left\n",
+                print_count(v->catching_up, count), v->name);
+}
+
+int command_version_resume(const struct command *self, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"apply", KEY_APPLY, NULL, 0, "Learn the samples that are held, then go on", 0},
+        {"discard", KEY_DISCARD, NULL, 0,
+         "Skip the new samples that are held; corrections of what was learned before still apply", 0},
+        {0},
+    };
+    Tidemill__V1__ResumeVersionRequest request = TIDEMILL__V1__RESUME_VERSION_REQUEST__INIT;
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, options, parse_resume, &request, &settings, argc, argv);
+    if (request.apply == request.discard)
+        return explain_resume(&settings, self, request.version);
+    if (command_call(&settings, "/tidemill.v1.Admin/ResumeVersion", &request.base,
+                     &tidemill__v1__resume_version_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__ResumeVersionReply *m = (const Tidemill__V1__ResumeVersionReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json(reply);
+    else
+        print_change(request.version, "resumed", "learns", m->unchanged, m->position);
+    hint_resumed(m->version);
+    wire_free(reply);
+    return command_flushed(0);
+}

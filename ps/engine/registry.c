@@ -1,0 +1,85 @@
+#include "ps/engine/registry.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { INDEX_SLOTS = 2 * CATALOG_VERSIONS_MAX, EMPTY = 0 };
+
+static_assert((INDEX_SLOTS & (INDEX_SLOTS - 1)) == 0, "a hash is cut to a slot by a mask");
+static_assert(CATALOG_VERSIONS_MAX < UINT16_MAX, "an entry's number + 1 fits a slot");
+
+struct entry {
+    const struct version *version;
+    _Atomic uint8_t state; /* enum version_state */
+};
+
+struct registry {
+    struct entry entry[CATALOG_VERSIONS_MAX];
+    _Atomic uint32_t count;
+    _Atomic uint16_t index[INDEX_SLOTS]; /* number of the entry + 1; probed one after the other */
+};
+
+struct registry *registry_open(void) { return mem_new(1, sizeof(struct registry)); }
+void registry_close(struct registry *r) { free(r); }
+
+static uint32_t first_slot(struct bytes name) { return (uint32_t)hash_64(name) & (INDEX_SLOTS - 1); }
+static uint32_t next_slot(uint32_t slot) { return (slot + 1) & (INDEX_SLOTS - 1); }
+
+static void append(struct registry *r, const struct version *v)
+{
+    uint32_t number = atomic_load_explicit(&r->count, memory_order_relaxed);
+    uint32_t slot = first_slot(bytes_text(v->name));
+    CHECK(number < CATALOG_VERSIONS_MAX);
+    r->entry[number].version = v;
+    while (atomic_load_explicit(&r->index[slot], memory_order_relaxed) != EMPTY)
+        slot = next_slot(slot);
+    atomic_store_explicit(&r->index[slot], (uint16_t)(number + 1), memory_order_release);
+    atomic_store_explicit(&r->count, number + 1, memory_order_release);
+}
+
+void registry_follow(struct registry *r, const struct catalog *c)
+{
+    for (uint32_t i = registry_count(r); i < c->versions; i++)
+        append(r, c->version[i]);
+    for (uint32_t i = 0; i < c->versions; i++)
+        atomic_store_explicit(&r->entry[i].state, (uint8_t)c->state[i], memory_order_release);
+}
+
+uint32_t registry_count(const struct registry *r) { return atomic_load_explicit(&r->count, memory_order_acquire); }
+const struct version *registry_at(const struct registry *r, uint32_t i) { return r->entry[i].version; }
+
+const struct version *registry_find(const struct registry *r, struct bytes name)
+{
+    uint16_t number;
+    for (uint32_t slot = first_slot(name);; slot = next_slot(slot)) {
+        number = atomic_load_explicit(&r->index[slot], memory_order_acquire);
+        if (number == EMPTY)
+            return NULL;
+        if (bytes_equal(name, bytes_text(r->entry[number - 1].version->name)))
+            return r->entry[number - 1].version;
+    }
+}
+
+/* Ids grow from 1, so most versions stand at the place of their id. */
+static const struct entry *find_id(const struct registry *r, uint32_t id)
+{
+    uint32_t count = registry_count(r);
+    if (id - 1 < count && r->entry[id - 1].version->id == id)
+        return &r->entry[id - 1];
+    for (uint32_t i = 0; i < count; i++)
+        if (r->entry[i].version->id == id)
+            return &r->entry[i];
+    return NULL;
+}
+
+const struct version *registry_by_id(const struct registry *r, uint32_t id)
+{
+    const struct entry *found = find_id(r, id);
+    return found ? found->version : NULL;
+}
+
+enum version_state registry_state(const struct registry *r, const struct version *v)
+{
+    const struct entry *found = find_id(r, v->id);
+    return found ? (enum version_state)atomic_load_explicit(&found->state, memory_order_acquire) : VERSION_LEARNING;
+}

@@ -1,0 +1,31 @@
+/* ps/engine/registry.h - the versions as the doors see them, while new ones come.
+ *
+ *   log writer ──► catalog ──► registry_follow ──► published entries ◄── any thread: find, at, state
+ *
+ * A version appears when its control record comes out of the log, and stays: entries are appended, their number is
+ * published last, and a struct version never moves or changes; only its state does, one atomic value. So readers take
+ * no lock and wait for nobody.
+ * Bounds   CATALOG_VERSIONS_MAX entries, their memory taken at once; names are found by a hash index at most half full.
+ * Memory   the versions are the catalog's, which must outlive the registry.
+ * Threads  registry_follow: one at a time. Everything else: any. */
+#ifndef TIDEMILL_PS_ENGINE_REGISTRY_H
+#define TIDEMILL_PS_ENGINE_REGISTRY_H
+
+#include "ps/state/catalog.h"
+
+struct registry;
+
+struct registry *registry_open(void);
+void registry_close(struct registry *r); /* NULL is fine */
+
+/* Take over what the catalog has more, or has changed. */
+void registry_follow(struct registry *r, const struct catalog *c);
+
+uint32_t registry_count(const struct registry *r);
+const struct version *registry_at(const struct registry *r, uint32_t i);          /* in the order they were made */
+const struct version *registry_find(const struct registry *r, struct bytes name); /* NULL: none of that name */
+const struct version *registry_by_id(const struct registry *r, uint32_t id);      /* NULL: none of that id */
+
+enum version_state registry_state(const struct registry *r, const struct version *v);
+
+#endif

@@ -1,0 +1,258 @@
+#include "ps/server/versions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/wire.h"
+#include "ps/engine/option_table.h"
+#include "ps/server/door.h"
+#include "ps/server/operations.h"
+#include "ps/server/version_message.h"
+
+enum { REQUEST_MAX = 4096 };
+
+struct versions {
+    struct engine *engine;
+    struct operations *operations;
+};
+
+/* What one call wants changed. */
+struct change {
+    struct engine *engine;
+    struct version_options wanted; /* create */
+    const struct version *version; /* pause, resume */
+    bool discard;                  /* resume */
+};
+
+/* ---- changes ---- */
+
+enum { REPLY_VERSION = 1, REPLY_POSITION = 2, REPLY_UNCHANGED = 3 }; /* fields of every reply here */
+
+static void put_version(const struct engine *e, const struct engine_version_status *v, struct buffer *out)
+{
+    CLEANUP(buffer_close) struct buffer one = {0};
+    struct version_message m;
+    version_message_fill(e, v, &m);
+    wire_pack(&m.message.base, &one);
+    wire_put_bytes(out, REPLY_VERSION, buffer_view(&one));
+}
+
+/* only: NULL for all. */
+static void put_versions(struct engine *e, const struct version *only, struct buffer *out)
+{
+    struct engine_status s;
+    engine_status(e, &s);
+    for (uint32_t i = 0; i < s.version_count; i++)
+        if (!only || s.versions[i].version == only)
+            put_version(e, &s.versions[i], out);
+    engine_status_close(&s);
+}
+
+static void answer(struct engine *e, struct rpc_call *call, enum tm_code rc, const struct engine_change *done,
+                   const struct tm_error *err)
+{
+    struct buffer body = {0};
+    if (rc != TM_OK) {
+        rpc_fail(call, err);
+        return;
+    }
+    put_versions(e, done->version, &body);
+    wire_put_integer(&body, REPLY_POSITION, done->position);
+    if (done->unchanged)
+        wire_put_integer(&body, REPLY_UNCHANGED, true);
+    rpc_reply(call, &body);
+}
+
+/* Do it later, when it could be read. */
+static void start(struct versions *s, struct rpc_call *call, const struct change *what, enum tm_code rc,
+                  const struct tm_error *err, void (*run)(void *change, struct rpc_call *call))
+{
+    if (rc != TM_OK) {
+        rpc_fail(call, err);
+        return;
+    }
+    struct change *c = mem_new(1, sizeof *c);
+    *c = *what;
+    c->engine = s->engine;
+    operations_later(s->operations, &(struct operation){.call = call, .request = c, .run = run});
+}
+
+/* ---- list and show ---- */
+
+static void list(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    struct buffer body = {0};
+    struct tm_error err;
+    if (wire_guard(&tidemill__v1__list_versions_request__descriptor, request, REQUEST_MAX, &err) != TM_OK) {
+        rpc_fail(call, &err);
+        return;
+    }
+    put_versions(s->engine, NULL, &body);
+    rpc_reply(call, &body);
+}
+
+static void show(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    const struct version *v;
+    struct buffer body = {0};
+    struct tm_error err;
+    Tidemill__V1__ShowVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__show_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &v, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK) {
+        put_versions(s->engine, v, &body);
+        rpc_reply(call, &body);
+    } else {
+        rpc_fail(call, &err);
+    }
+}
+
+/* ---- create ---- */
+
+/* Lists and numbers become the texts of the configuration, so that they are refused for the same reasons. */
+static void set_prior(struct version_options *v, const double *prior, size_t count, struct option_problems *problems)
+{
+    enum { NUMBER_TEXT = 32, SHOWN = ARRAY_LEN(v->prior) + 1 }; /* one too many is refused, too */
+    char text[SHOWN * NUMBER_TEXT] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < count && i < SHOWN; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.17g", i ? ", " : "", prior[i]);
+    if (count > 0)
+        options_set_version(v, "prior", text, problems);
+}
+
+static void set_samples_from(struct version_options *v, char **names, size_t count, struct option_problems *problems)
+{
+    CLEANUP(buffer_close) struct buffer text = {0};
+    for (size_t i = 0; i < count; i++) {
+        char shown[OPTION_SHOWN_SIZE];
+        if (strchr(names[i], ',')) /* it would read as two */
+            option_problem(problems, NULL, NULL, "samples_from: got %s; expected names", option_shown(names[i], shown));
+        option_write(&text, "%s%s", i ? ", " : "", names[i]);
+    }
+    buffer_put_u8(&text, '\0');
+    if (count > 0)
+        options_set_version(v, "samples_from", (const char *)text.data, problems);
+}
+
+static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
+                             struct option_problems *problems)
+{
+    char half_life[32];
+    options_set_version(v, "name", q->name ? q->name : "", problems);
+    options_set_version(v, "model", q->model ? q->model : "", problems);
+    set_prior(v, q->prior, q->n_prior, problems);
+    snprintf(half_life, sizeof half_life, "%" PRId64 "ms", q->half_life_ms);
+    if (q->has_half_life_ms)
+        options_set_version(v, "half_life", half_life, problems);
+    if (q->reward)
+        options_set_version(v, "reward", q->reward, problems);
+    set_samples_from(v, q->samples_from, q->n_samples_from, problems);
+}
+
+static void create_run(void *request, struct rpc_call *call)
+{
+    struct change *c = request;
+    struct engine_change done;
+    struct tm_error err;
+    answer(c->engine, call, engine_create_version(c->engine, &c->wanted, &done, &err), &done, &err);
+}
+
+static void create(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct change c = {0};
+    struct option_problems problems = {0};
+    struct tm_error err;
+    Tidemill__V1__CreateVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__create_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? TM_OK : err.code;
+    if (q) {
+        read_description(q, &c.wanted, &problems);
+        rc = options_refuse(&problems, &err);
+    }
+    wire_free(q ? &q->base : NULL);
+    start(service, call, &c, rc, &err, create_run);
+}
+
+/* ---- pause and resume ---- */
+
+static void pause_run(void *request, struct rpc_call *call)
+{
+    const struct change *c = request;
+    struct engine_change done;
+    struct tm_error err;
+    answer(c->engine, call, engine_pause_version(c->engine, c->version, &done, &err), &done, &err);
+}
+
+static void pause_version(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    struct change c = {0};
+    struct tm_error err;
+    Tidemill__V1__PauseVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__pause_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc =
+        q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &c.version, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    start(s, call, &c, rc, &err, pause_run);
+}
+
+static void resume_run(void *request, struct rpc_call *call)
+{
+    const struct change *c = request;
+    struct engine_change done;
+    struct tm_error err;
+    answer(c->engine, call, engine_resume_version(c->engine, c->version, c->discard, &done, &err), &done, &err);
+}
+
+static enum tm_code read_resume(struct engine *e, const Tidemill__V1__ResumeVersionRequest *q, struct change *c,
+                                struct tm_error *err)
+{
+    if (q->apply == q->discard)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "apply, discard: got %s; expected one of them: apply learns the samples that are held, "
+                            "discard skips the new ones among them",
+                            q->apply ? "both" : "none");
+    c->discard = q->discard;
+    return door_version(e, bytes_text(q->version ? q->version : ""), &c->version, err);
+}
+
+static void resume_version(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct versions *s = service;
+    struct change c = {0};
+    struct tm_error err;
+    Tidemill__V1__ResumeVersionRequest *q =
+        (void *)wire_unpack(&tidemill__v1__resume_version_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? read_resume(s->engine, q, &c, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    start(s, call, &c, rc, &err, resume_run);
+}
+
+/* ---- the methods ---- */
+
+struct versions *versions_open(struct engine *engine, struct rpc *rpc)
+{
+    struct versions *s = mem_new(1, sizeof *s);
+    s->engine = engine;
+    s->operations = operations_open("versions");
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/CreateVersion", .start = create, .service = s});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListVersions", .start = list, .service = s});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ShowVersion", .start = show, .service = s});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/PauseVersion", .start = pause_version, .service = s});
+    rpc_add(rpc,
+            &(struct rpc_method){.path = "/tidemill.v1.Admin/ResumeVersion", .start = resume_version, .service = s});
+    return s;
+}
+
+void versions_drain(struct versions *s) { operations_drain(s->operations); }
+
+void versions_close(struct versions *s)
+{
+    operations_close(s->operations);
+    free(s);
+}
