@@ -7,6 +7,7 @@
 #include <grpc/support/alloc.h>
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/wire.h"
@@ -72,7 +73,7 @@ struct connection *connection_open(const char *server)
     c->channel = grpc_channel_create(server, plain, &(grpc_channel_args){ARRAY_LEN(args), args});
     grpc_channel_credentials_release(plain);
     CHECK(c->channel);
-    strncpy(c->server, server, sizeof c->server - 1);
+    snprintf(c->server, sizeof c->server, "%s", server);
     return c;
 }
 

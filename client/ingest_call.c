@@ -1,6 +1,7 @@
 #include "client/ingest_call.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -152,7 +153,7 @@ static void learn_streams(struct ingest *in, const Tidemill__V1__Opened *m)
                                         .seen = known && known->seen,
                                         .out_of_orderness_ms = info->out_of_orderness_ms,
                                         .sent = INT64_MIN};
-        strncpy(marks[i].name, name, sizeof marks[i].name - 1);
+        snprintf(marks[i].name, sizeof marks[i].name, "%s", name);
     }
     free(in->watermarks);
     in->watermarks = marks;

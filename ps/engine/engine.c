@@ -16,7 +16,8 @@ enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(voi
     int failed = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (failed)
-        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "the thread %s cannot be started: %s", name, strerror(failed));
+        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "the thread %s cannot be started: %s", name,
+                            strerrordesc_np(failed));
     pthread_setname_np(*thread, name);
     return TM_OK;
 }

@@ -160,6 +160,7 @@ static enum tm_code parse_flag(const struct option_row *row, void *owner, const 
     return TM_OK;
 }
 
+/* True: with its NUL it fits into OPTION_NAME_MAX + 1. */
 bool option_name_valid(const char *text)
 {
     size_t size = strlen(text);
@@ -171,7 +172,7 @@ static enum tm_code parse_name(const struct option_row *row, void *owner, const 
 {
     if (!option_name_valid(text))
         return wrong(row, text, err);
-    strcpy((char *)owner + row->offset, text);
+    memcpy((char *)owner + row->offset, text, strlen(text) + 1);
     return TM_OK;
 }
 
@@ -285,7 +286,7 @@ static enum tm_code parse_samples_from(const struct option_row *row, void *owner
             return wrong(row, text, err);
     count = 0;
     for (const char *at = text; next_element(&at, element); count++)
-        strcpy(version->samples_from[count], element);
+        memcpy(version->samples_from[count], element, strlen(element) + 1);
     version->samples_from_count = count;
     return TM_OK;
 }

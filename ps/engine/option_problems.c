@@ -37,8 +37,10 @@ void option_problem(struct option_problems *problems, const char *path, const st
 const char *option_shown(const char *text, char buf[static OPTION_SHOWN_SIZE])
 {
     size_t size = strlen(text), kept = size;
-    if (size == 0)
-        return strcpy(buf, "nothing");
+    if (size == 0) {
+        snprintf(buf, OPTION_SHOWN_SIZE, "nothing");
+        return buf;
+    }
     if (size > OPTION_VALUE_SHOWN) /* cut before a character, not inside one */
         for (kept = OPTION_VALUE_SHOWN; kept > 0 && ((unsigned char)text[kept] & 0xc0) == 0x80;)
             kept--;
@@ -46,7 +48,7 @@ const char *option_shown(const char *text, char buf[static OPTION_SHOWN_SIZE])
         unsigned char c = (unsigned char)text[i];
         buf[i] = c < 0x20 || c == 0x7f ? '?' : text[i];
     }
-    strcpy(buf + kept, kept < size ? "..." : "");
+    snprintf(buf + kept, OPTION_SHOWN_SIZE - kept, "%s", kept < size ? "..." : "");
     return buf;
 }
 

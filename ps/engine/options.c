@@ -21,9 +21,9 @@ static void derive_version(const struct options *o, struct version_options *v)
         v->prior_count = 2;
     }
     if (v->reward[0] == '\0' && o->labels > 0)
-        strcpy(v->reward, o->label[0].name);
+        snprintf(v->reward, sizeof v->reward, "%s", o->label[0].name);
     if (v->samples_from_count == 0) {
-        strcpy(v->samples_from[0], v->name);
+        memcpy(v->samples_from[0], v->name, sizeof v->name);
         v->samples_from_count = 1;
     }
 }

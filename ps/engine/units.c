@@ -56,8 +56,10 @@ static bool parse(const char *text, const struct unit *units, size_t count, uint
 static const char *print(uint64_t value, const struct unit *units, size_t count, const char *zero, char *buf)
 {
     size_t i = count - 1;
-    if (value == 0)
-        return strcpy(buf, zero);
+    if (value == 0) {
+        snprintf(buf, UNITS_TEXT_SIZE, "%s", zero);
+        return buf;
+    }
     while (value % units[i].factor != 0)
         i--;
     snprintf(buf, UNITS_TEXT_SIZE, "%" PRIu64 "%s", value / units[i].factor, units[i].name);

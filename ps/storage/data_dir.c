@@ -242,7 +242,7 @@ static enum tm_code check_folder(const char *path, struct tm_error *err)
     bool log = false;
     DIR *folder = opendir(path);
     if (!folder)
-        return tm_error_set(err, TM_IO, "%s: %s", path, strerror(errno));
+        return tm_error_set(err, TM_IO, "%s: %s", path, strerrordesc_np(errno));
     for (const struct dirent *e; (e = readdir(folder));) {
         bool known = false;
         for (size_t i = 0; i < ARRAY_LEN(ours); i++)

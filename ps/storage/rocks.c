@@ -160,8 +160,9 @@ static void rocks_free(struct rocks *r)
 
 static struct rocks *rocks_new(const char *path, enum rocks_kind kind, size_t families)
 {
-    struct rocks *r = mem_new(1, sizeof *r + strlen(path) + 1);
-    strcpy(r->path, path);
+    size_t size = strlen(path) + 1;
+    struct rocks *r = mem_new(1, sizeof *r + size);
+    memcpy(r->path, path, size);
     r->families = families;
     r->family = mem_new(families + 1, sizeof(rocksdb_column_family_handle_t *));
     r->write = rocksdb_writeoptions_create();

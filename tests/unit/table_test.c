@@ -200,7 +200,7 @@ static void write_for(struct race *race, int64_t ms)
         int64_t now = clock_monotonic_ns();
         uint32_t known = atomic_load(&race->known), due = (uint32_t)((now - began) * DOCS / (ms * 1000000));
         bool fresh;
-        if (now >= until)
+        if (now >= until && known == DOCS) /* a busy machine may have kept us from some when the time is over */
             return;
         for (; known < due && known < DOCS; known++) {
             insert(race->t, known, counter, &fresh);
@@ -232,7 +232,7 @@ static void test_readers_see_whole_blocks(void **state)
         assert_int_equal(readers[i].back, 0);
         assert_true(readers[i].reads > 1000);
     }
-    assert_true(table_count(race.t) > DOCS / 2);
+    assert_int_equal(table_count(race.t), DOCS);
     table_close(race.t);
     rcu_settle();
 }
