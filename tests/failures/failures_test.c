@@ -3,7 +3,8 @@
  *
  * Each run must either go on to its end or stop with a documented exit code and a last line that says why; and after
  * the restart nothing that was acknowledged may be missing and nothing doubled. Without arguments a few k of each kind
- * of call are drawn from a fixed seed; --all takes k = 1, 2, 3 ... until the script passes without meeting the failure. */
+ * of call are drawn from a fixed seed; --all takes k = 1, 2, 3 ... until the script passes without meeting the
+ * failure. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -128,7 +129,7 @@ static void last_line(const char *path, char line[static 1024])
 
 static bool starts(const char *line, const char *with) { return strncmp(line, with, strlen(with)) == 0; }
 
-/* RocksDB asserts that what it writes to its chatty LOG gets there: the process ends with SIGABRT, and loses nothing. */
+/* RocksDB asserts that what it writes to its chatty LOG gets there: the process ends by SIGABRT, and loses nothing. */
 static bool is_chat(const char *path)
 {
     const char *name = strrchr(path, '/');
