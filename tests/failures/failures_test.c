@@ -3,7 +3,8 @@
  *
  * Each run must either go on to its end or stop with a documented exit code and a last line that says why; and after
  * the restart nothing that was acknowledged may be missing and nothing doubled. Without arguments a few k of each kind
- * of call are drawn from a fixed seed; --all takes k = 1, 2, 3 ... until the script passes without meeting the failure. */
+ * of call are drawn from a fixed seed; --all takes k = 1, 2, 3 ... until the script passes without meeting the
+ * failure. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -21,7 +22,7 @@
 #include "tests/failures/script.h"
 #include "tests/unit/random.h"
 
-enum { REPORT_FD = 100, SAMPLE_DEFAULT = 3, SECONDS_MAX = 1000000, EXIT_BROKEN = 99, EXIT_ABORTED = 134 };
+enum { REPORT_FD = 100, SAMPLE_DEFAULT = 4, SECONDS_MAX = 1000000, EXIT_BROKEN = 99, EXIT_ABORTED = 134 };
 
 struct plan {
     bool all;
@@ -128,7 +129,7 @@ static void last_line(const char *path, char line[static 1024])
 
 static bool starts(const char *line, const char *with) { return strncmp(line, with, strlen(with)) == 0; }
 
-/* RocksDB asserts that what it writes to its chatty LOG gets there: the process ends with SIGABRT, and loses nothing. */
+/* RocksDB asserts that what it writes to its chatty LOG gets there: the process ends by SIGABRT, and loses nothing. */
 static bool is_chat(const char *path)
 {
     const char *name = strrchr(path, '/');
@@ -242,13 +243,16 @@ static void try_all(const struct plan *p, struct tally *tallies)
         }
 }
 
-/* The first one always, the others anywhere. */
+/* The script cut into as many parts as there are runs, one k in each: starts, service and stops all have their turn. */
 static void try_some(const struct plan *p, struct tally *tallies)
 {
     uint64_t random = p->seed;
     for (int c = 0; c < FAILING_COUNT; c++)
-        for (uint64_t i = 0; i < p->sample && tallies[c].calls > 0 && (p->call < 0 || c == p->call); i++)
-            try((enum failing_call)c, i == 0 ? 1 : 1 + below(&random, tallies[c].calls), &tallies[c]);
+        for (uint64_t i = 0; i < p->sample && (p->call < 0 || c == p->call); i++) {
+            uint64_t from = i * tallies[c].calls / p->sample, to = (i + 1) * tallies[c].calls / p->sample;
+            if (from < to)
+                try((enum failing_call)c, 1 + from + below(&random, to - from), &tallies[c]);
+        }
 }
 
 static int tell(const struct tally *tallies)

@@ -1,7 +1,8 @@
 /* tests/server/lanes.h - producers: one thread for each lane of each client, that sends until all is acknowledged.
  *
  * Its call is cancelled now and then, by itself with batches on their way, and goes on behind the server's
- * last_sequence, as a client must; a server that leaves or is gone is tried again. What a server may not do is a CHECK. */
+ * last_sequence, as a client must; a server that leaves or is gone is tried again. What a server may not do is a
+ * CHECK. */
 #ifndef TIDEMILL_TESTS_SERVER_LANES_H
 #define TIDEMILL_TESTS_SERVER_LANES_H
 

@@ -1,4 +1,4 @@
-/* tests/server/readers.h - everybody else who calls while the producers send: Pulls, Status, Drain, Digest, Export, Watch.
+/* tests/server/readers.h - everybody else who calls while producers send: Pull, Status, Drain, Digest, Export, Watch.
  *
  * Each loops until told to stop, across a server that leaves and comes back, and counts what it was answered; an answer
  * that the service must not give is a CHECK. */

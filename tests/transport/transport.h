@@ -1,4 +1,4 @@
-/* tests/transport/transport.h - calls without a network: the client's end of gRPC's C API as rpc.c and rpc_call.c use it.
+/* tests/transport/transport.h - calls without a network: the client's end of gRPC's C API as ps/server/rpc*.c use it.
  *
  * The library of gRPC is not built for TSan, which takes the order that it gives for no order at all. So a program
  * under TSan is linked with this folder instead: the functions of <grpc/grpc.h> that the server's door calls, in one
