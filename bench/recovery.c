@@ -160,7 +160,7 @@ static void report(struct bench *b, const char *name, struct figures *f, bool fl
 static void run_crash(struct bench *b, const char *name, uint64_t events, double aim_ms)
 {
     struct figures f;
-    bench_say("recovery: %s events behind the last commit", name);
+    bench_say("recovery: %s behind the last commit", name);
     for (int round = 0; round < ROUNDS; round++)
         crash_with(events, &f, round);
     report(b, name, &f, true, aim_ms);
