@@ -11,6 +11,7 @@
 #include "ps/engine/options.h"
 #include "ps/state/catalog.h"
 #include "ps/state/sequencer.h"
+#include "ps/storage/disk.h"
 #include "ps/storage/input_log.h"
 
 enum { ENGINE_PULL_DOCS_MAX = 10000 };
@@ -32,6 +33,14 @@ const char *engine_generation(const struct engine *e); /* "restore.start" */
 int engine_stream(const struct engine *e, struct bytes name);                    /* index, or -1 */
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
+/* Is there room on the disk for events (events), or for anything at all? TM_RESOURCE_EXHAUSTED says how much is missing;
+ * what was submitted all the same waits until there is. To be asked before engine_submit. */
+enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err);
+/* See disk_on_change. */
+void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context);
+/* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. Before those are
+ * waited for who may wait for such a write; engine_close() does it, too. */
+void engine_leave(struct engine *e);
 /* See input_log_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);
 
@@ -97,6 +106,7 @@ struct engine_shard_status {
 struct engine_status {
     const struct catalog *catalog;
     struct input_log_status log;
+    struct disk_status disk;
     struct stream_counts streams[SEQUENCER_STREAMS_MAX];
     struct engine_version_status *versions; /* owned; count in catalog->versions */
     uint32_t version_count;

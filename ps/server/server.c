@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "ps/server/admin.h"
 #include "ps/server/deadletters.h"
 #include "ps/server/events.h"
@@ -125,6 +126,19 @@ static void print_start(const struct server *s, const struct options *options, c
 
 /* ---- life ---- */
 
+static void disk_changed(void *server, enum disk_state state)
+{
+    static const struct {
+        const char *level, *event;
+    } says[] = {
+        [DISK_ROOM] = {"info", "disk_room"}, [DISK_LOW] = {"warn", "disk_low"}, [DISK_FULL] = {"warn", "disk_full"}};
+    struct server *s = server;
+    log_line(says[state].level, says[state].event, "data=%s", engine_options(s->engine)->data);
+    health_events(s->health, state == DISK_ROOM);
+    if (state == DISK_FULL)
+        events_cut(s->events);
+}
+
 static void services_open(struct server *s, const struct options *options, const struct catalog *catalog)
 {
     s->rpc = rpc_open(&(struct rpc_options){
@@ -137,10 +151,13 @@ static void services_open(struct server *s, const struct options *options, const
     s->admin = admin_open(s->engine, catalog, s->rpc);
     s->deadletters = deadletters_open(s->engine, catalog, s->admin, s->rpc);
     s->health = health_open(s->rpc);
+    engine_on_disk(s->engine, disk_changed, s);
 }
 
 static void services_close(struct server *s)
 {
+    engine_on_disk(s->engine, NULL, NULL);
+    engine_leave(s->engine);
     health_drain(s->health);
     events_drain(s->events);
     parameters_drain(s->parameters);
