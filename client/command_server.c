@@ -26,19 +26,30 @@ int command_drain(const struct command *self, int argc, char **argv)
     return command_flushed(0);
 }
 
-int command_health(const struct command *self, int argc, char **argv)
+static enum tm_code check_health(const struct settings *settings, const char *service, bool *serving,
+                                 struct tm_error *err)
 {
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    struct settings settings = {0};
-    struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
-    command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
-    if (command_call(&settings, "/grpc.health.v1.Health/Check", &request.base,
-                     &grpc__health__v1__health_check_response__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    bool serving = ((const Grpc__Health__V1__HealthCheckResponse *)reply)->status ==
+    request.service = (char *)(uintptr_t)service; /* packing only reads */
+    enum tm_code rc = command_call(settings, "/grpc.health.v1.Health/Check", &request.base,
+                                   &grpc__health__v1__health_check_response__descriptor, &reply, err);
+    if (rc == TM_OK)
+        *serving = ((const Grpc__Health__V1__HealthCheckResponse *)reply)->status ==
                    GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
     wire_free(reply);
-    puts(serving ? "serving" : "not serving");
+    return rc;
+}
+
+int command_health(const struct command *self, int argc, char **argv)
+{
+    struct settings settings = {0};
+    struct tm_error err = {0};
+    bool serving = false, taking = false;
+    command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
+    if (check_health(&settings, "", &serving, &err) != TM_OK ||
+        check_health(&settings, "tidemill.v1.Events", &taking, &err) != TM_OK)
+        return command_failed(&err);
+    puts(!serving ? "not serving" : taking ? "serving" : "serving, but no events are taken: tidemill status says why");
     return command_flushed(serving ? 0 : EXIT_UNHEALTHY);
 }

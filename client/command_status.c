@@ -5,7 +5,7 @@
 #include "proto/wire.h"
 #include "tidemill/v1/admin.pb-c.h"
 
-enum { AGE_SIZE = 64 };
+enum { AGE_SIZE = 64, DISK_SIZE = 128 };
 
 /* "12.3 s ago", by the wall clock: replayed events are old, that is no lag. */
 static const char *age_text(int64_t ms, char buf[static AGE_SIZE])
@@ -83,6 +83,30 @@ static void add_total(struct printer *p, const char *name, struct cell value)
     printer_row(p, (struct cell[]){cell_text(name), value});
 }
 
+/* "1.4 GiB of 240.0 GiB free", and what follows from it. */
+static const char *disk_text(const Tidemill__V1__StatusReply *m, char buf[static DISK_SIZE])
+{
+    const char *state = m->disk_state ? m->disk_state : "";
+    const char *means = strcmp(state, "low") == 0    ? ": LOW, no events are taken"
+                        : strcmp(state, "full") == 0 ? ": FULL, nothing is written"
+                                                     : "";
+    snprintf(buf, DISK_SIZE, "%.1f MiB of %.1f MiB%s", (double)m->disk_free / (1 << 20),
+             (double)m->disk_size / (1 << 20), means);
+    return buf;
+}
+
+static void add_room(struct printer *p, const Tidemill__V1__StatusReply *m)
+{
+    char disk[DISK_SIZE], age[AGE_SIZE];
+    add_total(p, "log begins at", cell_count(m->log_first_position));
+    add_total(p, "log kept bytes", cell_count(m->log_kept_bytes));
+    add_total(p, "log oldest, age", m->has_log_oldest ? cell_text(age_text(m->log_oldest, age)) : cell_none());
+    if (m->log_overdue_bytes > 0)
+        add_total(p, "log overdue bytes, kept for a shard", cell_count(m->log_overdue_bytes));
+    add_total(p, "disk free", cell_text(disk_text(m, disk)));
+    add_total(p, "disk reserve", cell_count(m->disk_reserve));
+}
+
 static void print_totals(const Tidemill__V1__StatusReply *m)
 {
     static const char *const names[] = {"node", "value"};
@@ -105,6 +129,7 @@ static void print_totals(const Tidemill__V1__StatusReply *m)
     add_total(p, "log syncs", cell_count(m->log_syncs));
     add_total(p, "log sync ms, mean", cell_number(m->log_sync_ms_mean));
     add_total(p, "log sync ms, max", cell_number(m->log_sync_ms_max));
+    add_room(p, m);
     add_total(p, "recovery ms", cell_number(m->recovery_ms));
     add_total(p, "recovered events", cell_count(m->recovered_events));
     add_total(p, "pid", cell_signed(m->pid));

@@ -124,22 +124,32 @@ static void back_off(struct ingest *in)
     nanosleep(&(struct timespec){.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000}, NULL);
 }
 
+/* A server that is full is there, and says when it takes events again: that is worth any wait. One that does not answer
+ * is worth the time-out. */
+static void tell_waiting(struct ingest *in, const struct tm_error *why)
+{
+    if (ms_since(in->told_ns) < NOTICE_MS)
+        return;
+    if (why->code == TM_RESOURCE_EXHAUSTED)
+        progress_notice(in->progress, "%s (waiting; the same command goes on later if you stop it)", why->message);
+    else
+        progress_notice(in->progress, "%s (trying again for %" PRId64 " s)", why->message,
+                        (in->o->timeout_ms - ms_since(in->lost_ns) + 999) / 1000);
+    in->told_ns = clock_monotonic_ns();
+}
+
 static enum tm_code run_until_done(struct ingest *in, struct tm_error *err)
 {
     for (;;) {
         enum tm_code rc = run_call(in, err);
         if (rc == TM_OK || !may_pass(in, rc))
             return rc;
-        int64_t now = clock_monotonic_ns();
-        if (in->attempts == 0)
-            in->lost_ns = now;
+        in->refused = rc == TM_RESOURCE_EXHAUSTED;
+        if (in->attempts == 0 || in->refused)
+            in->lost_ns = clock_monotonic_ns();
         if (ms_since(in->lost_ns) >= in->o->timeout_ms)
             return rc;
-        if (ms_since(in->told_ns) >= NOTICE_MS) {
-            progress_notice(in->progress, "%s (trying again for %" PRId64 " s)", err->message,
-                            (in->o->timeout_ms - ms_since(in->lost_ns) + 999) / 1000);
-            in->told_ns = now;
-        }
+        tell_waiting(in, err);
         back_off(in);
     }
 }

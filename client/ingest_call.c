@@ -169,10 +169,11 @@ static enum tm_code hear_opened(struct ingest *in, const Tidemill__V1__Opened *m
     } else if (m->last_sequence < in->server_sequence) {
         return stale_server(in, m->last_sequence, err);
     }
-    if (in->told_ns)
+    if (in->told_ns && !in->refused)
         progress_notice(in->progress, "server %s: connected again, %" PRIu64 " batches to send again", in->o->server,
                         in->ever_sent - in->acked);
-    in->told_ns = 0;
+    if (!in->refused) /* else only an ack proves that it takes events again */
+        in->told_ns = 0;
     if (in->acked == in->made && !in->read_all) /* otherwise only an ack proves that it works again */
         in->attempts = 0;
     in->opened = true;
@@ -212,6 +213,11 @@ static enum tm_code hear_ack(struct ingest *in, const Tidemill__V1__Ack *m, stru
     in->acked_newest = b->newest;
     in->acked++;
     in->attempts = 0;
+    if (in->refused && in->told_ns)
+        progress_notice(in->progress, "server %s takes events again", in->o->server);
+    if (in->refused)
+        in->told_ns = 0;
+    in->refused = false;
     return TM_OK;
 }
 

@@ -66,6 +66,7 @@ struct ingest {
     uint64_t ever_sent;       /* batches sent at least once */
     int64_t started_ns, heard_ns, lost_ns;
     int64_t told_ns; /* when a notice said that the server is away; 0: it is not, or nobody was told */
+    bool refused;    /* the last call ended because the server takes no events for now */
     uint32_t attempts;
     bool looked;              /* `before` was asked for */
     ProtobufCMessage *before; /* the server's status when this began; NULL: not known */

@@ -136,6 +136,8 @@ static enum tm_code open_log(struct engine *e, const struct catalog *wanted, str
 {
     struct input_log_options o = {.db = e->dir.log,
                                   .sync_ms = e->options.log_sync_ms,
+                                  .retain_ms = e->options.log_retain_ms,
+                                  .retain_bytes = e->options.log_retain_size,
                                   .queue_bytes_max = e->options.memory_inbox,
                                   .deliver = deliver,
                                   .context = e};
@@ -187,7 +189,7 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
     pthread_cond_init(&e->progress, &monotonic);
     enum tm_code rc = setup_catalog(options, &wanted, err);
     if (rc == TM_OK)
-        rc = data_dir_open(options->data, options->shards, &e->dir, err);
+        rc = data_dir_open(options->data, options->shards, options->disk_reserve, &e->dir, err);
     if (rc != TM_OK) {
         catalog_close(&wanted);
         registry_close(e->registry);
@@ -214,6 +216,7 @@ void engine_close(struct engine *e)
     pthread_mutex_lock(&e->progress_mutex);
     pthread_cond_broadcast(&e->progress);
     pthread_mutex_unlock(&e->progress_mutex);
+    engine_leave(e);
     catch_up_stop(e);
     if (e->log)
         input_log_stop(e->log);
@@ -260,6 +263,18 @@ enum version_state engine_version_state(const struct engine *e, const struct ver
 const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
+enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
+{
+    return disk_admit(e->dir.disk, !events, err);
+}
+
+void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context)
+{
+    disk_on_change(e->dir.disk, changed, context);
+}
+
+void engine_leave(struct engine *e) { disk_leave(e->dir.disk); }
+
 uint64_t engine_durable(const struct engine *e) { return input_log_head(e->log); }
 
 uint64_t engine_applied(const struct engine *e)

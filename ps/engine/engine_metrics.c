@@ -1,6 +1,5 @@
 /* The engine's part of a scrape: events, versions, producers, log, state, RocksDB, process. */
 #include <stdio.h>
-#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/process.h"
@@ -152,7 +151,6 @@ static void positions(struct engine *e, const struct engine_status *s, struct me
         if (s->shards[i].committed_position < committed)
             committed = s->shards[i].committed_position;
     uint64_t applied = engine_applied(e), head = engine_durable(e);
-    metric_count(m, METRIC_LOG_FIRST, input_log_first(e->log), METRIC_PLAIN);
     metric_count(m, METRIC_LOG_HEAD, head, METRIC_PLAIN);
     metric_count(m, METRIC_LOG_APPLIED, applied, METRIC_PLAIN);
     metric_count(m, METRIC_LOG_COMMITTED, committed, METRIC_PLAIN);
@@ -172,6 +170,11 @@ static void the_log(struct engine *e, const struct engine_status *s, struct metr
     metric_histogram(m, METRIC_LOG_APPEND, gauges.append, METRIC_PLAIN);
     metric_count(m, METRIC_LOG_QUEUE, gauges.queue_length, METRIC_PLAIN);
     metric_count(m, METRIC_LOG_QUEUE_BYTES, gauges.queue_bytes, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_FIRST, s->log.retained.first, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_KEPT_BYTES, s->log.retained.bytes, METRIC_PLAIN);
+    metric_count(m, METRIC_LOG_OVERDUE_BYTES, s->log.retained.overdue_bytes, METRIC_PLAIN);
+    if (s->log.retained.oldest_ms)
+        metric_value(m, METRIC_LOG_OLDEST, (double)s->log.retained.oldest_ms / 1e3, METRIC_PLAIN);
     inboxes(e, m);
 }
 
@@ -179,7 +182,6 @@ static void the_log(struct engine *e, const struct engine_status *s, struct metr
 
 static void state(struct engine *e, const struct engine_status *s, struct metrics *m)
 {
-    struct statvfs disk;
     metric_count(m, METRIC_COMMITS, s->commits, METRIC_PLAIN);
     metric_count(m, METRIC_COMMIT_BYTES, s->commit_bytes, METRIC_PLAIN);
     metric_histogram(m, METRIC_COMMIT_SECONDS, &e->committer.write, METRIC_PLAIN);
@@ -188,10 +190,10 @@ static void state(struct engine *e, const struct engine_status *s, struct metric
     metric_count(m, METRIC_COMMIT_QUEUE_BYTES, queue_weight(e->committer.queue), METRIC_PLAIN);
     metric_value(m, METRIC_RECOVERY, s->recovery_ms / 1e3, METRIC_PLAIN);
     metric_count(m, METRIC_RECOVERED, s->recovered_events, METRIC_PLAIN);
-    if (statvfs(e->options.data, &disk) == 0) {
-        metric_count(m, METRIC_DISK_FREE, (uint64_t)disk.f_bavail * disk.f_frsize, METRIC_PLAIN);
-        metric_count(m, METRIC_DISK_SIZE, (uint64_t)disk.f_blocks * disk.f_frsize, METRIC_PLAIN);
-    }
+    metric_count(m, METRIC_DISK_FREE, s->disk.free, METRIC_PLAIN);
+    metric_count(m, METRIC_DISK_RESERVE, s->disk.reserve, METRIC_PLAIN);
+    metric_count(m, METRIC_DISK_SIZE, s->disk.size, METRIC_PLAIN);
+    metric_count(m, METRIC_DISK_STATE, s->disk.state, METRIC_PLAIN);
 }
 
 static void rocks(const struct rocks_status *r, const char *name, struct metrics *m)

@@ -48,6 +48,7 @@ void engine_status(struct engine *e, struct engine_status *out)
                                   .version_count = registry_count(e->registry),
                                   .as_of = engine_gate(e)};
     input_log_status(e->log, &out->log);
+    disk_status(e->dir.disk, &out->disk);
     out->versions = mem_new(out->version_count, sizeof *out->versions);
     out->shards = mem_new(e->options.shards, sizeof *out->shards);
     for (uint32_t i = 0; i < out->version_count; i++) {

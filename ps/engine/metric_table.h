@@ -95,6 +95,11 @@
     M("Log", LOG_QUEUE, "tidemill_log_queue_submissions", GAUGE, "", "Batches and marks that wait for the log")       \
     M("Log", LOG_QUEUE_BYTES, "tidemill_log_queue_bytes", GAUGE, "", "Their bytes; memory.inbox is the limit")        \
     M("Log", INBOX_BLOCKS, "tidemill_inbox_blocks", GAUGE, "thread", "Blocks that wait for a worker thread")          \
+    M("Log", LOG_KEPT_BYTES, "tidemill_log_kept_bytes", GAUGE, "", "Bytes of blocks that the log keeps")             \
+    M("Log", LOG_OVERDUE_BYTES, "tidemill_log_overdue_bytes", GAUGE, "",                                             \
+      "Bytes that log.retain and log.retain_size would drop, if no shard needed them")                               \
+    M("Log", LOG_OLDEST, "tidemill_log_oldest_timestamp_seconds", GAUGE, "",                                         \
+      "When the oldest block that is kept was written; absent: there is none")                                       \
     M("Log", INBOX_BYTES, "tidemill_inbox_bytes", GAUGE, "thread", "Their bytes")                                     \
                                                                                                                       \
     M("State", COMMITS, "tidemill_commits_total", COUNTER, "", "Commits of shards since the start")                   \
@@ -107,6 +112,10 @@
     M("State", RECOVERY, "tidemill_recovery_seconds", GAUGE, "", "What this start took to read state and log")        \
     M("State", RECOVERED, "tidemill_recovered_events", GAUGE, "", "Events that this start read again from the log")   \
     M("State", DISK_FREE, "tidemill_disk_free_bytes", GAUGE, "", "Free on the file system of the data directory")     \
+    M("State", DISK_RESERVE, "tidemill_disk_reserve_bytes", GAUGE, "",                                               \
+      "With less than this free no events are taken")                                                                \
+    M("State", DISK_STATE, "tidemill_disk_state", GAUGE, "",                                                         \
+      "0: there is room; 1: no events are taken; 2: writers wait for room")                                          \
     M("State", DISK_SIZE, "tidemill_disk_size_bytes", GAUGE, "", "Size of that file system")                          \
                                                                                                                       \
     M("RocksDB", ROCKS_TABLES, "tidemill_rocksdb_table_bytes", GAUGE, "db",                                           \

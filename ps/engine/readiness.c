@@ -1,9 +1,7 @@
 #include "ps/engine/readiness.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "ps/engine/parts.h"
@@ -49,16 +47,11 @@ static void check_caught_up(struct engine *e, struct ready_check *c)
 
 static void check_disk(struct engine *e, struct ready_check *c)
 {
-    struct statvfs disk;
-    if (statvfs(e->options.data, &disk) != 0) {
-        c->ok = false;
-        snprintf(c->reason, sizeof c->reason, "%s", strerrordesc_np(errno));
-        return;
-    }
-    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    c->ok = free_bytes >= READY_DISK_FREE_MIN;
-    snprintf(c->reason, sizeof c->reason, "%" PRIu64 " MiB free; expected at least %d MiB", free_bytes >> 20,
-             READY_DISK_FREE_MIN >> 20);
+    struct disk_status disk;
+    disk_status(e->dir.disk, &disk);
+    c->ok = disk.state == DISK_ROOM;
+    snprintf(c->reason, sizeof c->reason, "%" PRIu64 " MiB free; events are taken above a reserve of %" PRIu64 " MiB",
+             disk.free >> 20, disk.reserve >> 20);
 }
 
 bool engine_ready(struct engine *e, struct ready_check checks[static READY_CHECKS])

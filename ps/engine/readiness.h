@@ -13,7 +13,6 @@ enum {
     READY_LOG_SILENT_MS = 5000,    /* its writer has a round every 100 ms; a sync may take long, but not so long */
     READY_STATE_SILENT_MS = 10000, /* likewise what commits, which also waits for stalled writes */
     READY_BEHIND_MS = 10000,       /* a synced block that is not applied for so long */
-    READY_DISK_FREE_MIN = 64 << 20,
     READY_CHECKS = 5,
 };
 

@@ -251,6 +251,9 @@ static enum tm_code read_message(struct ingest *in, struct pending *p, struct tm
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             in->opened ? "open: a second one; expected one per call"
                                        : "open: missing; expected it in the first message");
+    rc = engine_admit(in->events->engine, kind == DOOR_BATCH, err);
+    if (rc != TM_OK)
+        return rc;
     s->kind = kinds[kind];
     in->left = kind == DOOR_LEAVE;
     if (kind == DOOR_OPEN) {
@@ -397,6 +400,20 @@ struct events *events_open(struct engine *engine, struct rpc *rpc)
     rpc_add(rpc, &(struct rpc_method){
                      .path = "/tidemill.v1.Events/Ingest", .client_streams = true, .start = ingest, .service = e});
     return e;
+}
+
+void events_cut(struct events *e)
+{
+    static const struct tm_error full = {TM_RESOURCE_EXHAUSTED,
+                                         "the disk is full, and the log waits for room; open the call again later"};
+    lock(&e->mutex);
+    for (struct ingest *in = e->calls; in; in = in->next_call) {
+        lock(&in->mutex);
+        end_with(in, &full);
+        rpc_finish(in->call, &full);
+        unlock(&in->mutex);
+    }
+    unlock(&e->mutex);
 }
 
 void events_drain(struct events *e)

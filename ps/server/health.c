@@ -12,13 +12,14 @@
 struct watcher {
     struct health *health;
     struct rpc_call *call;
-    bool known;
+    bool known, of_events;
+    bool untold; /* the state changed while too much was unsent */
     struct watcher *previous, *next;
 };
 
 struct health {
     pthread_mutex_t mutex; /* guards what follows */
-    bool draining;
+    bool draining, taking; /* events */
     struct watcher *first;
     uint32_t watchers;
 };
@@ -26,9 +27,11 @@ struct health {
 static void lock(struct health *h) { CHECK(pthread_mutex_lock(&h->mutex) == 0); }
 static void unlock(struct health *h) { CHECK(pthread_mutex_unlock(&h->mutex) == 0); }
 
+static const char events_service[] = "tidemill.v1.Events";
+
 static bool is_ours(struct bytes service)
 {
-    static const char *const services[] = {"", "tidemill.v1.Events", "tidemill.v1.Parameters", "tidemill.v1.Admin",
+    static const char *const services[] = {"", events_service, "tidemill.v1.Parameters", "tidemill.v1.Admin",
                                            "grpc.health.v1.Health"};
     for (size_t i = 0; i < ARRAY_LEN(services); i++)
         if (bytes_equal(service, bytes_text(services[i])))
@@ -56,6 +59,12 @@ static struct buffer response(uint32_t state)
     return body;
 }
 
+/* Under the lock. */
+static uint32_t state_of(const struct health *h, bool of_events)
+{
+    return h->draining || (of_events && !h->taking) ? STATE(NOT_SERVING) : STATE(SERVING);
+}
+
 static void check(void *service, struct rpc_call *call, struct bytes request)
 {
     struct health *h = service;
@@ -70,7 +79,7 @@ static void check(void *service, struct rpc_call *call, struct bytes request)
         return;
     }
     lock(h);
-    struct buffer body = response(h->draining ? STATE(NOT_SERVING) : STATE(SERVING));
+    struct buffer body = response(state_of(h, bytes_equal(name, bytes_text(events_service))));
     unlock(h);
     rpc_reply(call, &body);
 }
@@ -79,14 +88,23 @@ static void check(void *service, struct rpc_call *call, struct bytes request)
 static void tell(struct watcher *w)
 {
     static const struct tm_error leaving = {TM_UNAVAILABLE, "the server is shutting down"};
-    bool draining = w->health->draining;
-    struct buffer body = response(!w->known ? STATE(SERVICE_UNKNOWN) : draining ? STATE(NOT_SERVING) : STATE(SERVING));
+    w->untold = rpc_unsent(w->call) >= RPC_UNSENT_MAX;
+    if (w->untold)
+        return;
+    struct buffer body = response(w->known ? state_of(w->health, w->of_events) : STATE(SERVICE_UNKNOWN));
     rpc_send(w->call, &body);
-    if (draining)
+    if (w->health->draining)
         rpc_finish(w->call, &leaving);
 }
 
-static void nothing(void *state) { (void)state; }
+static void sent(void *state)
+{
+    struct watcher *w = state;
+    lock(w->health);
+    if (w->untold)
+        tell(w);
+    unlock(w->health);
+}
 
 static void watch_closed(void *state)
 {
@@ -101,12 +119,16 @@ static void watch_closed(void *state)
     free(w);
 }
 
-static const struct rpc_stream watch_callbacks = {.sent = nothing, .closed = watch_closed};
+static const struct rpc_stream watch_callbacks = {.sent = sent, .closed = watch_closed};
 
-static struct watcher *watcher_add(struct health *h, struct rpc_call *call, bool known)
+static struct watcher *watcher_add(struct health *h, struct rpc_call *call, struct bytes name)
 {
     struct watcher *w = mem_new(1, sizeof *w);
-    *w = (struct watcher){.health = h, .call = call, .known = known, .next = h->first};
+    *w = (struct watcher){.health = h,
+                          .call = call,
+                          .known = is_ours(name),
+                          .of_events = bytes_equal(name, bytes_text(events_service)),
+                          .next = h->first};
     if (h->first)
         h->first->previous = w;
     h->first = w;
@@ -125,7 +147,7 @@ static void watch(void *service, struct rpc_call *call, struct bytes request)
         rc = tm_error_set(&err, TM_RESOURCE_EXHAUSTED, "%d calls watch already; try again later, or use Check",
                           HEALTH_WATCHERS_MAX);
     if (rc == TM_OK) {
-        struct watcher *w = watcher_add(h, call, is_ours(name));
+        struct watcher *w = watcher_add(h, call, name);
         rpc_stream_begin(call, &watch_callbacks, w);
         tell(w);
     }
@@ -137,10 +159,21 @@ static void watch(void *service, struct rpc_call *call, struct bytes request)
 struct health *health_open(struct rpc *rpc)
 {
     struct health *h = mem_new(1, sizeof *h);
+    h->taking = true;
     CHECK(pthread_mutex_init(&h->mutex, NULL) == 0);
     rpc_add(rpc, &(struct rpc_method){.path = "/grpc.health.v1.Health/Check", .start = check, .service = h});
     rpc_add(rpc, &(struct rpc_method){.path = "/grpc.health.v1.Health/Watch", .start = watch, .service = h});
     return h;
+}
+
+void health_events(struct health *h, bool taking)
+{
+    lock(h);
+    h->taking = taking;
+    for (struct watcher *w = h->first; w; w = w->next)
+        if (w->of_events && !h->draining)
+            tell(w);
+    unlock(h);
 }
 
 void health_drain(struct health *h)

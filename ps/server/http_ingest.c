@@ -97,6 +97,8 @@ static enum tm_code pass_door(struct one *o, struct tm_error *err)
     uint32_t streams;
     enum tm_code rc = json_ingest_read(http_body(o->request), &o->message, err);
     if (rc == TM_OK)
+        rc = engine_admit(o->service->engine, true, err);
+    if (rc == TM_OK)
         rc = door_read_open(door, buffer_view(&o->message.open), &o->open.producer, &o->open.streams, &streams, err);
     if (rc == TM_OK)
         rc = door_read_batch(door, buffer_view(&o->message.batch), streams, clock_wall_ms(), &o->events, err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "ps/server/admin.h"
 #include "ps/server/deadletters.h"
 #include "ps/server/events.h"
@@ -141,6 +142,19 @@ static void print_start(const struct server *s, const struct options *options, c
 
 /* ---- life ---- */
 
+static void disk_changed(void *server, enum disk_state state)
+{
+    static const struct {
+        const char *level, *event;
+    } says[] = {
+        [DISK_ROOM] = {"info", "disk_room"}, [DISK_LOW] = {"warn", "disk_low"}, [DISK_FULL] = {"warn", "disk_full"}};
+    struct server *s = server;
+    log_line(says[state].level, says[state].event, "data=%s", engine_options(s->engine)->data);
+    health_events(s->health, state == DISK_ROOM);
+    if (state == DISK_FULL)
+        events_cut(s->events);
+}
+
 static void services_open(struct server *s, const struct options *options)
 {
     s->descriptors = descriptors_open();
@@ -157,14 +171,17 @@ static void services_open(struct server *s, const struct options *options)
     s->versions = versions_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
     s->reflection = reflection_open(s->descriptors, s->rpc);
+    engine_on_disk(s->engine, disk_changed, s);
 }
 
 /* Whoever asks must hear that we are leaving before anything is refused. HTTP goes last: it waits for Pulls and for the
  * log, and shows the end of the others. */
 static void services_close(struct server *s)
 {
+    engine_on_disk(s->engine, NULL, NULL);
     if (s->http)
         http_api_drain(s->http_api);
+    engine_leave(s->engine);
     health_drain(s->health);
     events_drain(s->events);
     parameters_drain(s->parameters);

@@ -58,6 +58,21 @@ static void fill_shard(const struct engine_shard_status *s, uint32_t shard, Tide
     SET(m, decided, s->decided);
 }
 
+static void fill_room(const struct engine_status *s, Tidemill__V1__StatusReply *m)
+{
+    static const char *const states[] = {[DISK_ROOM] = "room", [DISK_LOW] = "low", [DISK_FULL] = "full"};
+    const struct log_retention_status *kept = &s->log.retained;
+    SET(m, log_first_position, kept->first);
+    SET(m, log_kept_bytes, kept->bytes);
+    if (kept->bytes > 0)
+        SET(m, log_oldest, kept->oldest_ms);
+    SET(m, log_overdue_bytes, kept->overdue_bytes);
+    m->disk_state = text(states[s->disk.state]);
+    SET(m, disk_free, s->disk.free);
+    SET(m, disk_reserve, s->disk.reserve);
+    SET(m, disk_size, s->disk.size);
+}
+
 static void fill_node(struct engine *engine, const struct engine_status *s, Tidemill__V1__StatusReply *m)
 {
     const struct input_log_status *log = &s->log;
@@ -93,6 +108,7 @@ void status_pack(struct engine *engine, struct buffer *out)
     Tidemill__V1__ShardStatus *shard = mem_new(shards + 1, sizeof *shard);
     void **lists = mem_new(streams + versions + shards + 1, sizeof *lists);
     fill_node(engine, &s, &reply);
+    fill_room(&s, &reply);
     reply.n_streams = streams;
     reply.streams = (Tidemill__V1__StreamStatus **)lists;
     for (uint32_t i = 0; i < streams; i++) {

@@ -55,7 +55,11 @@ static enum tm_code open_log(struct data_dir *d, struct tm_error *err)
 {
     char path[PATH_MAX];
     enum tm_code rc = path_in(d, "log", path, err);
-    return rc ? rc : rocks_open(path, ROCKS_LOG, log_families, LOG_FAMILY_COUNT, &d->log, err);
+    if (rc == TM_OK)
+        rc = rocks_open(path, ROCKS_LOG, log_families, LOG_FAMILY_COUNT, &d->log, err);
+    if (rc == TM_OK)
+        rocks_guard(d->log, d->disk);
+    return rc;
 }
 
 static void write_meta(struct data_dir *d, const char *key, struct bytes value)
@@ -222,6 +226,8 @@ static enum tm_code open_state(struct data_dir *d, struct tm_error *err)
         rc = path_in(d, name, path, err);
     if (rc == TM_OK)
         rc = state_db_open(path, &d->state, err);
+    if (rc == TM_OK)
+        state_db_guard(d->state, d->disk);
     if (rc == TM_OK && d->start > 0 && (rocks_was_incomplete(d->log) || state_db_was_incomplete(d->state)))
         rc = tm_error_set(err, TM_DATA_LOSS, "%s: a part of log or state is gone that was there at an earlier start",
                           d->path);
@@ -258,7 +264,8 @@ static enum tm_code check_folder(const char *path, struct tm_error *err)
                         "%s: holds \"%s\" and no data of ours; expected a new or empty folder", path, stranger);
 }
 
-enum tm_code data_dir_open(const char *path, uint32_t shards, struct data_dir *out, struct tm_error *err)
+enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_reserve, struct data_dir *out,
+                           struct tm_error *err)
 {
     struct data_dir d = {.lock = -1};
     CHECK(shards > 0);
@@ -269,6 +276,8 @@ enum tm_code data_dir_open(const char *path, uint32_t shards, struct data_dir *o
         rc = check_folder(path, err);
     if (rc == TM_OK)
         rc = take_lock(&d, err);
+    if (rc == TM_OK)
+        rc = disk_open(path, disk_reserve, &d.disk, err);
     if (rc == TM_OK)
         rc = open_log(&d, err);
     if (rc == TM_OK)
@@ -292,6 +301,7 @@ void data_dir_close(struct data_dir *d)
 {
     state_db_close(d->state);
     rocks_close(d->log);
+    disk_close(d->disk);
     if (d->lock >= 0)
         close(d->lock); /* last: whoever gets the lock finds both databases closed */
     *d = (struct data_dir){.lock = -1};

@@ -12,6 +12,7 @@
 #ifndef TIDEMILL_PS_STORAGE_DATA_DIR_H
 #define TIDEMILL_PS_STORAGE_DATA_DIR_H
 
+#include "ps/storage/disk.h"
 #include "ps/storage/rocks.h"
 
 /* Column families of the log database. */
@@ -19,7 +20,8 @@ enum log_family { LOG_BLOCK, LOG_PRODUCER, LOG_META, LOG_REJECTED, LOG_FAMILY_CO
 
 struct data_dir {
     char path[4096];
-    int lock; /* file descriptor */
+    int lock;          /* file descriptor */
+    struct disk *disk; /* both databases wait for room on it */
     struct rocks *log;
     struct state_db *state;
     uint64_t restore, start;
@@ -31,8 +33,9 @@ struct data_dir {
 /* Every step may be cut short by a crash and is done again at the next open; the start is counted last. On failure *out
  * is untouched and nothing stays open. Without a log identity, data that is there is TM_DATA_LOSS, never adopted.
  * shards: as configured; TM_FAILED_PRECONDITION "shards: the data directory was made with 64, the configuration says
- * 32". */
-enum tm_code data_dir_open(const char *path, uint32_t shards, struct data_dir *out, struct tm_error *err);
+ * 32". disk_reserve: see disk_open, which may refuse. */
+enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_reserve, struct data_dir *out,
+                           struct tm_error *err);
 void data_dir_close(struct data_dir *d); /* syncs; then the lock is free */
 
 #endif

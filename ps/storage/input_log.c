@@ -9,6 +9,7 @@
 #include "base/queue.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/log_blocks.h"
+#include "ps/storage/log_rows.h"
 #include "ps/storage/rejects.h"
 
 enum {
@@ -18,9 +19,6 @@ enum {
     STEP_MS_MAX = 1000,     /* see writer_clock */
     SUBMISSION_WEIGHT = 256 /* of the queue's bytes, beside what a submission points to */
 };
-
-/* Row of LOG_META: i64 for every stream, written with the block that moved one. */
-static const char watermarks_key[] = "watermarks";
 
 struct submissions {
     struct submission *first, **end; /* end: where the next one is hung up */
@@ -38,13 +36,15 @@ struct input_log {
     struct queue *queue;
     pthread_t thread;
     bool started;
-    uint64_t first;
-    _Atomic uint64_t head; /* the writer stores, any thread loads */
+    struct log_retention *retention;
+    _Atomic uint64_t head;         /* the writer stores, any thread loads */
+    _Atomic uint64_t synced, held; /* the log is not cut past them; any thread stores, the writer loads */
     _Atomic int64_t beat_ns;
     struct histogram sync, append;
 
     /* The writer's. */
     struct rocks_batch *batch;
+    struct log_rows rows;
     struct submissions pending; /* in the block under construction */
     struct submissions taken;   /* in blocks that are sealed, not yet synced */
     struct sealed sealed;
@@ -52,7 +52,6 @@ struct input_log {
     int64_t oldest_ns; /* when the oldest submission of the block under construction was handed in; 0: none was */
     int64_t clock_ms, clock_at_ns; /* see writer_clock */
     int64_t last_tick_ms, last_sync_ns;
-    int64_t watermark[SEQUENCER_STREAMS_MAX]; /* as written last */
 
     pthread_mutex_t status_lock;
     struct input_log_status status;
@@ -79,55 +78,15 @@ static void list_move(struct submissions *to, struct submissions *from)
 static enum tm_code load_blocks(struct input_log *log, struct tm_error *err)
 {
     uint64_t head;
-    enum tm_code rc = log_blocks_span(log->options.db, &log->first, &head, err);
+    struct log_retention_options retention = {log->options.db, log->options.retain_ms, log->options.retain_bytes};
+    enum tm_code rc = log_retention_open(&retention, clock_wall_ms(), &log->retention, err);
+    if (rc == TM_OK)
+        rc = log_blocks_head(log->options.db, log_retention_first(log->retention), &head, err);
     if (rc)
         return rc;
     atomic_store_explicit(&log->head, head, memory_order_relaxed);
     sequencer_load_position(log->sequencer, head);
     return TM_OK;
-}
-
-static enum tm_code load_watermarks(struct input_log *log, struct tm_error *err)
-{
-    CLEANUP(buffer_close) struct buffer row = {0};
-    uint32_t streams = log->options.sequencer.streams;
-    enum tm_code rc = rocks_get(log->options.db, LOG_META, bytes_text(watermarks_key), &row, err);
-    for (uint32_t s = 0; s < streams; s++)
-        log->watermark[s] = WATERMARK_NONE;
-    if (rc == TM_NOT_FOUND)
-        return input_log_head(log) == 0 ? TM_OK
-                                        : tm_error_set(err, TM_DATA_LOSS, "the log has blocks, but no watermarks");
-    if (rc)
-        return rc;
-    size_t stored = row.size / sizeof(int64_t) - 1;
-    if (row.size % sizeof(int64_t) || row.size == 0)
-        return tm_error_set(err, TM_DATA_LOSS, "the log's watermarks are damaged: %zu bytes", row.size);
-    if (stored > streams)
-        return tm_error_set(err, TM_FAILED_PRECONDITION, "streams: the log knows %zu, the configuration names %" PRIu32,
-                            stored, streams);
-    struct reader r = reader_of(buffer_view(&row));
-    uint64_t head = reader_u64(&r);
-    if (head != input_log_head(log))
-        return tm_error_set(err, TM_DATA_LOSS,
-                            "the log's rows stand at position %" PRIu64 ", its blocks end at %" PRIu64, head,
-                            input_log_head(log));
-    for (uint8_t s = 0; s < stored; s++) {
-        log->watermark[s] = reader_i64(&r);
-        if (log->watermark[s] != WATERMARK_NONE)
-            sequencer_load_watermark(log->sequencer, s, log->watermark[s]);
-    }
-    return TM_OK;
-}
-
-static enum tm_code visit_producer(void *context, struct bytes key, struct bytes row, struct tm_error *err)
-{
-    struct input_log *log = context;
-    return sequencer_load_producer(log->sequencer, key, row, log->clock_ms, err);
-}
-
-static enum tm_code load_producers(struct input_log *log, struct tm_error *err)
-{
-    return rocks_scan(log->options.db, LOG_PRODUCER, (struct bytes){0}, (struct bytes){0}, visit_producer, log, err);
 }
 
 static void update_status(struct input_log *log, bool holders);
@@ -143,14 +102,14 @@ enum tm_code input_log_open(const struct input_log_options *options, struct inpu
     log->clock_ms = clock_wall_ms();
     log->clock_at_ns = clock_monotonic_ns();
     atomic_init(&log->beat_ns, log->clock_at_ns);
+    atomic_init(&log->held, UINT64_MAX);
     list_clear(&log->pending);
     list_clear(&log->taken);
     CHECK(pthread_mutex_init(&log->status_lock, NULL) == 0);
     enum tm_code rc = load_blocks(log, err);
     if (rc == TM_OK)
-        rc = load_watermarks(log, err);
-    if (rc == TM_OK)
-        rc = load_producers(log, err);
+        rc = log_rows_load(&log->rows, log->options.db, log->sequencer, log->options.sequencer.streams,
+                           input_log_head(log), log->clock_ms, err);
     if (rc == TM_OK)
         rc = rejects_load(options->db, &log->rejects, err);
     if (rc) {
@@ -170,13 +129,21 @@ enum tm_code input_log_replay(struct input_log *log, uint64_t from, input_log_vi
     if (from > head)
         return tm_error_set(err, TM_DATA_LOSS, "the log ends at position %" PRIu64 ", a shard stands at %" PRIu64, head,
                             from);
-    if (from < log->first)
-        return tm_error_set(err, TM_DATA_LOSS, "the log begins at position %" PRIu64 ", a shard needs %" PRIu64,
-                            log->first, from);
+    if (from < input_log_first(log))
+        return tm_error_set(err, TM_DATA_LOSS,
+                            "the log is kept from position %" PRIu64 " on, but a shard needs it from %" PRIu64
+                            " on: the state is older than the log",
+                            input_log_first(log), from);
     return log_blocks_replay(log->options.db, from, head, visit, context, err);
 }
 
-uint64_t input_log_first(struct input_log *log) { return log->first; }
+uint64_t input_log_first(struct input_log *log)
+{
+    struct log_retention_status now;
+    log_retention_status(log->retention, &now);
+    return now.first;
+}
+
 uint64_t input_log_head(struct input_log *log) { return atomic_load_explicit(&log->head, memory_order_acquire); }
 
 /* Milliseconds that time-outs go by: monotonic, and a step counts for a second at most. So neither a wall clock that
@@ -240,31 +207,6 @@ static void collect(struct input_log *log, struct submission *s)
     }
 }
 
-static void put_producer(void *context, struct bytes key, struct bytes value)
-{
-    struct input_log *log = context;
-    if (value.data)
-        rocks_batch_put(log->batch, LOG_PRODUCER, key, value);
-    else
-        rocks_batch_remove(log->batch, LOG_PRODUCER, key);
-}
-
-/* {head u64, watermark i64 of each stream}: the head shows at the next start whether rows and blocks are of the same
- * write. */
-static void put_watermarks(struct input_log *log, uint64_t head)
-{
-    int64_t row[1 + SEQUENCER_STREAMS_MAX] = {(int64_t)head};
-    uint32_t streams = log->options.sequencer.streams;
-    bool moved = head != input_log_head(log);
-    for (uint32_t s = 0; s < streams; s++) {
-        int64_t now = sequencer_watermark(log->sequencer, (uint8_t)s);
-        moved |= now != log->watermark[s];
-        row[1 + s] = log->watermark[s] = now;
-    }
-    if (moved)
-        rocks_batch_put(log->batch, LOG_META, bytes_text(watermarks_key), bytes_of(row, (1 + streams) * sizeof row[0]));
-}
-
 static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
 {
     struct input_log_status *status = &log->status;
@@ -280,25 +222,39 @@ static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
     CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
 }
 
-/* Blocks, producers, watermarks and rejected events in one batch: whatever a crash leaves of the log, they agree. */
-static void write_sealed(struct input_log *log)
+/* Everything in front of it may be dropped. */
+static uint64_t floor_of(struct input_log *log)
+{
+    uint64_t synced = atomic_load_explicit(&log->synced, memory_order_acquire);
+    uint64_t held = atomic_load_explicit(&log->held, memory_order_acquire);
+    return synced < held ? synced : held;
+}
+
+/* Blocks, what is kept of them, producers, watermarks and rejected events in one batch: whatever a crash leaves of the
+ * log, they agree. */
+static void write_sealed(struct input_log *log, bool tick)
 {
     uint64_t head = input_log_head(log);
+    int64_t wall_ms = clock_wall_ms();
     rocks_batch_clear(log->batch);
     for (size_t i = 0; i < log->sealed.count; i++) {
         struct shared_block *b = log->sealed.block[i];
         CHECK(b->block.first == head);
         head = b->block.end;
         log_blocks_put(log->batch, b);
+        log_retention_add(log->retention, log->batch, b->block.first, b->bytes.size, wall_ms);
     }
-    sequencer_changed_rows(log->sequencer, put_producer, log);
-    put_watermarks(log, head);
+    if (tick)
+        log_retention_trim(log->retention, log->batch, wall_ms, floor_of(log));
+    log_retention_put(log->retention, log->batch);
+    log_rows_put(&log->rows, log->batch, head);
     rejects_put(&log->rejects, log->taken.first, log->batch);
     if (rocks_batch_count(log->batch) == 0)
         return;
     int64_t began_ns = clock_monotonic_ns();
     rocks_write(log->options.db, log->batch);
     count_sync(log, rocks_batch_bytes(log->batch), began_ns);
+    log_retention_synced(log->retention);
     atomic_store_explicit(&log->head, head, memory_order_release);
 }
 
@@ -350,7 +306,7 @@ static void round_of(struct input_log *log, struct submission *s)
         log->last_tick_ms = log->clock_ms;
     }
     seal(log);
-    write_sealed(log);
+    write_sealed(log, tick);
     update_status(log, tick);
     acknowledge(log);
     deliver(log);
@@ -413,6 +369,7 @@ void input_log_close(struct input_log *log)
         return;
     CHECK(!log->started);
     pthread_mutex_destroy(&log->status_lock);
+    log_retention_close(log->retention);
     rocks_batch_free(log->batch);
     queue_close(log->queue);
     sequencer_close(log->sequencer);
@@ -420,10 +377,23 @@ void input_log_close(struct input_log *log)
     free(log);
 }
 
+void input_log_release(struct input_log *log, uint64_t synced)
+{
+    atomic_store_explicit(&log->synced, synced, memory_order_release);
+    log_retention_reclaim(log->retention);
+}
+
+void input_log_hold(struct input_log *log, uint64_t position)
+{
+    atomic_store_explicit(&log->held, position, memory_order_release);
+}
+
 void input_log_status(struct input_log *log, struct input_log_status *out)
 {
     CHECK(pthread_mutex_lock(&log->status_lock) == 0);
     *out = log->status;
+    out->held = atomic_load_explicit(&log->held, memory_order_relaxed);
+    log_retention_status(log->retention, &out->retained);
     CHECK(pthread_mutex_unlock(&log->status_lock) == 0);
 }
 

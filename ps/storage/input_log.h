@@ -5,7 +5,10 @@
  * done() of every submission, then delivers the block. Delivering may wait (a bounded inbox is full): that is
  * back-pressure too.
  * Company  a batch waits at most sync_ms after the previous sync for more to come; when idle not at all.
- * Errors   a write or sync that fails stops the process (F1). */
+ * Kept     by log_retention.h, cut at ticks; never past what every shard has synced (input_log_release) or what
+ *          somebody holds (input_log_hold).
+ * Errors   a write or sync that fails stops the process (F1). Only a write that finds no room on the disk waits for it,
+ *          with everything that was handed in: nothing of it is acknowledged before it is written. */
 #ifndef TIDEMILL_PS_STORAGE_INPUT_LOG_H
 #define TIDEMILL_PS_STORAGE_INPUT_LOG_H
 
@@ -13,11 +16,14 @@
 #include "ps/state/sequencer.h"
 #include "ps/state/shared_block.h"
 #include "ps/storage/log_blocks.h"
+#include "ps/storage/log_retention.h"
 
 struct input_log_options {
     struct rocks *db; /* borrowed; families as enum log_family */
     struct sequencer_options sequencer;
     int64_t sync_ms;
+    int64_t retain_ms;     /* 0: no limit */
+    uint64_t retain_bytes; /* 0: no limit */
     size_t queue_bytes_max;
     /* Called on the writer thread for every block, in order, after its sync. The reference is the callee's. */
     void (*deliver)(void *context, struct shared_block *block);
@@ -26,11 +32,12 @@ struct input_log_options {
 
 struct input_log;
 
-/* Load producers, watermarks and the end of the log, and check that the newest blocks are contiguous. No thread yet. */
+/* Load producers, watermarks and the ends of the log, and check that the newest blocks are contiguous. No thread yet,
+ * and everything is held until input_log_release(). */
 enum tm_code input_log_open(const struct input_log_options *options, struct input_log **out, struct tm_error *err);
 
-/* Blocks that end behind `from`, in order, checked for gaps: TM_DATA_LOSS names the position that is missing. The
- * callee gets a reference. Only before input_log_start(). */
+/* Blocks that end behind `from`, in order, checked for gaps: TM_DATA_LOSS names the position that is missing, or that
+ * `from` lies in front of what is kept. The callee gets a reference. Only before input_log_start(). */
 typedef log_blocks_visit input_log_visit;
 enum tm_code input_log_replay(struct input_log *log, uint64_t from, input_log_visit *visit, void *context,
                               struct tm_error *err);
@@ -48,7 +55,17 @@ bool input_log_submit(struct input_log *log, struct submission *sub);
 void input_log_stop(struct input_log *log);
 void input_log_close(struct input_log *log);
 
+/* Every shard has committed and synced everything before this position. One thread, which also deletes the files of
+ * what was dropped before. */
+void input_log_release(struct input_log *log, uint64_t synced);
+
+/* Keep everything from here on, whatever the limits say: the oldest position somebody may want to read again from.
+ * UINT64_MAX, as at the beginning: nobody does. Any thread. */
+void input_log_hold(struct input_log *log, uint64_t position);
+
 struct input_log_status {
+    struct log_retention_status retained;
+    uint64_t held; /* as by input_log_hold */
     uint64_t head, bytes_written, syncs;
     double sync_ms_sum, sync_ms_max;
     uint32_t producers, streams;

@@ -84,16 +84,31 @@ static enum tm_code visit_first(void *context, struct bytes key, struct bytes va
     return rc ? rc : TM_ALREADY_EXISTS;
 }
 
-enum tm_code log_blocks_span(struct rocks *db, uint64_t *first, uint64_t *head, struct tm_error *err)
+static enum tm_code missing_first(uint64_t first, uint64_t begins, struct tm_error *err)
+{
+    if (begins == UINT64_MAX)
+        return tm_error_set(err, TM_DATA_LOSS, "the log is kept from position %" PRIu64 " on, but has no blocks",
+                            first);
+    return tm_error_set(err, TM_DATA_LOSS,
+                        "the log is kept from position %" PRIu64 " on, but its first block is at %" PRIu64, first,
+                        begins);
+}
+
+enum tm_code log_blocks_head(struct rocks *db, uint64_t first, uint64_t *head, struct tm_error *err)
 {
     struct bytes all = {0};
-    uint64_t at, end;
-    *first = *head = 0;
-    enum tm_code rc = rocks_scan(db, LOG_BLOCK, all, all, visit_first, first, err);
-    if (rc != TM_ALREADY_EXISTS)
+    struct position_key from = key_of(first);
+    uint64_t at, end, begins = UINT64_MAX;
+    *head = 0;
+    enum tm_code rc = rocks_scan(db, LOG_BLOCK, key_view(&from), all, visit_first, &begins, err);
+    if (rc != TM_OK && rc != TM_ALREADY_EXISTS)
         return rc;
+    if (begins != first && (first > 0 || begins != UINT64_MAX))
+        return missing_first(first, begins, err);
+    if (begins == UINT64_MAX)
+        return TM_OK;
     rc = block_at(db, UINT64_MAX, &at, head, err);
-    for (int i = 1; i < NEWEST_CHECKED && rc == TM_OK && at > *first; i++) {
+    for (int i = 1; i < NEWEST_CHECKED && rc == TM_OK && at > first; i++) {
         uint64_t next = at;
         rc = block_at(db, next - 1, &at, &end, err);
         if (rc == TM_OK && end != next)

@@ -10,8 +10,9 @@
 
 void log_blocks_put(struct rocks_batch *batch, const struct shared_block *block);
 
-/* The first position held and the one behind the last; both 0 when there is none. The newest blocks are checked. */
-enum tm_code log_blocks_span(struct rocks *db, uint64_t *first, uint64_t *head, struct tm_error *err);
+/* The position behind the last block; 0 when there is none. Blocks are kept from `first` on: one must begin there,
+ * unless it is 0 and there is none at all; what lies in front of it is never looked at. The newest blocks are checked. */
+enum tm_code log_blocks_head(struct rocks *db, uint64_t first, uint64_t *head, struct tm_error *err);
 
 /* Every block that ends behind `from`, in order up to `head`. The callee gets a reference. */
 typedef enum tm_code log_blocks_visit(void *context, struct shared_block *block, struct tm_error *err);

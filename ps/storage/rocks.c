@@ -1,212 +1,15 @@
-#include "ps/storage/rocks.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
-#include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "base/file.h"
-
-enum { READ_AHEAD = 2 << 20 };
-
-struct rocks {
-    rocksdb_t *db;
-    bool incomplete;
-    size_t families;
-    rocksdb_column_family_handle_t **family; /* [0] is RocksDB's own "default", which we leave empty */
-    rocksdb_writeoptions_t *write;
-    rocksdb_readoptions_t *get, *scan;
-    char path[];
-};
+#include "ps/storage/disk.h"
+#include "ps/storage/rocks_parts.h"
 
 struct rocks_batch {
     struct rocks *db;
     rocksdb_writebatch_t *batch;
 };
-
-/* WALs are not tracked in the manifest (track_and_verify_wals_in_manifest): before RocksDB 7.9 a race with a sync
- * raises false alarms that keep the database from opening (its pull request 10892). The reader of the log checks
- * that there is no gap and that it reaches every shard's place. */
-#define COMMON                                                                                            \
-    "create_if_missing=true;create_missing_column_families=true;max_background_jobs=2;bytes_per_sync=1M;" \
-    "max_total_wal_size=256M;max_log_file_size=8M;keep_log_file_num=3;stats_dump_period_sec=0;"           \
-    "stats_persist_period_sec=0;ttl=0;periodic_compaction_seconds=0;compression=kNoCompression;"          \
-    "level_compaction_dynamic_level_bytes=true;"
-
-static const char *const option_strings[] = {
-    /* Keys grow, so that tables never overlap and move down the levels without being written again. A full block of
-     * the log is a data block of its own; it is read once, at start: no filters, a token cache. */
-    [ROCKS_LOG] = COMMON "wal_recovery_mode=kTolerateCorruptedTailRecords;"
-                         "write_buffer_size=64M;max_write_buffer_number=3;"
-                         "block_based_table_factory={block_cache=8M;block_size=64K;checksum=kXXH3;format_version=5;"
-                         "cache_index_and_filter_blocks=true}",
-    /* Small memtables, and a bound over those of all families. */
-    [ROCKS_STATE] = COMMON "wal_recovery_mode=kPointInTimeRecovery;write_buffer_size=32M;db_write_buffer_size=128M;"
-                           "max_write_buffer_number=3;wal_bytes_per_sync=1M;"
-                           "block_based_table_factory={block_cache=32M;block_size=16K;checksum=kXXH3;format_version=5;"
-                           "cache_index_and_filter_blocks=true}",
-};
-
-/* Take RocksDB's words over; NULL is TM_OK. *words must be cleared: RocksDB frees what it finds there next time. */
-static enum tm_code take_words(const char *path, const char *doing, char **words, struct tm_error *err)
-{
-    if (!*words)
-        return TM_OK;
-    bool damaged = strncmp(*words, "Corruption", 10) == 0 || strstr(*words, "No such file");
-    enum tm_code rc = tm_error_set(err, damaged ? TM_DATA_LOSS : TM_IO, "%s: %s: %s", path, doing, *words);
-    rocksdb_free(*words);
-    *words = NULL;
-    return rc;
-}
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-    return n > m && strcmp(name + n - m, suffix) == 0;
-}
-
-/* Is there a database? RocksDB takes a folder that lost CURRENT for a new one and deletes the tables it finds. */
-static enum tm_code look(const char *path, bool *exists, struct tm_error *err)
-{
-    char current[PATH_MAX];
-    enum tm_code rc = TM_OK;
-    snprintf(current, sizeof current, "%s/CURRENT", path);
-    *exists = access(current, F_OK) == 0;
-    if (*exists)
-        return TM_OK;
-    DIR *dir = opendir(path);
-    if (!dir)
-        return tm_error_set(err, TM_IO, "%s: open folder: %s", path, strerrordesc_np(errno));
-    for (struct dirent *e = readdir(dir); e && rc == TM_OK; e = readdir(dir))
-        if (has_suffix(e->d_name, ".sst") || has_suffix(e->d_name, ".log"))
-            rc = tm_error_set(err, TM_DATA_LOSS, "%s: CURRENT is missing, but %s is there", path, e->d_name);
-    closedir(dir);
-    return rc;
-}
-
-static bool is_known(const char *name, const struct rocks_family *families, size_t count)
-{
-    bool known = strcmp(name, "default") == 0;
-    for (size_t i = 0; i < count && !known; i++)
-        known = strcmp(name, families[i].name) == 0;
-    return known;
-}
-
-/* RocksDB wants every family that exists to be named at open. */
-static enum tm_code check_families(const char *path, const rocksdb_options_t *options,
-                                   const struct rocks_family *families, size_t count, bool *incomplete,
-                                   struct tm_error *err)
-{
-    char *words = NULL;
-    size_t n = 0;
-    char **there = rocksdb_list_column_families(options, path, &n, &words);
-    enum tm_code rc = take_words(path, "list column families", &words, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < n && rc == TM_OK; i++)
-        if (!is_known(there[i], families, count))
-            rc = tm_error_set(err, TM_FAILED_PRECONDITION,
-                              "%s: has a column family \"%s\", which this version does not know", path, there[i]);
-    *incomplete = n < count + 1; /* RocksDB has one more, "default" */
-    rocksdb_list_column_families_destroy(there, n);
-    return rc;
-}
-
-static rocksdb_options_t *make_options(enum rocks_kind kind)
-{
-    char *words = NULL;
-    rocksdb_options_t *base = rocksdb_options_create(), *options = rocksdb_options_create();
-    rocksdb_get_options_from_string(base, option_strings[kind], options, &words);
-    if (words)
-        fprintf(stderr, "%s\n", words);
-    CHECK(!words); /* the string is ours */
-    rocksdb_options_destroy(base);
-    return options;
-}
-
-static enum tm_code open_families(struct rocks *r, rocksdb_options_t *options, const struct rocks_family *families,
-                                  struct tm_error *err)
-{
-    char *words = NULL;
-    const char **names = mem_new(r->families + 1, sizeof *names);
-    const rocksdb_options_t **each = mem_new(r->families + 1, sizeof *each);
-    rocksdb_options_t *compressed = rocksdb_options_create_copy(options); /* shares the block cache */
-    rocksdb_options_set_compression(compressed, rocksdb_lz4_compression);
-    names[0] = "default";
-    each[0] = options;
-    for (size_t i = 0; i < r->families; i++) {
-        names[i + 1] = families[i].name;
-        each[i + 1] = families[i].compress ? compressed : options;
-    }
-    r->db = rocksdb_open_column_families(options, r->path, (int)r->families + 1, names, each, r->family, &words);
-    rocksdb_options_destroy(compressed);
-    free(each);
-    free(names);
-    return take_words(r->path, "open", &words, err);
-}
-
-static void rocks_free(struct rocks *r)
-{
-    rocksdb_readoptions_destroy(r->scan);
-    rocksdb_readoptions_destroy(r->get);
-    rocksdb_writeoptions_destroy(r->write);
-    free(r->family);
-    free(r);
-}
-
-static struct rocks *rocks_new(const char *path, enum rocks_kind kind, size_t families)
-{
-    size_t size = strlen(path) + 1;
-    struct rocks *r = mem_new(1, sizeof *r + size);
-    memcpy(r->path, path, size);
-    r->families = families;
-    r->family = mem_new(families + 1, sizeof(rocksdb_column_family_handle_t *));
-    r->write = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_sync(r->write, kind == ROCKS_LOG);
-    r->get = rocksdb_readoptions_create();
-    r->scan = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(r->scan, 0); /* a scan passes once */
-    rocksdb_readoptions_set_readahead_size(r->scan, READ_AHEAD);
-    return r;
-}
-
-enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct rocks_family *families, size_t count,
-                        struct rocks **out, struct tm_error *err)
-{
-    bool exists = false;
-    rocksdb_options_t *options = make_options(kind);
-    struct rocks *r = rocks_new(path, kind, count);
-    enum tm_code rc = file_make_dir(path, err);
-    if (rc == TM_OK)
-        rc = look(path, &exists, err);
-    if (rc == TM_OK && exists)
-        rc = check_families(path, options, families, count, &r->incomplete, err);
-    if (rc == TM_OK)
-        rc = open_families(r, options, families, err);
-    rocksdb_options_destroy(options);
-    if (rc)
-        rocks_free(r);
-    else
-        *out = r;
-    return rc;
-}
-
-bool rocks_was_incomplete(const struct rocks *r) { return r->incomplete; }
-
-void rocks_close(struct rocks *r)
-{
-    if (!r)
-        return;
-    rocks_sync(r);
-    for (size_t i = 0; i <= r->families; i++)
-        rocksdb_column_family_handle_destroy(r->family[i]);
-    rocksdb_close(r->db);
-    rocks_free(r);
-}
 
 static rocksdb_column_family_handle_t *handle(const struct rocks *r, size_t family)
 {
@@ -258,34 +61,114 @@ static void stop_on_failure(const struct rocks *r, const char *doing, char *word
         stop(STOP_IO, "%s: %s: %s", r->path, doing, words);
 }
 
-void rocks_write(struct rocks *db, struct rocks_batch *b)
+static void use(struct rocks *r) { CHECK(pthread_rwlock_rdlock(&r->handle) == 0); }
+static void unuse(struct rocks *r) { CHECK(pthread_rwlock_unlock(&r->handle) == 0); }
+
+/* Under the mutex. Returns RocksDB's words when there was no room, NULL when it is written. */
+static char *try_to_write(struct rocks *r, struct rocks_batch *b)
 {
     char *words = NULL;
+    use(r);
+    rocksdb_write(r->db, r->write, b->batch, &words);
+    unuse(r);
+    if (words && (!r->disk || !rocks_found_no_room(words)))
+        stop_on_failure(r, "write", words);
+    return words;
+}
+
+static void wait_for_room(struct rocks *r, const char *what, uint64_t bytes, bool after_failure)
+{
+    if (r->disk && !disk_wait(r->disk, bytes, after_failure))
+        stop(tm_code_exit(TM_RESOURCE_EXHAUSTED),
+             "%s: %s: no space left on the disk, and the server was to end: what was acknowledged is in the log, and "
+             "what of it is not in the state yet is read again at the next start",
+             r->path, what);
+}
+
+/* Under the mutex. Its files end in the middle of a record now, and RocksDB would assert on the next thing it does with
+ * them. Opened again, it cuts the end off, as after a crash. Until then nobody has a handle. */
+static void open_again(struct rocks *r, uint64_t bytes)
+{
+    struct tm_error err;
+    enum tm_code rc;
+    CHECK(pthread_rwlock_wrlock(&r->handle) == 0);
+    rocks_close_handle(r);
+    CHECK(pthread_rwlock_unlock(&r->handle) == 0);
+    do {
+        wait_for_room(r, "open again", bytes, true);
+        CHECK(pthread_rwlock_wrlock(&r->handle) == 0);
+        rc = rocks_open_handle(r, &err);
+        CHECK(pthread_rwlock_unlock(&r->handle) == 0);
+    } while (rc == TM_RESOURCE_EXHAUSTED);
+    if (rc)
+        stop(rc == TM_IO ? STOP_IO : tm_code_exit(rc), "after the disk was full: %s", err.message);
+}
+
+void rocks_write(struct rocks *db, struct rocks_batch *b)
+{
+    char *words;
     CHECK(b->db == db);
-    rocksdb_write(db->db, db->write, b->batch, &words);
-    stop_on_failure(db, "write", words);
+    CHECK(pthread_mutex_lock(&db->mutex) == 0);
+    wait_for_room(db, "write", rocks_batch_bytes(b), false);
+    while ((words = try_to_write(db, b))) {
+        rocksdb_free(words);
+        open_again(db, rocks_batch_bytes(b));
+    }
+    CHECK(pthread_mutex_unlock(&db->mutex) == 0);
 }
 
 void rocks_sync(struct rocks *db)
 {
     char *words = NULL;
+    CHECK(pthread_mutex_lock(&db->mutex) == 0);
+    use(db);
     rocksdb_flush_wal(db->db, 1, &words);
+    unuse(db);
     stop_on_failure(db, "sync", words);
+    CHECK(pthread_mutex_unlock(&db->mutex) == 0);
+}
+
+void rocks_drop_tables(struct rocks *db, size_t family, struct bytes from, struct bytes to)
+{
+    char *words = NULL;
+    use(db);
+    if (db->db)
+        rocksdb_delete_file_in_range_cf(db->db, handle(db, family), (const char *)from.data, from.size,
+                                        (const char *)to.data, to.size, &words);
+    unuse(db);
+    rocksdb_free(words); /* it refuses the next write, too, and that one tells */
+}
+
+/* For reading: TM_OK with the handle in use, or why there is none. */
+static enum tm_code begin(struct rocks *db, struct tm_error *err)
+{
+    use(db);
+    if (db->db)
+        return TM_OK;
+    unuse(db);
+    return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "%s: closed until there is space left on the disk; try again later",
+                        db->path);
 }
 
 enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct buffer *out, struct tm_error *err)
 {
     char *words = NULL;
     size_t size;
+    enum tm_code rc = begin(db, err);
+    if (rc)
+        return rc;
     rocksdb_pinnableslice_t *slice =
         rocksdb_get_pinned_cf(db->db, db->get, handle(db, family), (const char *)key.data, key.size, &words);
-    enum tm_code rc = take_words(db->path, "get", &words, err);
-    if (!slice)
-        return rc ? rc : TM_NOT_FOUND;
-    const char *value = rocksdb_pinnableslice_value(slice, &size);
-    buffer_put(out, value, size);
-    rocksdb_pinnableslice_destroy(slice);
-    return TM_OK;
+    rc = rocks_take_words(db->path, "get", &words, err);
+    if (slice) {
+        const char *value = rocksdb_pinnableslice_value(slice, &size);
+        buffer_put(out, value, size);
+        rocksdb_pinnableslice_destroy(slice);
+    } else if (rc == TM_OK) {
+        rc = TM_NOT_FOUND;
+    }
+    unuse(db);
+    return rc;
 }
 
 static struct bytes iterator_key(const rocksdb_iterator_t *it)
@@ -307,7 +190,7 @@ static enum tm_code iterator_end(const struct rocks *db, rocksdb_iterator_t *it,
 {
     char *words = NULL;
     rocksdb_iter_get_error(it, &words);
-    return take_words(db->path, "read", &words, err);
+    return rocks_take_words(db->path, "read", &words, err);
 }
 
 static bool has_prefix(struct bytes key, struct bytes prefix)
@@ -325,8 +208,10 @@ static int compare(struct bytes a, struct bytes b)
 enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
                         void *context, struct tm_error *err)
 {
-    enum tm_code rc = TM_OK;
     struct bytes start = compare(from, prefix) > 0 ? from : prefix;
+    enum tm_code rc = begin(db, err);
+    if (rc)
+        return rc;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->scan, handle(db, family));
     for (rocksdb_iter_seek(it, (const char *)start.data, start.size); rc == TM_OK && rocksdb_iter_valid(it);
          rocksdb_iter_next(it)) {
@@ -338,10 +223,11 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
     if (rc == TM_OK)
         rc = iterator_end(db, it, err);
     rocksdb_iter_destroy(it);
+    unuse(db);
     return rc;
 }
 
-/* Copy the row the iterator stands on, then end it. */
+/* Copy the row the iterator stands on, then end it, and the use of the handle. */
 static enum tm_code take_row(struct rocks *db, rocksdb_iterator_t *it, struct buffer *key, struct buffer *value,
                              struct tm_error *err)
 {
@@ -356,11 +242,15 @@ static enum tm_code take_row(struct rocks *db, rocksdb_iterator_t *it, struct bu
         rc = rc ? rc : TM_NOT_FOUND;
     }
     rocksdb_iter_destroy(it);
+    unuse(db);
     return rc;
 }
 
 enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, struct buffer *value, struct tm_error *err)
 {
+    enum tm_code rc = begin(db, err);
+    if (rc)
+        return rc;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->get, handle(db, family));
     rocksdb_iter_seek_to_last(it);
     return take_row(db, it, key, value, err);
@@ -369,6 +259,9 @@ enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, str
 enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struct buffer *key, struct buffer *value,
                          struct tm_error *err)
 {
+    enum tm_code rc = begin(db, err);
+    if (rc)
+        return rc;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->get, handle(db, family));
     rocksdb_iter_seek_for_prev(it, (const char *)at.data, at.size);
     return take_row(db, it, key, value, err);
@@ -406,8 +299,13 @@ static uint64_t count_files(struct rocks *db)
 
 void rocks_status(struct rocks *db, struct rocks_status *out)
 {
+    *out = (struct rocks_status){0};
+    use(db);
+    if (db->db) { /* closed while it waits for room */
 #define F(field, property, each) out->field = figure(db, property, each);
-    ROCKS_FIGURES(F)
+        ROCKS_FIGURES(F)
 #undef F
-    out->live_files = count_files(db);
+        out->live_files = count_files(db);
+    }
+    unuse(db);
 }

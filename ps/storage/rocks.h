@@ -7,11 +7,20 @@
  *                WAL recovery is harmless here, because a shard's place in the input rolls back with its state.
  * Errors   a failed write or sync is promise F1's business: rocks_write and rocks_sync stop the process (STOP_IO) with
  *          the path and the system's words; they are never retried. Damage found on reading is TM_DATA_LOSS.
- * Threads  any; a batch belongs to one at a time. RocksDB's own threads inherit the signal mask of whoever opens. */
+ * No room  of a database that rocks_guard() has given a disk, a write that found none is the exception: nothing was
+ *          acknowledged and no sync has failed. rocks_write closes the database, waits until there is room, opens it as
+ *          after a crash (everything written before is there) and writes again. RocksDB's own way of recovering is not
+ *          waited for: it asserts on a log file that ended in the middle of a record. Meanwhile reads are
+ *          TM_RESOURCE_EXHAUSTED. When the process is to end instead (disk_leave), it stops, with these words.
+ * Threads  any number read; one at a time fills batches for a database, writes and syncs. RocksDB's own threads inherit
+ *          the signal mask of whoever opens. A visitor may read on, but who waits in a visit holds up a database that
+ *          is to be opened again. */
 #ifndef TIDEMILL_PS_STORAGE_ROCKS_H
 #define TIDEMILL_PS_STORAGE_ROCKS_H
 
 #include "ps/state/store.h"
+
+struct disk;
 
 enum rocks_kind { ROCKS_LOG, ROCKS_STATE };
 
@@ -24,12 +33,16 @@ struct rocks_family {
 };
 
 /* Families are made when missing; one that is not in the list is TM_FAILED_PRECONDITION (a newer program made it).
- * A folder with tables or WALs but without RocksDB's CURRENT is TM_DATA_LOSS, not an empty database. */
+ * A folder with tables or WALs but without RocksDB's CURRENT is TM_DATA_LOSS, not an empty database.
+ * TM_RESOURCE_EXHAUSTED: no space left to open it; it is as it was. */
 enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct rocks_family *families, size_t count,
                         struct rocks **out, struct tm_error *err);
 /* An existing database of which some families were missing, and were made: right only when it was never finished. */
 bool rocks_was_incomplete(const struct rocks *db);
 void rocks_close(struct rocks *db); /* NULL is fine; flushes the WAL of a state database */
+
+/* From now on its writes wait for room on that disk, which is borrowed. */
+void rocks_guard(struct rocks *db, struct disk *disk);
 
 struct rocks_batch;
 struct rocks_batch *rocks_batch_new(struct rocks *db);
@@ -42,6 +55,10 @@ size_t rocks_batch_bytes(const struct rocks_batch *b);
 
 void rocks_write(struct rocks *db, struct rocks_batch *b);
 void rocks_sync(struct rocks *db);
+
+/* Remove whole tables whose rows all lie in [from, to], at once and without marks that readers would have to step over.
+ * Rows at the edges, and what is not in a table below level 0 yet, stay: for rows that nobody looks at any more. */
+void rocks_drop_tables(struct rocks *db, size_t family, struct bytes from, struct bytes to);
 
 /* Append the value to *out. TM_NOT_FOUND without a message when there is none. */
 enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct buffer *out, struct tm_error *err);

@@ -27,6 +27,8 @@ enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_er
 
 bool state_db_was_incomplete(const struct state_db *s) { return rocks_was_incomplete(s->db); }
 
+void state_db_guard(struct state_db *s, struct disk *disk) { rocks_guard(s->db, disk); }
+
 void state_db_close(struct state_db *s)
 {
     if (!s)

@@ -6,15 +6,18 @@
 
 #include "ps/storage/rocks.h"
 
+struct disk;
 struct state_db;
 
 enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_error *err);
-bool state_db_was_incomplete(const struct state_db *db); /* see rocks_was_incomplete */
+bool state_db_was_incomplete(const struct state_db *db);     /* see rocks_was_incomplete */
+void state_db_guard(struct state_db *db, struct disk *disk); /* see rocks_guard */
 void state_db_close(struct state_db *db);
 
 struct store state_db_store(struct state_db *db); /* for loading shards, exports and digests */
 
-/* Write one commit atomically (not synced); returns the bytes written. Failing stops the process (F1). */
+/* Write one commit atomically (not synced); returns the bytes written. Waits while there is no room on the disk; any
+ * other failure stops the process (F1). */
 uint64_t state_db_commit(struct state_db *db, const struct store_batch *batch);
 void state_db_sync(struct state_db *db);
 void state_db_status(struct state_db *db, struct rocks_status *out);

@@ -199,7 +199,7 @@ def test_an_fsync_error_stops_at_once(make_server):
     assert_acked_is_there(server, load)
 
 
-def test_a_full_disk_stops_with_its_reason(make_server):
+def test_a_sync_that_finds_no_room_stops_as_any_other(make_server):
     server = make_server()
     server.start("-e", "trace=fdatasync", "-e", "inject=fdatasync:error=ENOSPC:when=40+")
     load = Load(server)

@@ -61,9 +61,9 @@ static const struct {
     {V "comit: { interval: 1s }\n", "f:2:1: comit: unknown key; did you mean commit?\n"},
     {V "commit: { intervall: 1s }\n", "f:2:11: commit.intervall: unknown key; did you mean interval?\n"},
     {V "ocmmti: { interval: 1s }\n", "f:2:1: ocmmti: unknown key; did you mean commit?\n"},
-    {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync\n"},
+    {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync, retain, retain_size\n"},
     {V "commit.interval: 1s\n",
-     "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, threads, rpc_threads, log, "
+     "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, threads, rpc_threads, log, disk, "
      "commit, memory, join, streams, labels, versions\n"},
     {V "join: { window: 60 }\n", "f:2:17: join.window: got 60; expected a duration such as 60s\n"},
     {V "join: { window: 8d }\n", "f:2:17: join.window: got 8d; expected a duration from 0s to 7d\n"},
@@ -89,7 +89,9 @@ static const struct {
     {V "http: 0.0.0.0:7071\n",
      "f: http: 0.0.0.0:7071 is open to the network and this version has no authentication; expected a loopback "
      "address\n"},
-    {V "log: { sync: 5ms, retain: 48h }\n", "f:2:19: log.retain is not available in this version\n"},
+    {V "log: { sync: 5ms, retain: 48 }\n", "f:2:27: log.retain: got 48; expected a duration such as 48h\n"},
+    {V "log: { retain_size: 2PiB }\n", "f:2:21: log.retain_size: got 2PiB; expected a size such as 100GiB\n"},
+    {V "disk: { reserve: 2TiB }\n", "f:2:18: disk.reserve: got 2TiB; expected a size from 0B to 1TiB\n"},
     {V "shards: 0\n", "f:2:9: shards: got 0; expected a whole number from 1 to 4096\n"},
     {V "shards: 64s\n", "f:2:9: shards: got 64s; expected a whole number from 1 to 4096\n"},
     {V "shards: [64]\n", "f:2:9: shards: got a list; expected a whole number from 1 to 4096\n"},
