@@ -27,7 +27,7 @@ static const char *shown(const json_t *v, struct excerpt *x)
     size_t flags = JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_COMPACT | JSON_REAL_PRECISION(15);
     x->size = 0;
     bool cut = json_dump_callback(v, excerpt_put, x, flags) != 0;
-    strcpy(x->text + x->size, cut ? "..." : "");
+    snprintf(x->text + x->size, sizeof x->text - x->size, "%s", cut ? "..." : "");
     return x->text;
 }
 

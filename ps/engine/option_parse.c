@@ -121,7 +121,7 @@ static enum tm_code parse_switchable(const struct option_row *row, void *owner, 
 {
     if (strcmp(text, OPTION_OFF) != 0)
         return parse_address(row, owner, text, err);
-    strcpy((char *)owner + row->offset, text);
+    memcpy((char *)owner + row->offset, OPTION_OFF, sizeof OPTION_OFF);
     return TM_OK;
 }
 

@@ -212,10 +212,9 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
     rc = rpc_start(s->rpc, err);
     if (rc == TM_OK) {
         if (s->http)
-            http_api_serve(s->http_api, &(struct http_services){.engine = s->engine,
-                                                                .rpc = s->rpc,
-                                                                .events = s->events,
-                                                                .parameters = s->parameters});
+            http_api_serve(s->http_api,
+                           &(struct http_services){
+                               .engine = s->engine, .rpc = s->rpc, .events = s->events, .parameters = s->parameters});
         print_start(s, options, &status);
         signals_wait(signals);
     }

@@ -64,8 +64,9 @@ enum tm_code disk_open(const char *path, uint64_t reserve, struct disk **out, st
     struct statvfs s;
     if (statvfs(path, &s) != 0)
         return tm_error_set(err, TM_IO, "%s: statvfs: %s", path, strerrordesc_np(errno));
-    struct disk *d = mem_new(1, sizeof *d + strlen(path) + 1);
-    strcpy(d->path, path);
+    size_t size = strlen(path) + 1;
+    struct disk *d = mem_new(1, sizeof *d + size);
+    memcpy(d->path, path, size);
     CHECK(pthread_mutex_init(&d->mutex, NULL) == 0);
     d->now.reserve = reserve ? reserve : sensible_reserve((uint64_t)s.f_blocks * s.f_frsize);
     measure(d);

@@ -159,8 +159,9 @@ static void rocks_free(struct rocks *r)
 static struct rocks *rocks_new(const char *path, enum rocks_kind kind, const struct rocks_family *families,
                                size_t count)
 {
-    struct rocks *r = mem_new(1, sizeof *r + strlen(path) + 1);
-    strcpy(r->path, path);
+    size_t size = strlen(path) + 1;
+    struct rocks *r = mem_new(1, sizeof *r + size);
+    memcpy(r->path, path, size);
     r->kind = kind;
     r->families = count;
     r->named = mem_new(count, sizeof *r->named);

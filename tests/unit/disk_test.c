@@ -71,7 +71,7 @@ static void with_too_little_nothing_is_opened(void **state)
     assert_int_equal(disk_open("/tmp", free_now() * 8, &d, &err), TM_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(err.message, "expected at least"));
     assert_null(d);
-    assert_int_equal(disk_open("/tmp/not/there", 0, &d, &err), TM_IO);
+    assert_int_equal(disk_open("/tmp/tidemill-not/there", 0, &d, &err), TM_IO);
 }
 
 static void the_reserve_suits_the_file_system(void **state)
