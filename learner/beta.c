@@ -3,40 +3,26 @@
 #include <math.h>
 
 #include "learner/special.h"
+#include "learner/tally.h"
 
 static const double prior_max = 1e12;
 
-/* The share of a sample of time t that is left at `now`. Times are subtracted as doubles: exact for every date of
- * interest and defined for the others. */
-static double remaining(double decay_per_ms, int64_t now, int64_t t)
+static enum tm_code beta_takes(const struct model_config *config, const struct example *x, struct tm_error *err)
 {
-    return decay_per_ms > 0 && now > t ? exp(-decay_per_ms * ((double)now - (double)t)) : 1;
+    (void)config;
+    if (!(x->reward >= 0 && x->reward <= 1))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "reward: %g is not in [0, 1]", x->reward);
+    if (!(x->weight >= 0 && isfinite(x->weight)))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "weight: %g is not a finite number >= 0", x->weight);
+    return TM_OK;
 }
 
-static void check_example(const struct example *x)
-{
-    CHECK(x->reward >= 0 && x->reward <= 1);
-    CHECK(x->weight >= 0 && isfinite(x->weight));
-}
+static void check_example(const struct example *x) { CHECK(beta_takes(NULL, x, NULL) == TM_OK); }
 
 /* Which raw counter a sample belongs to. */
 static uint32_t *counter(struct beta_block *b, const struct example *x)
 {
-    return x->reward >= 0.5 ? &b->positives : &b->negatives;
-}
-
-static void count_in(uint32_t *count)
-{
-    if (*count < UINT32_MAX)
-        ++*count;
-}
-
-/* A counter that sticks has forgotten how far it went, so it does not come back either. */
-static void count_out(uint32_t *count)
-{
-    CHECK(*count > 0); /* a correction of something that was never learned */
-    if (*count < UINT32_MAX)
-        --*count;
+    return tally_positive(x) ? &b->positives : &b->negatives;
 }
 
 static enum tm_code beta_check(const struct model_config *config, struct tm_error *err)
@@ -72,15 +58,15 @@ static void beta_learn(const struct model_config *config, void *block, const str
     for (const struct example *x = samples; x < samples + count; x++) {
         check_example(x);
         if (x->time > b->time) {
-            double left = remaining(config->decay_per_ms, x->time, b->time);
+            double left = tally_remaining(config->decay_per_ms, x->time, b->time);
             b->s *= left;
             b->f *= left;
             b->time = x->time;
         }
-        double w = x->weight * remaining(config->decay_per_ms, b->time, x->time);
+        double w = x->weight * tally_remaining(config->decay_per_ms, b->time, x->time);
         b->s += w * x->reward;
         b->f += w * (1 - x->reward);
-        count_in(counter(b, x));
+        tally_in(counter(b, x));
     }
 }
 
@@ -100,18 +86,18 @@ static void beta_correct(const struct model_config *config, void *block, const s
     check_example(before);
     check_example(after);
     CHECK(before->time == after->time && before->time <= b->time);
-    double left = remaining(config->decay_per_ms, b->time, before->time);
+    double left = tally_remaining(config->decay_per_ms, b->time, before->time);
     double out = left * before->weight, in = left * after->weight, mass = b->s + b->f + in;
     b->s = taken_out(b->s - out * before->reward + in * after->reward, mass);
     b->f = taken_out(b->f - out * (1 - before->reward) + in * (1 - after->reward), mass);
-    count_out(counter(b, before));
-    count_in(counter(b, after));
+    tally_out(counter(b, before));
+    tally_in(counter(b, after));
 }
 
 static void beta_values(const struct model_config *config, const void *block, int64_t now, double *out)
 {
     const struct beta_block *b = block;
-    double left = b ? remaining(config->decay_per_ms, now, b->time) : 0;
+    double left = b ? tally_remaining(config->decay_per_ms, now, b->time) : 0;
     out[0] = config->prior[0] + (b ? b->s * left : 0);
     out[1] = config->prior[1] + (b ? b->f * left : 0);
 }
@@ -156,13 +142,28 @@ static bool beta_valid(const struct model_config *config, const void *block)
 
 static const char *const value_names[] = {"alpha", "beta"};
 
+static uint32_t beta_width(const struct model_config *config)
+{
+    (void)config;
+    return ARRAY_LEN(value_names);
+}
+
+static void beta_value_name(const struct model_config *config, uint32_t value, struct value_name *out)
+{
+    (void)config;
+    CHECK(value < ARRAY_LEN(value_names));
+    *out = (struct value_name){0};
+    memcpy(out->text, value_names[value], strlen(value_names[value]));
+}
+
 const struct model model_beta = {
     .name = "beta",
-    .width = ARRAY_LEN(value_names),
-    .value_names = value_names,
+    .width = beta_width,
+    .value_name = beta_value_name,
     .check = beta_check,
     .block_size = beta_block_size,
     .init = beta_init,
+    .takes = beta_takes,
     .learn = beta_learn,
     .correct = beta_correct,
     .values = beta_values,

@@ -1,10 +1,13 @@
 #include "learner/model.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "learner/beta.h"
 
 static const struct model *const models[] = {&model_beta};
+
+void block_copy_close(struct block_copy *copy) { free(copy->large); }
 
 const struct model *model_find(struct bytes name)
 {

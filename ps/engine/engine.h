@@ -64,7 +64,7 @@ int64_t engine_gate(const struct engine *e);
  * threads that serve calls. */
 bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms);
 
-/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width). Statistics are
+/* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width()). Statistics are
  * computed when `mean` is there; then sd, lower and upper must be, too.
  * Lock-free: never waits for a writer. */
 struct pull {
@@ -111,7 +111,7 @@ enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error 
 /* Every parameter of a version, as of each shard's last commit; rows in no particular order. Blocks: disk. */
 struct export_row {
     struct bytes doc;
-    const double *values; /* model->width */
+    const double *values; /* model->width() */
     struct belief belief;
 };
 typedef enum tm_code engine_visit_row(void *context, const struct export_row *row, struct tm_error *err);

@@ -107,6 +107,7 @@ struct walk {
     int64_t as_of;
     engine_visit_row *visit; /* NULL: digest instead */
     void *context;
+    struct buffer row; /* what the digest hashes of one document */
     struct hash128 digest;
     uint64_t documents;
 };
@@ -131,24 +132,24 @@ static void add128(struct hash128 *sum, struct hash128 v)
 
 static enum tm_code digest_row(struct walk *w, struct bytes doc, struct bytes block)
 {
-    uint8_t row[4 + EVENT_ID_MAX + MODEL_BLOCK_MAX];
-    uint32_t size = (uint32_t)doc.size;
-    memcpy(row, &size, sizeof size);
-    memcpy(row + 4, doc.data, doc.size);
-    memcpy(row + 4 + doc.size, block.data, block.size);
-    add128(&w->digest, hash_128(bytes_of(row, 4 + doc.size + block.size), 0));
+    w->row.size = 0;
+    buffer_put_bytes(&w->row, doc);
+    buffer_put(&w->row, block.data, block.size);
+    add128(&w->digest, hash_128(buffer_view(&w->row), 0));
     return TM_OK;
 }
 
 static enum tm_code export_row(struct walk *w, struct bytes doc, struct bytes stored, struct tm_error *err)
 {
     const struct model *m = w->version->model;
-    uint64_t content[MODEL_BLOCK_MAX / 8];
-    double values[MODEL_BLOCK_MAX / 8];
-    struct export_row row = {.doc = doc, .values = values};
+    const struct model_config *config = &w->version->config;
+    CLEANUP(block_copy_close) struct block_copy block, values;
+    void *content = block_copy_open(&block, stored.size);
+    double *value = block_copy_open(&values, m->width(config) * sizeof *value);
+    struct export_row row = {.doc = doc, .values = value};
     memcpy(content, stored.data, stored.size);
-    m->values(&w->version->config, content, w->as_of, values);
-    m->describe(&w->version->config, content, w->as_of, &row.belief);
+    m->values(config, content, w->as_of, value);
+    m->describe(config, content, w->as_of, &row.belief);
     return w->visit(w->context, &row, err);
 }
 
@@ -192,6 +193,7 @@ static enum tm_code walk_version(struct walk *w, struct tm_error *err)
     for (uint32_t i = 0; rc == TM_OK && i < w->engine->options.shards; i++)
         rc = walk_shard(w, &store, i, err);
     buffer_close(&w->params);
+    buffer_close(&w->row);
     return rc;
 }
 

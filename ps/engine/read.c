@@ -39,16 +39,18 @@ static void fill_statistics(const struct pull *p, size_t at, const void *block)
 
 static void fill(const struct pull *p, size_t at, const struct found *f)
 {
-    uint64_t content[MODEL_BLOCK_MAX / 8];
     const struct model *m = p->version->model;
+    const struct model_config *config = &p->version->config;
+    CLEANUP(block_copy_close) struct block_copy copy;
+    void *content = block_copy_open(&copy, m->block_size(config));
     const void *block = NULL;
     struct summary s = {0};
     if (f->number != TABLE_NONE) {
         table_read(f->table, f->number, content);
         block = content;
-        m->summarise(&p->version->config, block, &s);
+        m->summarise(config, block, &s);
     }
-    m->values(&p->version->config, block, p->as_of, p->values + at * m->width);
+    m->values(config, block, p->as_of, p->values + at * m->width(config));
     p->known[at] = block != NULL;
     p->updated_at[at] = s.updated_at;
     p->n[at] = s.samples;

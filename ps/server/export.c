@@ -136,10 +136,13 @@ static enum tm_code wait_for_room(struct export *x, struct tm_error *err)
 
 static void put_head(struct export *x, struct buffer *body)
 {
-    const struct model *model = x->version->model;
-    wire_put_bytes(body, MODEL, bytes_text(model->name));
-    for (uint32_t i = 0; i < model->width; i++)
-        wire_put_bytes(body, NAMES, bytes_text(model->value_names[i]));
+    const struct version *v = x->version;
+    struct value_name name;
+    wire_put_bytes(body, MODEL, bytes_text(v->model->name));
+    for (uint32_t i = 0; i < v->model->width(&v->config); i++) {
+        v->model->value_name(&v->config, i, &name);
+        wire_put_bytes(body, NAMES, bytes_text(name.text));
+    }
     if (x->as_of != INT64_MIN)
         wire_put_integer(body, AS_OF, (uint64_t)x->as_of);
 }
@@ -156,7 +159,7 @@ static enum tm_code send_reply(struct export *x, struct tm_error *err)
     if (!x->begun)
         put_head(x, &body);
     x->begun = true;
-    wire_put_integer(&body, WIDTH, x->version->model->width);
+    wire_put_integer(&body, WIDTH, x->version->model->width(&x->version->config));
     buffer_put(&body, c->docs.data, c->docs.size);
     for (uint32_t i = 0; i < ARRAY_LEN(packed); i++)
         wire_put_bytes(&body, VALUES + i, buffer_view(packed[i]));
@@ -171,7 +174,7 @@ static enum tm_code visit_row(void *context, const struct export_row *row, struc
     struct columns *c = &x->columns;
     const struct belief *b = &row->belief;
     wire_put_bytes(&c->docs, DOCS, row->doc);
-    buffer_put(&c->values, row->values, x->version->model->width * sizeof(double));
+    buffer_put(&c->values, row->values, x->version->model->width(&x->version->config) * sizeof(double));
     buffer_put_u64(&c->positives, b->positives);
     buffer_put_u64(&c->negatives, b->negatives);
     buffer_put_f64(&c->mean, b->mean);

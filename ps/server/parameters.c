@@ -121,7 +121,7 @@ static enum tm_code request_scan(struct bytes wire, struct request *q, struct tm
 /* Arrays of one Pull in one piece of memory, the 8-byte ones first. */
 static void *pull_arrays(struct pull *p, bool statistics)
 {
-    size_t n = p->count, width = p->version->model->width;
+    size_t n = p->count, width = p->version->model->width(&p->version->config);
     size_t doc_bytes = (width + (statistics ? 4 : 0) + 2) * sizeof(double) + 2;
     void *memory = mem_grow(NULL, n + 1, doc_bytes);
     double *at = memory;
@@ -150,8 +150,10 @@ static void put_array(struct buffer *b, uint32_t number, const void *data, size_
 static void reply_pack(const struct pull *p, const char *generation, const char *stale_reason, struct buffer *b)
 {
     const struct model *model = p->version->model;
+    uint32_t width = model->width(&p->version->config);
     size_t n = p->count, eight = n * sizeof(double);
-    buffer_reserve(b, n * (model->width + 6) * sizeof(double) + 2 * n + 1024);
+    struct value_name name;
+    buffer_reserve(b, n * (width + 6) * sizeof(double) + 2 * n + 1024);
     wire_put_bytes(b, 1, bytes_text(p->version->name));
     wire_put_bytes(b, 2, bytes_text(generation));
     if (p->as_of != INT64_MIN)
@@ -159,10 +161,12 @@ static void reply_pack(const struct pull *p, const char *generation, const char 
     wire_put_integer(b, 4, p->position);
     wire_put_integer(b, 5, p->durable_position);
     wire_put_bytes(b, 6, bytes_text(model->name));
-    wire_put_integer(b, 7, model->width);
-    for (uint32_t i = 0; i < model->width; i++)
-        wire_put_bytes(b, 8, bytes_text(model->value_names[i]));
-    put_array(b, 9, p->values, eight * model->width);
+    wire_put_integer(b, 7, width);
+    for (uint32_t i = 0; i < width; i++) {
+        model->value_name(&p->version->config, i, &name);
+        wire_put_bytes(b, 8, bytes_text(name.text));
+    }
+    put_array(b, 9, p->values, eight * width);
     put_array(b, 10, p->known, n);
     put_array(b, 11, p->updated_at, eight);
     put_array(b, 12, p->n, eight);

@@ -263,7 +263,8 @@ static enum tm_code load_param(void *context, struct bytes key, struct bytes val
 {
     struct shard *s = ((struct loading *)context)->shard;
     struct version_slot *slot = key.size == SHARD_PARAM_KEY ? shard_slot(s, key_get_u32(key.data + 2)) : NULL;
-    uint64_t content[MODEL_BLOCK_MAX / 8];
+    CLEANUP(block_copy_close) struct block_copy copy;
+    void *content = block_copy_open(&copy, value.size);
     bool fresh;
     if (!slot || value.size != slot->version->model->block_size(&slot->version->config))
         return tm_error_set(err, TM_DATA_LOSS, "a parameter of %zu bytes that fits no version", value.size);

@@ -87,13 +87,13 @@ static void note_held_doc(struct shard *s, const struct version_slot *slot, cons
 /* The document's block, learned into and published. */
 static bool learn_into(struct version_slot *slot, const struct sample *sample)
 {
-    uint64_t content[MODEL_BLOCK_MAX / 8];
     const struct version *v = slot->version;
     size_t size = v->model->block_size(&v->config);
+    CLEANUP(block_copy_close) struct block_copy copy;
+    void *content = block_copy_open(&copy, size);
     struct doc_id id = doc_id_of(sample->doc);
     struct example e = example_of(v, sample, sample->labels);
     bool fresh;
-    CHECK(size <= sizeof content);
     v->model->init(&v->config, content);
     uint32_t number = table_upsert(slot->table, id, content, &fresh);
     memcpy(content, table_block(slot->table, number), size);
@@ -105,13 +105,14 @@ static bool learn_into(struct version_slot *slot, const struct sample *sample)
 
 static void correct_in(struct version_slot *slot, const struct sample *sample)
 {
-    uint64_t content[MODEL_BLOCK_MAX / 8];
     const struct version *v = slot->version;
     size_t size = v->model->block_size(&v->config);
+    CLEANUP(block_copy_close) struct block_copy copy;
+    void *content = block_copy_open(&copy, size);
     struct doc_id id = doc_id_of(sample->doc);
     struct correction change = {example_of(v, sample, sample->old_labels), example_of(v, sample, sample->labels)};
     uint32_t number = table_find(slot->table, id);
-    CHECK(number != TABLE_NONE && size <= sizeof content);
+    CHECK(number != TABLE_NONE);
     memcpy(content, table_block(slot->table, number), size);
     v->model->correct(&v->config, content, &change);
     table_write(slot->table, number, content);

@@ -160,15 +160,21 @@ static void test_quantile_inverts_cdf(void **state)
 
 /* ---- beta ---- */
 
+static struct example example(double reward, double weight, int64_t time)
+{
+    return (struct example){.reward = reward, .weight = weight, .time = time};
+}
+
 static void learn(const struct model_config *config, struct beta_block *b, double reward, double weight, int64_t time)
 {
-    model_beta.learn(config, b, &(struct example){reward, weight, time}, 1);
+    struct example e = example(reward, weight, time);
+    model_beta.learn(config, b, &e, 1);
 }
 
 static void correct(const struct model_config *config, struct beta_block *b, double before, double after, double weight,
                     int64_t time)
 {
-    model_beta.correct(config, b, &(struct correction){{before, weight, time}, {after, weight, time}});
+    model_beta.correct(config, b, &(struct correction){example(before, weight, time), example(after, weight, time)});
 }
 
 static void test_model_table(void **state)
@@ -178,9 +184,12 @@ static void test_model_table(void **state)
     assert_null(model_find(bytes_text("bet")));
     assert_null(model_find((struct bytes){0}));
     assert_string_equal(model_names(), "beta");
-    assert_int_equal(model_beta.width, 2);
-    assert_string_equal(model_beta.value_names[0], "alpha");
-    assert_string_equal(model_beta.value_names[1], "beta");
+    assert_int_equal(model_beta.width(&forever), 2);
+    struct value_name name;
+    model_beta.value_name(&forever, 0, &name);
+    assert_string_equal(name.text, "alpha");
+    model_beta.value_name(&forever, 1, &name);
+    assert_string_equal(name.text, "beta");
     assert_int_equal(model_beta.block_size(&forever), sizeof(struct beta_block));
 }
 
@@ -190,18 +199,18 @@ static void test_beta_check(void **state)
         const char *message; /* NULL: fine */
         struct model_config config;
     } cases[] = {
-        {NULL, {{1, 1}, 2, 0}},
-        {NULL, {{1e-9, 1e12}, 2, 1e-9}},
-        {"prior: beta takes 2", {{1}, 1, 0}},
-        {"prior: beta takes 2", {{1, 1, 1}, 3, 0}},
-        {"prior[0]", {{0, 1}, 2, 0}},
-        {"prior[1]", {{1, -1}, 2, 0}},
-        {"prior[1]", {{1, 1.1e12}, 2, 0}},
-        {"prior[0]", {{NAN, 1}, 2, 0}},
-        {"prior[1]", {{1, INFINITY}, 2, 0}},
-        {"forgetting", {{1, 1}, 2, -1e-9}},
-        {"forgetting", {{1, 1}, 2, NAN}},
-        {"forgetting", {{1, 1}, 2, INFINITY}},
+        {NULL, {.prior = {1, 1}, .prior_count = 2, .decay_per_ms = 0}},
+        {NULL, {.prior = {1e-9, 1e12}, .prior_count = 2, .decay_per_ms = 1e-9}},
+        {"prior: beta takes 2", {.prior = {1}, .prior_count = 1, .decay_per_ms = 0}},
+        {"prior: beta takes 2", {.prior = {1, 1, 1}, .prior_count = 3, .decay_per_ms = 0}},
+        {"prior[0]", {.prior = {0, 1}, .prior_count = 2, .decay_per_ms = 0}},
+        {"prior[1]", {.prior = {1, -1}, .prior_count = 2, .decay_per_ms = 0}},
+        {"prior[1]", {.prior = {1, 1.1e12}, .prior_count = 2, .decay_per_ms = 0}},
+        {"prior[0]", {.prior = {NAN, 1}, .prior_count = 2, .decay_per_ms = 0}},
+        {"prior[1]", {.prior = {1, INFINITY}, .prior_count = 2, .decay_per_ms = 0}},
+        {"forgetting", {.prior = {1, 1}, .prior_count = 2, .decay_per_ms = -1e-9}},
+        {"forgetting", {.prior = {1, 1}, .prior_count = 2, .decay_per_ms = NAN}},
+        {"forgetting", {.prior = {1, 1}, .prior_count = 2, .decay_per_ms = INFINITY}},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -269,7 +278,7 @@ static void test_beta_edges(void **state)
     /* A kept negative may weigh 1 / keep probability, and the positive it becomes 1. */
     model_beta.init(&forever, &b);
     learn(&forever, &b, 0, 10, NOON);
-    model_beta.correct(&forever, &b, &(struct correction){{0, 10, NOON}, {1, 1, NOON}});
+    model_beta.correct(&forever, &b, &(struct correction){example(0, 10, NOON), example(1, 1, NOON)});
     assert_true(b.s == 1 && b.f == 0 && !signbit(b.f));
 }
 
@@ -400,7 +409,7 @@ static double drift_after_a_million(const struct model_config *config, uint64_t 
     for (int i = 0; i < COUNT; i++) {
         double keep = jitter_ms ? 0.05 + (double)below(&seed, 1000) / 1000 : 0.3;
         int64_t late = jitter_ms ? (int64_t)below(&seed, jitter_ms) : 0;
-        samples[i] = (struct example){0, 1 / keep, NOON + i * 10 - late};
+        samples[i] = example(0, 1 / keep, NOON + i * 10 - late);
     }
     model_beta.init(config, &b);
     model_beta.learn(config, &b, samples, COUNT);

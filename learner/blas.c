@@ -1,0 +1,41 @@
+#include "learner/blas.h"
+
+#include <cblas.h>
+
+#include "base/check.h"
+
+/* LAPACK as OpenBLAS exports it: Fortran, so everything is a pointer and matrices go by columns. The lower triangle by
+ * rows is the upper one by columns. */
+int dpotrf_(const char *triangle, const int *n, double *a, const int *stride, int *info);
+int dpotri_(const char *triangle, const int *n, double *a, const int *stride, int *info);
+
+__attribute__((constructor)) static void hold_to_one_thread(void) { openblas_set_num_threads(1); }
+
+enum tm_code blas_check(struct tm_error *err)
+{
+    if (openblas_get_parallel() == OPENBLAS_SEQUENTIAL)
+        return tm_error_set(err, TM_FAILED_PRECONDITION,
+                            "%s: the serial build is not safe under threads; install libopenblas0-pthread",
+                            openblas_get_config());
+    return TM_OK;
+}
+
+bool blas_invert(double *a, uint32_t n)
+{
+    double square[BLAS_MAX * BLAS_MAX];
+    int order = (int)n, info;
+    CHECK(n > 0 && n <= BLAS_MAX);
+    const double *from = a;
+    for (uint32_t i = 0; i < n; from += ++i)
+        for (uint32_t j = 0; j <= i; j++)
+            square[i * n + j] = from[j];
+    dpotrf_("U", &order, square, &order, &info);
+    if (info == 0)
+        dpotri_("U", &order, square, &order, &info);
+    if (info != 0)
+        return false;
+    for (uint32_t i = 0; i < n; a += ++i)
+        for (uint32_t j = 0; j <= i; j++)
+            a[j] = square[i * n + j];
+    return true;
+}
