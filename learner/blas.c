@@ -20,6 +20,32 @@ enum tm_code blas_check(struct tm_error *err)
     return TM_OK;
 }
 
+bool blas_factor(double *a, uint32_t n)
+{
+    int order = (int)n, info;
+    dpotrf_("U", &order, a, &order, &info);
+    return info == 0;
+}
+
+void blas_solve_lower(const double *c, double *b, uint32_t n)
+{
+    int order = (int)n;
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, order, order, 1, c, order, b, order);
+}
+
+void blas_solve(const double *c, double *x, uint32_t n)
+{
+    int order = (int)n;
+    cblas_dtrsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, order, c, order, x, 1);
+    cblas_dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, order, c, order, x, 1);
+}
+
+void blas_add_product(double alpha, double *a, double beta, const double *b, uint32_t n)
+{
+    int order = (int)n;
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, order, order, beta, b, order, alpha, a, order);
+}
+
 bool blas_invert(double *a, uint32_t n)
 {
     double square[BLAS_MAX * BLAS_MAX];
@@ -29,9 +55,9 @@ bool blas_invert(double *a, uint32_t n)
     for (uint32_t i = 0; i < n; from += ++i)
         for (uint32_t j = 0; j <= i; j++)
             square[i * n + j] = from[j];
-    dpotrf_("U", &order, square, &order, &info);
-    if (info == 0)
-        dpotri_("U", &order, square, &order, &info);
+    if (!blas_factor(square, n))
+        return false;
+    dpotri_("U", &order, square, &order, &info);
     if (info != 0)
         return false;
     for (uint32_t i = 0; i < n; a += ++i)

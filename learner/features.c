@@ -5,22 +5,6 @@
 
 static const double feature_limit = 1e6, mean_limit = 1e6, sd_least = 1e-6, sd_most = 1e6;
 
-static bool is_intercept(const struct model_config *config, uint32_t weight) { return weight == config->dimension; }
-
-double features_prior_mean(const struct model_config *config, uint32_t weight)
-{
-    if (config->prior_means)
-        return config->prior_means[weight];
-    return is_intercept(config, weight) ? config->intercept_mean : config->prior_mean;
-}
-
-double features_prior_sd(const struct model_config *config, uint32_t weight)
-{
-    if (config->prior_sds)
-        return config->prior_sds[weight];
-    return is_intercept(config, weight) ? config->intercept_sd : config->prior_sd;
-}
-
 static enum tm_code check_prior(const struct model_config *config, struct tm_error *err)
 {
     for (uint32_t i = 0; i < model_weights(config); i++) {

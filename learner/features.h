@@ -25,8 +25,19 @@ enum tm_code features_check(const struct model_config *config, uint32_t weights_
 /* TM_INVALID_ARGUMENT: features missing, not finite or too large; a weight that is none. */
 enum tm_code features_take(const struct model_config *config, const struct example *sample, struct tm_error *err);
 
-double features_prior_mean(const struct model_config *config, uint32_t weight);
-double features_prior_sd(const struct model_config *config, uint32_t weight);
+static inline double features_prior_mean(const struct model_config *config, uint32_t weight)
+{
+    if (config->prior_means)
+        return config->prior_means[weight];
+    return weight == config->dimension ? config->intercept_mean : config->prior_mean;
+}
+
+static inline double features_prior_sd(const struct model_config *config, uint32_t weight)
+{
+    if (config->prior_sds)
+        return config->prior_sds[weight];
+    return weight == config->dimension ? config->intercept_sd : config->prior_sd;
+}
 
 /* n doubles. */
 void features_expand(const struct model_config *config, const float *x, double *out);

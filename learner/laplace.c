@@ -6,7 +6,7 @@
 #include "learner/lr.h"
 #include "learner/vector.h"
 
-enum { NEWTON_MAX = 50, HALVINGS_MAX = 40 };
+enum { NEWTON_MAX = 50, HALVINGS_MAX = 40, GRADIENTS_MAX = 256 };
 
 /* Newton decrements: squares of the distance to the mode in posterior standard deviations. */
 static const double decrement_small = 1e-9;  /* a full step is safe, and its gain is lost in rounding */
@@ -14,12 +14,18 @@ static const double decrement_done = 1e-13;  /* after the step that is left, the
 static const double decrement_least = 1e-30; /* nothing to solve for */
 static const double armijo = 1e-4;
 
+/* The batch at one d: count of each. */
+struct place {
+    double *score, *decay, *loss; /* a; exp(-|a|); ln(1 + e^a) - y a */
+};
+
 struct work {
     const struct laplace_problem *p;
     uint32_t n;
     double *step;                                                       /* d so far */
     double *gradient, *diagonal, *newton, *residual, *search, *product; /* n each */
-    double *score, *pull, *curve, *slope, *image;                       /* count each */
+    double *curve, *slope, *image;                                      /* count each */
+    struct place here, next;
 };
 
 static double row_dot(const struct work *w, size_t j, const double *v)
@@ -50,18 +56,16 @@ static void curvatures(const struct work *w, const double *base, double *out)
     }
 }
 
-/* Likelihoods, gradient and preconditioner where the step stands. */
+/* Gradient, curvatures and preconditioner where the step stands. */
 static void evaluate(struct work *w)
 {
-    for (size_t j = 0; j < w->p->count; j++) {
-        double e = exp(-fabs(w->score[j])), p = (w->score[j] >= 0 ? 1 : e) / (1 + e);
-        w->pull[j] = w->p->weight[j] * (p - w->p->samples[j].reward);
-        w->curve[j] = w->p->weight[j] * (e / ((1 + e) * (1 + e)));
-    }
     for (uint32_t i = 0; i < w->n; i++)
         w->gradient[i] = w->p->precision[i] * w->step[i];
-    for (size_t j = 0; j < w->p->count; j++)
-        row_add(w, j, w->pull[j], w->gradient);
+    for (size_t j = 0; j < w->p->count; j++) {
+        double c = w->p->weight[j], p = lr_logistic_of(w->here.score[j], w->here.decay[j]);
+        row_add(w, j, c * (p - w->p->samples[j].reward), w->gradient);
+        w->curve[j] = c * lr_curvature_of(w->here.decay[j]);
+    }
     curvatures(w, w->p->precision, w->diagonal);
 }
 
@@ -103,7 +107,7 @@ static double solve(struct work *w)
     memset(w->slope, 0, w->p->count * sizeof *w->slope);
     double square = square_of_residual(w), enough = fmax(square * fmin(0.01, square), decrement_least);
     turn(w, 0);
-    for (uint32_t k = 0; k < 2 * w->n && square > enough; k++) {
+    for (uint32_t k = 0; k < GRADIENTS_MAX && square > enough; k++) {
         double along = square / multiply(w);
         vector_add(w->newton, along, w->search, w->n);
         vector_add(w->residual, -along, w->product, w->n);
@@ -116,30 +120,42 @@ static double solve(struct work *w)
     return -vector_dot(w->gradient, w->newton, w->n);
 }
 
-/* What the share t of the Newton step adds to the objective. */
-static double rise(const struct work *w, double t)
+static void settle(struct place *at, const struct laplace_problem *p, size_t j, double score)
+{
+    double e = exp(-fabs(score));
+    at->score[j] = score;
+    at->decay[j] = e;
+    at->loss[j] = fmax(score, 0) + log1p(e) - p->samples[j].reward * score;
+}
+
+/* next := where the share t of the Newton step leads; returns how much higher it lies. */
+static double look_ahead(struct work *w, double t)
 {
     double sum = 0;
     for (uint32_t i = 0; i < w->n; i++)
         sum += w->p->precision[i] * t * w->newton[i] * (w->step[i] + 0.5 * t * w->newton[i]);
     for (size_t j = 0; j < w->p->count; j++) {
-        double move = t * w->slope[j];
-        sum += w->p->weight[j] *
-               (lr_softplus(w->score[j] + move) - lr_softplus(w->score[j]) - w->p->samples[j].reward * move);
+        settle(&w->next, w->p, j, w->here.score[j] + t * w->slope[j]);
+        sum += w->p->weight[j] * (w->next.loss[j] - w->here.loss[j]);
     }
     return sum;
 }
 
-/* The share of the Newton step to take; 0: none of them lowers the objective. */
-static double line_search(const struct work *w, double decrement)
+/* Take the largest of 1, 1/2, 1/4, ... of the Newton step that lowers the objective as it should. False: none does. */
+static bool descend(struct work *w, double decrement)
 {
     double t = 1;
-    if (decrement < decrement_small)
-        return t;
-    for (int i = 0; i < HALVINGS_MAX; i++, t *= 0.5)
-        if (rise(w, t) <= -armijo * t * decrement)
-            return t;
-    return 0;
+    for (int i = 0; i < HALVINGS_MAX; i++, t *= 0.5) {
+        double rise = look_ahead(w, t);
+        if (decrement >= decrement_small && !(rise <= -armijo * t * decrement))
+            continue;
+        struct place left = w->here;
+        w->here = w->next;
+        w->next = left;
+        vector_add(w->step, t, w->newton, w->n);
+        return true;
+    }
+    return false;
 }
 
 /* True: arrived. */
@@ -148,14 +164,10 @@ static bool iterate(struct work *w)
     for (int i = 0; i < NEWTON_MAX; i++) {
         evaluate(w);
         double decrement = solve(w);
-        double t = line_search(w, decrement);
-        vector_add(w->step, t, w->newton, w->n);
-        for (size_t j = 0; j < w->p->count; j++)
-            w->score[j] += t * w->slope[j];
+        if (!descend(w, decrement))
+            return false;
         if (decrement < decrement_done)
             return true;
-        if (t == 0)
-            return false;
     }
     return false;
 }
@@ -163,7 +175,7 @@ static bool iterate(struct work *w)
 bool laplace_solve(const struct laplace_problem *problem, double *step, double *curvature)
 {
     size_t n = model_weights(problem->config), count = problem->count;
-    double *memory = mem_new(6 * n + 5 * count, sizeof *memory), *wide = memory + 6 * n;
+    double *memory = mem_new(6 * n + 9 * count, sizeof *memory), *wide = memory + 6 * n;
     struct work w = {.p = problem,
                      .n = (uint32_t)n,
                      .step = step,
@@ -173,17 +185,17 @@ bool laplace_solve(const struct laplace_problem *problem, double *step, double *
                      .residual = memory + 3 * n,
                      .search = memory + 4 * n,
                      .product = memory + 5 * n,
-                     .score = wide,
-                     .pull = wide + count,
-                     .curve = wide + 2 * count,
-                     .slope = wide + 3 * count,
-                     .image = wide + 4 * count};
+                     .curve = wide,
+                     .slope = wide + count,
+                     .image = wide + 2 * count,
+                     .here = {wide + 3 * count, wide + 4 * count, wide + 5 * count},
+                     .next = {wide + 6 * count, wide + 7 * count, wide + 8 * count}};
     memset(step, 0, n * sizeof *step);
     for (size_t j = 0; j < count; j++)
-        w.score[j] = row_dot(&w, j, problem->mean) + problem->samples[j].offset;
+        settle(&w.here, problem, j, row_dot(&w, j, problem->mean) + problem->samples[j].offset);
     bool arrived = iterate(&w);
     for (size_t j = 0; j < count; j++)
-        w.curve[j] = problem->weight[j] * lr_curvature(w.score[j]);
+        w.curve[j] = problem->weight[j] * lr_curvature_of(w.here.decay[j]);
     curvatures(&w, NULL, curvature);
     free(memory);
     return arrived;

@@ -12,17 +12,8 @@ const struct model *lr_model(const struct model_config *config)
     return config->covariance == COVARIANCE_FULL ? &model_lr_full : &model_lr_diagonal;
 }
 
-double lr_logistic(double a)
-{
-    double e = exp(-fabs(a));
-    return (a >= 0 ? 1 : e) / (1 + e);
-}
-
-double lr_curvature(double a)
-{
-    double e = exp(-fabs(a));
-    return e / ((1 + e) * (1 + e));
-}
+double lr_logistic(double a) { return lr_logistic_of(a, exp(-fabs(a))); }
+double lr_curvature(double a) { return lr_curvature_of(exp(-fabs(a))); }
 
 double lr_softplus(double a) { return fmax(a, 0) + log1p(exp(-fabs(a))); }
 

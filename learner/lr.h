@@ -31,6 +31,10 @@ double lr_logistic(double a);
 double lr_curvature(double a); /* p (1 - p) */
 double lr_softplus(double a);  /* ln(1 + e^a) */
 
+/* The first two from e = exp(-|a|), for who needs both. */
+static inline double lr_logistic_of(double a, double e) { return (a >= 0 ? 1 : e) / (1 + e); }
+static inline double lr_curvature_of(double e) { return e / ((1 + e) * (1 + e)); }
+
 enum tm_code lr_takes(const struct model_config *config, const struct example *sample, struct tm_error *err);
 
 /* The gradient that a correction adds, n of them, at the weights `mean`. */

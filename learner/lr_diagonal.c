@@ -81,17 +81,17 @@ static double score_at_mode(double m, double v, double c, double y)
 {
     double end = m + v * c * (y - lr_logistic(m)), low = fmin(m, end), high = fmax(m, end), a = m;
     for (int i = 0; i < ROOT_STEPS_MAX; i++) {
-        double gap = (a - m) - v * c * (y - lr_logistic(a));
+        double e = exp(-fabs(a)), gap = (a - m) - v * c * (y - lr_logistic_of(a, e));
         if (gap < 0)
             low = a;
         else
             high = a;
-        double next = a - gap / (1 + v * c * lr_curvature(a));
-        if (!(next > low && next < high))
-            next = 0.5 * (low + high);
-        if (fabs(next - a) <= 1e-15 * fmax(1, fabs(a)))
-            return next;
-        a = next;
+        double step = gap / (1 + v * c * lr_curvature_of(e));
+        if (fabs(step) <= 1e-14 * fmax(1, fabs(a)))
+            return a - step;
+        a -= step;
+        if (!(a > low && a < high))
+            a = 0.5 * (low + high);
     }
     return a;
 }
@@ -100,16 +100,17 @@ static void learn_one(const struct model_config *config, struct lr_diagonal_bloc
 {
     uint32_t n = model_weights(config), d = config->dimension;
     double *mean = mean_of(b), *precision = precision_of(b, n);
-    double m = vector_dot_features(e->x, mean, d) + e->offset, v = 0;
-    for (uint32_t i = 0; i < d; i++)
-        v += (double)e->x[i] * (double)e->x[i] / precision[i];
+    double m = vector_dot_features(e->x, mean, d) + e->offset, v = 0, lever[MODEL_DIAGONAL_MAX];
+    for (uint32_t i = 0; i < d; i++) {
+        lever[i] = (double)e->x[i] / precision[i];
+        v += (double)e->x[i] * lever[i];
+    }
     if (config->intercept) {
         m += mean[d];
         v += 1 / precision[d];
     }
     double a = score_at_mode(m, v, c, e->reward), pull = c * (e->reward - lr_logistic(a)), curve = c * lr_curvature(a);
-    for (uint32_t i = 0; i < d; i++)
-        mean[i] += pull * (double)e->x[i] / precision[i];
+    vector_add(mean, pull, lever, d);
     vector_add_squares(precision, curve, e->x, d);
     if (config->intercept) {
         mean[d] += pull / precision[d];

@@ -64,30 +64,37 @@ static double remaining(const struct model_config *config, int64_t now, int64_t 
     return exp2((step_of(config, t) - step_of(config, now)) / STEPS_PER_HALF_LIFE);
 }
 
-/* Blend with the prior. False: a pivot is not positive, and the block is as it was. */
+/* Blend with the prior: S becomes (g S^-1 + (1 - g) S0^-1)^-1, g being what is left. With M = (1 - g) S + g S0 that is
+ * S M^-1 S0, and in a form that stays symmetric and does not cancel (S - (1 - g) S M^-1 S) / g for g >= 1/2, else
+ * (S0 - g S0 M^-1 S0) / (1 - g). The mean keeps g S0 M^-1 of its distance from the prior's.
+ * False: what no covariance can be, or a pivot of M that is not positive; the block is as it was. */
 static bool blend(const struct model_config *config, struct lr_full_block *b, double left)
 {
-    double precision[MODEL_FULL_MAX * (MODEL_FULL_MAX + 1) / 2], off[MODEL_FULL_MAX], shift[MODEL_FULL_MAX];
-    uint32_t n = model_weights(config), size = packed_size(n);
-    double *mean = mean_of(b);
-    memcpy(precision, covariance_of(b, n), size * sizeof *precision);
-    if (!blas_invert(precision, n))
-        return false;
-    for (uint32_t i = 0; i < size; i++)
-        precision[i] *= left;
-    for (uint32_t i = 0; i < n; i++)
-        off[i] = mean[i] - features_prior_mean(config, i);
-    packed_multiply(precision, off, n, shift); /* of precision times mean, away from the prior's */
+    double m[MODEL_FULL_MAX * MODEL_FULL_MAX], s[MODEL_FULL_MAX * MODEL_FULL_MAX], w[MODEL_FULL_MAX * MODEL_FULL_MAX];
+    double prior[MODEL_FULL_MAX], off[MODEL_FULL_MAX]; /* variances; distance of the mean */
+    uint32_t n = model_weights(config);
+    double *mean = mean_of(b), *covariance = covariance_of(b, n), gone = 1 - left;
+    bool recent = left >= 0.5;
     for (uint32_t i = 0; i < n; i++) {
         double sd = features_prior_sd(config, i);
-        precision[packed_diagonal(i)] += (1 - left) / (sd * sd);
+        prior[i] = sd * sd;
+        off[i] = mean[i] - features_prior_mean(config, i);
+        for (uint32_t j = 0; j <= i; j++) {
+            double have = covariance[packed_at(i, j)], start = i == j ? prior[i] : 0;
+            m[i * n + j] = gone * have + left * start;
+            s[i * n + j] = s[j * n + i] = recent ? have : start;
+        }
     }
-    if (!blas_invert(precision, n))
+    if (!packed_plausible(covariance, n) || !blas_factor(m, n))
         return false;
-    memcpy(covariance_of(b, n), precision, size * sizeof *precision);
-    packed_multiply(precision, shift, n, off);
-    for (uint32_t i = 0; i < n; i++)
-        mean[i] = features_prior_mean(config, i) + off[i];
+    memcpy(w, s, n * n * sizeof *w);
+    blas_solve_lower(m, w, n);
+    blas_add_product(1 / (recent ? left : gone), s, -(recent ? gone / left : left / gone), w, n);
+    blas_solve(m, off, n);
+    for (uint32_t i = 0; i < n; i++) {
+        mean[i] = features_prior_mean(config, i) + left * prior[i] * off[i];
+        memcpy(covariance + packed_at(i, 0), s + i * n, (i + 1) * sizeof *s);
+    }
     return true;
 }
 

@@ -5,7 +5,7 @@
  *           by 0.1 to 0.2 sd, sd right within 15 %.
  * Forgetting towards the prior, in event time, in steps of 1/64 of the half-life: within a step nothing fades, between
  *           steps S^-1 becomes g S^-1 + (1 - g) S0^-1 and its product with the mean likewise, g = 2^(-steps / 64). So a
- *           busy document pays for two inversions once a step, not with every sample (a share is off by 1.1 % at most,
+ *           busy document pays for a factorisation once a step, not with every sample (a share is off by 1.1 % at most,
  *           equally for all samples of a step). A sample behind the block's time counts with the share that a sample of
  *           its step has left.
  * Repairs   counted in the head: a pivot, or what an update would leave of a variance, is not positive. Then the

@@ -2,6 +2,8 @@
  * promise about time, weights, corrections and guards. */
 #include "tests/unit/regression.h"
 
+#include <pthread.h>
+
 #include "learner/lr_full.h"
 #include "learner/moment_match.h"
 
@@ -312,6 +314,13 @@ static void test_half_life(void **state)
     learn(&config, b, (struct example){.weight = 0, .time = NOON + HOUR, .x = (float[5]){0}});
     learn(&config, b, (struct example){.weight = 0, .time = NOON + 2 * HOUR, .x = (float[5]){0}});
     assert_all_near(b->value, again, width, 1e-12, "in two steps");
+    struct lr_full_block *slow = block_new(&model_lr_full, &config);
+    seed = 11;
+    learn_some(&config, slow, &seed, 50);
+    for (int64_t t = 0; t <= 2 * HOUR; t += HOUR / 100)
+        learn(&config, slow, (struct example){.weight = 0, .time = NOON + t, .x = (float[5]){0}});
+    assert_all_near(slow->value, again, width, 1e-12, "in two hundred");
+    free(slow);
     model_lr_full.values(&config, b, NOON, values); /* the past is not remembered better */
     assert_all_near(values, again, width, 1e-12, "before its time");
     model_lr_full.values(&config, b, NOON + 100000 * HOUR, values);
@@ -365,6 +374,43 @@ static void test_steps(void **state)
     }
     assert_in_range(changes, 64, 66);
     free(b);
+}
+
+struct task {
+    pthread_t thread;
+    struct lr_full_block *block;
+};
+
+static void *learn_task(void *self)
+{
+    struct model_config config = hourly(20);
+    struct task *t = self;
+    uint64_t seed = 13;
+    t->block = block_new(&model_lr_full, &config);
+    for (int i = 0; i < 200; i++) {
+        float x[N_MAX];
+        fill_features(&seed, x, config.dimension, 1);
+        struct example e = sample(x, below(&seed, 2));
+        e.time += i * (HOUR / 20);
+        learn(&config, t->block, e);
+    }
+    return NULL;
+}
+
+/* Equal samples give equal bits, whatever other threads do with OpenBLAS meanwhile. */
+static void test_equal_bits(void **state)
+{
+    struct model_config config = hourly(20);
+    struct task task[4];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(task); i++)
+        assert_int_equal(pthread_create(&task[i].thread, NULL, learn_task, &task[i]), 0);
+    for (size_t i = 0; i < ARRAY_LEN(task); i++) {
+        assert_int_equal(pthread_join(task[i].thread, NULL), 0);
+        assert_memory_equal(task[i].block, task[0].block, model_lr_full.block_size(&config));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(task); i++)
+        free(task[i].block);
 }
 
 /* ---- guards ---- */
@@ -569,11 +615,11 @@ int main(void)
         cmocka_unit_test(test_mirror),       cmocka_unit_test(test_flips),
         cmocka_unit_test(test_exchange),     cmocka_unit_test(test_shift_is_bounded),
         cmocka_unit_test(test_half_life),    cmocka_unit_test(test_late),
-        cmocka_unit_test(test_steps),        cmocka_unit_test(test_repairs),
-        cmocka_unit_test(test_extremes),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_check),        cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_checks),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_steps),        cmocka_unit_test(test_equal_bits),
+        cmocka_unit_test(test_repairs),      cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_check),
+        cmocka_unit_test(test_valid),        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_describe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
