@@ -16,6 +16,9 @@ static_assert((int)MODEL_FULL_MAX <= (int)BLAS_MAX, "every covariance can be inv
 /* An update leaves a millionth of a variance at least (learner/probit_mixture.h), give or take rounding. */
 static const double variance_left = 0.5e-6;
 
+/* A share that changes no digit of a prior any more, for all that a document can have learned. */
+static const double nothing_left = 0x1p-120;
+
 /* Room for a block of any size. */
 union space {
     struct lr_full_block block;
@@ -37,16 +40,22 @@ static size_t full_block_size(const struct model_config *config)
     return sizeof(struct lr_full_block) + (n + packed_size(n)) * sizeof(double);
 }
 
-static void full_init(const struct model_config *config, void *block)
+static void set_prior(const struct model_config *config, struct lr_full_block *b)
 {
-    struct lr_full_block *b = block;
     uint32_t n = model_weights(config);
-    memset(b, 0, full_block_size(config));
+    memset(b->value, 0, (n + packed_size(n)) * sizeof *b->value);
     for (uint32_t i = 0; i < n; i++) {
         double sd = features_prior_sd(config, i);
         mean_of(b)[i] = features_prior_mean(config, i);
         covariance_of(b, n)[packed_diagonal(i)] = sd * sd;
     }
+}
+
+static void full_init(const struct model_config *config, void *block)
+{
+    struct lr_full_block *b = block;
+    b->head = (struct block_head){0};
+    set_prior(config, b);
 }
 
 /* ---- forgetting ---- */
@@ -108,10 +117,14 @@ static void repair(const struct model_config *config, struct lr_full_block *b)
 static void forget(const struct model_config *config, struct lr_full_block *b, int64_t now)
 {
     double left = remaining(config, now, b->head.time);
-    if (left == 1 || blend(config, b, left))
+    if (left == 1)
         return;
-    repair(config, b);
-    CHECK(blend(config, b, left)); /* positive variances, and nothing else */
+    if (left < nothing_left) { /* the first sample, too: it is much later than 0 */
+        set_prior(config, b);
+    } else if (!blend(config, b, left)) {
+        repair(config, b);
+        CHECK(blend(config, b, left)); /* positive variances, and nothing else */
+    }
 }
 
 /* ---- learning ---- */

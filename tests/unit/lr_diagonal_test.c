@@ -355,6 +355,11 @@ static void test_late(void **state)
     model_lr_diagonal.learn(&config, a, late + 2, 1);
     model_lr_diagonal.learn(&config, b, half + 2, 1);
     assert_all_near(a->value, b->value, 6, 1e-15, "alone");
+    struct correction of_late = {late[0], late[0]}, of_half = {half[0], half[0]};
+    of_late.after.reward = of_half.after.reward = 0;
+    model_lr_diagonal.correct(&config, a, &of_late);
+    model_lr_diagonal.correct(&config, b, &of_half);
+    assert_all_near(a->value, b->value, 6, 1e-15, "corrected");
     free(a);
     free(b);
 }

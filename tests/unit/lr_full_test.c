@@ -241,34 +241,36 @@ static void test_flips(void **state)
     free(b);
 }
 
-/* Other features, another weight: the gradient at today's mean is exchanged. */
+/* Another feature, weight or offset: the gradient at today's mean is exchanged. */
 static void test_exchange(void **state)
 {
     struct model_config config = plain(3, true, COVARIANCE_FULL);
-    struct lr_full_block *b = block_new(&model_lr_full, &config);
-    uint64_t seed = 10;
-    float old[3] = {0.5f, -1, 0.25f}, new[3] = {1, 0.5f, -0.75f};
-    double wide[N_MAX], shift = 0;
-    struct natural belief;
+    float old[3] = {0.5f, -1, 0.25f}, new[3] = {0.5f, -1, -0.75f};
     (void)state;
-    learn_some(&config, b, &seed, 20);
-    learn(&config, b, sample(old, 0));
-    struct correction c = {sample(old, 0), sample(new, 1)};
-    c.before.offset = -0.5;
-    c.after.weight = 1.5;
-    natural_of(b->value, covariance_of(b, 4), 4, &belief);
-    expand(&config, new, wide);
-    for (int i = 0; i < 4; i++)
-        shift += wide[i] * b->value[i];
-    natural_add(&belief, wide, 0, 1.5 * (1 - lr_logistic(shift)));
-    expand(&config, old, wide);
-    shift = -0.5;
-    for (int i = 0; i < 4; i++)
-        shift += wide[i] * b->value[i];
-    natural_add(&belief, wide, 0, lr_logistic(shift));
-    model_lr_full.correct(&config, b, &c);
-    assert_is(b, &belief, 1e-12);
-    free(b);
+    for (int what = 0; what < 3; what++) {
+        struct lr_full_block *b = block_new(&model_lr_full, &config);
+        struct correction c = {sample(old, 0), sample(old, 1)};
+        struct natural belief;
+        uint64_t seed = 10;
+        c.after.x = what == 0 ? new : old;
+        c.after.weight = what == 1 ? 1.5 : 1;
+        c.after.offset = what == 2 ? -0.5 : 0;
+        learn_some(&config, b, &seed, 20);
+        learn(&config, b, c.before);
+        natural_of(b->value, covariance_of(b, 4), 4, &belief);
+        for (int side = 0; side < 2; side++) {
+            const struct example *e = side ? &c.after : &c.before;
+            double wide[N_MAX], score = e->offset;
+            expand(&config, e->x, wide);
+            for (int i = 0; i < 4; i++)
+                score += wide[i] * b->value[i];
+            double pull = e->weight * (e->reward - lr_logistic(score));
+            natural_add(&belief, wide, 0, side ? pull : -pull);
+        }
+        model_lr_full.correct(&config, b, &c);
+        assert_is(b, &belief, 1e-12);
+        free(b);
+    }
 }
 
 static void test_shift_is_bounded(void **state)
@@ -291,44 +293,59 @@ static void test_shift_is_bounded(void **state)
 
 /* ---- time ---- */
 
+/* The values that `left` of a block and the rest of the prior make. */
+static void blend_naively(const struct model_config *config, struct lr_full_block *b, long double left, double *values)
+{
+    uint32_t n = model_weights(config);
+    struct lr_full_block *prior = block_new(&model_lr_full, config);
+    struct natural belief, start;
+    natural_of(b->value, covariance_of(b, n), n, &belief);
+    natural_of(prior->value, covariance_of(prior, n), n, &start);
+    for (uint32_t i = 0; i < n * n; i++)
+        belief.precision[i] = left * belief.precision[i] + (1 - left) * start.precision[i];
+    for (uint32_t i = 0; i < n; i++)
+        belief.shift[i] = left * belief.shift[i] + (1 - left) * start.shift[i];
+    natural_moments(&belief, values, values + n);
+    free(prior);
+}
+
+static void learn_nothing(const struct model_config *config, struct lr_full_block *b, int64_t time)
+{
+    static const float nowhere[N_MAX];
+    learn(config, b, (struct example){.weight = 0, .time = time, .x = nowhere});
+}
+
 static void test_half_life(void **state)
 {
     struct model_config config = hourly(5);
-    struct lr_full_block *b = block_new(&model_lr_full, &config), *prior = block_new(&model_lr_full, &config);
-    uint32_t n = model_weights(&config), width = model_lr_full.width(&config);
-    struct natural belief, before;
-    uint64_t seed = 11;
-    double values[N_MAX * N_MAX], again[N_MAX * N_MAX];
+    struct lr_full_block *b = block_new(&model_lr_full, &config), *slow = block_new(&model_lr_full, &config);
+    uint32_t width = model_lr_full.width(&config);
+    uint64_t seed = 11, again = 11;
+    double values[64], want[64];
     (void)state;
     learn_some(&config, b, &seed, 50);
-    natural_of(b->value, covariance_of(b, n), n, &belief);
-    natural_of(prior->value, covariance_of(prior, n), n, &before);
-    for (uint32_t i = 0; i < n * n; i++)
-        belief.precision[i] = 0.25L * belief.precision[i] + 0.75L * before.precision[i];
-    for (uint32_t i = 0; i < n; i++)
-        belief.shift[i] = 0.25L * belief.shift[i] + 0.75L * before.shift[i];
-    model_lr_full.values(&config, b, NOON + 2 * HOUR, values);
-    natural_moments(&belief, again, again + n);
-    assert_all_near(values, again, width, 1e-12, "two half-lives on");
-
-    learn(&config, b, (struct example){.weight = 0, .time = NOON + HOUR, .x = (float[5]){0}});
-    learn(&config, b, (struct example){.weight = 0, .time = NOON + 2 * HOUR, .x = (float[5]){0}});
-    assert_all_near(b->value, again, width, 1e-12, "in two steps");
-    struct lr_full_block *slow = block_new(&model_lr_full, &config);
-    seed = 11;
-    learn_some(&config, slow, &seed, 50);
+    learn_some(&config, slow, &again, 50);
+    for (int half_lives = 1; half_lives < 60; half_lives++) {
+        blend_naively(&config, b, exp2l(-half_lives), want);
+        model_lr_full.values(&config, b, NOON + half_lives * HOUR, values);
+        assert_all_near(values, want, width, 1e-12, "half-lives on");
+    }
+    blend_naively(&config, b, 0.25L, want);
+    learn_nothing(&config, b, NOON + HOUR);
+    learn_nothing(&config, b, NOON + 2 * HOUR);
+    assert_all_near(b->value, want, width, 1e-12, "in two steps");
     for (int64_t t = 0; t <= 2 * HOUR; t += HOUR / 100)
-        learn(&config, slow, (struct example){.weight = 0, .time = NOON + t, .x = (float[5]){0}});
-    assert_all_near(slow->value, again, width, 1e-12, "in two hundred");
-    free(slow);
+        learn_nothing(&config, slow, NOON + t);
+    assert_all_near(slow->value, want, width, 1e-12, "in two hundred");
     model_lr_full.values(&config, b, NOON, values); /* the past is not remembered better */
-    assert_all_near(values, again, width, 1e-12, "before its time");
+    assert_all_near(values, want, width, 1e-12, "before its time");
+    model_lr_full.values(&config, NULL, NOON, want);
     model_lr_full.values(&config, b, NOON + 100000 * HOUR, values);
-    assert_all_near(values, prior->value, width, 1e-12, "back to the prior");
-    model_lr_full.values(&config, NULL, NOON, values);
-    assert_all_near(values, prior->value, width, 1e-15, "nothing learned");
+    assert_all_near(values, want, width, 1e-15, "back to the prior");
+    learn_nothing(&config, b, NOON + 100000 * HOUR);
+    assert_all_near(b->value, want, width, 1e-15, "back to the prior for good");
     free(b);
-    free(prior);
+    free(slow);
 }
 
 /* A sample behind the block's time counts with what is left of it; so does its correction. */
@@ -415,23 +432,23 @@ static void test_equal_bits(void **state)
 
 /* ---- guards ---- */
 
-/* A covariance that is larger than its variances allow: the update would leave a negative one. */
+/* A covariance that is larger than its variances allow, met by a sample and by forgetting. */
 static void test_repairs(void **state)
 {
     struct model_config config = hourly(2);
     struct lr_full_block *b = block_new(&model_lr_full, &config);
     float x[2] = {1, -1};
     (void)state;
-    covariance_of(b, 3)[packed_at(1, 0)] = 2 * covariance_of(b, 3)[packed_diagonal(0)];
-    assert_false(model_lr_full.valid(&config, b));
-    learn(&config, b, sample(x, 1));
-    assert_int_equal(b->head.repairs, 1);
-    assert_true(model_lr_full.valid(&config, b));
-
-    covariance_of(b, 3)[packed_at(1, 0)] = 2 * covariance_of(b, 3)[packed_diagonal(0)];
-    learn(&config, b, (struct example){.weight = 0, .time = NOON + HOUR, .x = x});
-    assert_int_equal(b->head.repairs, 2);
-    assert_true(model_lr_full.valid(&config, b));
+    learn(&config, b, sample(x, 0));
+    for (uint32_t repairs = 1; repairs <= 4; repairs++) {
+        struct example e = sample(x, 1);
+        e.time = NOON + repairs / 2 * HOUR; /* the same hour, the next one, ... */
+        covariance_of(b, 3)[packed_at(1, 0)] = 2 * covariance_of(b, 3)[packed_diagonal(0)];
+        assert_false(model_lr_full.valid(&config, b));
+        learn(&config, b, e);
+        assert_int_equal(b->head.repairs, repairs);
+        assert_true(model_lr_full.valid(&config, b));
+    }
     free(b);
 }
 
