@@ -1,19 +1,8 @@
 /* Logistic regression with a diagonal covariance: its batches against a minimiser of another kind (BFGS), its single
- * samples against golden numbers, and what its headers promise about time, corrections and guards. */
+ * samples against golden numbers, and what its headers promise about corrections. */
 #include "tests/unit/regression.h"
 
-#include "learner/laplace.h"
-#include "learner/lr_diagonal.h"
-
-enum { BATCH_MAX = 300 };
-
 static double *precision_of(struct lr_diagonal_block *b, uint32_t n) { return b->value + n; }
-
-static struct lr_diagonal_block *copy_of(const struct model_config *config, const struct lr_diagonal_block *b)
-{
-    size_t size = model_lr_diagonal.block_size(config);
-    return memcpy(mem_new(1, size), b, size);
-}
 
 /* ---- the objective again, and BFGS ---- */
 
@@ -110,23 +99,6 @@ static void bfgs(const struct problem *p, double *w)
 }
 
 /* ---- batches ---- */
-
-struct batch {
-    size_t count;
-    struct example e[BATCH_MAX];
-    double weight[BATCH_MAX];
-    float x[BATCH_MAX][N_MAX];
-};
-
-static void batch_make(struct batch *b, uint64_t *seed, const struct model_config *config, size_t count, double scale)
-{
-    b->count = count;
-    for (size_t j = 0; j < count; j++) {
-        fill_features(seed, b->x[j], config->dimension, scale);
-        b->e[j] = sample(b->x[j], below(seed, 4) == 0);
-        b->weight[j] = 1;
-    }
-}
 
 /* The prior's block, the batch learned, the same by BFGS, and the curvature by hand. */
 static void compare_with_bfgs(const struct model_config *config, const struct batch *batch, double tolerance)
@@ -298,72 +270,6 @@ static void test_large(void **state)
     free(x);
 }
 
-/* ---- time ---- */
-
-static void test_half_life(void **state)
-{
-    static struct batch batch;
-    struct model_config config = plain(3, true, COVARIANCE_DIAGONAL);
-    double values[8], prior[8];
-    uint64_t seed = 6;
-    (void)state;
-    config.decay_per_ms = model_decay(HOUR);
-    config.prior_mean = 0.25;
-    config.prior_sd = 2;
-    struct lr_diagonal_block *b = block_new(&model_lr_diagonal, &config);
-    model_lr_diagonal.values(&config, NULL, NOON, prior);
-    batch_make(&batch, &seed, &config, 50, 1);
-    model_lr_diagonal.learn(&config, b, batch.e, batch.count);
-    model_lr_diagonal.values(&config, b, NOON + 2 * HOUR, values);
-    for (int i = 0; i < 4; i++) {
-        double q = 0.25 * b->value[4 + i] + 0.75 / prior[4 + i];
-        double m = (0.25 * b->value[4 + i] * b->value[i] + 0.75 / prior[4 + i] * prior[i]) / q;
-        assert_near(values[4 + i], 1 / q, 1e-13, "variance two half-lives on");
-        assert_near(values[i], m, 1e-13, "mean two half-lives on");
-    }
-    struct example nothing = sample(batch.x[0], 0);
-    nothing.weight = 0;
-    nothing.time = NOON + HOUR;
-    model_lr_diagonal.learn(&config, b, &nothing, 1);
-    nothing.time = NOON + 2 * HOUR;
-    model_lr_diagonal.learn(&config, b, &nothing, 1);
-    for (int i = 0; i < 4; i++) {
-        assert_near(b->value[i], values[i], 1e-13, "mean in two steps");
-        assert_near(1 / b->value[4 + i], values[4 + i], 1e-13, "variance in two steps");
-    }
-    model_lr_diagonal.values(&config, b, NOON + 100000 * HOUR, values);
-    assert_all_near(values, prior, 8, 1e-13, "back to the prior");
-    free(b);
-}
-
-/* In a batch, and alone: behind the newest time, only what is left counts. */
-static void test_late(void **state)
-{
-    struct model_config config = plain(2, true, COVARIANCE_DIAGONAL);
-    float x[2] = {1, -0.5f}, y[2] = {0.25f, 2};
-    (void)state;
-    config.decay_per_ms = model_decay(HOUR);
-    struct lr_diagonal_block *a = block_new(&model_lr_diagonal, &config), *b = copy_of(&config, a);
-    struct example late[3] = {sample(x, 1), sample(y, 0), sample(x, 0)}, half[3];
-    late[1].time = NOON + HOUR;
-    memcpy(half, late, sizeof half);
-    half[0].weight = half[2].weight = 0.5;
-    half[0].time = half[2].time = NOON + HOUR;
-    model_lr_diagonal.learn(&config, a, late, 2);
-    model_lr_diagonal.learn(&config, b, half, 2);
-    assert_all_near(a->value, b->value, 6, 1e-15, "batch");
-    model_lr_diagonal.learn(&config, a, late + 2, 1);
-    model_lr_diagonal.learn(&config, b, half + 2, 1);
-    assert_all_near(a->value, b->value, 6, 1e-15, "alone");
-    struct correction of_late = {late[0], late[0]}, of_half = {half[0], half[0]};
-    of_late.after.reward = of_half.after.reward = 0;
-    model_lr_diagonal.correct(&config, a, &of_late);
-    model_lr_diagonal.correct(&config, b, &of_half);
-    assert_all_near(a->value, b->value, 6, 1e-15, "corrected");
-    free(a);
-    free(b);
-}
-
 /* ---- corrections ---- */
 
 /* Flips, then a batch: the mode with the flips as a linear term in the batch's objective. */
@@ -444,117 +350,14 @@ static void test_shift_is_bounded(void **state)
     free(b);
 }
 
-/* ---- guards and reading ---- */
-
-static void test_extremes(void **state)
-{
-    static const double scales[] = {0, 1e-20, 1e-3, 1, 30, 1e6};
-    uint64_t repairs = 0;
-    (void)state;
-    for (uint64_t run = 1; run <= 60; run++) {
-        uint64_t seed = run;
-        struct model_config config = plain(1 + (uint32_t)below(&seed, 16), true, COVARIANCE_DIAGONAL);
-        config.decay_per_ms = model_decay(HOUR);
-        config.feature_max = 1e6;
-        config.prior_sd = pow(10, (double)below(&seed, 7) - 3);
-        struct lr_diagonal_block *b = block_new(&model_lr_diagonal, &config);
-        for (int i = 0; i < 100; i++) {
-            float x[20][N_MAX];
-            struct example e[20];
-            size_t count = 1 + below(&seed, 20);
-            for (size_t j = 0; j < count; j++) {
-                double scale = scales[below(&seed, ARRAY_LEN(scales))];
-                for (uint32_t k = 0; k < config.dimension; k++)
-                    x[j][k] = (float)(scale * (2 * uniform(&seed) - 1));
-                e[j] = sample(x[j], below(&seed, 2));
-                e[j].weight = below(&seed, 10) ? uniform(&seed) : FEATURES_WEIGHT_MAX * uniform(&seed);
-                e[j].offset = 100 * uniform(&seed) - 50;
-                e[j].time = NOON + (int64_t)below(&seed, 10 * HOUR);
-            }
-            model_lr_diagonal.learn(&config, b, e, count);
-            struct correction c = {e[0], e[0]};
-            c.after.reward = 1 - e[0].reward;
-            if (below(&seed, 4) == 0)
-                model_lr_diagonal.correct(&config, b, &c);
-            if (!model_lr_diagonal.valid(&config, b))
-                fail_msg("run %d, batch %d: not valid", (int)run, i);
-        }
-        repairs += b->head.repairs;
-        free(b);
-    }
-    print_message("6,000 absurd batches: %d did not end\n", (int)repairs);
-}
-
-static void test_valid(void **state)
-{
-    static const double bad_mean[] = {NAN, INFINITY}, bad_precision[] = {NAN, INFINITY, 0, -1};
-    struct model_config config = plain(2, false, COVARIANCE_DIAGONAL);
-    struct lr_diagonal_block *b = block_new(&model_lr_diagonal, &config);
-    (void)state;
-    assert_true(model_lr_diagonal.valid(&config, b));
-    for (size_t i = 0; i < ARRAY_LEN(bad_mean); i++) {
-        b->value[1] = bad_mean[i];
-        assert_false(model_lr_diagonal.valid(&config, b));
-    }
-    b->value[1] = 0;
-    for (size_t i = 0; i < ARRAY_LEN(bad_precision); i++) {
-        b->value[3] = bad_precision[i];
-        assert_false(model_lr_diagonal.valid(&config, b));
-    }
-    free(b);
-}
-
-static void test_reading(void **state)
-{
-    struct model_config config = plain(2, true, COVARIANCE_DIAGONAL);
-    double means[] = {0.5, -1, -2}, sds[] = {1, 2, 3}, values[6], want[] = {0.5, -1, -2, 1, 4, 9};
-    float x[2] = {2, 3};
-    struct value_name name;
-    struct score s;
-    struct belief belief;
-    struct summary summary;
-    (void)state;
-    config.prior_means = means;
-    config.prior_sds = sds;
-    struct lr_diagonal_block *b = block_new(&model_lr_diagonal, &config);
-    for (int learned = 0; learned < 2; learned++) {
-        model_lr_diagonal.values(&config, learned ? b : NULL, NOON, values);
-        assert_all_near(values, want, 6, 1e-15, "value");
-        model_lr_diagonal.score(&config, learned ? b : NULL, x, NOON, &s);
-        assert_near(s.mean, -4, 1e-15, "score");
-        assert_near(s.variance, 4 + 36 + 9, 1e-14, "its variance");
-    }
-    model_lr_diagonal.describe(&config, b, NOON, &belief);
-    assert_true(belief.lower < belief.mean && belief.mean < belief.upper && belief.positives == 0);
-    b->head.positives = 2;
-    b->head.negatives = 3;
-    model_lr_diagonal.summarise(&config, b, &summary);
-    assert_int_equal(summary.samples, 5);
-    model_lr_diagonal.value_name(&config, 2, &name);
-    assert_string_equal(name.text, "mean[2]");
-    model_lr_diagonal.value_name(&config, 5, &name);
-    assert_string_equal(name.text, "variance[2]");
-    assert_ptr_equal(lr_model(&config), &model_lr_diagonal);
-    free(b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batch_is_the_mode),
-        cmocka_unit_test(test_hard_batches),
-        cmocka_unit_test(test_single_samples),
-        cmocka_unit_test(test_one_is_a_batch),
-        cmocka_unit_test(test_order_within_a_batch),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_half_life),
-        cmocka_unit_test(test_late),
-        cmocka_unit_test(test_flips_and_the_next_batch),
-        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_batch_is_the_mode),        cmocka_unit_test(test_hard_batches),
+        cmocka_unit_test(test_single_samples),           cmocka_unit_test(test_one_is_a_batch),
+        cmocka_unit_test(test_order_within_a_batch),     cmocka_unit_test(test_large),
+        cmocka_unit_test(test_flips_and_the_next_batch), cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_shift_is_bounded),
-        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

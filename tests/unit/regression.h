@@ -20,13 +20,15 @@
 
 #include "learner/features.h"
 #include "learner/lr.h"
+#include "learner/lr_diagonal.h"
+#include "learner/lr_full.h"
 #include "learner/packed.h"
 #include "tests/unit/random.h"
 
 #define HOUR INT64_C(3600000)
 #define NOON INT64_C(1700000000000)
 
-enum { N_MAX = MODEL_FULL_MAX };
+enum { N_MAX = MODEL_FULL_MAX, BATCH_MAX = 300 };
 
 static inline double uniform(uint64_t *seed) { return ((double)(draw(seed) >> 11) + 0.5) * 0x1p-53; }
 
@@ -35,8 +37,6 @@ static inline double normal(uint64_t *seed) /* Box and Muller */
     double radius = sqrt(-2 * log(uniform(seed)));
     return radius * cos(2 * M_PI * uniform(seed));
 }
-
-static inline double rounded(double v) { return (double)(float)v; }
 
 static inline void assert_near(double have, double want, double tolerance, const char *what)
 {
@@ -180,6 +180,69 @@ static inline void natural_moments(const struct natural *from, double *mean, dou
                 covariance[packed_at(i, j)] = (double)full[i * n + j];
         }
         mean[i] = (double)sum;
+    }
+}
+
+/* ---- logistic regression with a full covariance ---- */
+
+static inline double *covariance_of(struct lr_full_block *b, uint32_t n) { return b->value + n; }
+
+static inline void learn(const struct model_config *config, struct lr_full_block *b, struct example e)
+{
+    model_lr_full.learn(config, b, &e, 1);
+}
+
+static inline void learn_some(const struct model_config *config, struct lr_full_block *b, uint64_t *seed, int count)
+{
+    float x[N_MAX];
+    for (int i = 0; i < count; i++) {
+        fill_features(seed, x, config->dimension, 1);
+        learn(config, b, sample(x, below(seed, 4) == 0));
+    }
+}
+
+/* Forgets within hours, towards a prior that is not the plain one. */
+static inline struct model_config hourly(uint32_t dimension)
+{
+    struct model_config config = plain(dimension, true, COVARIANCE_FULL);
+    config.decay_per_ms = model_decay(HOUR);
+    config.prior_mean = 0.1;
+    config.prior_sd = 1.5;
+    config.intercept_mean = -2;
+    config.intercept_sd = 0.7;
+    return config;
+}
+
+static inline struct correction flip(const float *x, double from, double to, int64_t time)
+{
+    struct correction c = {sample(x, from), sample(x, to)};
+    c.before.time = c.after.time = time;
+    return c;
+}
+
+/* ---- with a diagonal one ---- */
+
+static inline struct lr_diagonal_block *copy_of(const struct model_config *config, const struct lr_diagonal_block *b)
+{
+    size_t size = model_lr_diagonal.block_size(config);
+    return memcpy(mem_new(1, size), b, size);
+}
+
+struct batch {
+    size_t count;
+    struct example e[BATCH_MAX];
+    double weight[BATCH_MAX];
+    float x[BATCH_MAX][N_MAX];
+};
+
+static inline void batch_make(struct batch *b, uint64_t *seed, const struct model_config *config, size_t count,
+                              double scale)
+{
+    b->count = count;
+    for (size_t j = 0; j < count; j++) {
+        fill_features(seed, b->x[j], config->dimension, scale);
+        b->e[j] = sample(b->x[j], below(seed, 4) == 0);
+        b->weight[j] = 1;
     }
 }
 
