@@ -21,8 +21,8 @@ enum { BLAS_MAX = 64 };
  * build does, silently). */
 enum tm_code blas_check(struct tm_error *err);
 
-/* Square a: the lower triangle becomes the C with C C' = a; the upper one is neither read nor written. False: a pivot is
- * not positive (or is not a number), and a is spoilt. */
+/* Square a: the lower triangle becomes the C with C C' = a; the upper one is neither read nor written. False: a pivot
+ * is not positive (or is not a number), and a is spoilt. */
 bool blas_factor(double *a, uint32_t n);
 
 /* Square b := C^-1 b. */

@@ -1,8 +1,8 @@
 /* learner/features.h - what the models over features share: the prior, what they take, names, the head of a block.
  *
  * Shapes   n = model_weights(config) weights; a sample's features behind which the intercept's 1 is appended.
- * Bounds   features of at most config->feature_max, weights of a sample of at most FEATURES_WEIGHT_MAX: with them nothing
- *          that is computed can overflow. */
+ * Bounds   features of at most config->feature_max, weights of a sample of at most FEATURES_WEIGHT_MAX: with them
+ *          nothing that is computed can overflow. */
 #ifndef TIDEMILL_LEARNER_FEATURES_H
 #define TIDEMILL_LEARNER_FEATURES_H
 

@@ -4,9 +4,9 @@
  *           conjugate, so the posterior is of the same form whatever the noise turns out to be. V0 is diagonal with the
  *           squares of prior_sd, which is thus the sd of a weight if the noise is as guessed.
  * Learning  sums over samples, of residuals r = y - m0'x (so that a large common mean of the rewards does not cancel
- *           digits): sum c, sum c r^2, sum c r x, sum c x x', c the sample's weight times what forgetting has left of it
- *           at the newest time learned. A correction subtracts what the first label added: exact, in any order. So is
- *           forgetting, towards the prior, in event time.
+ *           digits): sum c, sum c r^2, sum c r x, sum c x x', c the sample's weight times what forgetting has left of
+ *           it at the newest time learned. A correction subtracts what the first label added: exact, in any order. So
+ *           is forgetting, towards the prior, in event time.
  * Reading   factors a matrix each time (7 us at n = 32). Scores and weights have Student's t with noise_samples + sum c
  *           degrees of freedom; variances are those of it. A pivot that is not positive (rounding after corrections):
  *           covariances are left out of that reading.

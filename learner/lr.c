@@ -15,8 +15,6 @@ const struct model *lr_model(const struct model_config *config)
 double lr_logistic(double a) { return lr_logistic_of(a, exp(-fabs(a))); }
 double lr_curvature(double a) { return lr_curvature_of(exp(-fabs(a))); }
 
-double lr_softplus(double a) { return fmax(a, 0) + log1p(exp(-fabs(a))); }
-
 enum tm_code lr_takes(const struct model_config *config, const struct example *sample, struct tm_error *err)
 {
     if (!(sample->reward >= 0 && sample->reward <= 1))
@@ -76,8 +74,8 @@ struct score lr_score(double mean, double variance)
     return (struct score){mean, variance, probit_mixture_mean(mean, variance)};
 }
 
-/* Var[logistic(a)], a ~ N(m, v), by the trapezoid rule, which converges exponentially for functions that are analytic in
- * a strip: below 1e-6 of the value for v <= 25. */
+/* Var[logistic(a)], a ~ N(m, v), by the trapezoid rule, which converges exponentially for functions that are analytic
+ * in a strip: below 1e-6 of the value for v <= 25. */
 static double variance_of_reward(double m, double v)
 {
     enum { STEPS = 32 };

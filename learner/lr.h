@@ -3,16 +3,17 @@
  * What its two forms share: model_lr_full (a covariance for every pair of weights, learned one sample at a time) and
  * model_lr_diagonal (a variance for every weight, learned by batches).
  * Correction  the label of a learned sample is flipped without its being taken out. Seen from a fixed point w, a
- *          sample's approximate likelihood adds x x' c h to the precision, whatever its label, and x c (y - p + h x'w) to
- *          precision times mean (p = logistic(x'w), h = p (1 - p)). So at the mean of today the gradient of `before` is
- *          exchanged for that of `after`: mean += covariance (c1 (y1 - p1) x1 - c0 (y0 - p0) x0), each contribution with
- *          what time has left of it. With equal features, weight and offset p drops out: c (y1 - y0) covariance x, which
- *          flips of other samples commute with; the curvature stays that of `before`. Nothing needs to be stored of a
- *          sample, and no covariance can lose its sign. In the batch form this equals a linear term in the objective of
- *          the next batch: -r'w added to half q (w - m)^2 moves m to m + r / q, and that can be done at once.
+ *          sample's approximate likelihood adds x x' c h to the precision, whatever its label, and x c (y - p + h x'w)
+ *          to precision times mean (p = logistic(x'w), h = p (1 - p)). So at the mean of today the gradient of `before`
+ *          is exchanged for that of `after`: mean += covariance (c1 (y1 - p1) x1 - c0 (y0 - p0) x0), each contribution
+ *          with what time has left of it. With equal features, weight and offset p drops out: c (y1 - y0) covariance x,
+ *          which flips of other samples commute with; the curvature stays that of `before`. Nothing needs to be stored
+ *          of a sample, and no covariance can lose its sign. In the batch form this equals a linear term in the
+ *          objective of the next batch: -r'w added to half q (w - m)^2 moves m to m + r / q, and that can be done at
+ *          once.
  * Bound    a correction moves the score of its sample by LR_SHIFT_MAX at most.
  * Offset   counts while learning, not in scores or values.
- * Source   of the flip: for Laplace sites nu = y - p + h a and tau = h, so a change of y changes nu by 1 and tau by 0. */
+ * Source   of the flip: for Laplace sites nu = y - p + h a and tau = h; a change of y changes nu by 1, tau by 0. */
 #ifndef TIDEMILL_LEARNER_LR_H
 #define TIDEMILL_LEARNER_LR_H
 
@@ -29,9 +30,8 @@ const struct model *lr_model(const struct model_config *config);
 /* Without overflow or cancellation for any a. */
 double lr_logistic(double a);
 double lr_curvature(double a); /* p (1 - p) */
-double lr_softplus(double a);  /* ln(1 + e^a) */
 
-/* The first two from e = exp(-|a|), for who needs both. */
+/* The same from e = exp(-|a|), for who needs both. */
 static inline double lr_logistic_of(double a, double e) { return (a >= 0 ? 1 : e) / (1 + e); }
 static inline double lr_curvature_of(double e) { return e / ((1 + e) * (1 + e)); }
 

@@ -5,13 +5,15 @@
  *          them as they are. A model over features has n = model_weights(config) weights: one per feature, and behind
  *          them that of the intercept.
  * Units    times are event time, ms since 1970 UTC. Rewards and weights carry no unit; an offset is in log-odds.
- * Memory   blocks, features and the prior's arrays are the caller's; nothing here keeps a pointer. A block may be large:
- *          who works on copies uses a struct block_copy. lr_diagonal takes memory for a batch of several samples and gives
- *          it back before it returns; nothing else allocates.
+ * Memory   blocks, features and the prior's arrays are the caller's; nothing here keeps a pointer. A block may be
+ *          large: who works on copies uses a struct block_copy. lr_diagonal takes memory for a batch of several samples
+ *          and gives it back before it returns; nothing else allocates.
  * Threads  any, on different blocks. No clock, no lock.
  * Order    equal blocks and equal samples in equal order give equal bits on one machine. */
 #ifndef TIDEMILL_LEARNER_MODEL_H
 #define TIDEMILL_LEARNER_MODEL_H
+
+#include <math.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -81,6 +83,9 @@ struct score {
     double expected;       /* reward */
 };
 
+/* One draw of the score, for Thompson sampling; z: standard normal, the caller's. */
+static inline double score_draw(const struct score *s, double z) { return s->mean + sqrt(s->variance) * z; }
+
 /* Room for a copy of one block, or of its values: small ones lie on the stack, larger ones are allocated. */
 struct block_copy {
     uint64_t small[MODEL_BLOCK_SMALL / 8];
@@ -103,8 +108,8 @@ struct model {
     size_t (*block_size)(const struct model_config *config);
     void (*init)(const struct model_config *config, void *block);
 
-    /* May this sample be learned? TM_INVALID_ARGUMENT names the field that forbids it (NaN, out of range). Whoever takes
-     * samples from outside asks first: learn and correct CHECK it. */
+    /* May this sample be learned? TM_INVALID_ARGUMENT names the field that forbids it (NaN, out of range). Whoever
+     * takes samples from outside asks first: learn and correct CHECK it. */
     enum tm_code (*takes)(const struct model_config *config, const struct example *sample, struct tm_error *err);
 
     /* Fold count samples in: in order, or as one batch where the model says so. */

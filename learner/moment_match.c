@@ -33,9 +33,3 @@ struct tilt moment_match(double m, double v, double reward, double weight)
     }
     return (struct tilt){s.pull / (1 + s.tau * v), s.tau / (1 + s.tau * v)};
 }
-
-struct site site_of(struct tilt t, double m, double v)
-{
-    double tau = t.beta / (1 - t.beta * v);
-    return (struct site){tau, t.alpha * (1 + tau * v) + tau * m};
-}

@@ -16,10 +16,4 @@ enum { MOMENT_MATCH_STEPS = 64 };
 /* For a ~ N(m, v): the total of the tilts. 0 <= reward <= 1, weight >= 0 and finite, v >= 0. */
 struct tilt moment_match(double m, double v, double reward, double weight);
 
-/* The site behind a tilt at (m, v): what it adds to precision and precision times mean. */
-struct site {
-    double tau, nu;
-};
-struct site site_of(struct tilt t, double m, double v);
-
 #endif

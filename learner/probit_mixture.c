@@ -17,8 +17,8 @@ static const struct {
 };
 /* clang-format on */
 
-/* Farther out the logistic is an exponential (the relative error is that of 1 / (1 + e^a)), while the mixture falls like
- * a normal: 2e-4 too low at -12, 12 % at -18. */
+/* Farther out the logistic is an exponential (the relative error is that of 1 / (1 + e^a)), while the mixture falls
+ * like a normal: 2e-4 too low at -12, 12 % at -18. */
 static const double tail_begins = -9;
 /* An observation leaves at least this share of the variance, so that no difference cancels to the last digit. */
 static const double variance_kept = 1e-6;

@@ -17,8 +17,8 @@
 double probit_mixture_mean(double m, double v);
 
 /* What one observation does to a ~ N(m, v): the mean becomes m + v alpha, the variance v - v^2 beta. With
- * Z = E[p(label | a)], alpha = Z' / Z and beta = alpha^2 - Z'' / Z. Error of each below 3e-4 for v <= 4, 2e-3 for v = 9,
- * 1e-2 for v = 25, all of it about the border of the tail. */
+ * Z = E[p(label | a)], alpha = Z' / Z and beta = alpha^2 - Z'' / Z. Error of each below 3e-4 for v <= 4, 2e-3 for v =
+ * 9, 1e-2 for v = 25, all of it about the border of the tail. */
 struct tilt {
     double alpha, beta; /* |alpha| <= 1; 0 <= beta <= 1/4 and beta v < 1 */
 };

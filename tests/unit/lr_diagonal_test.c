@@ -30,7 +30,7 @@ static double objective(const struct problem *p, const double *w, double *gradie
         features_expand(p->config, p->samples[j].x, x);
         for (uint32_t i = 0; i < n; i++)
             a += x[i] * w[i];
-        sum += p->weight[j] * (lr_softplus(a) - p->samples[j].reward * a);
+        sum += p->weight[j] * (softplus(a) - p->samples[j].reward * a);
         for (uint32_t i = 0; i < n; i++)
             gradient[i] += p->weight[j] * (lr_logistic(a) - p->samples[j].reward) * x[i];
     }

@@ -274,6 +274,7 @@ static void test_diagonal_reading(void **state)
         model_lr_diagonal.score(&config, learned ? b : NULL, x, NOON, &s);
         assert_near(s.mean, -4, 1e-15, "score");
         assert_near(s.variance, 4 + 36 + 9, 1e-14, "its variance");
+        assert_near(score_draw(&s, 2), -4 + 2 * 7, 1e-14, "a draw");
     }
     model_lr_diagonal.describe(&config, b, NOON, &belief);
     assert_true(belief.lower < belief.mean && belief.mean < belief.upper && belief.positives == 0);

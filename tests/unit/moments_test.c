@@ -63,15 +63,15 @@ static struct moments quadrature(double m, double v)
     double width = 1 / sqrt(1 / v + lr_curvature(mode)), step = 0.02 * width;
     for (int i = -2000; i <= 2000; i++) {
         double d = i * step, a = mode + d;
-        double density = exp(-0.5 * (a - m) * (a - m) / v - lr_softplus(-a) + 0.5 * (mode - m) * (mode - m) / v +
-                             lr_softplus(-mode));
+        double density =
+            exp(-0.5 * (a - m) * (a - m) / v - softplus(-a) + 0.5 * (mode - m) * (mode - m) / v + softplus(-mode));
         mass += density;
         mean += density * d;
         square += density * d * d;
     }
     mean /= mass;
     double variance = square / mass - mean * mean;
-    double top = exp(-0.5 * (mode - m) * (mode - m) / v - lr_softplus(-mode));
+    double top = exp(-0.5 * (mode - m) * (mode - m) / v - softplus(-mode));
     return (struct moments){top * mass * step / sqrt(2 * M_PI * v), (mode + mean - m) / v, (v - variance) / (v * v)};
 }
 
@@ -171,8 +171,8 @@ static void test_logistic(void **state)
 {
     (void)state;
     for (double a = -800; a <= 800; a += 0.5) {
-        assert_true(isfinite(lr_softplus(a)) && lr_curvature(a) >= 0 && lr_logistic(a) >= 0 && lr_logistic(a) <= 1);
-        assert_near(lr_softplus(a) - lr_softplus(-a), a, 1e-15, "softplus");
+        assert_true(isfinite(softplus(a)) && lr_curvature(a) >= 0 && lr_logistic(a) >= 0 && lr_logistic(a) <= 1);
+        assert_near(softplus(a) - softplus(-a), a, 1e-15, "softplus");
         if (fabs(a) < 30)
             assert_near(lr_curvature(a) / (lr_logistic(a) * lr_logistic(-a)), 1, 1e-14, "curvature");
     }

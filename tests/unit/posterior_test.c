@@ -54,7 +54,7 @@ static double log_posterior(const struct document *d, const double *w)
     }
     for (size_t j = 0; j < d->count; j++) {
         double a = vector_dot(d->x[j], w, d->n);
-        sum -= lr_softplus(d->positive[j] ? -a : a);
+        sum -= softplus(d->positive[j] ? -a : a);
     }
     return sum;
 }

@@ -23,12 +23,26 @@
 #include "learner/lr_diagonal.h"
 #include "learner/lr_full.h"
 #include "learner/packed.h"
+#include "learner/probit_mixture.h"
 #include "tests/unit/random.h"
 
 #define HOUR INT64_C(3600000)
 #define NOON INT64_C(1700000000000)
 
 enum { N_MAX = MODEL_FULL_MAX, BATCH_MAX = 300 };
+
+static inline double softplus(double a) { return fmax(a, 0) + log1p(exp(-fabs(a))); } /* ln(1 + e^a) */
+
+/* The site behind a tilt at (m, v): what it adds to precision and precision times mean. */
+struct site {
+    double tau, nu;
+};
+
+static inline struct site site_of(struct tilt t, double m, double v)
+{
+    double tau = t.beta / (1 - t.beta * v);
+    return (struct site){tau, t.alpha * (1 + tau * v) + tau * m};
+}
 
 static inline double uniform(uint64_t *seed) { return ((double)(draw(seed) >> 11) + 0.5) * 0x1p-53; }
 
