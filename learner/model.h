@@ -127,7 +127,8 @@ struct model {
     void (*summarise)(const struct model_config *config, const void *block, struct summary *out);
     void (*describe)(const struct model_config *config, const void *block, int64_t now, struct belief *out);
 
-    /* A score drawn from the belief as of `now`: what Thompson sampling compares candidates by. NULL block: prior. */
+    /* A score drawn from the belief as of `now`: what Thompson sampling compares candidates by. NULL block: prior.
+     * NULL: a model over features, of which score_draw() draws. */
     double (*draw)(const struct model_config *config, const void *block, int64_t now, struct draw *stream);
 
     /* False: the block holds something that no sequence of samples could have made (NaN, negative counts). */
