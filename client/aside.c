@@ -27,7 +27,7 @@ static void tell_more(struct progress *p, const char *stream, uint64_t before, u
 {
     char count[PRINT_COUNT_SIZE];
     if (after > before)
-        progress_notice(p, "%s: %s %s since this began: %s (tidemill status)", stream,
+        progress_notice(p, "%s: %s %s since this began: %s (tidemill deadletters list)", stream,
                         print_count(after - before, count), fate, why);
 }
 

@@ -18,7 +18,7 @@ static const char *shown(const char *text) { return text && *text ? text : "-"; 
 /* ---- list ---- */
 
 /* RFC 3339, or milliseconds. */
-static int64_t parse_time(const char *text, struct argp_state *state)
+static int64_t parse_time(const char *option, const char *text, struct argp_state *state)
 {
     int64_t ms;
     char *end;
@@ -26,7 +26,8 @@ static int64_t parse_time(const char *text, struct argp_state *state)
         return ms;
     ms = strtoll(text, &end, 10);
     if (end == text || *end)
-        argp_error(state, "got \"%s\"; expected a time like 2019-11-24T00:00:12Z, or milliseconds since 1970", text);
+        argp_error(state, "%s: got \"%s\"; expected a time like 2019-11-24T00:00:12Z, or milliseconds since 1970",
+                   option, text);
     return ms;
 }
 
@@ -48,11 +49,11 @@ static error_t parse_list(int key, char *argument, struct argp_state *state)
     case KEY_PAGE: q->page = argument; return 0;
     case KEY_SINCE:
         q->has_since = true;
-        q->since = parse_time(argument, state);
+        q->since = parse_time("--since", argument, state);
         return 0;
     case KEY_UNTIL:
         q->has_until = true;
-        q->until = parse_time(argument, state);
+        q->until = parse_time("--until", argument, state);
         return 0;
     case KEY_LIMIT:
         q->has_limit = true;
@@ -102,11 +103,11 @@ static void print_list(const Tidemill__V1__ListDeadLettersReply *m)
     if (m->n_counts)
         print_counts(m);
     if (!m->n_letters)
-        fputs(m->n_counts ? "no dead letter of that kind\n" : "no dead letters\n", stderr);
+        command_hint(m->n_counts ? "no dead letter of that kind" : "no dead letters");
     else
-        fprintf(stderr, "\none of them in full: tidemill deadletters show %s\n", shown(m->letters[0]->id));
+        command_hint("one of them in full: tidemill deadletters show %s", shown(m->letters[0]->id));
     if (m->next_page)
-        fprintf(stderr, "older ones: the same with --page %s\n", m->next_page);
+        command_hint("older ones: the same with --page %s", m->next_page);
 }
 
 int command_deadletters_list(const struct command *self, int argc, char **argv)

@@ -72,10 +72,12 @@ static void summarize(struct progress *p, const struct ingest_result *r)
     char before[PRINT_COUNT_SIZE + 64] = "", count[PRINT_COUNT_SIZE];
     double seconds = (double)(clock_monotonic_ns() - p->started_ns) * 1e-9;
     bool bad = r->rejected + r->malformed > 0;
-    if (r->taken_before && r->taken_before == r->events)
+    if (r->taken_before && r->taken_before == r->events && !bad) {
         progress_notice(p, "all %s events were taken before by an earlier run; --again sends them once more",
                         print_count(r->events, count));
-    else if (r->taken_before)
+        return;
+    }
+    if (r->taken_before)
         progress_notice(p, "went on behind %s events that an earlier run had sent",
                         print_count(r->taken_before, count));
     if (r->repeated_batches)
@@ -85,6 +87,14 @@ static void summarize(struct progress *p, const struct ingest_result *r)
                                                print_count(r->accepted + r->rejected + r->malformed, all), seconds,
                                                print_count(r->accepted, accepted), print_count(r->rejected, rejected),
                                                print_count(r->malformed, malformed), before);
+}
+
+/* Who looks at parameters now misses the samples of the last windows. */
+static void hint_windows(struct progress *p, const struct ingest_result *r)
+{
+    if (r->accepted > 0)
+        progress_notice(p,
+                        "next: windows that are still open wait for later events, or for the same command with --end");
 }
 
 int command_ingest(const struct command *self, int argc, char **argv)
@@ -104,5 +114,7 @@ int command_ingest(const struct command *self, int argc, char **argv)
         summarize(&progress, &result);
     if (rc != TM_OK)
         return command_failed(&err);
+    if (!a.o.end)
+        hint_windows(&progress, &result);
     return result.malformed || result.rejected ? EXIT_USAGE : 0;
 }

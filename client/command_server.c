@@ -43,13 +43,20 @@ static enum tm_code check_health(const struct settings *settings, const char *se
 
 int command_health(const struct command *self, int argc, char **argv)
 {
-    struct settings settings = {0};
+    static const char *const names[] = {"serving", "taking_events"};
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
     struct tm_error err = {0};
     bool serving = false, taking = false;
     command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
     if (check_health(&settings, "", &serving, &err) != TM_OK ||
         check_health(&settings, "tidemill.v1.Events", &taking, &err) != TM_OK)
         return command_failed(&err);
+    if (settings.output == OUTPUT_JSON) {
+        putchar('{');
+        print_json_fields(stdout, names, (struct cell[]){cell_bool(serving), cell_bool(taking)}, ARRAY_LEN(names));
+        puts("}");
+        return command_flushed(serving ? 0 : EXIT_UNHEALTHY);
+    }
     puts(!serving ? "not serving" : taking ? "serving" : "serving, but no events are taken: tidemill status says why");
     return command_flushed(serving ? 0 : EXIT_UNHEALTHY);
 }

@@ -60,16 +60,15 @@ static void add_samples(struct printer *p, const Tidemill__V1__VersionStatus *v,
 {
     static const Tidemill__V1__SampleCounts none = TIDEMILL__V1__SAMPLE_COUNTS__INIT;
     const Tidemill__V1__SampleCounts *c = counts ? counts : &none;
-    printer_row(p,
-                (struct cell[]){cell_text(v->name), cell_text(v->model), cell_text(v->state), cell_count(v->documents),
-                                cell_text(kind), cell_count(c->samples), cell_count(c->learned), cell_count(c->batched),
-                                cell_count(c->held), cell_count(c->skipped), cell_signed(v->imbalance)});
+    printer_row(p, (struct cell[]){cell_text(v->name), cell_text(v->state), cell_count(v->documents), cell_text(kind),
+                                   cell_count(c->samples), cell_count(c->learned), cell_count(c->batched),
+                                   cell_count(c->held), cell_count(c->skipped), cell_signed(v->imbalance)});
 }
 
 static void print_versions(const Tidemill__V1__StatusReply *m)
 {
-    static const char *const names[] = {"version", "model",   "state", "documents", "kind",     "samples",
-                                        "learned", "batched", "held",  "skipped",   "imbalance"};
+    static const char *const names[] = {"version", "state",   "documents", "kind",    "samples",
+                                        "learned", "batched", "held",      "skipped", "imbalance"};
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (size_t i = 0; i < m->n_versions; i++) {
         add_samples(p, m->versions[i], "new", m->versions[i]->new_samples);
@@ -90,21 +89,21 @@ static const char *disk_text(const Tidemill__V1__StatusReply *m, char buf[static
     const char *means = strcmp(state, "low") == 0    ? ": LOW, no events are taken"
                         : strcmp(state, "full") == 0 ? ": FULL, nothing is written"
                                                      : "";
-    snprintf(buf, DISK_SIZE, "%.1f MiB of %.1f MiB%s", (double)m->disk_free / (1 << 20),
-             (double)m->disk_size / (1 << 20), means);
+    char free[PRINT_COUNT_SIZE], size[PRINT_COUNT_SIZE];
+    snprintf(buf, DISK_SIZE, "%s of %s%s", print_size(m->disk_free, free), print_size(m->disk_size, size), means);
     return buf;
 }
 
 static void add_room(struct printer *p, const Tidemill__V1__StatusReply *m)
 {
-    char disk[DISK_SIZE], age[AGE_SIZE];
+    char disk[DISK_SIZE], age[AGE_SIZE], reserve[PRINT_COUNT_SIZE];
     add_total(p, "log begins at", cell_count(m->log_first_position));
     add_total(p, "log kept bytes", cell_count(m->log_kept_bytes));
     add_total(p, "log oldest, age", m->has_log_oldest ? cell_text(age_text(m->log_oldest, age)) : cell_none());
     if (m->log_overdue_bytes > 0)
         add_total(p, "log overdue bytes, kept for a shard", cell_count(m->log_overdue_bytes));
     add_total(p, "disk free", cell_text(disk_text(m, disk)));
-    add_total(p, "disk reserve", cell_count(m->disk_reserve));
+    add_total(p, "disk reserve", cell_text(print_size(m->disk_reserve, reserve)));
 }
 
 static void print_totals(const Tidemill__V1__StatusReply *m)
@@ -137,6 +136,16 @@ static void print_totals(const Tidemill__V1__StatusReply *m)
     printer_close(p);
 }
 
+static uint64_t set_aside(const Tidemill__V1__StatusReply *m)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < m->n_streams; i++) {
+        const Tidemill__V1__StreamStatus *s = m->streams[i];
+        n += s->late + s->orphaned + s->duplicate + s->malformed + s->filtered;
+    }
+    return n;
+}
+
 static void print_people(const Tidemill__V1__StatusReply *m)
 {
     print_streams(m);
@@ -146,9 +155,9 @@ static void print_people(const Tidemill__V1__StatusReply *m)
     print_versions(m);
     putchar('\n');
     print_totals(m);
-    puts(
-        "\ncounters are as of the shards' last commits (up to commit.interval old); \"tidemill drain\" first for exact "
-        "ones");
+    puts("\ncounters are as of the shards' last commits; \"tidemill drain\" first for exact ones");
+    if (set_aside(m) > 0)
+        command_hint("what was late, orphaned, duplicate or filtered, and why: tidemill deadletters list");
 }
 
 int command_status(const struct command *self, int argc, char **argv)

@@ -13,9 +13,17 @@ enum { LIST_TEXT = 256, REASONS = 4 }; /* REASONS: rows of add_counts() from her
 
 /* ---- showing ---- */
 
-static uint64_t held(const VersionStatus *v)
+/* New samples and corrections together. */
+static Tidemill__V1__SampleCounts both_kinds(const VersionStatus *v)
 {
-    return (v->new_samples ? v->new_samples->held : 0) + (v->corrections ? v->corrections->held : 0);
+    Tidemill__V1__SampleCounts sum = TIDEMILL__V1__SAMPLE_COUNTS__INIT;
+    const Tidemill__V1__SampleCounts *kinds[] = {v->new_samples, v->corrections};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        sum.samples += kinds[i] ? kinds[i]->samples : 0;
+        sum.learned += kinds[i] ? kinds[i]->learned : 0;
+        sum.held += kinds[i] ? kinds[i]->held : 0;
+    }
+    return sum;
 }
 
 static const char *prior_text(const VersionStatus *v, char buf[static LIST_TEXT])
@@ -38,26 +46,24 @@ static const char *names_text(char *const *names, size_t count, char buf[static 
 
 static const char *half_life_text(const VersionStatus *v, char buf[static UNITS_TEXT_SIZE])
 {
-    return v->half_life_ms > 0 ? duration_text(v->half_life_ms, buf) : "never forgets";
+    return v->half_life_ms > 0 ? duration_text(v->half_life_ms, buf) : "never";
 }
 
 static void print_versions(VersionStatus *const *versions, size_t count)
 {
-    static const char *const names[] = {"version",     "state",   "model",        "prior",
-                                        "half life",   "reward",  "samples from", "documents",
-                                        "new samples", "learned", "held",         "imbalance"};
-    static const Tidemill__V1__SampleCounts none = TIDEMILL__V1__SAMPLE_COUNTS__INIT;
+    static const char *const names[] = {"version",      "state",     "model",   "prior",   "half life", "reward",
+                                        "samples from", "documents", "samples", "learned", "held"};
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (size_t i = 0; i < count; i++) {
         const VersionStatus *v = versions[i];
-        const Tidemill__V1__SampleCounts *fresh = v->new_samples ? v->new_samples : &none;
+        const Tidemill__V1__SampleCounts sum = both_kinds(v);
         char prior[LIST_TEXT], from[LIST_TEXT], half_life[UNITS_TEXT_SIZE];
         printer_row(p, (struct cell[]){cell_text(v->name), cell_text(v->state), cell_text(v->model),
                                        cell_text(prior_text(v, prior)), cell_text(half_life_text(v, half_life)),
                                        cell_text(v->reward),
                                        cell_text(names_text(v->samples_from, v->n_samples_from, from)),
-                                       cell_count(v->documents), cell_count(fresh->samples), cell_count(fresh->learned),
-                                       cell_count(held(v)), cell_signed(v->imbalance)});
+                                       cell_count(v->documents), cell_count(sum.samples), cell_count(sum.learned),
+                                       cell_count(sum.held)});
     }
     printer_close(p);
 }
@@ -246,9 +252,22 @@ static error_t parse_description(int key, char *argument, struct argp_state *sta
     }
 }
 
-static void hint_created(const char *name)
+static bool is_shadow(const Tidemill__V1__CreateVersionRequest *r)
 {
-    fprintf(stderr, "next: send impressions that name it, then \"tidemill pull --version %s DOC...\"\n", name);
+    for (size_t i = 0; i < r->n_samples_from; i++)
+        if (strcmp(r->samples_from[i], r->name) == 0)
+            return false;
+    return r->n_samples_from > 0;
+}
+
+static void hint_created(const Tidemill__V1__CreateVersionRequest *r)
+{
+    char from[LIST_TEXT];
+    if (is_shadow(r))
+        command_hint("a shadow: impressions that name %s feed it; next: \"tidemill pull --version %s DOC...\"",
+                     names_text(r->samples_from, r->n_samples_from, from), r->name);
+    else
+        command_hint("next: send impressions that name it, then \"tidemill pull --version %s DOC...\"", r->name);
 }
 
 int command_version_create(const struct command *self, int argc, char **argv)
@@ -276,7 +295,7 @@ int command_version_create(const struct command *self, int argc, char **argv)
     else
         printf("created version %s at position %" PRIu64 ": it learns what is decided from now on\n", d.request.name,
                m->position);
-    hint_created(d.request.name);
+    hint_created(&d.request);
     wire_free(reply);
     return command_flushed(0);
 }
@@ -307,10 +326,9 @@ int command_version_pause(const struct command *self, int argc, char **argv)
         print_json(reply);
     else
         print_change(request.version, "paused", "is paused", m->unchanged, m->position);
-    fprintf(stderr,
-            "it serves its last parameters, its samples are held; next: \"tidemill version resume %s --apply\" "
-            "or \"... --discard\"\n",
-            request.version);
+    command_hint("it serves its last parameters, its samples are held; next: \"tidemill version resume %s --apply\" "
+                 "or \"... --discard\"",
+                 request.version);
     wire_free(reply);
     return command_flushed(0);
 }
@@ -334,7 +352,7 @@ static error_t parse_resume(int key, char *argument, struct argp_state *state)
 }
 
 /* Which of the two is a decision about samples, so nobody makes it by leaving a word out. */
-static int explain_resume(const struct settings *settings, const struct command *self, char *name)
+static int explain_resume(const struct settings *settings, char *name)
 {
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
@@ -346,8 +364,8 @@ static int explain_resume(const struct settings *settings, const struct command 
             "tidemill: what becomes of the %s held samples of version %s? One of:\n"
             "  --apply    learn them in the order they came, then go on\n"
             "  --discard  skip the new samples; corrections of what was learned before still apply\n"
-            "Example: %s\n",
-            print_count(v ? held(v) : 0, count), name, self->example);
+            "Example: tidemill version resume %s --apply\n",
+            print_count(v ? both_kinds(v).held : 0, count), name, name);
     wire_free(reply);
     return EXIT_USAGE;
 }
@@ -356,9 +374,8 @@ static void hint_resumed(const VersionStatus *v)
 {
     char count[PRINT_COUNT_SIZE];
     if (v && v->catching_up > 0)
-        fprintf(stderr,
-                "%s held samples are being worked off; next: \"tidemill version show %s\" tells how many are left\n",
-                print_count(v->catching_up, count), v->name);
+        command_hint("%s held samples are being worked off; next: \"tidemill version show %s\" tells how many are left",
+                     print_count(v->catching_up, count), v->name);
 }
 
 int command_version_resume(const struct command *self, int argc, char **argv)
@@ -375,7 +392,7 @@ int command_version_resume(const struct command *self, int argc, char **argv)
     ProtobufCMessage *reply = NULL;
     command_parse(self, options, parse_resume, &request, &settings, argc, argv);
     if (request.apply == request.discard)
-        return explain_resume(&settings, self, request.version);
+        return explain_resume(&settings, request.version);
     if (command_call(&settings, "/tidemill.v1.Admin/ResumeVersion", &request.base,
                      &tidemill__v1__resume_version_reply__descriptor, &reply, &err) != TM_OK)
         return command_failed(&err);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,7 +38,7 @@ static const struct command client_commands[] = {
      command_deadletters_show},
     {"drain", NULL, "Return when everything accepted so far is applied and durable", "tidemill drain --timeout 2m",
      command_drain},
-    {"health", NULL, "Tell whether the server is serving (exit code 10: it answers, but is not; 3: no answer)",
+    {"health", NULL, "Tell whether the server is serving (exit code 10: it is not; 3: no answer)",
      "tidemill health --server 127.0.0.1:7070", command_health},
 };
 
@@ -85,7 +86,8 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
             argp_error(state, "%s: got \"%s\"; expected HOST:PORT",
                        s->server == getenv(SERVER_VARIABLE) ? SERVER_VARIABLE : "--server", s->server);
         return 0;
-    case KEY_TIMEOUT: s->timeout_ms = command_duration(argument, state); return 0;
+    case KEY_TIMEOUT: s->timeout_ms = command_duration("--timeout", argument, state); return 0;
+    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
     case 'o':
         if (!s->outputs)
             return ARGP_ERR_UNKNOWN;
@@ -95,7 +97,7 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
     }
 }
 
-int64_t command_duration(const char *text, struct argp_state *state)
+int64_t command_duration(const char *option, const char *text, struct argp_state *state)
 {
     static const struct {
         const char *unit;
@@ -106,7 +108,7 @@ int64_t command_duration(const char *text, struct argp_state *state)
     for (size_t i = 0; i < ARRAY_LEN(units) && unit != text; i++)
         if (strcmp(unit, units[i].unit) == 0 && value >= 0 && value * units[i].ms < 1e12)
             return (int64_t)(value * units[i].ms);
-    argp_error(state, "got \"%s\"; expected a duration like 500ms, 30s, 2m or 1h", text);
+    argp_error(state, "%s: got \"%s\"; expected a duration like 500ms, 30s, 2m or 1h", option, text);
     return 0;
 }
 
@@ -131,11 +133,12 @@ static error_t parse_init(int key, char *argument, struct argp_state *state)
 void command_parse(const struct command *self, const struct argp_option *options, argp_parser_t parser, void *input,
                    struct settings *settings, int argc, char **argv)
 {
-    static const struct argp_option common_options[] = {
-        {"output", 'o', "FORM", 0, "table, json, or csv where there are rows (default: table, for params export csv)",
-         1},
+    char output_help[64];
+    const struct argp_option common_options[] = {
+        {"output", 'o', "FORM", 0, output_help, 1},
         {"server", KEY_SERVER, "HOST:PORT", 0, "Server to talk to (default: $TIDEMILL_SERVER, else 127.0.0.1:7070)", 1},
         {"timeout", KEY_TIMEOUT, "TIME", 0, "How long to wait for it (default: 30s)", 1},
+        {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 1},
         {0},
     };
     char doc[512];
@@ -143,6 +146,9 @@ void command_parse(const struct command *self, const struct argp_option *options
     const struct argp common = {.options = common_options + !settings->outputs, .parser = parse_common};
     const struct argp_child children[] = {{.argp = &own}, {.argp = &common}, {0}};
     struct inputs inputs = {input, settings, children};
+    snprintf(output_help, sizeof output_help, "%s (default: %s)",
+             settings->outputs & 1u << OUTPUT_CSV ? "table, csv or json" : "table or json",
+             output_names[settings->output]);
     if (!settings->server)
         settings->server = getenv(SERVER_VARIABLE) ? getenv(SERVER_VARIABLE) : "127.0.0.1:7070";
     if (!settings->timeout_ms)
@@ -160,6 +166,18 @@ int command_failed(const struct tm_error *err)
     print_escaped(stderr, *err->message ? err->message : tm_code_help(err->code));
     fputc('\n', stderr);
     return tm_code_exit(err->code);
+}
+
+void command_hint(const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fflush(stdout); /* a failure stays in the stream: command_flushed() tells it */
+    print_escaped(stderr, text);
+    fputc('\n', stderr);
 }
 
 int command_flushed(int code)
@@ -317,6 +335,7 @@ int commands_main(int argc, char **argv, const struct command *more, size_t more
     const struct command *command;
     int words = 0;
     argp_err_exit_status = EXIT_USAGE;
+    setenv("ARGP_HELP_FMT", "rmargin=100,no-dup-args-note", 0);
     argc--;
     argv++;
     if (argc < 1 || is_help(argv[0]))

@@ -40,11 +40,14 @@ struct settings {
 void command_parse(const struct command *self, const struct argp_option *options, argp_parser_t parser, void *input,
                    struct settings *settings, int argc, char **argv);
 
-/* "30s", "500ms", "2m", "1h": for parsers; leaves with a usage error otherwise. */
-int64_t command_duration(const char *text, struct argp_state *state);
+/* "30s", "500ms", "2m", "1h" of an option such as "--timeout": for parsers; leaves with a usage error otherwise. */
+int64_t command_duration(const char *option, const char *text, struct argp_state *state);
 
 /* Say what went wrong; returns the exit code. */
 int command_failed(const struct tm_error *err);
+
+/* What to do next: a line on standard error, behind all that was printed so far; control characters are escaped. */
+void command_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Flush standard output: data that could not be written is an error too. Returns code, or EXIT_IO. */
 int command_flushed(int code);

@@ -15,7 +15,7 @@ struct printer {
     size_t columns, rows;
     struct buffer cells;   /* table: each cell's escaped text with its NUL, row by row, the names first */
     size_t *width;         /* of each column, in characters */
-    enum cell_kind *kinds; /* of each column, as last seen: words stand left, numbers right */
+    enum cell_kind *kinds; /* of each column: numbers stand right; with one word among them, left */
 };
 
 const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE])
@@ -29,6 +29,17 @@ const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE])
         *to++ = digits[i];
     }
     *to = '\0';
+    return buf;
+}
+
+const char *print_size(uint64_t bytes, char buf[static PRINT_COUNT_SIZE])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double v = (double)bytes;
+    size_t unit = 0;
+    for (; v >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
+        v /= 1024;
+    snprintf(buf, PRINT_COUNT_SIZE, "%.*f %s", unit ? 1 : 0, v, units[unit]);
     return buf;
 }
 
@@ -157,6 +168,11 @@ static void json_row(struct printer *p, const struct cell *cells)
 
 /* ---- people ---- */
 
+static bool stands_right(enum cell_kind kind)
+{
+    return kind == CELL_COUNT || kind == CELL_SIGNED || kind == CELL_NUMBER;
+}
+
 static void table_text(struct printer *p, size_t column, const char *text)
 {
     size_t from = p->cells.size;
@@ -170,7 +186,7 @@ static void table_text(struct printer *p, size_t column, const char *text)
 static void table_cell(struct printer *p, size_t column, const struct cell *c)
 {
     char text[CLOCK_TEXT_SIZE + NUMBER_SIZE];
-    if (c->kind != CELL_NONE)
+    if (p->kinds[column] == CELL_NONE || (c->kind != CELL_NONE && !stands_right(c->kind)))
         p->kinds[column] = c->kind;
     switch (c->kind) {
     case CELL_NONE: table_text(p, column, "-"); break;
@@ -184,11 +200,6 @@ static void table_cell(struct printer *p, size_t column, const struct cell *c)
     case CELL_SIGNED:
     case CELL_BOOL: table_text(p, column, plain_value(c, text)); break;
     }
-}
-
-static bool stands_right(enum cell_kind kind)
-{
-    return kind == CELL_COUNT || kind == CELL_SIGNED || kind == CELL_NUMBER;
 }
 
 static void table_print(struct printer *p)

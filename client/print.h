@@ -1,6 +1,6 @@
 /* client/print.h - rows of named values as a table for people, or as CSV or JSON for programs.
  *
- * Table    aligned, numbers to six digits, counts with thousands separators, times in UTC; control characters escaped.
+ * Table    aligned, columns of numbers to the right, numbers to six digits, counts with thousands separators, times in UTC; control characters escaped.
  * CSV      RFC 4180 with plain line ends: a header line, fields quoted where they must be; numbers as %.17g, times in
  *          ms.
  * JSON     names as given; numbers as %.17g, what is not finite as null, times in ms. RFC 8259, UTF-8 as it comes.
@@ -58,6 +58,7 @@ void print_json_message(FILE *out, const ProtobufCMessage *message);
 void print_escaped(FILE *out, const char *text);
 
 enum { PRINT_COUNT_SIZE = 32 };
-const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE]); /* "20,115"; returns buf */
+const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE]);    /* "20,115"; returns buf */
+const char *print_size(uint64_t bytes, char buf[static PRINT_COUNT_SIZE]); /* "29.0 GiB"; returns buf */
 
 #endif

@@ -76,6 +76,8 @@ def main(server):
         request = parameters_pb2.PullRequest(version="A", docs=DOCS, at_least=position, statistics=True)
         reply = parameters_pb2_grpc.ParametersStub(channel).Pull(request, timeout=10)
         print(f"decided up to {reply.as_of}, our newest impression was shown at {newest}")
+        if reply.as_of < newest:
+            print("not all of ours is decided yet: another producer holds time back; `tidemill status` names it")
         for doc, n, mean, low, high in zip(DOCS, reply.n, reply.mean, reply.lower, reply.upper):
             print(f"{doc}  learned from {n:3d}  mean {mean:.4f}  95 % in [{low:.4f}, {high:.4f}]")
 
@@ -83,4 +85,7 @@ def main(server):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: client.py SERVER, like 127.0.0.1:7070")
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except grpc.RpcError as error:  # refused, unreachable, or interrupted: a producer would open again, see above
+        sys.exit(f"{sys.argv[1]}: {error.code().name}: {error.details()}")

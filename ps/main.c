@@ -9,7 +9,7 @@
 #include "ps/engine/options.h"
 #include "ps/server/server.h"
 
-enum { KEY_SIZE = 128, FLAG_WIDTH = 27 };
+enum { KEY_SIZE = 128, FLAG_WIDTH = 27, LINE_WIDTH = 100 };
 
 /* What the command line says about the configuration. */
 struct flags {
@@ -80,17 +80,33 @@ static int with_options(const struct flags *flags, int (*act)(const struct optio
 
 /* ---- the command line ---- */
 
+/* The words of text up to LINE_WIDTH, further lines indented; `column` is where it begins, returns where it ends. */
+static int print_wrapped(const char *text, int column, int indent)
+{
+    while (*text) {
+        int size = (int)strcspn(text, " ");
+        if (column > indent && column + 1 + size > LINE_WIDTH)
+            column = printf("\n%*s", indent, "") - 1;
+        column += printf("%s%.*s", column > indent ? " " : "", size, text);
+        text += size;
+        text += strspn(text, " ");
+    }
+    return column;
+}
+
 static void print_flags(void)
 {
-    char flag[KEY_SIZE];
-    puts("\nEvery option of the configuration but its lists, laid over TIDEMILL_... environment, file and default:");
+    enum { INDENT = FLAG_WIDTH + 3 };
+    char flag[KEY_SIZE], preset[KEY_SIZE];
+    puts("\nEvery option of the configuration but its lists; a flag wins over TIDEMILL_... and the file:");
     for (size_t i = 0; i < option_scalar_count; i++) {
         const struct option_row *row = &option_scalars[i];
         if (row->type == OPTION_UNAVAILABLE)
             continue;
         key_flag(row->key, flag);
-        printf("  %-*s %s", FLAG_WIDTH, flag, row->help);
-        printf(row->preset ? " (default: %s)\n" : "\n", row->preset);
+        snprintf(preset, sizeof preset, row->preset ? "(default: %s)" : "", row->preset);
+        print_wrapped(preset, print_wrapped(row->help, printf("  %-*s ", FLAG_WIDTH, flag), INDENT), INDENT);
+        putchar('\n');
     }
 }
 
@@ -120,6 +136,13 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+static bool takes_value(const char *flag)
+{
+    char key[KEY_SIZE];
+    flag_key(flag, key);
+    return strcmp(flag, "--config") == 0 || strcmp(flag, "-o") == 0 || option_scalar_find(key);
+}
+
 /* "--name value" and "--name=value" into flags, whose arrays have room for argc. Returns 0 or an exit code. */
 static int parse_flags(const struct command *self, int argc, char **argv, struct flags *flags)
 {
@@ -131,6 +154,8 @@ static int parse_flags(const struct command *self, int argc, char **argv, struct
             *value++ = '\0';
         else if (i + 1 < argc)
             value = argv[++i];
+        else if (!takes_value(name))
+            return usage(self, "unknown option", name);
         else
             return usage(self, "a value is missing behind", name);
         if (strcmp(name, "--config") == 0) {

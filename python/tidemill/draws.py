@@ -8,7 +8,17 @@ name can repeat what the server drew, and rank as it did:
 >>> score, probability(score)
 (-3.248059815464188, 0.037396667759345664)
 
-Scores are logits, ln(p / (1 - p)): compare those, because probabilities of tiny shapes all round to 0 or 1.
+Scores are logits, ln(p / (1 - p)): compare those, because probabilities of tiny shapes all round to 0 or 1. The version
+is its number, which never changes: `id` in `tidemill version show A`. To rank by what a Pull of it answered, here alpha
+and beta of three documents:
+
+>>> pulled = {"d1": (5, 58), "d2": (2, 57), "d4": (11, 54)}
+>>> def drawn(doc):
+...     return Draw(draw_key("request 17"), 1, draw_key(doc)).beta(*pulled[doc])
+>>> sorted(pulled, key=drawn, reverse=True)
+['d4', 'd1', 'd2']
+
+The module needs Python 3 alone; PYTHONPATH=python in the repository's root finds it.
 Only +, -, *, / and square roots of doubles are used, in the order of the C code, with an own logarithm and exponential:
 no libm whose last bit might differ. Sources are named in learner/draw.h.
 """

@@ -54,6 +54,35 @@ static void table_is_aligned(void **state)
                 "d\xc3\xa9j\xc3\xa0       7       nan  -                         false\n");
 }
 
+/* One word in a column, and all of it stands left, whatever comes last. */
+static void words_and_numbers_stand_left(void **state)
+{
+    (void)state;
+    FILE *out = capture();
+    struct printer *p = printer_open(out, OUTPUT_TABLE, (const char *const[]){"what", "value"}, 2);
+    printer_row(p, (struct cell[]){cell_text("none"), cell_none()});
+    printer_row(p, (struct cell[]){cell_text("count"), cell_count(12345)});
+    printer_row(p, (struct cell[]){cell_text("state"), cell_text("learning")});
+    printer_row(p, (struct cell[]){cell_text("id"), cell_count(7)});
+    printer_close(p);
+    expect(out, "what   value\n"
+                "none   -\n"
+                "count  12,345\n"
+                "state  learning\n"
+                "id     7\n");
+}
+
+static void sizes_have_the_unit_that_reads_best(void **state)
+{
+    (void)state;
+    char text[PRINT_COUNT_SIZE];
+    assert_string_equal(print_size(0, text), "0 B");
+    assert_string_equal(print_size(1023, text), "1023 B");
+    assert_string_equal(print_size(1024, text), "1.0 KiB");
+    assert_string_equal(print_size(1536ull << 20, text), "1.5 GiB");
+    assert_string_equal(print_size(5000ull << 40, text), "5000.0 TiB");
+}
+
 static void csv_is_exact(void **state)
 {
     (void)state;
@@ -213,6 +242,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_aligned),
+        cmocka_unit_test(words_and_numbers_stand_left),
+        cmocka_unit_test(sizes_have_the_unit_that_reads_best),
         cmocka_unit_test(csv_is_exact),
         cmocka_unit_test(json_is_exact),
         cmocka_unit_test(no_rows_are_still_a_document),
