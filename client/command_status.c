@@ -39,18 +39,54 @@ static void print_streams(const Tidemill__V1__StatusReply *m)
     printer_close(p);
 }
 
-/* What became of the events: consumed is the sum of the rest. */
+/* What became of the events: consumed is the sum of the rest. What is rare has a column only when it happened. */
+static const struct fate {
+    const char *name;
+    size_t offset; /* in StreamStatus */
+    bool rare;
+} fates[] = {
+    {"consumed", offsetof(Tidemill__V1__StreamStatus, consumed), false},
+    {"matched", offsetof(Tidemill__V1__StreamStatus, matched), false},
+    {"applied", offsetof(Tidemill__V1__StreamStatus, applied), true},
+    {"late", offsetof(Tidemill__V1__StreamStatus, late), false},
+    {"orphaned", offsetof(Tidemill__V1__StreamStatus, orphaned), false},
+    {"duplicate", offsetof(Tidemill__V1__StreamStatus, duplicate), false},
+    {"malformed", offsetof(Tidemill__V1__StreamStatus, malformed), false},
+    {"filtered", offsetof(Tidemill__V1__StreamStatus, filtered), false},
+    {"shed", offsetof(Tidemill__V1__StreamStatus, shed), true},
+    {"waiting", offsetof(Tidemill__V1__StreamStatus, waiting), false},
+};
+
+static uint64_t fate_count(const Tidemill__V1__StreamStatus *s, const struct fate *f)
+{
+    return *(const uint64_t *)(const void *)((const char *)s + f->offset);
+}
+
+static bool has_happened(const Tidemill__V1__StatusReply *m, const struct fate *f)
+{
+    for (size_t i = 0; i < m->n_streams; i++)
+        if (fate_count(m->streams[i], f) > 0)
+            return true;
+    return false;
+}
+
 static void print_fates(const Tidemill__V1__StatusReply *m)
 {
-    static const char *const names[] = {"stream",    "consumed",  "matched",  "applied", "late",   "orphaned",
-                                        "duplicate", "malformed", "filtered", "shed",    "waiting"};
-    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    const char *names[1 + ARRAY_LEN(fates)] = {"stream"};
+    const struct fate *shown[1 + ARRAY_LEN(fates)];
+    struct cell cells[1 + ARRAY_LEN(fates)];
+    size_t columns = 1;
+    for (size_t f = 0; f < ARRAY_LEN(fates); f++)
+        if (!fates[f].rare || has_happened(m, &fates[f])) {
+            names[columns] = fates[f].name;
+            shown[columns++] = &fates[f];
+        }
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, columns);
     for (size_t i = 0; i < m->n_streams; i++) {
-        const Tidemill__V1__StreamStatus *s = m->streams[i];
-        printer_row(p, (struct cell[]){cell_text(s->name), cell_count(s->consumed), cell_count(s->matched),
-                                       cell_count(s->applied), cell_count(s->late), cell_count(s->orphaned),
-                                       cell_count(s->duplicate), cell_count(s->malformed), cell_count(s->filtered),
-                                       cell_count(s->shed), cell_count(s->waiting)});
+        cells[0] = cell_text(m->streams[i]->name);
+        for (size_t c = 1; c < columns; c++)
+            cells[c] = cell_count(fate_count(m->streams[i], shown[c]));
+        printer_row(p, cells);
     }
     printer_close(p);
 }
