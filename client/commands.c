@@ -32,6 +32,8 @@ static const struct command client_commands[] = {
      command_params_export},
     {"params digest", NULL, "Print one number per version that stands for all of its parameters",
      "tidemill params digest --version A", command_params_digest},
+    {"samples window", NULL, "Show how long actions take, and what each join.window would mean",
+     "tidemill samples window --stream clicks", command_samples_window},
     {"deadletters list", NULL, "List what was set aside or refused, newest first",
      "tidemill deadletters list --stream clicks --reason late", command_deadletters_list},
     {"deadletters show", "ID", "Show one of them: why, from where, and its bytes", "tidemill deadletters show 12/4711",

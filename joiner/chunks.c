@@ -25,6 +25,7 @@ void chunks_open(struct chunks *c, uint64_t first)
 
 static void drop_bytes(struct chunks *c, struct chunk *k)
 {
+    c->used -= k->bytes.size;
     if (c->spares < CHUNK_SPARES && k->bytes.capacity) {
         k->bytes.size = 0;
         c->spare[c->spares++] = k->bytes;
@@ -69,6 +70,8 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
     buffer_put(&k->bytes, &head, sizeof head);
     buffer_put(&k->bytes, r->body.data, r->body.size);
     c->memory += k->bytes.capacity - before;
+    c->used += sizeof head + r->body.size;
+    c->stored += sizeof head + r->body.size;
     if (kind == CHUNK_RECORD) {
         k->waiting++;
         k->bodies += r->body.size > 0;

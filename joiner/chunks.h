@@ -29,7 +29,9 @@ struct chunks {
     uint64_t waiting;                  /* no older one has a record that waits */
     struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
     uint32_t spares;
-    size_t memory; /* of the chunks' bytes, spares included */
+    size_t memory;   /* of the chunks' bytes, spares included */
+    size_t used;     /* bytes of records in memory: what memory was asked for */
+    uint64_t stored; /* bytes of all records since chunks_open() */
 };
 
 void chunks_open(struct chunks *c, uint64_t first);

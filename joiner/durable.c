@@ -81,6 +81,7 @@ enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes s
     enum chunk_record_kind kind;
     buffer_put(&c->bytes, stored.data, stored.size);
     j->chunks.memory += c->bytes.capacity;
+    j->chunks.used += c->bytes.size;
     c->waiting++; /* the chunk stays whole until all of it was read */
     c->bodies++;
     for (size_t offset = 0; chunk_next(&r, &record, &kind); offset = (size_t)(r.at - stored.data)) {
@@ -106,6 +107,13 @@ enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes s
         return tm_error_set(err, TM_DATA_LOSS, "chunk %llu is damaged", (unsigned long long)commit);
     chunks_release(&j->chunks, commit, true);
     return TM_OK;
+}
+
+void joiner_load_delays(struct joiner *j, uint32_t stream, const struct delays *delays)
+{
+    CHECK(!j->delays[stream]);
+    j->delays[stream] = mem_new(1, sizeof *delays);
+    *j->delays[stream] = *delays;
 }
 
 /* What waits was counted once more while it was loaded: a lost chunk or run shows. */

@@ -33,6 +33,8 @@ void joiner_close(struct joiner *j)
     due_close(&j->early_actions);
     due_close(&j->early_features);
     buffer_close(&j->frozen_run);
+    for (int i = 0; i < JOINER_STREAMS_MAX; i++)
+        free(j->delays[i]);
     free(j);
 }
 
@@ -106,6 +108,19 @@ static void wait_no_more(struct joiner *j, uint8_t stream)
 {
     CHECK(j->counts[stream].waiting > 0);
     j->counts[stream].waiting--;
+}
+
+/* A record has met its impression. While loading nothing is counted but what waits: the rest comes with the commit. */
+static void match(struct joiner *j, uint8_t stream, int64_t time, int64_t impression_time)
+{
+    if (j->loading)
+        return;
+    j->counts[stream].matched++;
+    if (j->config.stream[stream].kind != JOINER_ACTION)
+        return;
+    if (!j->delays[stream])
+        j->delays[stream] = mem_new(1, sizeof *j->delays[stream]);
+    delays_add(j->delays[stream], time - impression_time);
 }
 
 static void emit(struct joiner *j, struct sample *s)
@@ -209,6 +224,14 @@ static void fold(const struct joiner *j, const uint32_t *notes, uint32_t count, 
     }
 }
 
+static void keep_pace(struct joiner *j, int64_t time)
+{
+    struct joiner_pace *p = &j->pace;
+    if (p->decided++ == 0)
+        p->first = p->newest = time;
+    p->newest = time > p->newest ? time : p->newest;
+}
+
 static void decide(struct joiner *j, uint32_t number)
 {
     uint32_t notes[NOTES_MAX];
@@ -237,6 +260,7 @@ static void decide(struct joiner *j, uint32_t number)
     j->undecided--;
     wait_no_more(j, stream);
     j->counts[stream].matched++;
+    keep_pace(j, s.impression_time);
 }
 
 /* The impression has come: what waited for it is settled. */
@@ -249,7 +273,7 @@ static void settle_notes(struct joiner *j, uint32_t number)
         next = n->next;
         wait_no_more(j, n->stream);
         if (reason == REASON_NONE) {
-            j->counts[n->stream].matched++;
+            match(j, n->stream, n->time, k->time);
             continue;
         }
         aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream}, reason);
@@ -293,7 +317,7 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
     n->version = r->version;
     n->stream = r->stream;
     if (j->pending.keys[number].chunk) {
-        j->counts[r->stream].matched++;
+        match(j, r->stream, r->time, j->pending.keys[number].time);
         return;
     }
     j->counts[r->stream].waiting++;
@@ -322,6 +346,7 @@ static void keep(struct joiner *j, const struct joiner_record *r)
     uint64_t chunk = j->chunks.open;
     uint32_t offset = chunks_append(&j->chunks, &kept, CHUNK_RECORD);
     joiner_chunk_holds(j, chunk, r);
+    j->pace.taken += kind == JOINER_IMPRESSION;
     if (kind == JOINER_IMPRESSION)
         joiner_hold_impression(j, r, chunk, offset);
     else
@@ -370,7 +395,7 @@ static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *
         return REASON_TOO_MANY_ACTIONS;
     decided_add_action(&j->decided, k, r->stream, r->event);
     decided_changed(&j->decided, k);
-    j->counts[r->stream].matched++;
+    match(j, r->stream, r->time, k->time);
     correct(j, k, r->stream, r->position, r->doc);
     return REASON_NONE;
 }
@@ -462,22 +487,4 @@ void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struc
     j->counts[stream].malformed++;
     j->output.aside(j->output.self, &(struct joiner_record){.position = position, .stream = stream, .body = body},
                     REASON_MALFORMED);
-}
-
-int64_t joiner_next_due(const struct joiner *j) { return due_earliest(&j->decisions); }
-int64_t joiner_expiry(const struct joiner *j) { return j->expiry; }
-const struct stream_counts *joiner_counts(const struct joiner *j) { return j->counts; }
-uint64_t joiner_sequence(const struct joiner *j) { return j->sequence; }
-uint64_t joiner_undecided(const struct joiner *j) { return j->undecided; }
-uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decided); }
-
-size_t joiner_memory(const struct joiner *j)
-{
-    return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) +
-           due_memory(&j->decisions) + due_memory(&j->early_actions) + due_memory(&j->early_features);
-}
-
-size_t joiner_unfrozen(const struct joiner *j)
-{
-    return chunks_unsealed(&j->chunks) + j->decided.changed_count * sizeof(struct decided_key);
 }

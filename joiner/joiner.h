@@ -34,6 +34,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "joiner/counts.h"
+#include "joiner/delays.h"
 #include "joiner/reason.h"
 #include "joiner/sample.h"
 #include "joiner/watermark.h"
@@ -110,10 +111,24 @@ int64_t joiner_next_due(const struct joiner *j);
 
 /* Per stream; exact at any moment between calls. */
 const struct stream_counts *joiner_counts(const struct joiner *j);
+/* What came since the joiner was opened. Impressions decided, and the event times of the first and of the newest of
+ * them: in between lie just they (and few that came when their gate was open), so count and times make a rate.
+ * Impressions taken, decided or not, and the bytes of all records kept until a decision: so much comes with each. */
+struct joiner_pace {
+    uint64_t decided, taken, stored;
+    int64_t first, newest; /* meaningless while none is decided */
+};
+struct joiner_pace joiner_pace(const struct joiner *j);
+/* Of the matched actions of a stream, as many as it counts; NULL: none yet. */
+const struct delays *joiner_delays(const struct joiner *j, uint32_t stream);
 uint64_t joiner_sequence(const struct joiner *j); /* of the newest sample; 0: none yet */
 uint64_t joiner_undecided(const struct joiner *j);
 uint64_t joiner_decided(const struct joiner *j);
-size_t joiner_memory(const struct joiner *j);   /* bytes held, about */
+size_t joiner_memory(const struct joiner *j); /* bytes held, about */
+/* The part of it that their number decides: entries, notes, index and timers of keys that wait (pools, as far as they
+ * were ever used), and the bytes of records in memory. */
+size_t joiner_undecided_entries(const struct joiner *j);
+size_t joiner_undecided_payload(const struct joiner *j);
 size_t joiner_unfrozen(const struct joiner *j); /* bytes that came in since the last freeze */
 
 struct joiner_delta {
@@ -131,6 +146,7 @@ bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
 void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);
+void joiner_load_delays(struct joiner *j, uint32_t stream, const struct delays *delays); /* at any time before done */
 /* position (everything before it was stepped), watermarks, sequence and counts as of the last commit. */
 enum tm_code joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
                               const struct stream_counts *counts, struct tm_error *err);

@@ -1,5 +1,5 @@
-/* joiner/joiner_state.h - the inside of a joiner, shared by its two halves: joiner.c (step, advance) and durable.c
- * (freeze, load). Nobody else includes it. */
+/* joiner/joiner_state.h - the inside of a joiner, shared by its parts: joiner.c (step, advance), durable.c
+ * (freeze, load) and joiner_read.c (counters). Nobody else includes it. */
 #ifndef TIDEMILL_JOINER_JOINER_STATE_H
 #define TIDEMILL_JOINER_JOINER_STATE_H
 
@@ -19,6 +19,8 @@ struct joiner {
     uint64_t position;  /* of the newest record stepped */
     uint64_t undecided; /* impressions that wait */
     struct stream_counts counts[JOINER_STREAMS_MAX];
+    struct joiner_pace pace;
+    struct delays *delays[JOINER_STREAMS_MAX]; /* NULL: no action of the stream has matched */
     struct pending pending;
     struct decided decided;
     struct chunks chunks;

@@ -74,3 +74,8 @@ size_t pending_memory(const struct pending *p)
     return (size_t)p->key_capacity * sizeof *p->keys + (size_t)p->note_capacity * sizeof *p->notes +
            (size_t)p->index.capacity * 8;
 }
+
+size_t pending_touched(const struct pending *p)
+{
+    return p->key_count * sizeof *p->keys + p->note_count * sizeof *p->notes + (size_t)p->index.capacity * 8;
+}

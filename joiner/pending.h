@@ -57,5 +57,7 @@ uint32_t pending_add_note(struct pending *p, uint32_t owner);
 void pending_remove_note(struct pending *p, uint32_t note);
 
 size_t pending_memory(const struct pending *p);
+size_t pending_touched(
+    const struct pending *p); /* without the room that was never used: the system gave no pages yet */
 
 #endif

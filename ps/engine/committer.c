@@ -8,6 +8,7 @@ void committer_set_counts(struct committer *c, uint32_t shard, struct shard_coun
     pthread_mutex_lock(&c->mutex);
     shard_counts_close(&c->counts[shard]);
     c->counts[shard] = *counts;
+    waiting_observe(&c->waiting[shard], counts);
     pthread_mutex_unlock(&c->mutex);
 }
 
@@ -90,6 +91,7 @@ void committer_open(struct committer *c, struct engine *e)
     c->engine = e;
     c->queue = queue_open(COMMITS_QUEUED_MAX, e->options.memory_inbox);
     c->counts = mem_new(e->options.shards, sizeof *c->counts);
+    c->waiting = mem_new(e->options.shards, sizeof *c->waiting);
     c->written = mem_new(e->options.shards, sizeof *c->written);
     pthread_mutex_init(&c->mutex, NULL);
 }
@@ -119,6 +121,7 @@ void committer_close(struct committer *c)
     for (uint32_t i = 0; i < c->engine->options.shards; i++)
         shard_counts_close(&c->counts[i]);
     free(c->counts);
+    free(c->waiting);
     free(c->written);
     pthread_mutex_destroy(&c->mutex);
 }

@@ -152,4 +152,18 @@ struct engine_status {
 void engine_status(struct engine *e, struct engine_status *out);
 void engine_status_close(struct engine_status *s);
 
+/* For the choice of join.window: how long actions take, and what it costs to wait for them. As of the shards' last
+ * commits; the last two as ps/engine/waiting.h measures them, 0 while they are unknown. */
+struct engine_stream_delays {
+    struct delays delays; /* of the matched actions; empty for other streams */
+    uint64_t late;        /* actions that came after their horizon: how late is not known */
+};
+struct engine_window {
+    struct engine_stream_delays *stream; /* owned; one per stream */
+    uint64_t undecided, undecided_bytes;
+    double impressions_per_second, bytes_per_undecided;
+};
+void engine_window(struct engine *e, struct engine_window *out);
+void engine_window_close(struct engine_window *w);
+
 #endif

@@ -42,6 +42,33 @@ static void stream_time(const char *stream, const struct input_log_status *log, 
     metric_value(m, METRIC_STREAM_HOLDER_SILENT, (double)log->stream[i].holder_silent_ms / 1e3, name);
 }
 
+/* Durations that are bounds of the histogram, so that the counts are exact. */
+static void join_delays(struct engine *e, struct metrics *m)
+{
+    static const int64_t seconds[] = {1,     2,     5,      10,     20,     30,      60,     120,
+                                      300,   600,   1200,   1800,   3600,   7200,    14400,  21600,
+                                      43200, 86400, 172800, 259200, 604800, 1209600, 2592000};
+    enum { BOUNDS = 1 + ARRAY_LEN(seconds) };
+    const struct catalog *schema = engine_schema(e);
+    double bounds[BOUNDS] = {0.1};
+    struct engine_window w;
+    for (unsigned i = 1; i < BOUNDS; i++)
+        bounds[i] = (double)seconds[i - 1];
+    engine_window(e, &w);
+    metric_count(m, METRIC_UNDECIDED_BYTES, w.undecided_bytes, METRIC_PLAIN);
+    for (uint32_t i = 0; i < schema->join.streams; i++) {
+        const struct delays *d = &w.stream[i].delays;
+        uint64_t cumulative[BOUNDS];
+        if (schema->join.stream[i].kind != JOINER_ACTION)
+            continue;
+        for (unsigned k = 0; k < BOUNDS; k++)
+            cumulative[k] = (uint64_t)delays_within(d, (int64_t)(bounds[k] * 1e3));
+        metric_buckets(m, METRIC_JOIN_DELAY, bounds, cumulative, BOUNDS, delays_count(d), (double)d->sum_ms / 1e3,
+                       METRIC_LABELS(schema->stream_name[i]));
+    }
+    engine_window_close(&w);
+}
+
 static void events(struct engine *e, const struct engine_status *s, struct metrics *m)
 {
     const struct catalog *schema = engine_schema(e);
@@ -61,6 +88,7 @@ static void events(struct engine *e, const struct engine_status *s, struct metri
     metric_count(m, METRIC_UNDECIDED, undecided, METRIC_PLAIN);
     metric_count(m, METRIC_DECIDED, decided, METRIC_PLAIN);
     metric_count(m, METRIC_SAMPLE_LOG, samples, METRIC_PLAIN);
+    join_delays(e, m);
     metric_histogram(m, METRIC_FRESHNESS, &e->freshness, METRIC_PLAIN);
     metric_value(m, METRIC_IMBALANCE, (double)s->imbalance, METRIC_PLAIN);
 }

@@ -34,6 +34,11 @@
     M("Events", DECIDED, "tidemill_decided_samples", GAUGE, "", "Decided samples that may still be corrected")        \
     M("Events", SAMPLE_LOG, "tidemill_sample_log_samples_total", COUNTER, "",                                         \
       "Samples and corrections in the sample logs of all shards")                                                     \
+    M("Events", UNDECIDED_BYTES, "tidemill_undecided_bytes", GAUGE, "",                                               \
+      "Memory of keys that wait for their decision, with all that waits for it")                                      \
+    M("Events", JOIN_DELAY, "tidemill_join_delay_seconds", HISTOGRAM, "stream",                                       \
+      "From an impression to its action, in event time: the matched actions, as of the shards' last commits; those "  \
+      "before their impression count as 0")                                                                           \
     M("Events", FRESHNESS, "tidemill_freshness_seconds", HISTOGRAM, "",                                               \
       "From the moment a batch is handed to the log until every thread has applied its block: the oldest batch of "   \
       "each block")                                                                                                   \

@@ -77,23 +77,44 @@ void metric_value(struct metrics *m, enum metric id, double v, struct metric_lab
     buffer_print(out, " %s\n", text_number(v, text));
 }
 
-void metric_histogram(struct metrics *m, enum metric id, const struct histogram *h, struct metric_labels labels)
+static void put_bucket(struct metrics *m, enum metric id, const char *bound, uint64_t cumulative,
+                       struct metric_labels labels)
+{
+    buffer_print(&m->samples[id], "%s_bucket", rows[id].name);
+    put_labels(&m->samples[id], id, labels, bound);
+    buffer_print(&m->samples[id], " %" PRIu64 "\n", cumulative);
+}
+
+static void put_sum(struct metrics *m, enum metric id, double sum, uint64_t count, struct metric_labels labels)
 {
     struct buffer *out = &m->samples[id];
-    struct histogram_copy copy;
     char text[TEXT_NUMBER_SIZE];
-    CHECK(rows[id].type == HISTOGRAM);
-    histogram_copy(h, &copy);
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        buffer_print(out, "%s_bucket", rows[id].name);
-        put_labels(out, id, labels, histogram_bound(i));
-        buffer_print(out, " %" PRIu64 "\n", copy.cumulative[i]);
-    }
     buffer_print(out, "%s_sum", rows[id].name);
     put_labels(out, id, labels, NULL);
-    buffer_print(out, " %s\n%s_count", text_number(copy.sum_seconds, text), rows[id].name);
+    buffer_print(out, " %s\n%s_count", text_number(sum, text), rows[id].name);
     put_labels(out, id, labels, NULL);
-    buffer_print(out, " %" PRIu64 "\n", copy.cumulative[HISTOGRAM_BUCKETS - 1]);
+    buffer_print(out, " %" PRIu64 "\n", count);
+}
+
+void metric_histogram(struct metrics *m, enum metric id, const struct histogram *h, struct metric_labels labels)
+{
+    struct histogram_copy copy;
+    CHECK(rows[id].type == HISTOGRAM);
+    histogram_copy(h, &copy);
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        put_bucket(m, id, histogram_bound(i), copy.cumulative[i], labels);
+    put_sum(m, id, copy.sum_seconds, copy.cumulative[HISTOGRAM_BUCKETS - 1], labels);
+}
+
+void metric_buckets(struct metrics *m, enum metric id, const double *bounds, const uint64_t *cumulative, size_t n,
+                    uint64_t count, double sum, struct metric_labels labels)
+{
+    char text[TEXT_NUMBER_SIZE];
+    CHECK(rows[id].type == HISTOGRAM);
+    for (size_t i = 0; i < n; i++)
+        put_bucket(m, id, text_number(bounds[i], text), cumulative[i], labels);
+    put_bucket(m, id, "+Inf", count, labels);
+    put_sum(m, id, sum, count, labels);
 }
 
 void metrics_text(const struct metrics *m, struct buffer *out)
@@ -124,7 +145,8 @@ static const char introduction[] =
     "`GET /metrics` at the address `http` answers with all of them, in Prometheus' text format 0.0.4. Times are "
     "seconds,\n"
     "timestamps seconds since 1970 UTC. Histograms have the buckets 1, 2 and 5 times the powers of ten from 10 us to\n"
-    "100 s. What is \"as of the shards' last commits\" survives restarts; the other counters begin again at 0. A "
+    "100 s; that of join delays has the durations people choose as windows, from 0.1 s to 30 days. What is \"as of the "
+    "shards' last commits\" survives restarts; the other counters begin again at 0. A "
     "metric\n"
     "without a value is left out. [operating.md](operating.md) says what to look at first.\n";
 

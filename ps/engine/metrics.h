@@ -34,6 +34,9 @@ struct metric_labels {
 
 void metric_count(struct metrics *m, enum metric id, uint64_t v, struct metric_labels labels);
 void metric_value(struct metrics *m, enum metric id, double v, struct metric_labels labels);
+/* A histogram with bounds of its own: cumulative[i] observations up to bounds[i] seconds, `count` in all. */
+void metric_buckets(struct metrics *m, enum metric id, const double *bounds, const uint64_t *cumulative, size_t n,
+                    uint64_t count, double sum, struct metric_labels labels);
 void metric_histogram(struct metrics *m, enum metric id, const struct histogram *h, struct metric_labels labels);
 
 void metrics_text(const struct metrics *m, struct buffer *out);

@@ -13,6 +13,7 @@
 #include "base/queue.h"
 #include "ps/engine/engine.h"
 #include "ps/engine/registry.h"
+#include "ps/engine/waiting.h"
 #include "ps/state/shard.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/state_db.h"
@@ -71,6 +72,7 @@ struct committer {
     _Atomic uint64_t *written;   /* per shard: `rows` of its last written commit, for shard_written() */
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
+    struct waiting *waiting;     /* per shard */
     uint64_t commits, bytes;
     _Atomic int64_t beat_ns; /* when it last began a turn: at least every STATE_SYNC_MS / 4 when it is well */
     struct histogram write, sync;

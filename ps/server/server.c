@@ -18,6 +18,7 @@
 #include "ps/server/parameters.h"
 #include "ps/server/reflection.h"
 #include "ps/server/versions.h"
+#include "ps/server/window.h"
 
 enum {
     GRACE_MS = 5000,
@@ -35,6 +36,7 @@ struct server {
     struct admin *admin;
     struct deadletters *deadletters;
     struct versions *versions;
+    struct window *window;
     struct health *health;
     struct reflection *reflection;
     struct http *http; /* NULL: off */
@@ -169,6 +171,7 @@ static void services_open(struct server *s, const struct options *options)
     s->admin = admin_open(s->engine, s->rpc);
     s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
     s->versions = versions_open(s->engine, s->rpc);
+    s->window = window_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
     s->reflection = reflection_open(s->descriptors, s->rpc);
     engine_on_disk(s->engine, disk_changed, s);
@@ -196,6 +199,7 @@ static void services_close(struct server *s)
     admin_close(s->admin);
     deadletters_close(s->deadletters);
     versions_close(s->versions);
+    window_close(s->window);
     health_close(s->health);
     reflection_close(s->reflection);
     rpc_close(s->rpc);

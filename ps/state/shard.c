@@ -151,18 +151,33 @@ size_t shard_unfrozen(const struct shard *s)
     return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) + s->new_doc_text.size;
 }
 
+static void count_joined(const struct shard *s, struct shard_counts *out)
+{
+    out->samples = joiner_sequence(s->joiner);
+    out->gate = joiner_gate(&s->catalog.join, s->watermark);
+    out->undecided = joiner_undecided(s->joiner);
+    out->undecided_entries = joiner_undecided_entries(s->joiner);
+    out->undecided_payload = joiner_undecided_payload(s->joiner);
+    out->decided = joiner_decided(s->joiner);
+    out->pace = joiner_pace(s->joiner);
+    memcpy(out->streams, joiner_counts(s->joiner), sizeof out->streams);
+    for (uint32_t i = 0; i < s->catalog.join.streams; i++) {
+        const struct delays *delays = joiner_delays(s->joiner, i);
+        if (!delays)
+            continue;
+        out->delays[i] = mem_new(1, sizeof *delays);
+        *out->delays[i] = *delays;
+    }
+}
+
 void shard_count(const struct shard *s, struct shard_counts *out)
 {
-    struct shard_version_counts *version = mem_grow(out->version, s->slots, sizeof *version);
+    shard_counts_close(out);
+    struct shard_version_counts *version = mem_new(s->slots, sizeof *version);
     *out = (struct shard_counts){
         .position = s->position, .gate = WATERMARK_NONE, .versions = s->slots, .version = version};
-    if (s->joiner) {
-        out->samples = joiner_sequence(s->joiner);
-        out->gate = joiner_gate(&s->catalog.join, s->watermark);
-        out->undecided = joiner_undecided(s->joiner);
-        out->decided = joiner_decided(s->joiner);
-        memcpy(out->streams, joiner_counts(s->joiner), sizeof out->streams);
-    }
+    if (s->joiner)
+        count_joined(s, out);
     for (uint32_t i = 0; i < s->slots; i++) {
         const struct version_slot *slot = &s->slot[i];
         version[i] = (struct shard_version_counts){.id = slot->version->id,
@@ -176,6 +191,8 @@ void shard_count(const struct shard *s, struct shard_counts *out)
 void shard_counts_close(struct shard_counts *c)
 {
     free(c->version);
+    for (uint32_t i = 0; i < JOINER_STREAMS_MAX; i++)
+        free(c->delays[i]);
     *c = (struct shard_counts){0};
 }
 

@@ -90,6 +90,9 @@ struct shard_counts {
     uint64_t position, samples, undecided, decided;
     int64_t gate; /* event time decided; WATERMARK_NONE */
     struct stream_counts streams[JOINER_STREAMS_MAX];
+    struct delays *delays[JOINER_STREAMS_MAX];     /* owned by the copy; NULL: no action of the stream has matched */
+    uint64_t undecided_entries, undecided_payload; /* bytes, see joiner.h */
+    struct joiner_pace pace;
     uint32_t versions;
     struct shard_version_counts *version; /* owned by the copy */
 };

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 2,
+    SHARD_FORMAT = 3,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -94,6 +94,14 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     buffer_put_u32(out, table_count(slot->table));
 }
 
+/* A byte says whether there are any: only of streams of which an action has matched. */
+static void encode_delays(const struct delays *d, struct buffer *out)
+{
+    buffer_put_u8(out, d != NULL);
+    if (d)
+        delays_encode(d, out);
+}
+
 static void encode_place(const struct shard *s, struct buffer *out)
 {
     const struct stream_counts *counts = s->joiner ? joiner_counts(s->joiner) : NULL;
@@ -107,6 +115,7 @@ static void encode_place(const struct shard *s, struct buffer *out)
     for (uint32_t i = 0; i < s->catalog.join.streams; i++) {
         buffer_put_i64(out, s->watermark[i]);
         stream_counts_encode(&counts[i], out);
+        encode_delays(joiner_delays(s->joiner, i), out);
     }
     buffer_put_u64(out, s->log.first);
     buffer_put_u64(out, s->log.frozen);
@@ -204,6 +213,16 @@ static enum tm_code load_versions(struct loading *l, struct reader *r, struct tm
     return rc;
 }
 
+static void load_delays(struct shard *s, uint32_t stream, struct reader *r)
+{
+    struct delays delays;
+    if (reader_u8(r) == 0)
+        return;
+    delays_decode(r, &delays);
+    if (!r->bad)
+        joiner_load_delays(s->joiner, stream, &delays);
+}
+
 static enum tm_code load_place(void *context, struct bytes key, struct bytes value, struct tm_error *err)
 {
     struct loading *l = context;
@@ -225,6 +244,7 @@ static enum tm_code load_place(void *context, struct bytes key, struct bytes val
     for (uint32_t i = 0; i < s->catalog.join.streams; i++) {
         s->watermark[i] = reader_i64(&r);
         stream_counts_decode(&r, &l->counts[i]);
+        load_delays(s, i, &r);
     }
     enum tm_code rc = load_versions(l, &r, err);
     if (rc == TM_OK && (r.bad || reader_left(&r) || s->keep_from < 1 || s->keep_from > s->commit + 1))

@@ -19,6 +19,7 @@ METHODS = (
     "Admin/Digest",
     "Admin/ListDeadLetters",
     "Admin/ShowDeadLetter",
+    "Admin/SampleWindow",
     "Admin/CreateVersion",
     "Admin/ListVersions",
     "Admin/ShowVersion",

@@ -44,8 +44,10 @@ static void note_shard(const struct history *h, uint32_t shard, struct shard_mar
 {
     const struct oracle_shard *s = oracle_shard(h->oracle, shard);
     m->samples = s->lessons.lessons;
-    for (uint32_t i = 0; i < h->world->join.join.streams; i++)
+    for (uint32_t i = 0; i < h->world->join.join.streams; i++) {
         m->streams[i] = oracle_counts(h->oracle, shard, i);
+        m->delays[i] = oracle_delays(h->oracle, shard, i);
+    }
     for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++)
         lessons_count(&s->lessons, i, &m->fresh[i], &m->corrections[i]);
 }
@@ -103,6 +105,20 @@ static void check_stream(uint32_t shard, uint32_t stream, uint64_t position, con
 #undef F
 }
 
+static void check_delays(uint32_t shard, uint32_t stream, uint64_t position, const struct delays *got,
+                         const struct delays *want)
+{
+    static const struct delays none;
+    got = got ? got : &none;
+    for (int i = 0; i < DELAY_BUCKETS; i++)
+        if (got->bucket[i] != want->bucket[i])
+            mismatch("shard %u stream s%u at %" PRIu64 ": %" PRIu64 " delays in bucket %d, expected %" PRIu64, shard,
+                     stream, position, got->bucket[i], i, want->bucket[i]);
+    if (got->sum_ms != want->sum_ms)
+        mismatch("shard %u stream s%u at %" PRIu64 ": delays of %" PRIu64 " ms, expected %" PRIu64, shard, stream,
+                 position, got->sum_ms, want->sum_ms);
+}
+
 static void check_samples(uint32_t shard, uint32_t version, const char *kind, uint64_t position,
                           const struct sample_counts *got, const struct sample_counts *want)
 {
@@ -130,8 +146,10 @@ void history_check_counts(const struct history *h, uint32_t shard, uint64_t posi
     if (counts->samples != m->samples)
         mismatch("shard %u at %" PRIu64 ": %" PRIu64 " samples, expected %u", shard, position, counts->samples,
                  m->samples);
-    for (uint32_t i = 0; i < h->world->join.join.streams; i++)
+    for (uint32_t i = 0; i < h->world->join.join.streams; i++) {
         check_stream(shard, i, position, &counts->streams[i], &m->streams[i]);
+        check_delays(shard, i, position, counts->delays[i], &m->delays[i]);
+    }
     if (counts->versions != h->mark[at - 1]->versions)
         mismatch("shard %u at %" PRIu64 ": %u versions, expected %u", shard, position, counts->versions,
                  h->mark[at - 1]->versions);

@@ -20,6 +20,7 @@ _Noreturn void mismatch(const char *format, ...) __attribute__((format(printf, 1
 struct shard_mark {
     uint32_t samples;
     struct stream_counts streams[WORLD_STREAMS_MAX];
+    struct delays delays[WORLD_STREAMS_MAX];
     struct sample_counts fresh[WORLD_VERSIONS_MAX], corrections[WORLD_VERSIONS_MAX];
 };
 

@@ -434,6 +434,24 @@ struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint3
     return c;
 }
 
+struct delays oracle_delays(const struct oracle *o, uint32_t shard, uint32_t stream)
+{
+    struct delays d = {0};
+    const struct oracle_shard *s = &o->shard[shard];
+    for (uint32_t i = 0; i < s->records; i++) {
+        const struct oracle_record *r = &s->record[i];
+        if (r->stream != stream || r->fate != FATE_MATCHED || o->catalog.join.stream[stream].kind != JOINER_ACTION)
+            continue;
+        int64_t delay = r->time - s->record[r->impression].time;
+        uint32_t bucket = DELAY_BEFORE;
+        while (bucket < DELAY_LONGER && delay > (bucket == DELAY_BEFORE ? -1 : delay_bounds[bucket - 1]))
+            bucket++;
+        d.bucket[bucket]++;
+        d.sum_ms += delay > 0 ? (uint64_t)delay : 0;
+    }
+    return d;
+}
+
 const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard, uint64_t position)
 {
     for (uint32_t i = 0; i < o->shard[shard].records; i++)

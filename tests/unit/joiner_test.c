@@ -171,7 +171,11 @@ static void restart(struct teller *t)
 {
     struct stream_counts counts[JOINER_STREAMS_MAX];
     struct tm_error err;
+    struct delays delays[STREAMS] = {0};
     uint64_t sequence = joiner_sequence(t->joiner), undecided = joiner_undecided(t->joiner);
+    for (uint32_t i = 0; i < STREAMS; i++)
+        if (joiner_delays(t->joiner, i))
+            delays[i] = *joiner_delays(t->joiner, i);
     memcpy(counts, joiner_counts(t->joiner), sizeof counts);
     joiner_close(t->joiner);
     t->joiner = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside});
@@ -182,6 +186,9 @@ static void restart(struct teller *t)
     for (uint64_t i = t->keep_from; i <= t->commit; i++)
         if (t->chunks[i].size)
             assert_int_equal(joiner_load_chunk(t->joiner, i, buffer_view(&t->chunks[i]), &err), TM_OK);
+    for (uint32_t i = 0; i < STREAMS; i++)
+        if (delays_count(&delays[i]))
+            joiner_load_delays(t->joiner, i, &delays[i]);
     int64_t watermarks[JOINER_STREAMS_MAX] = {0};
     memcpy(watermarks, t->watermark, sizeof t->watermark);
     assert_int_equal(joiner_load_done(t->joiner, t->position + 1, watermarks, sequence, counts, NULL), TM_OK);
@@ -227,8 +234,12 @@ static void play(struct teller *t, const char *step)
 
 static void check_counts(const struct teller *t)
 {
-    for (int i = 0; i < STREAMS; i++)
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        const struct delays *delays = joiner_delays(t->joiner, i);
+        bool action = t->config.stream[i].kind == JOINER_ACTION;
         assert_int_equal(stream_counts_imbalance(&joiner_counts(t->joiner)[i]), 0);
+        assert_int_equal(delays ? delays_count(delays) : 0, action ? joiner_counts(t->joiner)[i].matched : 0);
+    }
 }
 
 enum manner { IN_ONE_GO, WITH_COMMITS, WITH_RESTARTS };

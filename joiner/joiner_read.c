@@ -1,0 +1,35 @@
+/* What can be seen of a joiner from outside: counters, delays, memory. Nothing here changes it. */
+#include "joiner/joiner_state.h"
+
+int64_t joiner_next_due(const struct joiner *j) { return due_earliest(&j->decisions); }
+int64_t joiner_expiry(const struct joiner *j) { return j->expiry; }
+const struct stream_counts *joiner_counts(const struct joiner *j) { return j->counts; }
+const struct delays *joiner_delays(const struct joiner *j, uint32_t stream) { return j->delays[stream]; }
+uint64_t joiner_sequence(const struct joiner *j) { return j->sequence; }
+uint64_t joiner_undecided(const struct joiner *j) { return j->undecided; }
+uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decided); }
+
+struct joiner_pace joiner_pace(const struct joiner *j)
+{
+    struct joiner_pace pace = j->pace;
+    pace.stored = j->chunks.stored;
+    return pace;
+}
+
+static size_t timers(const struct joiner *j)
+{
+    return due_memory(&j->decisions) + due_memory(&j->early_actions) + due_memory(&j->early_features);
+}
+
+size_t joiner_memory(const struct joiner *j)
+{
+    return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) + timers(j);
+}
+
+size_t joiner_undecided_entries(const struct joiner *j) { return pending_touched(&j->pending) + timers(j); }
+size_t joiner_undecided_payload(const struct joiner *j) { return j->chunks.used; }
+
+size_t joiner_unfrozen(const struct joiner *j)
+{
+    return chunks_unsealed(&j->chunks) + j->decided.changed_count * sizeof(struct decided_key);
+}

@@ -1,0 +1,32 @@
+/* How long actions take, and what it costs to wait for them: added up over the shards, as of their last commits. */
+#include <stdlib.h>
+
+#include "ps/engine/parts.h"
+
+void engine_window(struct engine *e, struct engine_window *out)
+{
+    struct committer *c = &e->committer;
+    struct waiting_bytes bytes = {0};
+    *out = (struct engine_window){.stream = mem_new(e->schema.join.streams, sizeof *out->stream)};
+    pthread_mutex_lock(&c->mutex);
+    for (uint32_t i = 0; i < e->options.shards; i++) {
+        const struct shard_counts *counts = &c->counts[i];
+        for (uint32_t k = 0; k < e->schema.join.streams; k++) {
+            if (counts->delays[k])
+                delays_merge(&out->stream[k].delays, counts->delays[k]);
+            out->stream[k].late += counts->streams[k].late;
+        }
+        out->undecided += counts->undecided;
+        out->undecided_bytes += counts->undecided_entries + counts->undecided_payload;
+        out->impressions_per_second += waiting_rate(&c->waiting[i]);
+        waiting_add_bytes(&bytes, &c->waiting[i]);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    out->bytes_per_undecided = waiting_bytes_per_key(&bytes);
+}
+
+void engine_window_close(struct engine_window *w)
+{
+    free(w->stream);
+    *w = (struct engine_window){0};
+}
