@@ -45,7 +45,8 @@ static const char *bar_text(const Tidemill__V1__WindowChoice *c, char buf[static
 
 static void print_windows(const Tidemill__V1__StreamDelays *s)
 {
-    static const char *const names[] = {"window", "at decision %", "corrections %", "late %", "memory", ""};
+    static const char *const names[] = {"window", "at decision %", "corrections %",
+                                        "late %", "memory",        "share at decision"};
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (size_t i = 0; i < s->n_windows; i++) {
         const Tidemill__V1__WindowChoice *c = s->windows[i];
