@@ -6,13 +6,14 @@
 #define D *INT64_C(86400000)
 
 /* clang-format off */
-const int64_t delay_bounds[DELAY_BOUNDS] = {
+const int64_t delay_bounds[DELAY_BOUNDS + DELAY_OCTAVE_MAX] = {
     1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80,
     100, 120, 150, 200, 250, 300, 400, 500, 600, 800,
     1 S, 1200, 1500, 2 S, 2500, 3 S, 4 S, 5 S, 6 S, 8 S, 10 S, 12 S, 15 S, 20 S, 25 S, 30 S, 40 S, 50 S,
     1 M, 72 S, 90 S, 2 M, 150 S, 3 M, 4 M, 5 M, 6 M, 8 M, 10 M, 12 M, 15 M, 20 M, 25 M, 30 M, 40 M, 50 M,
     1 H, 72 M, 90 M, 2 H, 150 M, 3 H, 4 H, 5 H, 6 H, 8 H, 10 H, 12 H, 15 H, 20 H,
     1 D, 28 H, 36 H, 2 D, 60 H, 3 D, 4 D, 5 D, 6 D, 7 D, 8 D, 10 D, 12 D, 14 D, 17 D, 21 D, 25 D, 30 D,
+    INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX,
 };
 /* clang-format on */
 
@@ -21,16 +22,19 @@ const int64_t delay_bounds[DELAY_BOUNDS] = {
 #undef H
 #undef D
 
-/* The number of bounds below `ms`: without a branch that depends on it, since delays are not to be predicted. */
+/* The number of bounds below 2^k: where the search for a delay of k + 1 bits begins. */
+static const uint8_t octave[32] = {0,  1,  3,  6,  10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40, 43,
+                                   46, 49, 52, 55, 58, 61, 64, 67, 70, 73, 76, 80, 83, 86, 90, 93};
+
+/* The number of bounds below `ms`, 0 or more. No branch depends on it: delays cannot be predicted. */
 static unsigned bounds_below(int64_t ms)
 {
-    const int64_t *base = delay_bounds;
-    for (unsigned n = DELAY_BOUNDS; n > 1;) {
-        unsigned half = n / 2;
-        base = base[half - 1] < ms ? base + half : base;
-        n -= half;
-    }
-    return (unsigned)(base - delay_bounds) + (*base < ms);
+    unsigned k = 63 - (unsigned)__builtin_clzll((uint64_t)ms | 1);
+    const int64_t *b = delay_bounds + octave[k < 31 ? k : 31];
+    unsigned below = 0;
+    for (unsigned i = 0; i < DELAY_OCTAVE_MAX; i++)
+        below += b[i] < ms;
+    return (unsigned)(b - delay_bounds) + below;
 }
 
 static unsigned bucket_of(int64_t ms) { return ms < 0 ? DELAY_BEFORE : 1 + bounds_below(ms); }

@@ -347,6 +347,9 @@ static void keep(struct joiner *j, const struct joiner_record *r)
     uint32_t offset = chunks_append(&j->chunks, &kept, CHUNK_RECORD);
     joiner_chunk_holds(j, chunk, r);
     j->pace.taken += kind == JOINER_IMPRESSION;
+    j->pace.bytes += kind == JOINER_IMPRESSION
+                         ? sizeof(struct pending_key) + PENDING_INDEX_BYTES + sizeof(struct due_mark)
+                         : sizeof(struct pending_note);
     if (kind == JOINER_IMPRESSION)
         joiner_hold_impression(j, r, chunk, offset);
     else

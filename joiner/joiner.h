@@ -113,9 +113,10 @@ int64_t joiner_next_due(const struct joiner *j);
 const struct stream_counts *joiner_counts(const struct joiner *j);
 /* What came since the joiner was opened. Impressions decided, and the event times of the first and of the newest of
  * them: in between lie just they (and few that came when their gate was open), so count and times make a rate.
- * Impressions taken, decided or not, and the bytes of all records kept until a decision: so much comes with each. */
+ * Impressions taken, decided or not, and the memory that they and all that came for them took until the decision:
+ * entries, notes, index, timers, records. */
 struct joiner_pace {
-    uint64_t decided, taken, stored;
+    uint64_t decided, taken, bytes;
     int64_t first, newest; /* meaningless while none is decided */
 };
 struct joiner_pace joiner_pace(const struct joiner *j);

@@ -12,7 +12,7 @@ uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decid
 struct joiner_pace joiner_pace(const struct joiner *j)
 {
     struct joiner_pace pace = j->pace;
-    pace.stored = j->chunks.stored;
+    pace.bytes += j->chunks.stored;
     return pace;
 }
 

@@ -12,6 +12,7 @@
 #include "joiner/sample.h"
 
 #define PENDING_NONE UINT32_MAX
+enum { PENDING_INDEX_BYTES = 14 }; /* of a key, on average: a slot of 8 bytes, 3/8 to 3/4 of them in use */
 
 struct pending_key {
     struct hash128 key;

@@ -8,7 +8,7 @@ void committer_set_counts(struct committer *c, uint32_t shard, struct shard_coun
     pthread_mutex_lock(&c->mutex);
     shard_counts_close(&c->counts[shard]);
     c->counts[shard] = *counts;
-    waiting_observe(&c->waiting[shard], counts);
+    waiting_observe(&c->waiting[shard], &counts->pace);
     pthread_mutex_unlock(&c->mutex);
 }
 

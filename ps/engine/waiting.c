@@ -13,34 +13,15 @@ static void observe_pace(struct waiting *w, const struct joiner_pace *pace)
     }
 }
 
-void waiting_observe(struct waiting *w, const struct shard_counts *c)
+void waiting_observe(struct waiting *w, const struct joiner_pace *pace)
 {
-    observe_pace(w, &c->pace);
-    if (c->undecided > w->undecided) {
-        w->undecided = c->undecided;
-        w->entries = c->undecided_entries;
-    }
-    w->taken = c->pace.taken;
-    w->stored = c->pace.stored;
+    observe_pace(w, pace);
+    w->taken = pace->taken;
+    w->bytes = pace->bytes;
 }
 
 double waiting_rate(const struct waiting *w)
 {
     int64_t ms = w->now.time - w->from.time;
     return ms > 0 ? (double)(w->now.impressions - w->from.impressions) * 1000 / (double)ms : 0;
-}
-
-void waiting_add_bytes(struct waiting_bytes *sum, const struct waiting *w)
-{
-    sum->undecided += w->undecided;
-    sum->entries += w->entries;
-    sum->taken += w->taken;
-    sum->stored += w->stored;
-}
-
-double waiting_bytes_per_key(const struct waiting_bytes *sum)
-{
-    if (sum->undecided == 0 || sum->taken == 0)
-        return 0;
-    return (double)sum->entries / (double)sum->undecided + (double)sum->stored / (double)sum->taken;
 }

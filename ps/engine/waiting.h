@@ -5,17 +5,16 @@
  *
  * Rate      of what was decided (joiner_pace()), over the last half to full hour of event time; while a start has seen
  *           less, over what it has seen. When nothing more comes, it stays what it was.
- * Bytes     what one entry takes with its notes, index and timer, at the commit with the most undecided keys since the
- *           start: pools keep what they once needed, so a shard that has decided everything would tell nothing. And the
- *           bytes of records that came with each impression since the start: a commit's records stay in memory until
- *           the last of them is decided, so in a fast replay there may be more of them than wait.
- * Unknown   0, until impressions of different times were decided and something has waited at a commit. Not stored: a start
+ * Bytes     of all that was taken since the start, so that the figure does not depend on how many keys wait just now. A
+ *           commit's records stay in memory until the last of them is decided: in a fast replay, where one commit brings
+ *           more than a window, more is kept than waits.
+ * Unknown   0, until impressions of different times were decided. Not stored: a start
  *           measures anew.
  * Threads   plain; the committer's mutex guards it. */
 #ifndef TIDEMILL_PS_ENGINE_WAITING_H
 #define TIDEMILL_PS_ENGINE_WAITING_H
 
-#include "ps/state/shard.h"
+#include "joiner/joiner.h"
 
 enum { WAITING_STRETCH_MS = 1800000 };
 
@@ -26,18 +25,10 @@ struct waiting_mark {
 
 struct waiting {
     struct waiting_mark from, half, now; /* impressions 0: none yet */
-    uint64_t undecided, entries;         /* of one commit: keys, and their bytes */
-    uint64_t taken, stored;              /* impressions, and bytes of the records that came with them */
+    uint64_t taken, bytes;               /* impressions, and what they took */
 };
 
-void waiting_observe(struct waiting *w, const struct shard_counts *c);
+void waiting_observe(struct waiting *w, const struct joiner_pace *pace);
 double waiting_rate(const struct waiting *w); /* impressions per second of event time */
-
-/* Sums over shards, {0} at first. */
-struct waiting_bytes {
-    uint64_t undecided, entries, taken, stored;
-};
-void waiting_add_bytes(struct waiting_bytes *sum, const struct waiting *w);
-double waiting_bytes_per_key(const struct waiting_bytes *sum);
 
 #endif

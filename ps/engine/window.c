@@ -6,7 +6,7 @@
 void engine_window(struct engine *e, struct engine_window *out)
 {
     struct committer *c = &e->committer;
-    struct waiting_bytes bytes = {0};
+    uint64_t taken = 0, bytes = 0;
     *out = (struct engine_window){.stream = mem_new(e->schema.join.streams, sizeof *out->stream)};
     pthread_mutex_lock(&c->mutex);
     for (uint32_t i = 0; i < e->options.shards; i++) {
@@ -19,10 +19,12 @@ void engine_window(struct engine *e, struct engine_window *out)
         out->undecided += counts->undecided;
         out->undecided_bytes += counts->undecided_entries + counts->undecided_payload;
         out->impressions_per_second += waiting_rate(&c->waiting[i]);
-        waiting_add_bytes(&bytes, &c->waiting[i]);
+        taken += c->waiting[i].taken;
+        bytes += c->waiting[i].bytes;
     }
     pthread_mutex_unlock(&c->mutex);
-    out->bytes_per_undecided = waiting_bytes_per_key(&bytes);
+    if (taken)
+        out->bytes_per_undecided = (double)bytes / (double)taken;
 }
 
 void engine_window_close(struct engine_window *w)

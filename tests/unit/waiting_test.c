@@ -35,12 +35,9 @@ static void step(struct joiner *j, uint8_t stream, uint64_t *position, uint64_t 
 
 static void observe(struct waiting *w, const struct joiner *j, uint64_t *measured)
 {
-    struct shard_counts c = {.undecided = joiner_undecided(j),
-                             .undecided_entries = joiner_undecided_entries(j),
-                             .undecided_payload = joiner_undecided_payload(j),
-                             .pace = joiner_pace(j)};
-    *measured = c.undecided_entries + c.undecided_payload;
-    waiting_observe(w, &c);
+    struct joiner_pace pace = joiner_pace(j);
+    *measured = joiner_undecided_entries(j) + joiner_undecided_payload(j);
+    waiting_observe(w, &pace);
 }
 
 /* An hour and a half of traffic with features before each impression and clicks after a part of them; a commit a
@@ -75,9 +72,7 @@ static struct waiting live(int64_t window_ms, uint64_t *measured)
 
 static double expected(const struct waiting *w, int64_t window_ms)
 {
-    struct waiting_bytes bytes = {0};
-    waiting_add_bytes(&bytes, w);
-    return waiting_rate(w) * (double)window_ms / 1000 * waiting_bytes_per_key(&bytes);
+    return waiting_rate(w) * (double)window_ms / 1000 * (double)w->bytes / (double)w->taken;
 }
 
 static void another_window_takes_what_was_told(void **state)
@@ -99,22 +94,19 @@ static void another_window_takes_what_was_told(void **state)
         }
 }
 
-static void nothing_is_told_before_something_came(void **state)
+static void nothing_is_told_before_time_has_passed(void **state)
 {
     struct waiting w = {0};
-    struct waiting_bytes bytes = {0};
     (void)state;
-    waiting_observe(&w, &(struct shard_counts){0});
-    waiting_add_bytes(&bytes, &w);
-    assert_true(waiting_rate(&w) == 0 && waiting_bytes_per_key(&bytes) == 0);
-    waiting_observe(&w, &(struct shard_counts){.undecided = 9, .undecided_entries = 900});
-    waiting_observe(&w, &(struct shard_counts){.pace = {.decided = 9, .first = 5, .newest = 5}}); /* no time passed */
+    waiting_observe(&w, &(struct joiner_pace){0});
+    assert_true(waiting_rate(&w) == 0);
+    waiting_observe(&w, &(struct joiner_pace){.decided = 9, .first = 5, .newest = 5});
     assert_true(waiting_rate(&w) == 0);
 }
 
 static void see(struct waiting *w, uint64_t decided, int64_t newest)
 {
-    waiting_observe(w, &(struct shard_counts){.pace = {.decided = decided, .first = 0, .newest = newest}});
+    waiting_observe(w, &(struct joiner_pace){.decided = decided, .newest = newest});
 }
 
 static void the_rate_follows_the_traffic(void **state)
@@ -136,7 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_window_takes_what_was_told),
-        cmocka_unit_test(nothing_is_told_before_something_came),
+        cmocka_unit_test(nothing_is_told_before_time_has_passed),
         cmocka_unit_test(the_rate_follows_the_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
