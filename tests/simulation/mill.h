@@ -43,4 +43,7 @@ void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads)
 /* Everything applied, committed, synced and compared; then once more after a start from what was stored. */
 void mill_finish(struct mill *m);
 
+/* Two that have finished have the same parameters, byte by byte. How they lie in the store depends on the commits. */
+void mill_compare(const struct mill *a, const struct mill *b);
+
 #endif
