@@ -37,6 +37,8 @@ struct shard_options {
     /* A record was set aside (may be NULL). Runs inside the step. */
     void (*aside)(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
                   struct bytes body);
+    /* A sample was made (may be NULL). Inside the step, too. */
+    void (*sample)(void *context, uint32_t shard, const struct sample *sample);
     void *context;
     /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
     struct store store;

@@ -159,6 +159,8 @@ void shard_take_sample(void *self, const struct sample *sample)
     struct sample_log_place place = sample_log_end(&s->log);
     uint32_t low = 0, high = s->routes, held = 0;
     sample_log_append(&s->log, sample);
+    if (s->options.sample)
+        s->options.sample(s->options.context, s->options.id, sample);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (s->route[middle].source < sample->version)
