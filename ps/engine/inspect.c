@@ -164,7 +164,7 @@ static enum tm_code read_shard(struct walk *w, const struct store *store, uint32
     enum tm_code rc = param_store_read(&params, store, err);
     param_store_close(&params);
     w->left = table_count(w->table);
-    return rc;
+    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", shard);
 }
 
 static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
@@ -177,9 +177,10 @@ static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32
     if (rc == TM_OK)
         rc = store->scan(store->self, STORE_DOC, prefix, prefix, on_doc, w, err);
     if (rc == TM_OK && w->left)
-        rc = tm_error_set(err, TM_DATA_LOSS, "%u parameters of version %s have no document", w->left, w->version->name);
+        rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: %u parameters of version %s have no document", shard, w->left,
+                          w->version->name);
     table_close(w->table);
-    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", shard);
+    return rc;
 }
 
 static enum tm_code walk_version(struct walk *w, struct tm_error *err)

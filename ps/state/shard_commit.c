@@ -195,8 +195,10 @@ static enum tm_code load_place(void *context, struct bytes key, struct bytes val
     uint8_t format = reader_u8(&r);
     (void)key;
     if (format != SHARD_FORMAT)
-        return tm_error_set(err, TM_DATA_LOSS, "the stored place is of format %u; this program reads %d", format,
-                            SHARD_FORMAT);
+        return tm_error_set(err, TM_FAILED_PRECONDITION,
+                            "the state is of format %u, and this program reads %d: it was written by another version "
+                            "of the program, which can still read it",
+                            format, SHARD_FORMAT);
     l->found = true;
     s->position = reader_u64(&r);
     s->commit = reader_u64(&r);

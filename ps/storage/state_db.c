@@ -8,14 +8,13 @@ struct state_db {
     struct rocks *db;
 };
 
-/* Chunks, runs, held samples and parameters are large values that are deleted or replaced again, oldest first. */
+/* A chunk of parameters may stay for ever, and would hold on to the blob file it is in. */
 static enum rocks_rows rows_of(enum store_table table)
 {
     switch (table) {
     case STORE_CHUNK:
     case STORE_RUN:
     case STORE_SAMPLE: return ROCKS_PASSING;
-    case STORE_PARAM: return ROCKS_PLAIN;
     case STORE_DOC: return ROCKS_SMALL;
     default: return ROCKS_PLAIN;
     }
