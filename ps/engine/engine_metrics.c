@@ -230,6 +230,7 @@ static void rocks(const struct rocks_status *r, const char *name, struct metrics
     metric_count(m, METRIC_ROCKS_TABLES, r->table_bytes, db);
     metric_count(m, METRIC_ROCKS_LIVE_TABLES, r->live_table_bytes, db);
     metric_count(m, METRIC_ROCKS_LIVE_FILES, r->live_files, db);
+    metric_count(m, METRIC_ROCKS_BLOBS, r->blob_bytes, db);
     metric_count(m, METRIC_ROCKS_KEYS, r->estimated_keys, db);
     metric_count(m, METRIC_ROCKS_MEMTABLES, r->memtable_bytes, db);
     metric_count(m, METRIC_ROCKS_IMMUTABLE, r->immutable_memtables, db);

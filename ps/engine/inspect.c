@@ -3,6 +3,7 @@
 
 #include "proto/event.h"
 #include "ps/engine/parts.h"
+#include "ps/state/param_store.h"
 
 /* Shards have their versions in the order in which they were made, too; one that is newer than the list is left out. */
 static struct engine_version_status *version_status(struct engine_status *out, uint32_t guess, uint32_t id)
@@ -97,13 +98,13 @@ void engine_status_close(struct engine_status *s)
     *s = (struct engine_status){0};
 }
 
-/* A walk over the parameters of one version, shard by shard. Both ranges are in the order of the document's hash; the
- * parameters are read first, so that every one of them finds its document, whatever is committed meanwhile. */
+/* A walk over the parameters of one version, shard by shard, in the order of the document's hash. The parameters are read
+ * first, so that every one of them finds its document, whatever is committed meanwhile. */
 struct walk {
     struct engine *engine;
     const struct version *version;
-    struct buffer params; /* of one shard: {id, size u32, block}... */
-    struct reader next;   /* the first parameter without a document yet */
+    struct table *table; /* of one shard */
+    uint32_t left;       /* in it, without a document yet */
     int64_t as_of;
     engine_visit_row *visit; /* NULL: digest instead */
     void *context;
@@ -111,18 +112,6 @@ struct walk {
     struct hash128 digest;
     uint64_t documents;
 };
-
-enum { ID_SIZE = SHARD_DOC_KEY - 2 };
-
-static enum tm_code gather_param(void *context, struct bytes key, struct bytes block, struct tm_error *err)
-{
-    struct walk *w = context;
-    if (key.size != SHARD_PARAM_KEY || block.size != w->version->model->block_size(&w->version->config))
-        return tm_error_set(err, TM_DATA_LOSS, "a parameter's row of %zu bytes fits no version", block.size);
-    buffer_put(&w->params, key.data + SHARD_PARAM_KEY - ID_SIZE, ID_SIZE);
-    buffer_put_bytes(&w->params, block);
-    return TM_OK;
-}
 
 static void add128(struct hash128 *sum, struct hash128 v)
 {
@@ -139,15 +128,13 @@ static enum tm_code digest_row(struct walk *w, struct bytes doc, struct bytes bl
     return TM_OK;
 }
 
-static enum tm_code export_row(struct walk *w, struct bytes doc, struct bytes stored, struct tm_error *err)
+static enum tm_code export_row(struct walk *w, struct bytes doc, const void *content, struct tm_error *err)
 {
     const struct model *m = w->version->model;
     const struct model_config *config = &w->version->config;
-    CLEANUP(block_copy_close) struct block_copy block, values;
-    void *content = block_copy_open(&block, stored.size);
+    CLEANUP(block_copy_close) struct block_copy values;
     double *value = block_copy_open(&values, m->width(config) * sizeof *value);
     struct export_row row = {.doc = doc, .values = value};
-    memcpy(content, stored.data, stored.size);
     m->values(config, content, w->as_of, value);
     m->describe(config, content, w->as_of, &row.belief);
     return w->visit(w->context, &row, err);
@@ -156,33 +143,43 @@ static enum tm_code export_row(struct walk *w, struct bytes doc, struct bytes st
 static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, struct tm_error *err)
 {
     struct walk *w = context;
-    struct reader here = w->next;
-    const uint8_t *id = reader_left(&here) ? reader_take(&here, ID_SIZE) : NULL;
-    struct bytes block = id ? reader_bytes(&here) : (struct bytes){0};
     if (key.size != SHARD_DOC_KEY || doc.size > EVENT_ID_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "a document's row has a key of %zu bytes and a name of %zu", key.size,
                             doc.size);
-    if (!id ||
-        memcmp(id, key.data + SHARD_DOC_KEY - ID_SIZE, ID_SIZE) != 0) /* other versions' document, or a newer one */
+    uint32_t number = table_find(w->table, shard_doc_of_key(key.data));
+    if (number == TABLE_NONE) /* other versions' document, or a newer one */
         return TM_OK;
-    w->next = here;
+    const void *block = table_block(w->table, number);
+    w->left--;
     w->documents++;
-    return w->visit ? export_row(w, doc, block, err) : digest_row(w, doc, block);
+    return w->visit ? export_row(w, doc, block, err)
+                    : digest_row(w, doc, bytes_of(block, w->version->model->block_size(&w->version->config)));
+}
+
+static enum tm_code read_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
+{
+    struct param_store params;
+    param_store_open(&params, shard, PARAM_CHUNK_BYTES);
+    param_store_add(&params, w->version, w->table);
+    enum tm_code rc = param_store_read(&params, store, err);
+    param_store_close(&params);
+    w->left = table_count(w->table);
+    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", shard);
 }
 
 static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
 {
-    uint8_t prefix[SHARD_PARAM_KEY];
-    struct bytes params = bytes_of(prefix, SHARD_PARAM_KEY - ID_SIZE), docs = bytes_of(prefix, SHARD_DOC_KEY - ID_SIZE);
-    shard_param_key(prefix, shard, w->version->id, (struct doc_id){0});
-    w->params.size = 0;
-    enum tm_code rc = store->scan(store->self, STORE_PARAM, params, params, gather_param, w, err);
-    w->next = reader_of(buffer_view(&w->params));
+    uint8_t key[SHARD_DOC_KEY];
+    struct bytes prefix = bytes_of(key, sizeof(uint16_t));
+    shard_doc_key(key, shard, (struct doc_id){0});
+    w->table = table_open(w->version->model->block_size(&w->version->config));
+    enum tm_code rc = read_shard(w, store, shard, err);
     if (rc == TM_OK)
-        rc = store->scan(store->self, STORE_DOC, docs, docs, on_doc, w, err);
-    if (rc == TM_OK && reader_left(&w->next))
-        rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: a parameter of version %s has no document", shard,
+        rc = store->scan(store->self, STORE_DOC, prefix, prefix, on_doc, w, err);
+    if (rc == TM_OK && w->left)
+        rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: %u parameters of version %s have no document", shard, w->left,
                           w->version->name);
+    table_close(w->table);
     return rc;
 }
 
@@ -192,7 +189,6 @@ static enum tm_code walk_version(struct walk *w, struct tm_error *err)
     enum tm_code rc = TM_OK;
     for (uint32_t i = 0; rc == TM_OK && i < w->engine->options.shards; i++)
         rc = walk_shard(w, &store, i, err);
-    buffer_close(&w->params);
     buffer_close(&w->row);
     return rc;
 }

@@ -127,6 +127,8 @@
       "Table files, those that wait for deletion included")                                                           \
     M("RocksDB", ROCKS_LIVE_TABLES, "tidemill_rocksdb_live_table_bytes", GAUGE, "db", "Table files in use")           \
     M("RocksDB", ROCKS_LIVE_FILES, "tidemill_rocksdb_live_files", GAUGE, "db", "Table files in use")                  \
+    M("RocksDB", ROCKS_BLOBS, "tidemill_rocksdb_blob_bytes", GAUGE, "db",                                             \
+      "Files of large values, the deleted ones among them included until their file goes")                            \
     M("RocksDB", ROCKS_KEYS, "tidemill_rocksdb_estimated_keys", GAUGE, "db", "Rows, estimated")                       \
     M("RocksDB", ROCKS_MEMTABLES, "tidemill_rocksdb_memtable_bytes", GAUGE, "db",                                     \
       "Memory of what is not in tables yet")                                                                          \

@@ -88,6 +88,10 @@ uint64_t sample_log_freeze(struct sample_log *l, uint64_t needed, struct store_b
         store_batch_remove(out, STORE_SAMPLE, k);
     }
     for (; l->frozen < l->memory + l->rows; l->frozen++) {
+        if (l->frozen < needed) { /* it would be deleted by the next commit */
+            l->first = l->frozen + 1;
+            continue;
+        }
         row_key(key, l->shard, l->frozen);
         store_batch_put(out, STORE_SAMPLE, k, buffer_view(&l->row[l->frozen - l->memory]));
     }

@@ -1,7 +1,8 @@
 /* ps/state/sample_log.h - every sample of one shard, in order: what a version that is paused reads afterwards.
  *
  * Rows     samples are encoded one after the other into rows of about SAMPLE_ROW_BYTES, numbered without gaps from 1.
- *          A commit writes the rows that came since the last one (STORE_SAMPLE) and deletes those that nobody needs.
+ *          A commit writes the rows that came since the last one and that somebody needs (STORE_SAMPLE), and deletes those
+ *          that nobody needs any more.
  * Where    a row is in memory until the commit that carries it is written to the store, but only while somebody needs
  *          it; after that it is read back from there. So memory is bounded by the commits that wait to be written.
  * Bytes    the log counts the encoded bytes of all samples ever: a place in it and two places' distance do not depend
@@ -40,7 +41,7 @@ void sample_log_append(struct sample_log *l, const struct sample *s);
 size_t sample_log_unfrozen(const struct sample_log *l); /* bytes that the next commit will carry */
 
 /* Put what came since the last freeze into the commit; rows below `needed` are needed by nobody (UINT64_MAX: none is).
- * Returns the number up to which (exclusive) rows are in commits now: l->frozen. */
+ * Returns the number up to which (exclusive) rows are in commits now, or needed by nobody: l->frozen. */
 uint64_t sample_log_freeze(struct sample_log *l, uint64_t needed, struct store_batch *out);
 
 /* The commits that carry the rows below `rows` can be read from the store. */

@@ -10,6 +10,8 @@ struct shard *shard_open(const struct shard_options *options)
     s->keep_from = 1;
     s->dead_letters = dead_letters_open(options->id);
     sample_log_open(&s->log, options->id, 1, 1, 0);
+    param_store_open(&s->params, options->id,
+                     options->param_chunk_bytes ? options->param_chunk_bytes : PARAM_CHUNK_BYTES);
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         s->watermark[i] = WATERMARK_NONE;
     return s;
@@ -21,6 +23,7 @@ void shard_close(struct shard *s)
         return;
     joiner_close(s->joiner);
     dead_letters_close(s->dead_letters);
+    param_store_close(&s->params);
     for (uint32_t i = 0; i < s->slots; i++)
         table_close(s->slot[i].table);
     free(s->slot);

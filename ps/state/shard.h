@@ -37,9 +37,12 @@ struct shard_options {
     /* A record was set aside (may be NULL). Runs inside the step. */
     void (*aside)(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
                   struct bytes body);
+    /* A sample was made (may be NULL). Inside the step, too. */
+    void (*sample)(void *context, uint32_t shard, const struct sample *sample);
     void *context;
     /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
     struct store store;
+    size_t param_chunk_bytes; /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
 };
 
 struct shard *shard_open(const struct shard_options *options);
@@ -105,10 +108,9 @@ const struct table *shard_table(const struct shard *s, uint32_t version);
 /* How documents and keys are hashed, for readers and tests. */
 struct doc_id shard_doc_id(struct bytes doc, uint64_t hash_seed);
 
-/* Rows of STORE_PARAM and STORE_DOC, for exports: shard u16, (version u32,) document low u64, high u32,
- * all big-endian. */
-enum { SHARD_PARAM_KEY = 18, SHARD_DOC_KEY = 14 };
-void shard_param_key(uint8_t key[static SHARD_PARAM_KEY], uint32_t shard, uint32_t version, struct doc_id id);
+/* Rows of STORE_DOC, for exports: shard u16, document low u64, high u32, all big-endian. */
+enum { SHARD_DOC_KEY = 14 };
 void shard_doc_key(uint8_t key[static SHARD_DOC_KEY], uint32_t shard, struct doc_id id);
+struct doc_id shard_doc_of_key(const uint8_t key[static SHARD_DOC_KEY]);
 
 #endif

@@ -15,14 +15,6 @@ static void commit_key(uint8_t key[static COMMIT_KEY], uint32_t shard, uint64_t 
     key_put_u64(key + 2, commit);
 }
 
-void shard_param_key(uint8_t key[static SHARD_PARAM_KEY], uint32_t shard, uint32_t version, struct doc_id id)
-{
-    key_put_u16(key, (uint16_t)shard);
-    key_put_u32(key + 2, version);
-    key_put_u64(key + 6, id.low);
-    key_put_u32(key + 14, id.high);
-}
-
 void shard_doc_key(uint8_t key[static SHARD_DOC_KEY], uint32_t shard, struct doc_id id)
 {
     key_put_u16(key, (uint16_t)shard);
@@ -30,25 +22,14 @@ void shard_doc_key(uint8_t key[static SHARD_DOC_KEY], uint32_t shard, struct doc
     key_put_u32(key + 10, id.high);
 }
 
-struct dirty_rows {
-    struct shard *shard;
-    const struct version *version;
-    struct store_batch *batch;
-};
-
-static void put_param(void *context, struct doc_id id, const void *content)
+struct doc_id shard_doc_of_key(const uint8_t key[static SHARD_DOC_KEY])
 {
-    struct dirty_rows *d = context;
-    uint8_t key[SHARD_PARAM_KEY] = {0};
-    shard_param_key(key, d->shard->options.id, d->version->id, id);
-    store_batch_put(d->batch, STORE_PARAM, bytes_of(key, sizeof key),
-                    bytes_of(content, d->version->model->block_size(&d->version->config)));
+    return (struct doc_id){key_get_u64(key + 2), key_get_u32(key + 10)};
 }
 
 static void put_parameters(struct shard *s, struct store_batch *out)
 {
-    for (uint32_t i = 0; i < s->slots; i++)
-        table_take_dirty(s->slot[i].table, put_param, &(struct dirty_rows){s, s->slot[i].version, out});
+    param_store_commit(&s->params, out);
     for (size_t i = 0; i < s->new_docs; i++) {
         uint8_t key[SHARD_DOC_KEY] = {0};
         shard_doc_key(key, s->options.id, s->new_doc[i].id);
@@ -120,6 +101,7 @@ static void encode_place(const struct shard *s, struct buffer *out)
     buffer_put_u64(out, s->log.first);
     buffer_put_u64(out, s->log.frozen);
     buffer_put_u64(out, s->log.bytes);
+    param_store_encode(&s->params, out);
     buffer_put_u32(out, s->slots);
     for (uint32_t i = 0; i < s->slots; i++)
         encode_slot(&s->slot[i], out);
@@ -201,6 +183,7 @@ static enum tm_code load_versions(struct loading *l, struct reader *r, struct tm
     if (first < 1 || first > next)
         return tm_error_set(err, TM_DATA_LOSS, "the stored place of the sample log is damaged");
     sample_log_open(&s->log, s->options.id, first, next, bytes);
+    param_store_decode(&s->params, r);
     uint32_t count = reader_u32(r);
     enum tm_code rc = TM_OK;
     for (uint32_t i = 0; rc == TM_OK && i < count && !r->bad; i++) {
@@ -231,8 +214,10 @@ static enum tm_code load_place(void *context, struct bytes key, struct bytes val
     uint8_t format = reader_u8(&r);
     (void)key;
     if (format != SHARD_FORMAT)
-        return tm_error_set(err, TM_DATA_LOSS, "the stored place is of format %u; this program reads %d", format,
-                            SHARD_FORMAT);
+        return tm_error_set(err, TM_FAILED_PRECONDITION,
+                            "the state is of format %u, and this program reads %d: it was written by another version "
+                            "of the program, which can still read it",
+                            format, SHARD_FORMAT);
     l->found = true;
     s->position = reader_u64(&r);
     s->commit = reader_u64(&r);
@@ -279,23 +264,6 @@ static enum tm_code load_chunk(void *context, struct bytes key, struct bytes val
     return joiner_load_chunk(s->joiner, commit, value, err);
 }
 
-static enum tm_code load_param(void *context, struct bytes key, struct bytes value, struct tm_error *err)
-{
-    struct shard *s = ((struct loading *)context)->shard;
-    struct version_slot *slot = key.size == SHARD_PARAM_KEY ? shard_slot(s, key_get_u32(key.data + 2)) : NULL;
-    CLEANUP(block_copy_close) struct block_copy copy;
-    void *content = block_copy_open(&copy, value.size);
-    bool fresh;
-    if (!slot || value.size != slot->version->model->block_size(&slot->version->config))
-        return tm_error_set(err, TM_DATA_LOSS, "a parameter of %zu bytes that fits no version", value.size);
-    memcpy(content, value.data, value.size);
-    if (!slot->version->model->valid(&slot->version->config, content))
-        return tm_error_set(err, TM_DATA_LOSS, "a parameter of version %s holds what no sample could have made",
-                            slot->version->name);
-    table_upsert(slot->table, (struct doc_id){key_get_u64(key.data + 6), key_get_u32(key.data + 14)}, content, &fresh);
-    return TM_OK;
-}
-
 static enum tm_code check_documents(const struct shard *s, struct tm_error *err)
 {
     for (uint32_t i = 0; i < s->slots; i++)
@@ -320,7 +288,7 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
             rc = joiner_load_done(s->joiner, s->position, s->watermark, l->sequence, l->counts, err);
     }
     if (rc == TM_OK)
-        rc = store->scan(store->self, STORE_PARAM, prefix, prefix, load_param, l, err);
+        rc = param_store_load(&s->params, store, err);
     return rc == TM_OK ? check_documents(s, err) : rc;
 }
 

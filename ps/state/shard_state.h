@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "ps/state/dead_letters.h"
+#include "ps/state/param_store.h"
 #include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
 
@@ -59,6 +60,7 @@ struct shard {
     struct sample_log log;
     uint32_t holding; /* slots for which something is held */
     uint64_t brought; /* cost of the samples made in this step */
+    struct param_store params; /* its tables are those of the slots, in the same order */
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;
     struct buffer new_doc_text;

@@ -99,7 +99,7 @@ static bool learn_into(struct version_slot *slot, const struct sample *sample)
     memcpy(content, table_block(slot->table, number), size);
     v->model->learn(&v->config, content, &e, 1);
     table_write(slot->table, number, content);
-    table_mark_dirty(slot->table, number, id);
+    table_mark_dirty(slot->table, number);
     return fresh;
 }
 
@@ -116,7 +116,7 @@ static void correct_in(struct version_slot *slot, const struct sample *sample)
     memcpy(content, table_block(slot->table, number), size);
     v->model->correct(&v->config, content, &change);
     table_write(slot->table, number, content);
-    table_mark_dirty(slot->table, number, id);
+    table_mark_dirty(slot->table, number);
 }
 
 bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon)
@@ -159,6 +159,8 @@ void shard_take_sample(void *self, const struct sample *sample)
     struct sample_log_place place = sample_log_end(&s->log);
     uint32_t low = 0, high = s->routes, held = 0;
     sample_log_append(&s->log, sample);
+    if (s->options.sample)
+        s->options.sample(s->options.context, s->options.id, sample);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (s->route[middle].source < sample->version)
@@ -180,6 +182,7 @@ void shard_add_versions(struct shard *s)
             .version = v, .table = table_open(v->model->block_size(&v->config)), .horizon = WATERMARK_NONE};
         cursor_start(&s->slot[i].cursor, (s->joiner ? joiner_sequence(s->joiner) : 0) + 1);
         s->slots = i + 1;
+        param_store_add(&s->params, v, s->slot[i].table);
     }
     plan_routes(s);
     publish_tables(s);

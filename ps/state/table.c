@@ -10,7 +10,7 @@ enum { SEGMENT_FIRST = 64, SEGMENTS = 24, CAPACITY_MIN = 64 };
 struct block {
     uint64_t low;          /* of the document's hash; never changes once readers can see the block */
     _Atomic uint32_t lock; /* odd while the writer is at it */
-    uint32_t dirty;        /* the writer's */
+    uint32_t high;         /* the rest of the identity, the writer's: the slot has it for readers */
     uint64_t content[];    /* loaded and stored as atomic words */
 };
 
@@ -19,17 +19,13 @@ struct slots {
     _Atomic uint64_t slot[]; /* high 32 bits of the identity, then block number + 1 */
 };
 
-struct dirty {
-    uint32_t number, high;
-};
-
 struct table {
     size_t words, stride;
     struct slots *_Atomic slots;
     _Atomic uint32_t count;
     uint8_t *_Atomic segment[SEGMENTS]; /* segment k holds SEGMENT_FIRST << k blocks */
-    struct dirty *dirty;
-    size_t dirty_count, dirty_capacity;
+    uint64_t *dirty;                    /* the writer's: a bit for each block */
+    size_t dirty_words;
 };
 
 static struct slots *slots_new(uint32_t capacity)
@@ -76,6 +72,12 @@ static struct block *block_new(struct table *t, uint32_t number)
     CHECK(k < SEGMENTS);
     if (n == (uint32_t)SEGMENT_FIRST << k)
         atomic_store_explicit(&t->segment[k], mem_new((size_t)SEGMENT_FIRST << k, t->stride), memory_order_release);
+    if (number / 64 == t->dirty_words) {
+        size_t words = t->dirty_words ? 2 * t->dirty_words : 1;
+        t->dirty = mem_grow(t->dirty, words, sizeof *t->dirty);
+        memset(t->dirty + t->dirty_words, 0, (words - t->dirty_words) * sizeof *t->dirty);
+        t->dirty_words = words;
+    }
     return block_at(t, number);
 }
 
@@ -135,6 +137,7 @@ uint32_t table_upsert(struct table *t, struct doc_id id, const void *initial, bo
         s = grown(t);
     struct block *b = block_new(t, count);
     b->low = id.low;
+    b->high = id.high;
     memcpy(b->content, initial, t->words * 8);
     place(s, slot_of(id.high, count)); /* the release store: whoever finds the block sees all of it */
     atomic_store_explicit(&t->count, count + 1, memory_order_release);
@@ -176,28 +179,28 @@ void table_read(const struct table *t, uint32_t number, void *out)
     }
 }
 
-bool table_mark_dirty(struct table *t, uint32_t number, struct doc_id id)
+struct doc_id table_id(const struct table *t, uint32_t number)
 {
-    struct block *b = block_at(t, number);
-    if (b->dirty)
+    const struct block *b = block_at(t, number);
+    return (struct doc_id){b->low, b->high};
+}
+
+bool table_mark_dirty(struct table *t, uint32_t number)
+{
+    uint64_t bit = UINT64_C(1) << number % 64, *word = &t->dirty[number / 64];
+    if (*word & bit)
         return false;
-    b->dirty = 1;
-    if (t->dirty_count == t->dirty_capacity) {
-        t->dirty_capacity = t->dirty_capacity ? t->dirty_capacity * 2 : 64;
-        t->dirty = mem_grow(t->dirty, t->dirty_capacity, sizeof *t->dirty);
-    }
-    t->dirty[t->dirty_count++] = (struct dirty){number, id.high};
+    *word |= bit;
     return true;
 }
 
 void table_take_dirty(struct table *t, table_visit *visit, void *context)
 {
-    for (size_t i = 0; i < t->dirty_count; i++) {
-        struct block *b = block_at(t, t->dirty[i].number);
-        b->dirty = 0;
-        visit(context, (struct doc_id){b->low, t->dirty[i].high}, b->content);
+    for (size_t i = 0; i < t->dirty_words; i++) {
+        for (uint64_t left = t->dirty[i]; left; left &= left - 1)
+            visit(context, (uint32_t)(64 * i) + (uint32_t)__builtin_ctzll(left));
+        t->dirty[i] = 0;
     }
-    t->dirty_count = 0;
 }
 
 uint32_t table_count(const struct table *t) { return atomic_load_explicit(&t->count, memory_order_acquire); }

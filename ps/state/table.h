@@ -35,10 +35,13 @@ const void *table_block(const struct table *t, uint32_t number);
 /* Writer: replace the content for readers, at once. */
 void table_write(struct table *t, uint32_t number, const void *content);
 
+/* Writer: whose block it is. Numbers are given out from 0 on, one by one, and never change. */
+struct doc_id table_id(const struct table *t, uint32_t number);
+
 /* Writer: remember that a block changed since the last commit; false when it was remembered already. */
-bool table_mark_dirty(struct table *t, uint32_t number, struct doc_id id);
-/* Writer: call for every dirty block, then none is. */
-typedef void table_visit(void *context, struct doc_id id, const void *content);
+bool table_mark_dirty(struct table *t, uint32_t number);
+/* Writer: call for every dirty block, in the order of their numbers, then none is. */
+typedef void table_visit(void *context, uint32_t number);
 void table_take_dirty(struct table *t, table_visit *visit, void *context);
 
 uint32_t table_count(const struct table *t); /* documents; any thread */

@@ -19,10 +19,10 @@ enum { FORMAT_VERSION = 1, CURRENT_SIZE_MAX = 64, CLUSTER_SIZE = 32 };
 static const char identity_key[] = "identity"; /* {version u32, shards u32, hash seed u64, cluster 32 bytes} */
 static const char start_key[] = "start";       /* u64 */
 
-static const struct rocks_family log_families[LOG_FAMILY_COUNT] = {[LOG_BLOCK] = {"block", false},
-                                                                   [LOG_PRODUCER] = {"producer", false},
-                                                                   [LOG_META] = {"meta", false},
-                                                                   [LOG_REJECTED] = {"rejected", false}};
+static const struct rocks_family log_families[LOG_FAMILY_COUNT] = {[LOG_BLOCK] = {"block", ROCKS_PLAIN},
+                                                                   [LOG_PRODUCER] = {"producer", ROCKS_PLAIN},
+                                                                   [LOG_META] = {"meta", ROCKS_PLAIN},
+                                                                   [LOG_REJECTED] = {"rejected", ROCKS_PLAIN}};
 
 static enum tm_code path_in(const struct data_dir *d, const char *name, char out[static PATH_MAX], struct tm_error *err)
 {

@@ -26,10 +26,18 @@ enum rocks_kind { ROCKS_LOG, ROCKS_STATE };
 
 struct rocks; /* one open database */
 
+/* What the rows of a family are like. */
+enum rocks_rows {
+    ROCKS_PLAIN,   /* nothing is done about them: large values that stay, or few */
+    ROCKS_SMALL,   /* many small ones that look alike: LZ4. Values of a hundred KiB are not worth its time. */
+    ROCKS_PASSING, /* large ones that are deleted again, about in the order in which they came: each is written to a
+                      blob file once, and the file goes when its last row is deleted. Rows below 4 KiB stay in tables. */
+};
+
 /* A column family; functions name it by its index in the list given to rocks_open(). */
 struct rocks_family {
     const char *name;
-    bool compress; /* LZ4: many small rows that look alike. Chunks of a hundred KiB and more are not worth its time. */
+    enum rocks_rows rows;
 };
 
 /* Families are made when missing; one that is not in the list is TM_FAILED_PRECONDITION (a newer program made it).
@@ -84,6 +92,7 @@ enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struc
     F(estimated_keys,          "rocksdb.estimate-num-keys",                true)            \
     F(memtable_bytes,          "rocksdb.cur-size-all-mem-tables",          true)            \
     F(immutable_memtables,     "rocksdb.num-immutable-mem-table",          true)            \
+    F(blob_bytes,              "rocksdb.total-blob-file-size",             true)            \
     F(table_reader_bytes,      "rocksdb.estimate-table-readers-mem",       true)            \
     F(pending_compaction_bytes,"rocksdb.estimate-pending-compaction-bytes",true)            \
     F(block_cache_bytes,       "rocksdb.block-cache-usage",                false)           \

@@ -10,7 +10,7 @@
 #include "ps/storage/disk.h"
 #include "ps/storage/rocks_parts.h"
 
-enum { READ_AHEAD = 2 << 20 };
+enum { READ_AHEAD = 2 << 20, BLOB_MIN = 4096 };
 
 /* WALs are not tracked in the manifest (track_and_verify_wals_in_manifest): before RocksDB 7.9 a race with a sync
  * raises false alarms that keep the database from opening (its pull request 10892). The reader of the log checks
@@ -59,7 +59,7 @@ static enum tm_code look(const char *path, bool *exists, struct tm_error *err)
     if (!dir)
         return tm_error_set(err, TM_IO, "%s: open folder: %s", path, strerrordesc_np(errno));
     for (struct dirent *e = readdir(dir); e && rc == TM_OK; e = readdir(dir))
-        if (has_suffix(e->d_name, ".sst") || has_suffix(e->d_name, ".log"))
+        if (has_suffix(e->d_name, ".sst") || has_suffix(e->d_name, ".blob") || has_suffix(e->d_name, ".log"))
             rc = tm_error_set(err, TM_DATA_LOSS, "%s: CURRENT is missing, but %s is there", path, e->d_name);
     closedir(dir);
     return rc;
@@ -105,21 +105,41 @@ static rocksdb_options_t *make_options(enum rocks_kind kind)
     return options;
 }
 
+/* Copies share the block cache. */
+static rocksdb_options_t *small(rocksdb_options_t *options)
+{
+    rocksdb_options_t *copy = rocksdb_options_create_copy(options);
+    rocksdb_options_set_compression(copy, rocksdb_lz4_compression);
+    return copy;
+}
+
+/* A blob file without a live row is deleted whatever the cutoff: 0 means that no row is ever moved to another. */
+static rocksdb_options_t *passing(rocksdb_options_t *options)
+{
+    rocksdb_options_t *copy = rocksdb_options_create_copy(options);
+    rocksdb_options_set_enable_blob_files(copy, 1);
+    rocksdb_options_set_min_blob_size(copy, BLOB_MIN);
+    rocksdb_options_set_enable_blob_gc(copy, 1);
+    rocksdb_options_set_blob_gc_age_cutoff(copy, 0);
+    return copy;
+}
+
 static enum tm_code open_families(struct rocks *r, rocksdb_options_t *options, struct tm_error *err)
 {
     char *words = NULL;
     const char **names = mem_new(r->families + 1, sizeof *names);
     const rocksdb_options_t **each = mem_new(r->families + 1, sizeof *each);
-    rocksdb_options_t *compressed = rocksdb_options_create_copy(options); /* shares the block cache */
-    rocksdb_options_set_compression(compressed, rocksdb_lz4_compression);
+    rocksdb_options_t *like[] = {
+        [ROCKS_PLAIN] = options, [ROCKS_SMALL] = small(options), [ROCKS_PASSING] = passing(options)};
     names[0] = "default";
     each[0] = options;
     for (size_t i = 0; i < r->families; i++) {
         names[i + 1] = r->named[i].name;
-        each[i + 1] = r->named[i].compress ? compressed : options;
+        each[i + 1] = like[r->named[i].rows];
     }
     r->db = rocksdb_open_column_families(options, r->path, (int)r->families + 1, names, each, r->family, &words);
-    rocksdb_options_destroy(compressed);
+    rocksdb_options_destroy(like[ROCKS_SMALL]);
+    rocksdb_options_destroy(like[ROCKS_PASSING]);
     free(each);
     free(names);
     enum tm_code rc = rocks_take_words(r->path, "open", &words, err);

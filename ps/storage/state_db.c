@@ -8,15 +8,24 @@ struct state_db {
     struct rocks *db;
 };
 
-/* Parameters and document ids are small rows in great number; the rest is large values that are deleted again. */
-static bool is_worth_compressing(enum store_table table) { return table == STORE_PARAM || table == STORE_DOC; }
+/* A chunk of parameters may stay for ever, and would hold on to the blob file it is in. */
+static enum rocks_rows rows_of(enum store_table table)
+{
+    switch (table) {
+    case STORE_CHUNK:
+    case STORE_RUN:
+    case STORE_SAMPLE: return ROCKS_PASSING;
+    case STORE_DOC: return ROCKS_SMALL;
+    default: return ROCKS_PLAIN;
+    }
+}
 
 enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_error *err)
 {
     struct rocks_family families[STORE_TABLE_COUNT];
     struct rocks *db;
     for (enum store_table t = 0; t < STORE_TABLE_COUNT; t++)
-        families[t] = (struct rocks_family){store_table_name(t), is_worth_compressing(t)};
+        families[t] = (struct rocks_family){store_table_name(t), rows_of(t)};
     enum tm_code rc = rocks_open(path, ROCKS_STATE, families, ARRAY_LEN(families), &db, err);
     if (rc)
         return rc;

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ps/state/param_store.h"
+
 static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
                      struct bytes body)
 {
@@ -15,6 +17,16 @@ static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t pos
     s->aside[s->asides++] = position;
 }
 
+/* Made again after a crash, if no commit held it. */
+static void on_sample(void *context, uint32_t shard, const struct sample *sample)
+{
+    struct mill_shard *s = &((struct mill *)context)->shard[shard];
+    if (sample->sequence != s->samples + 1)
+        mismatch("shard %u: sample %" PRIu64 " follows %" PRIu64, shard, sample->sequence, s->samples);
+    history_check_sample(s->mill->history, shard, sample);
+    s->samples++;
+}
+
 static struct shard_counts counts_of(const struct shard *s)
 {
     struct shard_counts counts = {0};
@@ -24,19 +36,23 @@ static struct shard_counts counts_of(const struct shard *s)
 
 /* ---- start ---- */
 
+/* One block, two or five: so the few documents of a world fill several. */
+static size_t chunk_bytes(const struct mill *m) { return (size_t)64 << m->history->world->seed % 3; }
+
 static void load_shard(struct mill *m, uint32_t i)
 {
     struct tm_error err;
     struct store face = memory_store_face(&m->store);
     struct mill_shard *s = &m->shard[i];
-    s->shard = shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, m, face});
+    s->shard =
+        shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, on_sample, m, face, chunk_bytes(m)});
     if (shard_load(s->shard, &face, &err) != TM_OK)
         mismatch("shard %u cannot be loaded: %s", i, err.message);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
     history_check_counts(m->history, i, shard_position(s->shard), &counts);
     s->samples = counts.samples;
     s->committed = shard_position(s->shard);
-    s->rows = s->samples_before = 0;
+    s->rows = 0;
 }
 
 static void place_thread(struct mill *m, uint32_t thread)
@@ -155,21 +171,20 @@ void mill_apply(struct mill *m, uint32_t thread, uint32_t blocks)
 
 /* ---- commits ---- */
 
-static void check_new_samples(struct mill *m, uint32_t shard, struct bytes encoded)
+/* What is kept of samples is what was made. */
+static void check_kept_samples(const struct mill *m, uint32_t shard, struct bytes encoded)
 {
-    struct mill_shard *s = &m->shard[shard];
     struct reader r = reader_of(encoded);
     while (reader_left(&r) > 0) {
         struct sample sample;
         sample_decode(&r, &sample);
-        if (r.bad || sample.sequence != s->samples + 1)
-            mismatch("shard %u: sample %" PRIu64 " follows %" PRIu64, shard, sample.sequence, s->samples);
+        if (r.bad)
+            mismatch("shard %u keeps what is no sample", shard);
         history_check_sample(m->history, shard, &sample);
-        s->samples++;
     }
 }
 
-static void check_batch(struct mill *m, uint32_t shard, const struct store_batch *batch)
+static void check_batch(const struct mill *m, uint32_t shard, const struct store_batch *batch)
 {
     struct reader r = reader_of(buffer_view(&batch->operations));
     struct store_operation op;
@@ -177,7 +192,7 @@ static void check_batch(struct mill *m, uint32_t shard, const struct store_batch
         if (op.key.size < 2 || key_get_u16(op.key.data) != shard)
             mismatch("shard %u writes a row of another", shard);
         if (op.table == STORE_SAMPLE && !op.remove)
-            check_new_samples(m, shard, op.value);
+            check_kept_samples(m, shard, op.value);
     }
 }
 
@@ -186,7 +201,6 @@ void mill_commit(struct mill *m, uint32_t shard)
     struct mill_shard *s = &m->shard[shard];
     const struct mill_thread *t = &m->thread[shard % m->threads];
     struct store_batch batch = {0};
-    uint64_t before = s->samples;
     if (!shard_changed(s->shard) && s->committed >= t->position)
         return;
     if (t->position < s->committed)
@@ -197,8 +211,7 @@ void mill_commit(struct mill *m, uint32_t shard)
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
     history_check_counts(m->history, shard, t->position, &counts);
     if (counts.samples != s->samples)
-        mismatch("shard %u made %" PRIu64 " samples and committed %" PRIu64, shard, counts.samples, s->samples);
-    s->samples_before = before;
+        mismatch("shard %u counts %" PRIu64 " samples, but made %" PRIu64, shard, counts.samples, s->samples);
     s->committed = t->position;
     if (t->position == history_end(m->history))
         history_check_tables(m->history, shard, s->shard);
@@ -258,16 +271,14 @@ static void check_letters(const struct mill *m, uint32_t shard)
                                   kept[stream][reason]);
 }
 
-static void check_stored(const struct mill *m)
+/* Every parameter has its document's name beside it. */
+static void check_names(const struct mill *m, uint32_t shard, const struct table *t)
 {
-    const struct memory_table *params = &m->store.table[STORE_PARAM], *docs = &m->store.table[STORE_DOC];
-    for (size_t i = 0; i < params->rows; i++) {
-        struct bytes key = buffer_view(&params->row[i].key);
-        uint8_t doc_key[SHARD_DOC_KEY];
-        uint32_t shard = key_get_u16(key.data);
-        struct doc_id id = {key_get_u64(key.data + 6), key_get_u32(key.data + 14)};
-        shard_doc_key(doc_key, shard, id);
-        const struct memory_row *doc = memory_table_find(docs, bytes_of(doc_key, sizeof doc_key));
+    for (uint32_t i = 0; i < table_count(t); i++) {
+        uint8_t key[SHARD_DOC_KEY];
+        struct doc_id id = table_id(t, i);
+        shard_doc_key(key, shard, id);
+        const struct memory_row *doc = memory_table_find(&m->store.table[STORE_DOC], bytes_of(key, sizeof key));
         if (!doc)
             mismatch("shard %u stored a parameter without its document's name", shard);
         struct doc_id named = shard_doc_id(buffer_view(&doc->value), SIMULATION_HASH_SEED);
@@ -276,7 +287,44 @@ static void check_stored(const struct mill *m)
     }
 }
 
-/* A row of samples is there because the last commit brought it, or because a version goes on in it or behind it. */
+/* What the tables allow the deltas to be (ps/state/param_store.h): in proportion to the base. */
+static uint64_t deltas_allowed(const struct mill *m, uint32_t shard)
+{
+    const struct catalog *c = oracle_catalog(m->history->oracle);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < c->versions; i++) {
+        const struct version *v = c->version[i];
+        uint64_t size = PARAM_ID_BYTES + v->model->block_size(&v->config);
+        uint64_t blocks = table_count(shard_table(m->shard[shard].shard, v->id)), a_chunk = chunk_bytes(m) / size;
+        a_chunk = a_chunk ? a_chunk : 1;
+        sum += blocks * size + (blocks + a_chunk - 1) / a_chunk * (chunk_bytes(m) / 8);
+    }
+    return PARAM_ROLL * sum;
+}
+
+static void check_deltas(const struct mill *m, uint32_t shard)
+{
+    const struct memory_table *t = &m->store.table[STORE_PARAM];
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < t->rows; i++)
+        if (key_get_u16(t->row[i].key.data) == shard && t->row[i].key.data[2] == PARAM_DELTA)
+            bytes += t->row[i].value.size;
+    if (bytes > deltas_allowed(m, shard))
+        mismatch("shard %u keeps %" PRIu64 " bytes of deltas; %" PRIu64 " are allowed", shard, bytes,
+                 deltas_allowed(m, shard));
+}
+
+static void check_stored(const struct mill *m)
+{
+    const struct catalog *c = oracle_catalog(m->history->oracle);
+    for (uint32_t shard = 0; shard < m->shards; shard++) {
+        for (uint32_t i = 0; i < c->versions; i++)
+            check_names(m, shard, shard_table(m->shard[shard].shard, c->version[i]->id));
+        check_deltas(m, shard);
+    }
+}
+
+/* A row of samples is there because a version goes on in it or behind it. */
 static void check_sample_rows(const struct mill *m)
 {
     const struct memory_table *t = &m->store.table[STORE_SAMPLE];
@@ -288,7 +336,7 @@ static void check_sample_rows(const struct mill *m)
             sample_decode(&r, &last);
         const struct history *h = m->history;
         uint32_t needed = lessons_needed(&oracle_shard(h->oracle, shard)->lessons, oracle_catalog(h->oracle));
-        if (last.sequence < needed && last.sequence <= m->shard[shard].samples_before)
+        if (last.sequence < needed)
             mismatch("shard %u keeps sample %" PRIu64 ", which nobody needs", shard, last.sequence);
     }
 }
@@ -303,6 +351,22 @@ static void check_all(const struct mill *m)
         check_letters(m, i);
     }
     check_stored(m);
+}
+
+void mill_compare(const struct mill *a, const struct mill *b)
+{
+    const struct catalog *c = oracle_catalog(a->history->oracle);
+    for (uint32_t i = 0; i < a->shards; i++)
+        for (uint32_t k = 0; k < c->versions; k++) {
+            const struct version *v = c->version[k];
+            const struct table *s = shard_table(a->shard[i].shard, v->id), *t = shard_table(b->shard[i].shard, v->id);
+            if (table_count(s) != table_count(t))
+                mismatch("other threads and commits make other documents");
+            for (uint32_t n = 0; n < table_count(s); n++)
+                if (table_id(s, n).low != table_id(t, n).low || table_id(s, n).high != table_id(t, n).high ||
+                    memcmp(table_block(s, n), table_block(t, n), v->model->block_size(&v->config)) != 0)
+                    mismatch("other threads and commits make other parameters");
+        }
 }
 
 void mill_finish(struct mill *m)

@@ -18,9 +18,9 @@ struct mill_thread {
 struct mill_shard {
     struct mill *mill;
     struct shard *shard;
-    uint64_t samples, committed, rows; /* as of the last commit: newest sequence, position, rows of the sample log */
-    uint64_t samples_before;           /* newest sequence as of the commit before it */
-    uint64_t *aside;                   /* positions set aside, ever; repeated by replays */
+    uint64_t samples;         /* the newest sequence */
+    uint64_t committed, rows; /* as of the last commit: position, rows of the sample log */
+    uint64_t *aside;          /* positions set aside, ever; repeated by replays */
     uint32_t asides;
 };
 
@@ -42,5 +42,8 @@ void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads)
 
 /* Everything applied, committed, synced and compared; then once more after a start from what was stored. */
 void mill_finish(struct mill *m);
+
+/* Two that have finished have the same parameters, byte by byte. How they lie in the store depends on the commits. */
+void mill_compare(const struct mill *a, const struct mill *b);
 
 #endif

@@ -22,7 +22,7 @@
 #include "ps/storage/state_db.h"
 
 static const char *program;
-static const struct rocks_family families[] = {{"a", false}, {"b", true}};
+static const struct rocks_family families[] = {{"a", ROCKS_PLAIN}, {"b", ROCKS_SMALL}};
 
 /* ---- a folder for each test ---- */
 
