@@ -13,7 +13,7 @@ struct found {
     uint32_t number;
 };
 
-/* Three passes, so that the misses of a pass overlap: index slots, blocks, content. */
+/* Three passes, so that the misses of a pass overlap: the document's slot, the block that it names, the comparison. */
 static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f)
 {
     for (size_t i = 0; i < n; i++) {
@@ -23,6 +23,9 @@ static void find_group(const struct engine *e, const struct pull *p, size_t from
         if (f[i].table)
             table_prefetch(f[i].table, f[i].id);
     }
+    for (size_t i = 0; i < n; i++)
+        if (f[i].table)
+            table_prefetch_block(f[i].table, f[i].id);
     for (size_t i = 0; i < n; i++)
         f[i].number = f[i].table ? table_find(f[i].table, f[i].id) : TABLE_NONE;
 }

@@ -5,7 +5,7 @@
 
 #include "base/rcu.h"
 
-enum { SEGMENT_FIRST = 64, SEGMENTS = 24, CAPACITY_MIN = 64 };
+enum { SEGMENT_FIRST = 64, SEGMENTS = 24, CAPACITY_MIN = 64, CACHE_LINE = 64 };
 
 struct block {
     uint64_t low;          /* of the document's hash; never changes once readers can see the block */
@@ -81,25 +81,45 @@ static struct block *block_new(struct table *t, uint32_t number)
 
 static uint64_t slot_of(uint32_t high, uint32_t number) { return (uint64_t)high << 32 | (number + 1u); }
 
+/* The next block that may be the document's, from slot *at on: its 32 bits are in the slot. TABLE_NONE: no more. */
+static uint32_t next_candidate(const struct slots *s, uint32_t high, uint32_t *at)
+{
+    for (;;) {
+        uint64_t slot = atomic_load_explicit(&s->slot[*at], memory_order_acquire);
+        if (!slot)
+            return TABLE_NONE;
+        *at = (*at + 1) & s->mask;
+        if ((uint32_t)(slot >> 32) == high)
+            return (uint32_t)slot - 1u;
+    }
+}
+
 uint32_t table_find(const struct table *t, struct doc_id id)
 {
     const struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
-    for (uint32_t i = id.high & s->mask;; i = (i + 1) & s->mask) {
-        uint64_t slot = atomic_load_explicit(&s->slot[i], memory_order_acquire);
-        if (!slot)
-            return TABLE_NONE;
-        if ((uint32_t)(slot >> 32) == id.high) {
-            uint32_t number = (uint32_t)slot - 1u;
-            if (block_at(t, number)->low == id.low)
-                return number;
-        }
-    }
+    uint32_t at = id.high & s->mask, number;
+    do
+        number = next_candidate(s, id.high, &at);
+    while (number != TABLE_NONE && block_at(t, number)->low != id.low);
+    return number;
 }
 
 void table_prefetch(const struct table *t, struct doc_id id)
 {
     const struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
     __builtin_prefetch((const void *)&s->slot[id.high & s->mask]);
+}
+
+void table_prefetch_block(const struct table *t, struct doc_id id)
+{
+    const struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
+    uint32_t at = id.high & s->mask, number = next_candidate(s, id.high, &at);
+    if (number == TABLE_NONE)
+        return;
+    const char *block = (const char *)block_at(t, number);
+    for (size_t line = 0; line < t->stride; line += CACHE_LINE)
+        __builtin_prefetch(block + line);
+    __builtin_prefetch(block + t->stride - 1); /* blocks do not begin at a line */
 }
 
 static void place(struct slots *s, uint64_t slot)

@@ -43,8 +43,11 @@ void table_take_dirty(struct table *t, table_visit *visit, void *context);
 
 uint32_t table_count(const struct table *t); /* documents; any thread */
 
-/* Readers, in three passes over a batch, so that the misses of one pass overlap. */
+/* Readers, each as a pass of its own over a batch, so that the misses of one pass overlap: ask for the index slot, then
+ * for the block that it names (which waits for the slot), then find (which waits for the block), then read. The first
+ * two change nothing but the time that the others take. */
 void table_prefetch(const struct table *t, struct doc_id id);
+void table_prefetch_block(const struct table *t, struct doc_id id);
 uint32_t table_find(const struct table *t, struct doc_id id); /* TABLE_NONE */
 void table_read(const struct table *t, uint32_t number, void *out);
 

@@ -52,6 +52,7 @@ static void test_documents_are_found_while_it_grows(void **state)
     }
     for (uint32_t n = 0; n < DOCS; n++) {
         table_prefetch(t, id_of(n));
+        table_prefetch_block(t, id_of(n));
         assert_int_equal(table_find(t, id_of(n)), n);
         table_read(t, n, block);
         assert_int_equal(block[0], n);
@@ -60,8 +61,10 @@ static void test_documents_are_found_while_it_grows(void **state)
         table_write(t, n, block);
         assert_memory_equal(table_block(t, n), block, sizeof block);
     }
-    for (uint32_t n = DOCS; n < 2 * DOCS; n++)
+    for (uint32_t n = DOCS; n < 2 * DOCS; n++) { /* no block to ask for, or another document's */
+        table_prefetch_block(t, id_of(n));
         assert_int_equal(table_find(t, id_of(n)), TABLE_NONE);
+    }
     table_close(t);
     table_close(NULL);
     rcu_settle();
@@ -163,6 +166,7 @@ struct reader_state {
 static void look(struct reader_state *r, uint32_t n, uint32_t known)
 {
     uint64_t block[WORDS];
+    table_prefetch_block(r->race->t, id_of(n));
     uint32_t number = table_find(r->race->t, id_of(n));
     if (number == TABLE_NONE) {
         r->missed += n < known;
