@@ -13,7 +13,7 @@ struct found {
     uint32_t number;
 };
 
-/* Three passes, so that the misses of a pass overlap: the document's slot, the block that it names, the comparison. */
+/* In passes, so that the misses of a pass overlap. */
 static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f)
 {
     for (size_t i = 0; i < n; i++) {
@@ -24,10 +24,10 @@ static void find_group(const struct engine *e, const struct pull *p, size_t from
             table_prefetch(f[i].table, f[i].id);
     }
     for (size_t i = 0; i < n; i++)
-        if (f[i].table)
-            table_prefetch_block(f[i].table, f[i].id);
+        f[i].number = f[i].table ? table_guess(f[i].table, f[i].id) : TABLE_NONE;
     for (size_t i = 0; i < n; i++)
-        f[i].number = f[i].table ? table_find(f[i].table, f[i].id) : TABLE_NONE;
+        if (f[i].table)
+            f[i].number = table_confirm(f[i].table, f[i].id, f[i].number);
 }
 
 static void fill_statistics(const struct pull *p, size_t at, const void *block)
