@@ -1,7 +1,7 @@
 /* What a document of a Beta version takes in memory, all in: blocks, index slots, slack of both, the allocator's own.
  *
- * Tables   SHARDS of them, as a server with default settings has for one version; documents spread by hash. Table sizes
- *          double, so the cost of a document depends on how many there are: measured at sizes between two doublings.
+ * Tables   SHARDS of them, as a server with default settings has for one version; documents spread by hash. Tables
+ *          grow in steps, so the cost of a document depends on how many there are: measured at sizes of one doubling.
  * Heap     what malloc has handed out, the difference to before; RSS: what the system sees, likewise (pages of a
  *          segment that no block lies in yet are not in it).
  * Floor    the block alone: 8 bytes of hash and the model's state.
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     beta->init(&config, initial);
     for (int i = 0; i < SHARDS; i++)
         tables[i] = table_open(block);
-    for (int i = 0; i < SIZES; i++) { /* 2 M to 4 M: one doubling of everything */
+    for (int i = 0; i < SIZES; i++) { /* 2 M to 4 M */
         uint32_t until = (uint32_t)(2000000.0 * exp2((double)i / SIZES));
         fill(tables, docs, until, initial);
         docs = until;

@@ -223,7 +223,8 @@ static enum tm_code received(struct duplex *d, enum duplex_event *event, Protobu
 enum tm_code duplex_next(struct duplex *d, int64_t timeout_ms, enum duplex_event *event, ProtobufCMessage **message,
                          struct tm_error *err)
 {
-    gpr_timespec until = deadline_in(timeout_ms);
+    /* gRPC rounds what is left of a deadline up to a millisecond: who does not want to wait must name the past. */
+    gpr_timespec until = timeout_ms == 0 ? gpr_inf_past(GPR_CLOCK_MONOTONIC) : deadline_in(timeout_ms);
     enum tm_code rc = TM_OK;
     *event = DUPLEX_NOTHING;
     while (rc == TM_OK && *event == DUPLEX_NOTHING) {

@@ -126,9 +126,9 @@ struct engine_version_status {
     const struct version *version;
     struct sample_counts fresh, corrections; /* joiner/counts.h */
     int64_t imbalance;
-    uint64_t documents;
-    enum version_state state; /* now */
-    uint64_t catching_up;     /* held samples that it is learning; 0: it has caught up, or is paused */
+    uint64_t documents, bytes; /* bytes: of memory for their parameters */
+    enum version_state state;  /* now */
+    uint64_t catching_up;      /* held samples that it is learning; 0: it has caught up, or is paused */
 };
 
 struct engine_shard_status {

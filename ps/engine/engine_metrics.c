@@ -134,6 +134,7 @@ static void version(const char *name, const struct engine_version_status *v, str
     sample_counts(name, "correction", &v->corrections, m);
     metric_value(m, METRIC_VERSION_IMBALANCE, (double)v->imbalance, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_DOCUMENTS, v->documents, METRIC_LABELS(name));
+    metric_count(m, METRIC_VERSION_BYTES, v->bytes, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_PAUSED, v->state == VERSION_PAUSED, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_CATCHING_UP, v->catching_up, METRIC_LABELS(name));
 }
@@ -152,6 +153,7 @@ static void versions(const struct engine_status *s, struct metrics *m)
         sample_counts_add(&rest.corrections, &v->corrections);
         rest.imbalance += v->imbalance;
         rest.documents += v->documents;
+        rest.bytes += v->bytes;
         rest.catching_up += v->catching_up;
     }
     if (s->version_count > METRIC_VERSIONS_MAX)

@@ -35,6 +35,7 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
         sample_counts_add(&v->fresh, &from->fresh);
         sample_counts_add(&v->corrections, &from->corrections);
         v->documents += from->documents;
+        v->bytes += from->bytes;
         v->imbalance += imbalance;
         out->imbalance += imbalance;
     }

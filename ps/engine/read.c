@@ -13,7 +13,7 @@ struct found {
     uint32_t number;
 };
 
-/* Three passes, so that the misses of a pass overlap: index slots, blocks, content. */
+/* In passes, so that the misses of a pass overlap. */
 static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f)
 {
     for (size_t i = 0; i < n; i++) {
@@ -24,7 +24,10 @@ static void find_group(const struct engine *e, const struct pull *p, size_t from
             table_prefetch(f[i].table, f[i].id);
     }
     for (size_t i = 0; i < n; i++)
-        f[i].number = f[i].table ? table_find(f[i].table, f[i].id) : TABLE_NONE;
+        f[i].number = f[i].table ? table_guess(f[i].table, f[i].id) : TABLE_NONE;
+    for (size_t i = 0; i < n; i++)
+        if (f[i].table)
+            f[i].number = table_confirm(f[i].table, f[i].id, f[i].number);
 }
 
 static void fill_statistics(const struct pull *p, size_t at, const void *block)

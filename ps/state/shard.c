@@ -187,7 +187,8 @@ void shard_count(const struct shard *s, struct shard_counts *out)
                                                    .fresh = slot->fresh,
                                                    .corrections = slot->corrections,
                                                    .intervals = cursor_intervals(&slot->cursor, shard_horizon(s, slot)),
-                                                   .documents = table_count(slot->table)};
+                                                   .documents = table_count(slot->table),
+                                                   .bytes = table_bytes(slot->table)};
     }
 }
 

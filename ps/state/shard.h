@@ -88,6 +88,7 @@ struct shard_version_counts {
     struct sample_counts fresh, corrections; /* held of a version that learns: it catches up, so many are left */
     uint32_t intervals; /* of learned samples: at CURSOR_INTERVALS_MAX a discard is to be refused (learner/cursor.h) */
     uint64_t documents;
+    uint64_t bytes; /* of memory for their parameters */
 };
 struct shard_counts {
     uint64_t position, samples, undecided, decided;

@@ -160,6 +160,7 @@ def test_the_identities_add_up(server, web, call):
             assert sum(settled) + sum(pending) == counts["samples"] and settled[0] == counts["learned"]
         assert m("tidemill_version_imbalance_samples", version=v["name"]) == 0
         assert m("tidemill_version_documents", version=v["name"]) == v["documents"]
+        assert m("tidemill_version_bytes", version=v["name"]) >= 58 * v["documents"]
     assert m("tidemill_version_settled_samples_total", version="A", kind="new", fate="learned") == 40
     assert m("tidemill_version_settled_samples_total", version="A", kind="correction", fate="learned") == 3
     assert m("tidemill_conservation_imbalance") == 0
