@@ -6,10 +6,9 @@
 
 #include <stddef.h>
 
-enum { TEXT_DISTANCE_MAX = 64 };
-
-/* Levenshtein's distance: the least number of bytes inserted, dropped or replaced that makes a into b. Of b the first
- * TEXT_DISTANCE_MAX bytes count; a may be of any length. For "did you mean". */
+/* The least number of bytes changed, added, dropped or swapped with their neighbour that makes a into b (optimal string
+ * alignment). Of b the first TEXT_DISTANCE_MAX bytes count; a may be of any length. For "did you mean". */
+enum { TEXT_DISTANCE_MAX = 128 };
 size_t text_distance(const char *a, const char *b);
 
 /* With as few digits as read back as the same double: "0.1", "1e+300". v must be finite. Returns buf. */

@@ -132,7 +132,7 @@ static void set_samples_from(struct version_options *v, char **names, size_t cou
         char shown[OPTION_SHOWN_SIZE];
         if (strchr(names[i], ',')) /* it would read as two */
             option_problem(problems, NULL, NULL, "samples_from: got %s; expected names", option_shown(names[i], shown));
-        option_write(&text, "%s%s", i ? ", " : "", names[i]);
+        buffer_print(&text, "%s%s", i ? ", " : "", names[i]);
     }
     buffer_put_u8(&text, '\0');
     if (count > 0)
