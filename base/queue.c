@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/thread.h"
 
 struct entry {
     void *item;
@@ -29,15 +30,11 @@ struct queue *queue_open(size_t capacity, size_t weight_max)
 {
     CHECK(capacity > 0);
     struct queue *q = mem_new(1, sizeof *q + capacity * sizeof q->ring[0]);
-    pthread_condattr_t attr;
     q->capacity = capacity;
     q->weight_max = weight_max;
-    CHECK(pthread_condattr_init(&attr) == 0);
-    CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0); /* a clock that is set must not stretch a wait */
     CHECK(pthread_mutex_init(&q->mutex, NULL) == 0);
-    CHECK(pthread_cond_init(&q->filled, &attr) == 0);
-    CHECK(pthread_cond_init(&q->drained, NULL) == 0);
-    pthread_condattr_destroy(&attr);
+    condition_open(&q->filled);
+    condition_open(&q->drained);
     return q;
 }
 

@@ -96,7 +96,7 @@ void committer_open(struct committer *c, struct engine *e)
 
 enum tm_code committer_start(struct committer *c, struct tm_error *err)
 {
-    enum tm_code rc = engine_thread(&c->thread, "committer", run, c, err);
+    enum tm_code rc = thread_start(&c->thread, "committer", run, c, err);
     c->started = rc == TM_OK;
     return rc;
 }

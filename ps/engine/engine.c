@@ -1,4 +1,3 @@
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -6,21 +5,6 @@
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "ps/engine/parts.h"
-
-enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
-                           struct tm_error *err)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int failed = pthread_create(thread, NULL, run, argument);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (failed)
-        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "the thread %s cannot be started: %s", name,
-                            strerrordesc_np(failed));
-    pthread_setname_np(*thread, name);
-    return TM_OK;
-}
 
 /* A block goes once to every worker. */
 static void hand_over(struct engine *e, struct shared_block *block)
@@ -80,7 +64,7 @@ static enum tm_code load_workers(struct engine *e, struct tm_error *err)
     enum tm_code rc = TM_OK;
     uint32_t started = 0;
     for (; rc == TM_OK && started < e->workers; started++)
-        rc = engine_thread(&e->worker[started].thread, "loader", load_worker, &e->worker[started], err);
+        rc = thread_start(&e->worker[started].thread, "loader", load_worker, &e->worker[started], err);
     for (uint32_t i = 0; i < started; i++) {
         pthread_join(e->worker[i].thread, NULL);
         if (rc == TM_OK && e->worker[i].load_error.code != TM_OK) {
@@ -99,8 +83,7 @@ static enum tm_code start_workers(struct engine *e, struct tm_error *err)
     return rc;
 }
 
-/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes in its place.
- * */
+/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes instead. */
 static enum tm_code check_log(const struct engine *e, struct tm_error *err)
 {
     uint64_t head = input_log_head(e->log);
@@ -175,6 +158,16 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
 }
 
+/* What is there before any part is. */
+static void release(struct engine *e)
+{
+    registry_close(e->registry);
+    pthread_mutex_destroy(&e->control);
+    pthread_mutex_destroy(&e->progress_mutex);
+    pthread_cond_destroy(&e->progress);
+    free(e);
+}
+
 enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err)
 {
     struct engine *e = mem_new(1, sizeof *e);
@@ -183,17 +176,13 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
     e->registry = registry_open();
     pthread_mutex_init(&e->control, NULL);
     pthread_mutex_init(&e->progress_mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->progress, &monotonic);
+    condition_open(&e->progress);
     enum tm_code rc = setup_catalog(options, &wanted, err);
     if (rc == TM_OK)
         rc = data_dir_open(options->data, options->shards, options->disk_reserve, &e->dir, err);
     if (rc != TM_OK) {
         catalog_close(&wanted);
-        registry_close(e->registry);
-        free(e);
+        release(e);
         return rc;
     }
     snprintf(e->generation, sizeof e->generation, "%llu.%llu", (unsigned long long)e->dir.restore,
@@ -232,15 +221,11 @@ void engine_close(struct engine *e)
         shard_close(e->shard[i]);
     input_log_close(e->log);
     data_dir_close(&e->dir);
-    registry_close(e->registry);
-    catalog_close(&e->catalog);
     free(e->worker);
     free(e->shard);
     free(e->shard_worker);
-    pthread_mutex_destroy(&e->control);
-    pthread_mutex_destroy(&e->progress_mutex);
-    pthread_cond_destroy(&e->progress);
-    free(e);
+    catalog_close(&e->catalog);
+    release(e);
 }
 
 const struct options *engine_options(const struct engine *e) { return &e->options; }

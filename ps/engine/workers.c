@@ -243,7 +243,7 @@ enum tm_code worker_start(struct worker *w, struct tm_error *err)
 {
     char name[16];
     snprintf(name, sizeof name, "worker-%u", (uint16_t)(w - w->engine->worker));
-    enum tm_code rc = engine_thread(&w->thread, name, run, w, err);
+    enum tm_code rc = thread_start(&w->thread, name, run, w, err);
     w->started = rc == TM_OK;
     return rc;
 }

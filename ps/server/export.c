@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "proto/wire.h"
 
 enum { STOP_POLL_MS = 100 };
@@ -87,13 +88,10 @@ struct export *export_begin(struct engine *engine, const struct version *v, stru
                             const atomic_bool *stop)
 {
     struct export *x = mem_new(1, sizeof *x);
-    pthread_condattr_t attr;
     *x = (struct export){
         .engine = engine, .version = v, .call = call, .stop = stop, .as_of = INT64_MIN, .references = 2};
     CHECK(pthread_mutex_init(&x->mutex, NULL) == 0);
-    CHECK(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    CHECK(pthread_cond_init(&x->moved, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    condition_open(&x->moved);
     rpc_hold(call);
     rpc_stream_begin(call, &callbacks, x);
     return x;

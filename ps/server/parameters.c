@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "proto/event.h"
 #include "proto/wire.h"
 #include "ps/server/door.h"
@@ -359,8 +360,7 @@ struct parameters *parameters_open(struct engine *engine, struct rpc *rpc)
     p->engine = engine;
     CHECK(pthread_mutex_init(&p->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&p->came, NULL) == 0);
-    CHECK(pthread_create(&p->waiter, NULL, waiter_main, p) == 0);
-    pthread_setname_np(p->waiter, "pull-waiter");
+    CHECK(thread_start(&p->waiter, "pull-waiter", waiter_main, p, NULL) == TM_OK);
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Parameters/Pull", .start = pull, .service = p});
     return p;
 }

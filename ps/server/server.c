@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "ps/server/admin.h"
 #include "ps/server/deadletters.h"
 #include "ps/server/events.h"
@@ -78,8 +79,7 @@ static void signals_open(struct signals *s)
     sigaddset(&s->set, SIGINT);
     CHECK(pthread_sigmask(SIG_BLOCK, &s->set, &s->before) == 0);
     CHECK(sem_init(&s->asked, 0, 0) == 0);
-    CHECK(pthread_create(&s->thread, NULL, signals_main, s) == 0);
-    pthread_setname_np(s->thread, "signals");
+    CHECK(thread_start(&s->thread, "signals", signals_main, s, NULL) == TM_OK);
 }
 
 static void signals_wait(struct signals *s)

@@ -2,11 +2,11 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/log_blocks.h"
 #include "ps/storage/log_rows.h"
@@ -326,17 +326,10 @@ static void *write_until_shut(void *context)
 
 enum tm_code input_log_start(struct input_log *log, struct tm_error *err)
 {
-    sigset_t all, before;
     CHECK(!log->started);
-    sigfillset(&all);
-    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0); /* signals are the main thread's */
-    int failed = pthread_create(&log->thread, NULL, write_until_shut, log);
-    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (failed)
-        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "input log: start a thread: %s", strerrordesc_np(failed));
-    pthread_setname_np(log->thread, "input-log");
-    log->started = true;
-    return TM_OK;
+    enum tm_code rc = thread_start(&log->thread, "input-log", write_until_shut, log, err);
+    log->started = rc == TM_OK;
+    return rc;
 }
 
 static size_t weight_of(const struct submission *s)
