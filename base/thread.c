@@ -1,5 +1,6 @@
 #include "base/thread.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -27,4 +28,14 @@ void condition_open(pthread_cond_t *condition)
     CHECK(pthread_condattr_init(&monotonic) == 0 && pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
     CHECK(pthread_cond_init(condition, &monotonic) == 0);
     pthread_condattr_destroy(&monotonic);
+}
+
+bool condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t until_ns)
+{
+    enum { NS_PER_S = 1000000000 };
+    struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
+    int waited = until_ns == INT64_MAX ? pthread_cond_wait(condition, mutex)
+                                       : pthread_cond_timedwait(condition, mutex, &until);
+    CHECK(waited == 0 || waited == ETIMEDOUT);
+    return waited == 0;
 }

@@ -75,7 +75,7 @@ static void *run(void *argument)
         } else if (shut) {
             break;
         }
-        if (unsynced && clock_monotonic_ns() - synced_at >= (int64_t)STATE_SYNC_MS * 1000000) {
+        if (unsynced && clock_ms_since(synced_at) >= STATE_SYNC_MS) {
             sync_state(c);
             synced_at = clock_monotonic_ns();
             unsynced = false;

@@ -250,7 +250,7 @@ uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_sh
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
 {
-    return disk_admit(e->dir.disk, !events, err);
+    return disk_admit(e->dir.disk, events, err);
 }
 
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context)
@@ -291,17 +291,12 @@ int64_t engine_gate(const struct engine *e)
 
 bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms)
 {
-    int64_t until = clock_monotonic_ns() + timeout_ms * 1000000;
-    struct timespec at = {until / 1000000000, until % 1000000000};
-    int failed = 0;
+    int64_t until_ns = clock_deadline_ns(timeout_ms);
+    bool in_time = true;
     atomic_fetch_add(&e->progress_waiters, 1);
     pthread_mutex_lock(&e->progress_mutex);
-    while (engine_applied(e) < position && failed == 0 && !atomic_load(&e->closing)) {
-        if (timeout_ms < 0)
-            pthread_cond_wait(&e->progress, &e->progress_mutex);
-        else
-            failed = pthread_cond_timedwait(&e->progress, &e->progress_mutex, &at);
-    }
+    while (engine_applied(e) < position && in_time && !atomic_load(&e->closing))
+        in_time = condition_wait(&e->progress, &e->progress_mutex, until_ns);
     pthread_mutex_unlock(&e->progress_mutex);
     atomic_fetch_sub(&e->progress_waiters, 1);
     return engine_applied(e) >= position;

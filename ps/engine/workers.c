@@ -5,7 +5,6 @@
 #include "ps/engine/parts.h"
 
 enum {
-    NS_PER_MS = 1000000,
     INBOX_ITEMS_MAX = 4096,
     UNFROZEN_MAX = 16 << 20, /* bytes of one shard: more does not wait for the interval */
 };

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
@@ -105,21 +104,14 @@ void export_refuse(struct export *x, const struct tm_error *why)
 
 /* ---- the run ---- */
 
-static void wait_a_little(struct export *x)
-{
-    int64_t until = clock_monotonic_ns() + STOP_POLL_MS * INT64_C(1000000);
-    struct timespec t = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-    pthread_cond_timedwait(&x->moved, &x->mutex, &t);
-}
-
 /* Wait until another reply may be sent. */
 static enum tm_code wait_for_room(struct export *x, struct tm_error *err)
 {
-    int64_t give_up = clock_monotonic_ns() + EXPORT_STALL_MS * INT64_C(1000000);
+    int64_t give_up = clock_deadline_ns(EXPORT_STALL_MS);
     enum tm_code rc = TM_OK;
     lock(x);
     while (rc == TM_OK && !x->closed && rpc_unsent(x->call) >= EXPORT_UNSENT) {
-        wait_a_little(x);
+        condition_wait(&x->moved, &x->mutex, clock_deadline_ns(STOP_POLL_MS));
         if (clock_monotonic_ns() > give_up)
             rc = tm_error_set(err, TM_DEADLINE_EXCEEDED, "the reader took nothing for %d s; read faster, or ask again",
                               EXPORT_STALL_MS / 1000);

@@ -311,7 +311,7 @@ static enum tm_code pull_start(struct parameters *p, const struct pull_caller *c
         left = PULL_WAIT_MAX_MS;
     /* Before the caller's own clock cuts it off: the answer says why, the caller could not. */
     left -= left / 10 < ANSWER_EARLY_MS ? left / 10 : ANSWER_EARLY_MS;
-    parked.deadline_ns = now + left * 1000000;
+    parked.deadline_ns = now + left * NS_PER_MS;
     return park(p, &parked, err);
 }
 

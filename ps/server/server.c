@@ -65,7 +65,7 @@ static void *signals_main(void *context)
         if (atomic_load(&s->closing))
             return NULL;
         /* Some send the same signal twice, to the process and to its group: that is one wish, not two. */
-        if (clock_monotonic_ns() - first_ns >= (int64_t)SAME_SIGNAL_MS * 1000000)
+        if (clock_ms_since(first_ns) >= SAME_SIGNAL_MS)
             _exit(EXIT_INTERRUPTED); /* a log that is synced survives this as it survives a crash */
     }
 }

@@ -15,7 +15,6 @@
 enum {
     QUEUE_ITEMS_MAX = 8192,
     TICK_MS = 100,
-    NS_PER_MS = 1000000,
     STEP_MS_MAX = 1000,     /* see writer_clock */
     SUBMISSION_WEIGHT = 256 /* of the queue's bytes, beside what a submission points to */
 };
@@ -150,7 +149,7 @@ uint64_t input_log_head(struct input_log *log) { return atomic_load_explicit(&lo
  * is set nor a process that was stopped or held back makes producers look silent whose batches wait in the queue. */
 static int64_t writer_clock(struct input_log *log)
 {
-    int64_t elapsed_ms = (clock_monotonic_ns() - log->clock_at_ns) / NS_PER_MS;
+    int64_t elapsed_ms = clock_ms_since(log->clock_at_ns);
     log->clock_at_ns += elapsed_ms * NS_PER_MS; /* the rest of a millisecond is kept */
     log->clock_ms += elapsed_ms < STEP_MS_MAX ? elapsed_ms : STEP_MS_MAX;
     return log->clock_ms;
@@ -212,7 +211,7 @@ static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
     struct input_log_status *status = &log->status;
     log->last_sync_ns = clock_monotonic_ns();
     histogram_observe(&log->sync, log->last_sync_ns - began_ns);
-    double ms = (double)(log->last_sync_ns - began_ns) / NS_PER_MS;
+    double ms = (double)(log->last_sync_ns - began_ns) / (double)NS_PER_MS;
     CHECK(pthread_mutex_lock(&log->status_lock) == 0);
     status->bytes_written += bytes;
     status->syncs++;
