@@ -34,8 +34,8 @@ bool condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t u
 {
     enum { NS_PER_S = 1000000000 };
     struct timespec until = {until_ns / NS_PER_S, until_ns % NS_PER_S};
-    int waited = until_ns == INT64_MAX ? pthread_cond_wait(condition, mutex)
-                                       : pthread_cond_timedwait(condition, mutex, &until);
+    int waited =
+        until_ns == INT64_MAX ? pthread_cond_wait(condition, mutex) : pthread_cond_timedwait(condition, mutex, &until);
     CHECK(waited == 0 || waited == ETIMEDOUT);
     return waited == 0;
 }
