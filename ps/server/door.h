@@ -14,8 +14,7 @@ enum {
     BATCH_EVENTS_MAX = 10000,
     BATCH_BYTES_MAX = 4 << 20,
     BATCH_REJECTS_EXPLAINED = 100, /* later ones are named by index and field alone: acks are kept, and bounded */
-    DOOR_LETTERS_KEPT =
-        16, /* of a batch for each field at fault, so that one mistake hides no other; more are counted */
+    DOOR_LETTERS_KEPT = 16, /* of a batch for each field at fault: one mistake hides no other; more are counted */
     DOOR_NAMES_MAX = 256,
 };
 
