@@ -11,8 +11,8 @@
  *          Bodies sent are taken over with their memory: *body is empty afterwards.
  * Bounds   messages RPC_MESSAGE_MAX, unsent replies of a stream RPC_UNSENT_MAX, memory in flight by a resource quota,
  *          open calls of one connection RPC_STREAMS_MAX. No compression: nothing inflates.
- * Methods  a call of a declared method that nobody added ends with UNIMPLEMENTED and the words "not built yet", one of an
- *          unknown method with "no such method".
+ * Methods  a call of a declared method that nobody added ends with UNIMPLEMENTED and the words "not built yet", one of
+ *          an unknown method with "no such method".
  * Errors   a struct tm_error becomes a status: code by the table of base/error.h, message as it is. RESOURCE_EXHAUSTED
  *          also carries grpc-retry-pushback-ms, which clients with a retry policy obey. */
 #ifndef TIDEMILL_PS_SERVER_RPC_H
