@@ -307,7 +307,7 @@ enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error 
     struct barrier b = {.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .missing = e->workers};
     *position = engine_durable(e);
     if (!engine_wait_applied(e, *position, -1))
-        return tm_error_set(err, TM_UNAVAILABLE, "the server is closing");
+        return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
     for (uint32_t i = 0; i < e->workers; i++)
         worker_push_barrier(&e->worker[i], &b);
     pthread_mutex_lock(&b.mutex);
