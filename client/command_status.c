@@ -206,12 +206,11 @@ int command_status(const struct command *self, int argc, char **argv)
     if (command_call(&settings, "/tidemill.v1.Admin/Status", &request.base, &tidemill__v1__status_reply__descriptor,
                      &reply, &err) != TM_OK)
         return command_failed(&err);
-    if (settings.output == OUTPUT_JSON) {
-        print_json_message(stdout, reply);
-        putchar('\n');
-    } else {
+    if (settings.output == OUTPUT_JSON)
+        print_json_line(reply);
+    else
         print_people((const Tidemill__V1__StatusReply *)reply);
-    }
+
     wire_free(reply);
     return command_flushed(0);
 }

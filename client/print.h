@@ -53,6 +53,7 @@ void print_json_value(FILE *out, const struct cell *cell);
 
 /* A message as JSON, see proto/json.h. */
 void print_json_message(FILE *out, const ProtobufCMessage *message);
+void print_json_line(const ProtobufCMessage *message); /* on stdout, with the line's end */
 
 /* For a terminal: control characters as \n, \x1b, ... */
 void print_escaped(FILE *out, const char *text);
