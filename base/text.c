@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,5 +51,19 @@ const char *text_float(float v, char buf[static TEXT_NUMBER_SIZE])
         if (strtof(buf, NULL) == v)
             break;
     }
+    return buf;
+}
+
+const char *text_count(uint64_t v, char buf[static TEXT_NUMBER_SIZE])
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof digits, "%" PRIu64, v);
+    char *to = buf;
+    for (int i = 0; i < size; i++) {
+        if (i > 0 && (size - i) % 3 == 0)
+            *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
     return buf;
 }

@@ -350,7 +350,7 @@ static int explain_resume(const struct settings *settings, char *name)
 {
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
-    char count[PRINT_COUNT_SIZE];
+    char count[TEXT_NUMBER_SIZE];
     if (fetch(settings, name, &reply, &err) != TM_OK)
         return command_failed(&err);
     const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
@@ -359,17 +359,17 @@ static int explain_resume(const struct settings *settings, char *name)
             "  --apply    learn them in the order they came, then go on\n"
             "  --discard  skip the new samples; corrections of what was learned before still apply\n"
             "Example: tidemill version resume %s --apply\n",
-            print_count(v ? both_kinds(v).held : 0, count), name, name);
+            text_count(v ? both_kinds(v).held : 0, count), name, name);
     wire_free(reply);
     return EXIT_USAGE;
 }
 
 static void hint_resumed(const VersionStatus *v)
 {
-    char count[PRINT_COUNT_SIZE];
+    char count[TEXT_NUMBER_SIZE];
     if (v && v->catching_up > 0)
         command_hint("%s held samples are being worked off; next: \"tidemill version show %s\" tells how many are left",
-                     print_count(v->catching_up, count), v->name);
+                     text_count(v->catching_up, count), v->name);
 }
 
 int command_version_resume(const struct command *self, int argc, char **argv)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "base/text.h"
 
 enum output { OUTPUT_TABLE, OUTPUT_CSV, OUTPUT_JSON };
 
@@ -58,8 +59,6 @@ void print_json_line(const ProtobufCMessage *message); /* on stdout, with the li
 /* For a terminal: control characters as \n, \x1b, ... */
 void print_escaped(FILE *out, const char *text);
 
-enum { PRINT_COUNT_SIZE = 32 };
-const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE]);    /* "20,115"; returns buf */
-const char *print_size(uint64_t bytes, char buf[static PRINT_COUNT_SIZE]); /* "29.0 GiB"; returns buf */
+const char *print_size(uint64_t bytes, char buf[static TEXT_NUMBER_SIZE]); /* "29.0 GiB"; returns buf */
 
 #endif

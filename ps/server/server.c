@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "ps/server/admin.h"
 #include "ps/server/deadletters.h"
@@ -99,20 +100,6 @@ static void signals_close(struct signals *s)
 
 /* ---- start screen ---- */
 
-/* "20,115" */
-static const char *grouped(uint64_t n, char out[static 32])
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%" PRIu64, n), size = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            out[size++] = ',';
-        out[size++] = digits[i];
-    }
-    out[size] = '\0';
-    return out;
-}
-
 /* The address as configured, with the port that was taken. */
 static void print_address(const char *name, const char *address, int port)
 {
@@ -124,7 +111,7 @@ static void print_address(const char *name, const char *address, int port)
 static void print_start(const struct server *s, const struct options *options, const struct engine_status *status)
 {
     uint32_t threads = 0;
-    char events[32];
+    char events[TEXT_NUMBER_SIZE];
     for (uint32_t i = 0; i < options->shards; i++)
         threads = status->shards[i].thread + 1 > threads ? status->shards[i].thread + 1 : threads;
     printf("tidemill    %s\n", TIDEMILL_VERSION);
@@ -135,7 +122,7 @@ static void print_start(const struct server *s, const struct options *options, c
     printf("generation  %s\n", engine_generation(s->engine));
     printf("shards      %" PRIu32 " on %" PRIu32 " thread%s\n", options->shards, threads, threads == 1 ? "" : "s");
     printf("recovered in %.1f ms: %s events replayed\n", status->recovery_ms,
-           grouped(status->recovered_events, events));
+           text_count(status->recovered_events, events));
     printf("ready\n");
     fflush(stdout);
 }

@@ -156,6 +156,16 @@ static void the_process_knows_itself(void **state)
     assert_true(p.open_files >= 1 && p.open_files_max >= p.open_files && p.cpu_seconds >= 0);
 }
 
+static void counts_are_grouped(void **state)
+{
+    char text[TEXT_NUMBER_SIZE];
+    (void)state;
+    assert_string_equal(text_count(0, text), "0");
+    assert_string_equal(text_count(999, text), "999");
+    assert_string_equal(text_count(20115, text), "20,115");
+    assert_string_equal(text_count(UINT64_MAX, text), "18,446,744,073,709,551,615");
+}
+
 /* ---- words ---- */
 
 static void words_are_as_far_apart_as_typing_errors(void **state)
@@ -186,6 +196,7 @@ static void of_a_long_word_the_beginning_counts(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_are_grouped),
         cmocka_unit_test(words_are_as_far_apart_as_typing_errors),
         cmocka_unit_test(of_a_long_word_the_beginning_counts),
         cmocka_unit_test(the_process_knows_itself), /* before there are threads */
