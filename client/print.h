@@ -1,6 +1,7 @@
 /* client/print.h - rows of named values as a table for people, or as CSV or JSON for programs.
  *
- * Table    aligned, columns of numbers to the right, numbers to six digits, counts with thousands separators, times in UTC; control characters escaped.
+ * Table    aligned, columns of numbers to the right, numbers to six digits, counts with thousands separators, times in
+ *          UTC; control characters escaped.
  * CSV      RFC 4180 with plain line ends: a header line, fields quoted where they must be; numbers as %.17g, times in
  *          ms.
  * JSON     names as given; numbers as %.17g, what is not finite as null, times in ms. RFC 8259, UTF-8 as it comes.
