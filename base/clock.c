@@ -16,9 +16,21 @@ static int64_t clock_ns(clockid_t clock)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-int64_t clock_wall_ms(void) { return clock_ns(CLOCK_REALTIME) / 1000000; }
+int64_t clock_wall_ms(void) { return clock_ns(CLOCK_REALTIME) / NS_PER_MS; }
 int64_t clock_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 int64_t clock_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+
+int64_t clock_ms_since(int64_t monotonic_ns) { return (clock_monotonic_ns() - monotonic_ns) / NS_PER_MS; }
+
+int64_t clock_deadline_ns(int64_t timeout_ms)
+{
+    return timeout_ms < 0 ? INT64_MAX : clock_monotonic_ns() + timeout_ms * NS_PER_MS;
+}
+
+void clock_sleep_ms(int64_t ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * NS_PER_MS}, NULL);
+}
 
 /* The proleptic Gregorian calendar, with years that start in March so that the leap day is a year's last:
  * the day of the year is then a linear function of the month. 400 years are an era of equal length. */

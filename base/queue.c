@@ -1,11 +1,11 @@
 #include "base/queue.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 struct entry {
     void *item;
@@ -29,15 +29,11 @@ struct queue *queue_open(size_t capacity, size_t weight_max)
 {
     CHECK(capacity > 0);
     struct queue *q = mem_new(1, sizeof *q + capacity * sizeof q->ring[0]);
-    pthread_condattr_t attr;
     q->capacity = capacity;
     q->weight_max = weight_max;
-    CHECK(pthread_condattr_init(&attr) == 0);
-    CHECK(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0); /* a clock that is set must not stretch a wait */
     CHECK(pthread_mutex_init(&q->mutex, NULL) == 0);
-    CHECK(pthread_cond_init(&q->filled, &attr) == 0);
-    CHECK(pthread_cond_init(&q->drained, NULL) == 0);
-    pthread_condattr_destroy(&attr);
+    condition_open(&q->filled);
+    condition_open(&q->drained);
     return q;
 }
 
@@ -111,27 +107,13 @@ static void *take_first(struct queue *q)
     return e.item;
 }
 
-static struct timespec deadline_in(int64_t timeout_ms)
-{
-    struct timespec t;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    t.tv_sec += timeout_ms / 1000;
-    t.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 void *queue_pop(struct queue *q, int64_t timeout_ms)
 {
-    struct timespec deadline = deadline_in(timeout_ms > 0 ? timeout_ms : 0);
-    int waited = 0;
+    int64_t until_ns = clock_deadline_ns(timeout_ms);
+    bool in_time = true;
     lock(q);
-    while (q->length == 0 && !q->shut && waited != ETIMEDOUT)
-        waited = timeout_ms < 0 ? pthread_cond_wait(&q->filled, &q->mutex)
-                                : pthread_cond_timedwait(&q->filled, &q->mutex, &deadline);
+    while (q->length == 0 && !q->shut && in_time)
+        in_time = condition_wait(&q->filled, &q->mutex, until_ns);
     void *item = take_first(q);
     unlock(q);
     return item;

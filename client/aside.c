@@ -25,10 +25,10 @@ void aside_look(const char *server, int64_t timeout_ms, ProtobufCMessage **look)
 static void tell_more(struct progress *p, const char *stream, uint64_t before, uint64_t after, const char *fate,
                       const char *why)
 {
-    char count[PRINT_COUNT_SIZE];
+    char count[TEXT_NUMBER_SIZE];
     if (after > before)
         progress_notice(p, "%s: %s %s since this began: %s (tidemill deadletters list)", stream,
-                        print_count(after - before, count), fate, why);
+                        text_count(after - before, count), fate, why);
 }
 
 void aside_tell(const ProtobufCMessage *before, const ProtobufCMessage *after, struct progress *p)

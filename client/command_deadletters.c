@@ -129,12 +129,11 @@ int command_deadletters_list(const struct command *self, int argc, char **argv)
     if (command_call(&settings, "/tidemill.v1.Admin/ListDeadLetters", &request.base,
                      &tidemill__v1__list_dead_letters_reply__descriptor, &reply, &err) != TM_OK)
         return command_failed(&err);
-    if (settings.output == OUTPUT_JSON) {
-        print_json_message(stdout, reply);
-        putchar('\n');
-    } else {
+    if (settings.output == OUTPUT_JSON)
+        print_json_line(reply);
+    else
         print_list((const Tidemill__V1__ListDeadLettersReply *)reply);
-    }
+
     wire_free(reply);
     return command_flushed(0);
 }

@@ -68,25 +68,24 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static void summarize(struct progress *p, const struct ingest_result *r)
 {
-    char all[PRINT_COUNT_SIZE], accepted[PRINT_COUNT_SIZE], rejected[PRINT_COUNT_SIZE], malformed[PRINT_COUNT_SIZE];
-    char before[PRINT_COUNT_SIZE + 64] = "", count[PRINT_COUNT_SIZE];
+    char all[TEXT_NUMBER_SIZE], accepted[TEXT_NUMBER_SIZE], rejected[TEXT_NUMBER_SIZE], malformed[TEXT_NUMBER_SIZE];
+    char before[TEXT_NUMBER_SIZE + 64] = "", count[TEXT_NUMBER_SIZE];
     double seconds = (double)(clock_monotonic_ns() - p->started_ns) * 1e-9;
     bool bad = r->rejected + r->malformed > 0;
     if (r->taken_before && r->taken_before == r->events && !bad) {
         progress_notice(p, "all %s events were taken before by an earlier run; --again sends them once more",
-                        print_count(r->events, count));
+                        text_count(r->events, count));
         return;
     }
     if (r->taken_before)
-        progress_notice(p, "went on behind %s events that an earlier run had sent",
-                        print_count(r->taken_before, count));
+        progress_notice(p, "went on behind %s events that an earlier run had sent", text_count(r->taken_before, count));
     if (r->repeated_batches)
-        snprintf(before, sizeof before, "; %s batch%s had been taken before", print_count(r->repeated_batches, count),
+        snprintf(before, sizeof before, "; %s batch%s had been taken before", text_count(r->repeated_batches, count),
                  r->repeated_batches == 1 ? "" : "es");
     (bad ? progress_problem : progress_notice)(p, "%s records in %.1f s: %s accepted, %s rejected, %s malformed%s",
-                                               print_count(r->accepted + r->rejected + r->malformed, all), seconds,
-                                               print_count(r->accepted, accepted), print_count(r->rejected, rejected),
-                                               print_count(r->malformed, malformed), before);
+                                               text_count(r->accepted + r->rejected + r->malformed, all), seconds,
+                                               text_count(r->accepted, accepted), text_count(r->rejected, rejected),
+                                               text_count(r->malformed, malformed), before);
 }
 
 /* Who looks at parameters now misses the samples of the last windows. */

@@ -176,8 +176,7 @@ int command_params_digest(const struct command *self, int argc, char **argv)
         return command_failed(&err);
     const Tidemill__V1__DigestReply *m = (const Tidemill__V1__DigestReply *)reply;
     if (settings.output == OUTPUT_JSON) {
-        print_json_message(stdout, reply);
-        putchar('\n');
+        print_json_line(reply);
     } else {
         struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
         for (size_t i = 0; i < m->n_digests; i++)

@@ -16,12 +16,11 @@ int command_drain(const struct command *self, int argc, char **argv)
     if (command_call(&settings, "/tidemill.v1.Admin/Drain", &request.base, &tidemill__v1__drain_reply__descriptor,
                      &reply, &err) != TM_OK)
         return command_failed(&err);
-    if (settings.output == OUTPUT_JSON) {
-        print_json_message(stdout, reply);
-        putchar('\n');
-    } else {
+    if (settings.output == OUTPUT_JSON)
+        print_json_line(reply);
+    else
         printf("drained up to position %" PRIu64 "\n", ((const Tidemill__V1__DrainReply *)reply)->position);
-    }
+
     wire_free(reply);
     return command_flushed(0);
 }

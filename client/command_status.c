@@ -125,14 +125,14 @@ static const char *disk_text(const Tidemill__V1__StatusReply *m, char buf[static
     const char *means = strcmp(state, "low") == 0    ? ": LOW, no events are taken"
                         : strcmp(state, "full") == 0 ? ": FULL, nothing is written"
                                                      : "";
-    char free[PRINT_COUNT_SIZE], size[PRINT_COUNT_SIZE];
+    char free[TEXT_NUMBER_SIZE], size[TEXT_NUMBER_SIZE];
     snprintf(buf, DISK_SIZE, "%s of %s%s", print_size(m->disk_free, free), print_size(m->disk_size, size), means);
     return buf;
 }
 
 static void add_room(struct printer *p, const Tidemill__V1__StatusReply *m)
 {
-    char disk[DISK_SIZE], age[AGE_SIZE], reserve[PRINT_COUNT_SIZE];
+    char disk[DISK_SIZE], age[AGE_SIZE], reserve[TEXT_NUMBER_SIZE];
     add_total(p, "log begins at", cell_count(m->log_first_position));
     add_total(p, "log kept bytes", cell_count(m->log_kept_bytes));
     add_total(p, "log oldest, age", m->has_log_oldest ? cell_text(age_text(m->log_oldest, age)) : cell_none());
@@ -206,12 +206,11 @@ int command_status(const struct command *self, int argc, char **argv)
     if (command_call(&settings, "/tidemill.v1.Admin/Status", &request.base, &tidemill__v1__status_reply__descriptor,
                      &reply, &err) != TM_OK)
         return command_failed(&err);
-    if (settings.output == OUTPUT_JSON) {
-        print_json_message(stdout, reply);
-        putchar('\n');
-    } else {
+    if (settings.output == OUTPUT_JSON)
+        print_json_line(reply);
+    else
         print_people((const Tidemill__V1__StatusReply *)reply);
-    }
+
     wire_free(reply);
     return command_flushed(0);
 }

@@ -119,12 +119,6 @@ static void print_version(const VersionStatus *v)
     puts("\ncounters are as of the shards' last commits (up to commit.interval old)");
 }
 
-static void print_json(const ProtobufCMessage *m)
-{
-    print_json_message(stdout, m);
-    putchar('\n');
-}
-
 /* ---- list ---- */
 
 int command_version_list(const struct command *self, int argc, char **argv)
@@ -139,7 +133,7 @@ int command_version_list(const struct command *self, int argc, char **argv)
         return command_failed(&err);
     const Tidemill__V1__ListVersionsReply *m = (const Tidemill__V1__ListVersionsReply *)reply;
     if (settings.output == OUTPUT_JSON)
-        print_json(reply);
+        print_json_line(reply);
     else
         print_versions(m->versions, m->n_versions);
     wire_free(reply);
@@ -185,7 +179,7 @@ int command_version_show(const struct command *self, int argc, char **argv)
         return command_failed(&err);
     const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
     if (settings.output == OUTPUT_JSON)
-        print_json(reply);
+        print_json_line(reply);
     else if (v)
         print_version(v);
     wire_free(reply);
@@ -291,7 +285,7 @@ int command_version_create(const struct command *self, int argc, char **argv)
         return command_failed(&err);
     const Tidemill__V1__CreateVersionReply *m = (const Tidemill__V1__CreateVersionReply *)reply;
     if (settings.output == OUTPUT_JSON)
-        print_json(reply);
+        print_json_line(reply);
     else
         printf("created version %s at position %" PRIu64 ": it learns what is decided from now on\n", d.request.name,
                m->position);
@@ -323,7 +317,7 @@ int command_version_pause(const struct command *self, int argc, char **argv)
         return command_failed(&err);
     const Tidemill__V1__PauseVersionReply *m = (const Tidemill__V1__PauseVersionReply *)reply;
     if (settings.output == OUTPUT_JSON)
-        print_json(reply);
+        print_json_line(reply);
     else
         print_change(request.version, "paused", "is paused", m->unchanged, m->position);
     command_hint("it serves its last parameters, its samples are held; next: \"tidemill version resume %s --apply\" "
@@ -356,7 +350,7 @@ static int explain_resume(const struct settings *settings, char *name)
 {
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
-    char count[PRINT_COUNT_SIZE];
+    char count[TEXT_NUMBER_SIZE];
     if (fetch(settings, name, &reply, &err) != TM_OK)
         return command_failed(&err);
     const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
@@ -365,17 +359,17 @@ static int explain_resume(const struct settings *settings, char *name)
             "  --apply    learn them in the order they came, then go on\n"
             "  --discard  skip the new samples; corrections of what was learned before still apply\n"
             "Example: tidemill version resume %s --apply\n",
-            print_count(v ? both_kinds(v).held : 0, count), name, name);
+            text_count(v ? both_kinds(v).held : 0, count), name, name);
     wire_free(reply);
     return EXIT_USAGE;
 }
 
 static void hint_resumed(const VersionStatus *v)
 {
-    char count[PRINT_COUNT_SIZE];
+    char count[TEXT_NUMBER_SIZE];
     if (v && v->catching_up > 0)
         command_hint("%s held samples are being worked off; next: \"tidemill version show %s\" tells how many are left",
-                     print_count(v->catching_up, count), v->name);
+                     text_count(v->catching_up, count), v->name);
 }
 
 int command_version_resume(const struct command *self, int argc, char **argv)
@@ -398,7 +392,7 @@ int command_version_resume(const struct command *self, int argc, char **argv)
         return command_failed(&err);
     const Tidemill__V1__ResumeVersionReply *m = (const Tidemill__V1__ResumeVersionReply *)reply;
     if (settings.output == OUTPUT_JSON)
-        print_json(reply);
+        print_json_line(reply);
     else
         print_change(request.version, "resumed", "learns", m->unchanged, m->position);
     hint_resumed(m->version);

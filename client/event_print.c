@@ -2,9 +2,8 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <math.h>
 
-#include "client/print.h"
+#include "proto/json.h"
 #include "proto/wire.h"
 #include "tidemill/v1/events.pb-c.h"
 
@@ -46,124 +45,102 @@ static size_t readable(struct bytes wire)
 
 /* ---- values ---- */
 
-static void print_numbers(FILE *out, struct bytes b)
+static void put_octets(struct buffer *out, struct bytes b)
 {
-    fputc('[', out);
+    buffer_put_u8(out, '[');
     for (size_t i = 0; i < b.size; i++)
-        fprintf(out, "%s%u", i ? ", " : "", b.data[i]);
-    fputc(']', out);
+        buffer_print(out, "%s%u", i ? ", " : "", b.data[i]);
+    buffer_put_u8(out, ']');
 }
 
-static void print_text(FILE *out, struct bytes text)
+static void put_text(struct buffer *out, struct bytes text)
 {
-    CLEANUP(buffer_close) struct buffer copy = {0};
-    if (!wire_is_text(text)) {
-        print_numbers(out, text);
-        return;
-    }
-    buffer_put(&copy, text.data, text.size);
-    buffer_put_u8(&copy, 0);
-    struct cell cell = cell_text((const char *)copy.data);
-    print_json_value(out, &cell);
+    if (wire_is_text(text))
+        json_put_text(out, text);
+    else
+        put_octets(out, text);
 }
 
-static void print_base64(FILE *out, struct bytes b)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    fputc('"', out);
-    for (size_t i = 0; i < b.size; i += 3) {
-        size_t left = b.size - i;
-        uint32_t bits =
-            (uint32_t)b.data[i] << 16 | (left > 1 ? (uint32_t)b.data[i + 1] << 8 : 0) | (left > 2 ? b.data[i + 2] : 0u);
-        for (size_t k = 0; k < 4; k++)
-            fputc(k <= left ? letters[bits >> (18 - 6 * k) & 63] : '=', out);
-    }
-    fputc('"', out);
-}
-
-/* Nine digits are a float's own; one that is not finite is null. */
-static void print_float(FILE *out, uint32_t bits)
+static void put_float(struct buffer *out, uint32_t bits)
 {
     float v;
     memcpy(&v, &bits, sizeof v);
-    if (isfinite(v))
-        fprintf(out, "%.9g", (double)v);
-    else
-        fputs("null", out);
+    json_put_float(out, v);
+}
+
+static void put_double(struct buffer *out, uint64_t bits)
+{
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    json_put_number(out, v);
 }
 
 enum list_kind { LIST_FLOATS, LIST_INTEGERS };
 
-static void print_list(FILE *out, struct bytes b, enum list_kind kind)
+static void put_list(struct buffer *out, struct bytes b, enum list_kind kind)
 {
-    fputc('[', out);
+    buffer_put_u8(out, '[');
     for (size_t i = 0; i + 4 <= b.size; i += 4) {
         uint32_t v;
         memcpy(&v, b.data + i, sizeof v);
-        fputs(i ? ", " : "", out);
+        buffer_print(out, "%s", i ? ", " : "");
         if (kind == LIST_FLOATS)
-            print_float(out, v);
+            put_float(out, v);
         else
-            fprintf(out, "%" PRIu32, v);
+            buffer_print(out, "%" PRIu32, v);
     }
-    fputc(']', out);
+    buffer_put_u8(out, ']');
 }
 
-static void print_features(FILE *out, struct bytes wire, struct bytes features)
+static void put_features(struct buffer *out, struct bytes wire, struct bytes features)
 {
     struct wire_field encoding;
     const ProtobufCFieldDescriptor *d = protobuf_c_message_descriptor_get_field_by_name(event_type, "encoding");
     if (!find(wire, d, &encoding) || encoding.integer == TIDEMILL__V1__FEATURE_ENCODING__FLOAT32) {
-        print_list(out, features, LIST_FLOATS);
+        put_list(out, features, LIST_FLOATS);
         return;
     }
     size_t half = features.size / 8 * 4;
-    fputs("{\"i\": ", out);
-    print_list(out, bytes_of(features.data, half), LIST_INTEGERS);
-    fputs(", \"v\": ", out);
-    print_list(out, bytes_of(features.data + half, half), LIST_FLOATS);
-    fputc('}', out);
+    buffer_print(out, "{\"i\": ");
+    put_list(out, bytes_of(features.data, half), LIST_INTEGERS);
+    buffer_print(out, ", \"v\": ");
+    put_list(out, bytes_of(features.data + half, half), LIST_FLOATS);
+    buffer_put_u8(out, '}');
 }
 
-static void print_double(FILE *out, uint64_t bits)
-{
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    struct cell cell = cell_number(v);
-    print_json_value(out, &cell);
-}
-
-static void print_value(FILE *out, struct bytes wire, const ProtobufCFieldDescriptor *d, const struct wire_field *f)
+static void put_value(struct buffer *out, struct bytes wire, const ProtobufCFieldDescriptor *d,
+                      const struct wire_field *f)
 {
     switch (d->type) {
-    case PROTOBUF_C_TYPE_STRING: print_text(out, f->bytes); break;
-    case PROTOBUF_C_TYPE_DOUBLE: print_double(out, f->integer); break;
-    case PROTOBUF_C_TYPE_FLOAT: print_float(out, (uint32_t)f->integer); break;
+    case PROTOBUF_C_TYPE_STRING: put_text(out, f->bytes); break;
+    case PROTOBUF_C_TYPE_DOUBLE: put_double(out, f->integer); break;
+    case PROTOBUF_C_TYPE_FLOAT: put_float(out, (uint32_t)f->integer); break;
     case PROTOBUF_C_TYPE_BYTES:
         if (strcmp(d->name, "features") == 0)
-            print_features(out, wire, f->bytes);
+            put_features(out, wire, f->bytes);
         else
-            print_base64(out, f->bytes);
+            json_put_base64(out, f->bytes);
         break;
-    case PROTOBUF_C_TYPE_INT32: fprintf(out, "%" PRId32, (int32_t)f->integer); break;
-    default: fprintf(out, "%" PRId64, (int64_t)f->integer);
+    case PROTOBUF_C_TYPE_INT32: buffer_print(out, "%" PRId32, (int32_t)f->integer); break;
+    default: buffer_print(out, "%" PRId64, (int64_t)f->integer);
     }
 }
 
 size_t event_print_json(FILE *out, struct bytes wire)
 {
-    bool first = true;
-    fputc('{', out);
+    CLEANUP(buffer_close) struct buffer json = {0};
+    const char *before = "{";
     for (unsigned i = 0; i < event_type->n_fields; i++) {
         const ProtobufCFieldDescriptor *d = &event_type->fields[i];
         struct wire_field f;
         if (d->type == PROTOBUF_C_TYPE_ENUM || !find(wire, d, &f)) /* how features are packed: their form says it */
             continue;
-        fprintf(out, "%s\"%s\": ", first ? "" : ", ", d->name);
-        first = false;
-        print_value(out, wire, d, &f);
+        buffer_print(&json, "%s\"%s\": ", before, d->name);
+        before = ", ";
+        put_value(&json, wire, d, &f);
     }
-    fputc('}', out);
+    buffer_print(&json, json.size ? "}" : "{}");
+    fwrite(json.data, 1, json.size, out);
     return readable(wire);
 }
 

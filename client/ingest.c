@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "client/aside.h"
@@ -13,8 +12,6 @@
 #include "proto/wire.h"
 
 enum { WAIT_MS = 100, BACK_OFF_MIN_MS = 100, BACK_OFF_MAX_MS = 2000, NOTICE_MS = 5000 };
-
-static int64_t ms_since(int64_t ns) { return (clock_monotonic_ns() - ns) / 1000000; }
 
 /* ---- making batches ---- */
 
@@ -121,20 +118,20 @@ static void back_off(struct ingest *in)
     pause = pause < BACK_OFF_MAX_MS ? pause : BACK_OFF_MAX_MS;
     pause = pause / 2 + clock_monotonic_ns() / 1000 % pause; /* 50 % to 150 % */
     in->attempts++;
-    nanosleep(&(struct timespec){.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000}, NULL);
+    clock_sleep_ms(pause);
 }
 
 /* A server that is full is there, and says when it takes events again: that is worth any wait. One that does not answer
  * is worth the time-out. */
 static void tell_waiting(struct ingest *in, const struct tm_error *why)
 {
-    if (ms_since(in->told_ns) < NOTICE_MS)
+    if (clock_ms_since(in->told_ns) < NOTICE_MS)
         return;
     if (why->code == TM_RESOURCE_EXHAUSTED)
         progress_notice(in->progress, "%s (waiting; the same command goes on later if you stop it)", why->message);
     else
         progress_notice(in->progress, "%s (trying again for %" PRId64 " s)", why->message,
-                        (in->o->timeout_ms - ms_since(in->lost_ns) + 999) / 1000);
+                        (in->o->timeout_ms - clock_ms_since(in->lost_ns) + 999) / 1000);
     in->told_ns = clock_monotonic_ns();
 }
 
@@ -147,7 +144,7 @@ static enum tm_code run_until_done(struct ingest *in, struct tm_error *err)
         in->refused = rc == TM_RESOURCE_EXHAUSTED;
         if (in->attempts == 0 || in->refused)
             in->lost_ns = clock_monotonic_ns();
-        if (ms_since(in->lost_ns) >= in->o->timeout_ms)
+        if (clock_ms_since(in->lost_ns) >= in->o->timeout_ms)
             return rc;
         tell_waiting(in, err);
         back_off(in);

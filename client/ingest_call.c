@@ -8,8 +8,6 @@
 #include "proto/wire.h"
 #include "tidemill/v1/events.pb-c.h"
 
-static int64_t ms_since(int64_t ns) { return (clock_monotonic_ns() - ns) / 1000000; }
-
 void ingest_tell(struct ingest *in, uint64_t n, const char *kind, const struct merge_place *place, const char *field,
                  const char *message)
 {
@@ -244,7 +242,7 @@ static enum tm_code check_silence(struct ingest *in, struct tm_error *err)
 {
     bool asked =
         !in->opened || in->acked < in->sent || in->phase == INGEST_AWAITING_ENDED || in->phase == INGEST_CLOSING;
-    if (!asked || ms_since(in->heard_ns) <= in->o->timeout_ms)
+    if (!asked || clock_ms_since(in->heard_ns) <= in->o->timeout_ms)
         return TM_OK;
     return tm_error_set(err, TM_DEADLINE_EXCEEDED, "server %s has not answered for %" PRId64 " s", in->o->server,
                         in->o->timeout_ms / 1000);

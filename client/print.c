@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/text.h"
+#include "proto/json.h"
 
 enum { GAP = 2, NUMBER_SIZE = 40 };
 
@@ -18,28 +20,14 @@ struct printer {
     enum cell_kind *kinds; /* of each column: numbers stand right; with one word among them, left */
 };
 
-const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE])
-{
-    char digits[24];
-    int size = snprintf(digits, sizeof digits, "%" PRIu64, v);
-    char *to = buf;
-    for (int i = 0; i < size; i++) {
-        if (i > 0 && (size - i) % 3 == 0)
-            *to++ = ',';
-        *to++ = digits[i];
-    }
-    *to = '\0';
-    return buf;
-}
-
-const char *print_size(uint64_t bytes, char buf[static PRINT_COUNT_SIZE])
+const char *print_size(uint64_t bytes, char buf[static TEXT_NUMBER_SIZE])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     double v = (double)bytes;
     size_t unit = 0;
     for (; v >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
         v /= 1024;
-    snprintf(buf, PRINT_COUNT_SIZE, "%.*f %s", unit ? 1 : 0, v, units[unit]);
+    snprintf(buf, TEXT_NUMBER_SIZE, "%.*f %s", unit ? 1 : 0, v, units[unit]);
     return buf;
 }
 
@@ -127,16 +115,9 @@ static void csv_row(struct printer *p, const struct cell *cells)
 
 static void json_text(FILE *out, const char *text)
 {
-    fputc('"', out);
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            fprintf(out, "\\u%04x", *p);
-        else
-            fputc(*p, out);
-    }
-    fputc('"', out);
+    CLEANUP(buffer_close) struct buffer quoted = {0};
+    json_put_text(&quoted, bytes_text(text));
+    fwrite(quoted.data, 1, quoted.size, out);
 }
 
 void print_json_value(FILE *out, const struct cell *cell)
@@ -191,7 +172,7 @@ static void table_cell(struct printer *p, size_t column, const struct cell *c)
     switch (c->kind) {
     case CELL_NONE: table_text(p, column, "-"); break;
     case CELL_TEXT: table_text(p, column, c->text); break;
-    case CELL_COUNT: table_text(p, column, print_count(c->count, text)); break;
+    case CELL_COUNT: table_text(p, column, text_count(c->count, text)); break;
     case CELL_NUMBER:
         snprintf(text, sizeof text, "%.6g", c->number);
         table_text(p, column, text);

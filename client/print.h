@@ -1,6 +1,7 @@
 /* client/print.h - rows of named values as a table for people, or as CSV or JSON for programs.
  *
- * Table    aligned, columns of numbers to the right, numbers to six digits, counts with thousands separators, times in UTC; control characters escaped.
+ * Table    aligned, columns of numbers to the right, numbers to six digits, counts with thousands separators, times in
+ *          UTC; control characters escaped.
  * CSV      RFC 4180 with plain line ends: a header line, fields quoted where they must be; numbers as %.17g, times in
  *          ms.
  * JSON     names as given; numbers as %.17g, what is not finite as null, times in ms. RFC 8259, UTF-8 as it comes.
@@ -13,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "base/text.h"
 
 enum output { OUTPUT_TABLE, OUTPUT_CSV, OUTPUT_JSON };
 
@@ -53,12 +55,11 @@ void print_json_value(FILE *out, const struct cell *cell);
 
 /* A message as JSON, see proto/json.h. */
 void print_json_message(FILE *out, const ProtobufCMessage *message);
+void print_json_line(const ProtobufCMessage *message); /* on stdout, with the line's end */
 
 /* For a terminal: control characters as \n, \x1b, ... */
 void print_escaped(FILE *out, const char *text);
 
-enum { PRINT_COUNT_SIZE = 32 };
-const char *print_count(uint64_t v, char buf[static PRINT_COUNT_SIZE]);    /* "20,115"; returns buf */
-const char *print_size(uint64_t bytes, char buf[static PRINT_COUNT_SIZE]); /* "29.0 GiB"; returns buf */
+const char *print_size(uint64_t bytes, char buf[static TEXT_NUMBER_SIZE]); /* "29.0 GiB"; returns buf */
 
 #endif

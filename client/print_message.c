@@ -8,3 +8,9 @@ void print_json_message(FILE *out, const ProtobufCMessage *message)
     json_put_message(&text, message);
     fwrite(text.data, 1, text.size, out);
 }
+
+void print_json_line(const ProtobufCMessage *message)
+{
+    print_json_message(stdout, message);
+    putchar('\n');
+}

@@ -66,15 +66,15 @@ void progress_show(struct progress *p, uint64_t bytes, uint64_t bytes_total, uin
     int64_t now = clock_monotonic_ns();
     double elapsed = (double)(now - p->started_ns) / (double)second_ns;
     double part = bytes_total == 0 ? 0 : bytes < bytes_total ? (double)bytes / (double)bytes_total : 1;
-    char count[PRINT_COUNT_SIZE], rate[PRINT_COUNT_SIZE];
+    char count[TEXT_NUMBER_SIZE], rate[TEXT_NUMBER_SIZE];
     if (p->quiet || now - p->shown_ns < (p->terminal ? draw_ns : plain_ns))
         return;
     p->shown_ns = now;
     progress_clear(p);
     if (p->terminal && bytes_total)
         draw_bar(part);
-    fprintf(stderr, "%s events, %s/s", print_count(events, count),
-            print_count((uint64_t)((double)events / elapsed), rate));
+    fprintf(stderr, "%s events, %s/s", text_count(events, count),
+            text_count((uint64_t)((double)events / elapsed), rate));
     if (part > 0)
         fprintf(stderr, ", %.0f %% of %.1f MiB, %.0f s left", part * 100, (double)bytes_total / (1 << 20),
                 elapsed / part - elapsed);

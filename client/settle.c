@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "client/connection.h"
@@ -20,13 +19,6 @@ struct watch {
     int64_t moved_ns, told_ns; /* when something moved last; when a notice may have been given last */
 };
 
-static int64_t ms_since(int64_t ns) { return (clock_monotonic_ns() - ns) / 1000000; }
-
-static void pause_ms(int64_t ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
-
 /* A call that outlives a restart of the server. */
 static enum tm_code call(struct watch *w, const char *method, const ProtobufCMessage *request,
                          const ProtobufCMessageDescriptor *type, ProtobufCMessage **reply, struct tm_error *err)
@@ -34,9 +26,9 @@ static enum tm_code call(struct watch *w, const char *method, const ProtobufCMes
     int64_t started = clock_monotonic_ns();
     for (;;) {
         enum tm_code rc = connection_call(w->connection, method, request, type, w->s->timeout_ms, reply, err);
-        if ((rc != TM_UNAVAILABLE && rc != TM_IO) || ms_since(started) >= w->s->timeout_ms)
+        if ((rc != TM_UNAVAILABLE && rc != TM_IO) || clock_ms_since(started) >= w->s->timeout_ms)
             return rc;
-        pause_ms(POLL_MS * 4);
+        clock_sleep_ms(POLL_MS * 4);
     }
 }
 
@@ -102,7 +94,7 @@ static enum tm_code look(struct watch *w, bool *done, struct tm_error *err)
     w->as_of = as_of;
     w->applied = m->applied_position;
     *done = m->has_as_of && as_of > w->s->newest;
-    if (!*done && ms_since(w->told_ns) >= NOTICE_MS) {
+    if (!*done && clock_ms_since(w->told_ns) >= NOTICE_MS) {
         tell(w, m);
         w->told_ns = clock_monotonic_ns();
     }
@@ -115,14 +107,14 @@ static enum tm_code wait_decided(struct watch *w, struct tm_error *err)
     char newest[CLOCK_TEXT_SIZE];
     bool done = false;
     w->moved_ns = clock_monotonic_ns();
-    w->told_ns = w->moved_ns - (int64_t)(NOTICE_MS - NOTICE_FIRST_MS) * 1000000;
+    w->told_ns = w->moved_ns - (NOTICE_MS - NOTICE_FIRST_MS) * NS_PER_MS;
     enum tm_code rc = look(w, &done, err);
     while (rc == TM_OK && !done) {
-        if (ms_since(w->moved_ns) >= w->s->timeout_ms)
+        if (clock_ms_since(w->moved_ns) >= w->s->timeout_ms)
             return tm_error_set(err, TM_DEADLINE_EXCEEDED,
                                 "everything was taken, but not every window up to %s was decided within %" PRId64 " s",
                                 clock_text(w->s->newest, newest), w->s->timeout_ms / 1000);
-        pause_ms(POLL_MS);
+        clock_sleep_ms(POLL_MS);
         rc = look(w, &done, err);
     }
     return rc;

@@ -17,7 +17,6 @@ enum {
     MESSAGE_ENUM = 4,
     SERVICE_METHOD = 2,
     ANY_NAME = 1, /* of messages, enums, services and methods alike */
-    PATH_MAX_BYTES = 512,
 };
 
 /* Made by CMake from the .proto files. */
@@ -173,6 +172,7 @@ const struct descriptor_file *descriptors_find_file(const struct descriptors *d,
 
 bool descriptors_has_method(const struct descriptors *d, struct bytes path)
 {
+    enum { PATH_MAX_BYTES = 512 }; /* no declared one is as long */
     uint8_t name[PATH_MAX_BYTES];
     const struct descriptor *service, *method;
     if (path.size < 2 || path.size > sizeof name || path.data[0] != '/')

@@ -21,8 +21,11 @@
 
 enum { JSON_TEXT_MAX = 4 << 20 }; /* bytes that are read; more is TM_RESOURCE_EXHAUSTED */
 
-/* In quotes. text must be UTF-8. */
+/* Single values. Text must be UTF-8. A float is as short as reads back as the same float: 0.1f is 0.1. */
 void json_put_text(struct buffer *out, struct bytes text);
+void json_put_number(struct buffer *out, double v);
+void json_put_float(struct buffer *out, float v);
+void json_put_base64(struct buffer *out, struct bytes b);
 
 /* Over several lines, for people too; without a line end behind it. */
 void json_put_message(struct buffer *out, const ProtobufCMessage *message);

@@ -28,8 +28,8 @@ struct json_event_info {
 enum tm_code json_event_encode(struct bytes line, struct buffer *out, struct json_event_info *info, const char **field,
                                struct tm_error *err);
 
-/* Append the Event of a JSON object that was read already, as it is: the door judges it as it judges every other. Refused
- * is only what cannot be said in an Event. */
+/* Append the Event of a JSON object that was read already, as it is: the door judges it as it judges every other.
+ * Refused is only what cannot be said in an Event. */
 struct json_t;
 enum tm_code json_event_put(const struct json_t *object, struct buffer *out, struct tm_error *err);
 

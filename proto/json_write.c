@@ -29,14 +29,13 @@ void json_put_text(struct buffer *out, struct bytes text)
     buffer_put_u8(out, '"');
 }
 
-static void put_number(struct buffer *out, double v)
+void json_put_number(struct buffer *out, double v)
 {
     char text[TEXT_NUMBER_SIZE];
     put_word(out, isfinite(v) ? text_number(v, text) : "null");
 }
 
-/* As short as reads back as the same float: 0.1f is 0.1 and not 0.10000000149011612. */
-static void put_float(struct buffer *out, float v)
+void json_put_float(struct buffer *out, float v)
 {
     char text[TEXT_NUMBER_SIZE];
     put_word(out, isfinite(v) ? text_float(v, text) : "null");
@@ -51,11 +50,16 @@ static void put_enum(struct buffer *out, const ProtobufCFieldDescriptor *f, int 
         buffer_print(out, "%d", value);
 }
 
-static void put_bytes(struct buffer *out, const ProtobufCBinaryData *b)
+void json_put_base64(struct buffer *out, struct bytes b)
 {
     buffer_put_u8(out, '"');
-    base64_encode(bytes_of(b->data, b->len), out);
+    base64_encode(b, out);
     buffer_put_u8(out, '"');
+}
+
+static void put_bytes(struct buffer *out, const ProtobufCBinaryData *b)
+{
+    json_put_base64(out, bytes_of(b->data, b->len));
 }
 
 /* One value of a message's memory. */
@@ -72,8 +76,8 @@ static void put_value(struct buffer *out, const ProtobufCFieldDescriptor *f, con
     case PROTOBUF_C_TYPE_FIXED32: buffer_print(out, "%" PRIu32, *(const uint32_t *)at); break;
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64: buffer_print(out, "%" PRIu64, *(const uint64_t *)at); break;
-    case PROTOBUF_C_TYPE_FLOAT: put_float(out, *(const float *)at); break;
-    case PROTOBUF_C_TYPE_DOUBLE: put_number(out, *(const double *)at); break;
+    case PROTOBUF_C_TYPE_FLOAT: json_put_float(out, *(const float *)at); break;
+    case PROTOBUF_C_TYPE_DOUBLE: json_put_number(out, *(const double *)at); break;
     case PROTOBUF_C_TYPE_BOOL: put_word(out, *(const protobuf_c_boolean *)at ? "true" : "false"); break;
     case PROTOBUF_C_TYPE_ENUM: put_enum(out, f, *(const int *)at); break;
     case PROTOBUF_C_TYPE_STRING: json_put_text(out, bytes_text(*(char *const *)at)); break;

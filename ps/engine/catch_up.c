@@ -52,7 +52,7 @@ void catch_up_open(struct engine *e)
 
 enum tm_code catch_up_start(struct engine *e, struct tm_error *err)
 {
-    enum tm_code rc = engine_thread(&e->catch_up.thread, "catch-up", run, e, err);
+    enum tm_code rc = thread_start(&e->catch_up.thread, "catch-up", run, e, err);
     e->catch_up.started = rc == TM_OK;
     return rc;
 }

@@ -76,7 +76,7 @@ static void *run(void *argument)
         } else if (shut) {
             break;
         }
-        if (unsynced && clock_monotonic_ns() - synced_at >= (int64_t)STATE_SYNC_MS * 1000000) {
+        if (unsynced && clock_ms_since(synced_at) >= STATE_SYNC_MS) {
             sync_state(c);
             synced_at = clock_monotonic_ns();
             unsynced = false;
@@ -98,7 +98,7 @@ void committer_open(struct committer *c, struct engine *e)
 
 enum tm_code committer_start(struct committer *c, struct tm_error *err)
 {
-    enum tm_code rc = engine_thread(&c->thread, "committer", run, c, err);
+    enum tm_code rc = thread_start(&c->thread, "committer", run, c, err);
     c->started = rc == TM_OK;
     return rc;
 }

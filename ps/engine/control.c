@@ -29,7 +29,7 @@ enum tm_code control_append(struct engine *e, const struct buffer *control, uint
                        .cond = PTHREAD_COND_INITIALIZER};
     a.submission.context = &a;
     if (!input_log_submit(e->log, &a.submission))
-        return tm_error_set(err, TM_UNAVAILABLE, "the server is closing");
+        return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
     pthread_mutex_lock(&a.mutex);
     while (!a.done)
         pthread_cond_wait(&a.cond, &a.mutex);
@@ -40,7 +40,7 @@ enum tm_code control_append(struct engine *e, const struct buffer *control, uint
     }
     *position = a.submission.position;
     if (!engine_wait_applied(e, *position, -1))
-        return tm_error_set(err, TM_UNAVAILABLE, "the server is closing; the record at position %llu is durable",
+        return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down; the record at position %llu is durable",
                             (unsigned long long)*position);
     return TM_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "ps/engine/parts.h"
 #include "ps/state/dead_letters.h"
+#include "ps/storage/log_blocks.h"
 #include "ps/storage/rejects.h"
 
 static const char *stream_name(const struct engine *e, uint32_t stream)
@@ -68,6 +69,10 @@ static bool is_wanted(const struct list *l, const struct engine_dead_letter *let
     const struct dead_letter_query *q = l->query;
     bool door = letter->reason == REASON_REJECTED;
     int64_t time = letter->time || !door ? letter->time : letter->rejected.refused_at;
+    if (q->stream >= 0 && letter->stream != stream_name(l->engine, (uint32_t)q->stream)) /* the schema's own pointers */
+        return false;
+    if (q->reason != REASON_NONE && letter->reason != q->reason)
+        return false;
     return time >= q->since && time <= q->until && is_older(engine_dead_letter_place(letter), q->before);
 }
 
@@ -110,9 +115,7 @@ static enum tm_code visit_row(void *context, struct bytes key, struct bytes row,
     enum tm_code rc = read_letter(l->engine, l->shard, key, row, &letter, err);
     if (rc != TM_OK)
         return rc;
-    bool named =
-        l->query->stream < 0 || (letter.stream && letter.stream == stream_name(l->engine, (uint32_t)l->query->stream));
-    if (named && (!l->query->reason || l->query->reason == letter.reason) && is_wanted(l, &letter))
+    if (is_wanted(l, &letter))
         insert(l, engine_dead_letter_place(&letter), key, row);
     return TM_OK;
 }
@@ -171,47 +174,40 @@ enum tm_code engine_dead_letters(struct engine *e, const struct dead_letter_quer
 
 /* ---- one letter ---- */
 
-/* Looks for an event in the one block that holds its position. */
-struct lookup {
-    uint32_t shard;
-    uint64_t position;
-    struct buffer *event;
-};
-
-/* Its own code ends the replay behind the first block. */
-static enum tm_code look_up(void *context, struct shared_block *shared, struct tm_error *err)
-{
-    const struct lookup *l = context;
-    const struct block *b = &shared->block;
-    (void)err;
-    for (uint32_t slot = 0; slot < b->shards_named; slot++) {
-        uint32_t shard, events, first;
-        block_shard(b, slot, &shard, &events, &first);
-        for (uint32_t i = 0; shard == l->shard && i < events; i++) {
-            struct block_event event;
-            block_event_at(b, first, i, &event);
-            if (event.position == l->position)
-                buffer_put(l->event, event.wire.data, event.wire.size);
-        }
-    }
-    shared_block_unref(shared);
-    return TM_ALREADY_EXISTS;
-}
-
 struct search {
     struct engine *engine;
     uint32_t shard;
     uint64_t position;
     engine_visit_letter *visit;
     void *context;
+    bool found;
 };
+
+/* The event at the position, as it stands in the log; nothing where the log has it no more. */
+static void read_event(const struct search *s, struct buffer *event)
+{
+    struct shared_block *shared;
+    if (log_blocks_floor(s->engine->dir.log, s->position, &shared, NULL) != TM_OK)
+        return;
+    const struct block *b = &shared->block;
+    for (uint32_t slot = 0; slot < b->shards_named; slot++) {
+        uint32_t shard, events, first;
+        block_shard(b, slot, &shard, &events, &first);
+        for (uint32_t i = 0; shard == s->shard && i < events; i++) {
+            struct block_event e;
+            block_event_at(b, first, i, &e);
+            if (e.position == s->position)
+                buffer_put(event, e.wire.data, e.wire.size);
+        }
+    }
+    shared_block_unref(shared);
+}
 
 /* The letter itself comes before what the log may add to it: a log that was trimmed meanwhile takes nothing away. */
 static void show_whole(const struct search *s, struct engine_dead_letter *letter)
 {
     CLEANUP(buffer_close) struct buffer event = {0};
-    struct lookup l = {s->shard, s->position, &event};
-    log_blocks_replay(s->engine->dir.log, s->position, input_log_head(s->engine->log), look_up, &l, NULL);
+    read_event(s, &event);
     if (event.size) {
         letter->size = (uint32_t)event.size;
         letter->event = buffer_view(&event);
@@ -221,32 +217,33 @@ static void show_whole(const struct search *s, struct engine_dead_letter *letter
 
 static enum tm_code compare_row(void *context, struct bytes key, struct bytes row, struct tm_error *err)
 {
-    const struct search *s = context;
+    struct search *s = context;
     struct engine_dead_letter letter;
-    if (key.size != DEAD_LETTER_KEY)
+    if (key.size != DEAD_LETTER_KEY) /* the row of numbers */
         return TM_OK;
     enum tm_code rc = read_letter(s->engine, (int)s->shard, key, row, &letter, err);
     if (rc != TM_OK || letter.position != s->position)
         return rc;
+    s->found = true;
     show_whole(s, &letter);
-    return TM_ALREADY_EXISTS;
+    return STORE_ENOUGH;
 }
 
 enum tm_code engine_dead_letter(struct engine *e, uint32_t shard, uint64_t position, engine_visit_letter *visit,
                                 void *context, struct tm_error *err)
 {
     struct store store = state_db_store(e->dir.state);
-    struct search s = {e, shard, position, visit, context};
+    struct search s = {.engine = e, .shard = shard, .position = position, .visit = visit, .context = context};
     uint8_t key[DEAD_LETTER_KEY];
     struct bytes prefix = bytes_of(key, dead_letter_prefix(key, shard, -1, -1));
-    enum tm_code rc = shard < e->options.shards
-                          ? store.scan(store.self, STORE_DEAD_LETTER, prefix, prefix, compare_row, &s, err)
-                          : TM_OK;
-    if (rc == TM_OK)
-        return tm_error_set(err, TM_NOT_FOUND,
-                            "no dead letter %" PRIu32 "/%" PRIu64 " is kept: newer ones take the place of old ones",
-                            shard, position);
-    return rc == TM_ALREADY_EXISTS ? TM_OK : rc;
+    enum tm_code rc = TM_OK;
+    if (shard < e->options.shards)
+        rc = store.scan(store.self, STORE_DEAD_LETTER, prefix, prefix, compare_row, &s, err);
+    if (rc != TM_OK || s.found)
+        return rc;
+    return tm_error_set(err, TM_NOT_FOUND,
+                        "no dead letter %" PRIu32 "/%" PRIu64 " is kept: newer ones take the place of old ones", shard,
+                        position);
 }
 
 enum tm_code engine_rejected_letter(struct engine *e, uint64_t number, engine_visit_letter *visit, void *context,
@@ -280,7 +277,7 @@ static enum tm_code add_counts(void *context, struct bytes key, struct bytes row
         out->of[c.stream][c.reason].seen += c.seen;
         out->of[c.stream][c.reason].kept += dead_letters_kept(c.seen);
     }
-    return r.bad ? tm_error_set(err, TM_DATA_LOSS, "the numbers of dead letters are damaged") : TM_ALREADY_EXISTS;
+    return r.bad ? tm_error_set(err, TM_DATA_LOSS, "the numbers of dead letters are damaged") : STORE_ENOUGH;
 }
 
 enum tm_code engine_dead_letter_counts(struct engine *e, struct dead_letter_counts *out, struct tm_error *err)
@@ -292,7 +289,7 @@ enum tm_code engine_dead_letter_counts(struct engine *e, struct dead_letter_coun
         uint8_t key[DEAD_LETTER_KEY];
         struct bytes prefix = bytes_of(key, dead_letter_prefix(key, shard, -1, -1));
         enum tm_code rc = store.scan(store.self, STORE_DEAD_LETTER, prefix, prefix, add_counts, out, err);
-        if (rc != TM_OK && rc != TM_ALREADY_EXISTS)
+        if (rc != TM_OK)
             return tm_error_wrap(err, "shard %" PRIu32, shard);
     }
     enum tm_code rc = rejects_counts(e->dir.log, door, err);

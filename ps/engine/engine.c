@@ -1,4 +1,3 @@
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -6,21 +5,6 @@
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "ps/engine/parts.h"
-
-enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
-                           struct tm_error *err)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int failed = pthread_create(thread, NULL, run, argument);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (failed)
-        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "the thread %s cannot be started: %s", name,
-                            strerrordesc_np(failed));
-    pthread_setname_np(*thread, name);
-    return TM_OK;
-}
 
 /* A block goes once to every worker. */
 static void hand_over(struct engine *e, struct shared_block *block)
@@ -80,7 +64,7 @@ static enum tm_code load_workers(struct engine *e, struct tm_error *err)
     enum tm_code rc = TM_OK;
     uint32_t started = 0;
     for (; rc == TM_OK && started < e->workers; started++)
-        rc = engine_thread(&e->worker[started].thread, "loader", load_worker, &e->worker[started], err);
+        rc = thread_start(&e->worker[started].thread, "loader", load_worker, &e->worker[started], err);
     for (uint32_t i = 0; i < started; i++) {
         pthread_join(e->worker[i].thread, NULL);
         if (rc == TM_OK && e->worker[i].load_error.code != TM_OK) {
@@ -99,8 +83,7 @@ static enum tm_code start_workers(struct engine *e, struct tm_error *err)
     return rc;
 }
 
-/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes in its place.
- * */
+/* The log must reach every shard: a shard ahead of it has applied what is lost, and would skip what comes instead. */
 static enum tm_code check_log(const struct engine *e, struct tm_error *err)
 {
     uint64_t head = input_log_head(e->log);
@@ -175,6 +158,16 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
 }
 
+/* What is there before any part is. */
+static void release(struct engine *e)
+{
+    registry_close(e->registry);
+    pthread_mutex_destroy(&e->control);
+    pthread_mutex_destroy(&e->progress_mutex);
+    pthread_cond_destroy(&e->progress);
+    free(e);
+}
+
 enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err)
 {
     struct engine *e = mem_new(1, sizeof *e);
@@ -183,17 +176,13 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
     e->registry = registry_open();
     pthread_mutex_init(&e->control, NULL);
     pthread_mutex_init(&e->progress_mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->progress, &monotonic);
+    condition_open(&e->progress);
     enum tm_code rc = setup_catalog(options, &wanted, err);
     if (rc == TM_OK)
         rc = data_dir_open(options->data, options->shards, options->disk_reserve, &e->dir, err);
     if (rc != TM_OK) {
         catalog_close(&wanted);
-        registry_close(e->registry);
-        free(e);
+        release(e);
         return rc;
     }
     snprintf(e->generation, sizeof e->generation, "%llu.%llu", (unsigned long long)e->dir.restore,
@@ -232,15 +221,11 @@ void engine_close(struct engine *e)
         shard_close(e->shard[i]);
     input_log_close(e->log);
     data_dir_close(&e->dir);
-    registry_close(e->registry);
-    catalog_close(&e->catalog);
     free(e->worker);
     free(e->shard);
     free(e->shard_worker);
-    pthread_mutex_destroy(&e->control);
-    pthread_mutex_destroy(&e->progress_mutex);
-    pthread_cond_destroy(&e->progress);
-    free(e);
+    catalog_close(&e->catalog);
+    release(e);
 }
 
 const struct options *engine_options(const struct engine *e) { return &e->options; }
@@ -265,7 +250,7 @@ uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_sh
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
 {
-    return disk_admit(e->dir.disk, !events, err);
+    return disk_admit(e->dir.disk, events, err);
 }
 
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context)
@@ -306,17 +291,12 @@ int64_t engine_gate(const struct engine *e)
 
 bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms)
 {
-    int64_t until = clock_monotonic_ns() + timeout_ms * 1000000;
-    struct timespec at = {until / 1000000000, until % 1000000000};
-    int failed = 0;
+    int64_t until_ns = clock_deadline_ns(timeout_ms);
+    bool in_time = true;
     atomic_fetch_add(&e->progress_waiters, 1);
     pthread_mutex_lock(&e->progress_mutex);
-    while (engine_applied(e) < position && failed == 0 && !atomic_load(&e->closing)) {
-        if (timeout_ms < 0)
-            pthread_cond_wait(&e->progress, &e->progress_mutex);
-        else
-            failed = pthread_cond_timedwait(&e->progress, &e->progress_mutex, &at);
-    }
+    while (engine_applied(e) < position && in_time && !atomic_load(&e->closing))
+        in_time = condition_wait(&e->progress, &e->progress_mutex, until_ns);
     pthread_mutex_unlock(&e->progress_mutex);
     atomic_fetch_sub(&e->progress_waiters, 1);
     return engine_applied(e) >= position;
@@ -327,7 +307,7 @@ enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error 
     struct barrier b = {.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .missing = e->workers};
     *position = engine_durable(e);
     if (!engine_wait_applied(e, *position, -1))
-        return tm_error_set(err, TM_UNAVAILABLE, "the server is closing");
+        return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
     for (uint32_t i = 0; i < e->workers; i++)
         worker_push_barrier(&e->worker[i], &b);
     pthread_mutex_lock(&b.mutex);

@@ -42,13 +42,13 @@ const struct version *engine_version_at(const struct engine *e, uint32_t i);    
 const struct version *engine_version_by_id(const struct engine *e, uint32_t id); /* NULL: none of that id */
 enum version_state engine_version_state(const struct engine *e, const struct version *v);
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
-/* Is there room on the disk for events (events), or for anything at all? TM_RESOURCE_EXHAUSTED says how much is missing;
- * what was submitted all the same waits until there is. To be asked before engine_submit. */
+/* Is there room on the disk for events, or (events: false) for anything else? TM_RESOURCE_EXHAUSTED says how much is
+ * missing; what was submitted all the same waits until there is. To be asked before engine_submit. */
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err);
 /* See disk_on_change. */
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context);
-/* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. Before those are
- * waited for who may wait for such a write; engine_close() does it, too. */
+/* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. To be called
+ * before anybody is waited for who may wait for such a write; engine_close() does it, too. */
 void engine_leave(struct engine *e);
 /* See input_log_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);

@@ -45,7 +45,8 @@ void metrics_close(struct metrics *m);
 /* docs/metrics.md, from the table. */
 void metrics_reference(struct buffer *out);
 
-/* What the engine, its storage and the process have to say; everything but calls. Blocks: for locks held shortly. */
+/* What the engine, its storage and the process have to say; everything but calls. Blocks: for locks held
+ * shortly, and for one row of each shard that RocksDB may have to fetch (dead letters). */
 struct engine;
 void engine_metrics(struct engine *e, struct metrics *m);
 

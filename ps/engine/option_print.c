@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "base/units.h"
 
 /* Plain where that cannot be mistaken, else in double quotes. */
@@ -28,36 +29,36 @@ static void print_text(const struct option_row *row, const void *owner, struct b
 
 static void print_count(const struct option_row *row, const void *owner, struct buffer *out)
 {
-    option_write(out, "%" PRIu32, *(const uint32_t *)((const char *)owner + row->offset));
+    buffer_print(out, "%" PRIu32, *(const uint32_t *)((const char *)owner + row->offset));
 }
 
 static void print_duration(const struct option_row *row, const void *owner, struct buffer *out)
 {
     char text[UNITS_TEXT_SIZE];
-    option_write(out, "%s", duration_text(*(const int64_t *)((const char *)owner + row->offset), text));
+    buffer_print(out, "%s", duration_text(*(const int64_t *)((const char *)owner + row->offset), text));
 }
 
 static void print_size(const struct option_row *row, const void *owner, struct buffer *out)
 {
     char text[UNITS_TEXT_SIZE];
-    option_write(out, "%s", size_text(*(const uint64_t *)((const char *)owner + row->offset), text));
+    buffer_print(out, "%s", size_text(*(const uint64_t *)((const char *)owner + row->offset), text));
 }
 
 static void print_flag(const struct option_row *row, const void *owner, struct buffer *out)
 {
-    option_write(out, "%s", *(const bool *)((const char *)owner + row->offset) ? "true" : "false");
+    buffer_print(out, "%s", *(const bool *)((const char *)owner + row->offset) ? "true" : "false");
 }
 
 static void print_kind(const struct option_row *row, const void *owner, struct buffer *out)
 {
     enum option_stream_kind kind = *(const enum option_stream_kind *)((const char *)owner + row->offset);
-    option_write(out, "%s", option_choice_word(OPTION_KIND, kind));
+    buffer_print(out, "%s", option_choice_word(OPTION_KIND, kind));
 }
 
 static void print_aggregate(const struct option_row *row, const void *owner, struct buffer *out)
 {
     uint32_t aggregate = *(const uint32_t *)((const char *)owner + row->offset);
-    option_write(out, "%s", option_choice_word(OPTION_AGGREGATE, aggregate));
+    buffer_print(out, "%s", option_choice_word(OPTION_AGGREGATE, aggregate));
 }
 
 static void print_key_fields(const struct option_row *row, const void *owner, struct buffer *out)
@@ -67,46 +68,33 @@ static void print_key_fields(const struct option_row *row, const void *owner, st
     for (uint32_t bit = KEY_REQUEST; bit <= KEY_DOC; bit <<= 1) {
         if (!(fields & bit))
             continue;
-        option_write(out, "%s%s", before, option_choice_word(OPTION_KEY_FIELDS, bit));
+        buffer_print(out, "%s%s", before, option_choice_word(OPTION_KEY_FIELDS, bit));
         before = ", ";
     }
-    option_write(out, "]");
-}
-
-/* In as few digits as read back to the same number. */
-static void print_number(double value, struct buffer *out)
-{
-    char text[32];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    option_write(out, "%s", text);
+    buffer_print(out, "]");
 }
 
 static void print_prior(const struct option_row *row, const void *owner, struct buffer *out)
 {
     const struct version_options *version = owner;
+    char text[TEXT_NUMBER_SIZE];
     (void)row;
-    option_write(out, "[");
-    for (uint32_t i = 0; i < version->prior_count; i++) {
-        option_write(out, "%s", i ? ", " : "");
-        print_number(version->prior[i], out);
-    }
-    option_write(out, "]");
+    buffer_print(out, "[");
+    for (uint32_t i = 0; i < version->prior_count; i++)
+        buffer_print(out, "%s%s", i ? ", " : "", text_number(version->prior[i], text));
+    buffer_print(out, "]");
 }
 
 static void print_samples_from(const struct option_row *row, const void *owner, struct buffer *out)
 {
     const struct version_options *version = owner;
     struct option_row name = {.offset = row->offset};
-    option_write(out, "[");
+    buffer_print(out, "[");
     for (uint32_t i = 0; i < version->samples_from_count; i++, name.offset += sizeof version->samples_from[0]) {
-        option_write(out, "%s", i ? ", " : "");
+        buffer_print(out, "%s", i ? ", " : "");
         print_text(&name, owner, out);
     }
-    option_write(out, "]");
+    buffer_print(out, "]");
 }
 
 typedef void print_fn(const struct option_row *row, const void *owner, struct buffer *out);

@@ -2,18 +2,7 @@
 
 #include <stdio.h>
 
-void option_write(struct buffer *out, const char *format, ...)
-{
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, args);
-    CHECK(size >= 0);
-    vsnprintf((char *)buffer_reserve(out, (size_t)size + 1), (size_t)size + 1, format, again);
-    out->size += (size_t)size;
-    va_end(again);
-    va_end(args);
-}
+#include "base/text.h"
 
 void option_problem(struct option_problems *problems, const char *path, const struct option_place *place,
                     const char *format, ...)
@@ -27,11 +16,11 @@ void option_problem(struct option_problems *problems, const char *path, const st
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (path && place && place->line)
-        option_write(&problems->text, "%s:%u:%u: %s\n", path, place->line, place->column, text);
+        buffer_print(&problems->text, "%s:%u:%u: %s\n", path, place->line, place->column, text);
     else if (path)
-        option_write(&problems->text, "%s: %s\n", path, text);
+        buffer_print(&problems->text, "%s: %s\n", path, text);
     else
-        option_write(&problems->text, "%s\n", text);
+        buffer_print(&problems->text, "%s\n", text);
 }
 
 const char *option_shown(const char *text, char buf[static OPTION_SHOWN_SIZE])
@@ -52,42 +41,21 @@ const char *option_shown(const char *text, char buf[static OPTION_SHOWN_SIZE])
     return buf;
 }
 
-/* Letters to change, add, drop or swap with their neighbour (optimal string alignment). */
-static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
-{
-    size_t rows[3][OPTION_KEY_SIZE];
-    CHECK(nb < OPTION_KEY_SIZE);
-    for (size_t j = 0; j <= nb; j++)
-        rows[0][j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        size_t *row = rows[i % 3];
-        const size_t *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
-        row[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            best = above[j] + 1 < best ? above[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && above2[j - 2] + 1 < best)
-                best = above2[j - 2] + 1;
-            row[j] = best;
-        }
-    }
-    return rows[na % 3][nb];
-}
-
 void option_guess_offer(struct option_guess *g, const char *name, size_t size)
 {
     enum { EDITS_MAX = 2 };
+    char offered[OPTION_KEY_SIZE];
     size_t wanted = strlen(g->wanted), used = strlen(g->all);
-    if (size >= OPTION_KEY_SIZE)
+    if (size >= sizeof offered)
         return;
+    snprintf(offered, sizeof offered, "%.*s", (int)size, name);
     if (used < size || strncmp(g->all + used - size, name, size) != 0)
-        snprintf(g->all + used, sizeof g->all - used, "%s%.*s", used ? ", " : "", (int)size, name);
+        snprintf(g->all + used, sizeof g->all - used, "%s%s", used ? ", " : "", offered);
     if (wanted > size + EDITS_MAX)
         return;
-    size_t distance = edit_distance(g->wanted, wanted, name, size);
+    size_t distance = text_distance(g->wanted, offered);
     if (distance <= EDITS_MAX && distance < size && (!g->best[0] || distance < g->distance)) {
-        snprintf(g->best, sizeof g->best, "%.*s", (int)size, name);
+        memcpy(g->best, offered, sizeof g->best);
         g->distance = distance;
     }
 }
@@ -105,7 +73,7 @@ const char *option_guess_hint(const struct option_guess *g, char buf[static OPTI
 
 enum tm_code options_refuse(struct option_problems *problems, struct tm_error *err)
 {
-    struct buffer line = {0};
+    CLEANUP(buffer_close) struct buffer line = {0};
     for (size_t i = 0; i + 1 < problems->text.size; i++) { /* every problem ends with a line's end */
         buffer_put_u8(&line, problems->text.data[i] == '\n' ? ';' : problems->text.data[i]);
         if (problems->text.data[i] == '\n')
@@ -113,7 +81,6 @@ enum tm_code options_refuse(struct option_problems *problems, struct tm_error *e
     }
     if (problems->count)
         tm_error_set(err, TM_INVALID_ARGUMENT, "%.*s", (int)line.size, (const char *)line.data);
-    buffer_close(&line);
     buffer_close(&problems->text);
     return problems->count ? TM_INVALID_ARGUMENT : TM_OK;
 }

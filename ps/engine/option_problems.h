@@ -15,9 +15,6 @@ enum {
 enum { OPTION_SHOWN_SIZE = OPTION_VALUE_SHOWN + 4 };
 const char *option_shown(const char *text, char buf[static OPTION_SHOWN_SIZE]);
 
-/* Append formatted text. */
-void option_write(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /* One line of problems: "path:line:column: ", then the text. path may be NULL, place NULL or of line 0. */
 void option_problem(struct option_problems *problems, const char *path, const struct option_place *place,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));

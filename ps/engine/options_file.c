@@ -64,7 +64,7 @@ static bool list_text(const struct yaml_node *list, struct buffer *out)
     for (const struct yaml_node *item = list->first; item; item = item->next) {
         if (item->kind != YAML_TEXT || strchr(item->text, ','))
             return false;
-        option_write(out, "%s%s", item == list->first ? "" : ", ", item->text);
+        buffer_print(out, "%s%s", item == list->first ? "" : ", ", item->text);
     }
     buffer_put_u8(out, '\0');
     return true;

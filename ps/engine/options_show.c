@@ -20,18 +20,18 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
 static void show_list(const struct options *o, const struct option_list *list, struct buffer *out)
 {
     uint32_t count = *option_item_count(list, o);
-    option_write(out, count ? "%s:\n" : "%s: []\n", list->key);
+    buffer_print(out, count ? "%s:\n" : "%s: []\n", list->key);
     for (uint32_t i = 0; i < count; i++) {
         const void *item = option_item(list, o, i);
         const char *before = "  - { ";
         for (size_t r = 0; r < list->row_count; r++) {
             if (!is_shown(list, &list->rows[r], item))
                 continue;
-            option_write(out, "%s%s: ", before, list->rows[r].key);
+            buffer_print(out, "%s%s: ", before, list->rows[r].key);
             option_print(&list->rows[r], item, out);
             before = ", ";
         }
-        option_write(out, " }\n");
+        buffer_print(out, " }\n");
     }
 }
 
@@ -46,12 +46,12 @@ void options_show(const struct options *o, struct buffer *out)
         if (row->type == OPTION_UNAVAILABLE)
             continue;
         if (size > 0 && (size != shown || strncmp(row->key, section, size) != 0))
-            option_write(out, "%.*s:\n", (int)size, row->key);
+            buffer_print(out, "%.*s:\n", (int)size, row->key);
         shown = size;
         section = row->key;
-        option_write(out, "%s%s: ", dot ? "  " : "", dot ? dot + 1 : row->key);
+        buffer_print(out, "%s%s: ", dot ? "  " : "", dot ? dot + 1 : row->key);
         option_print(row, o, out);
-        option_write(out, "\n");
+        buffer_print(out, "\n");
     }
     for (size_t i = 0; i < OPTION_LISTS; i++)
         show_list(o, &option_lists[i], out);
@@ -60,29 +60,29 @@ void options_show(const struct options *o, struct buffer *out)
 static void describe_default(const struct option_row *row, struct buffer *out)
 {
     if (row->preset && option_type_is_list(row->type))
-        option_write(out, "`[%s]`", row->preset);
+        buffer_print(out, "`[%s]`", row->preset);
     else if (row->preset)
-        option_write(out, "`%s`", row->preset);
+        buffer_print(out, "`%s`", row->preset);
     else
-        option_write(out, "%s", row->derived ? row->derived : "must be given");
+        buffer_print(out, "%s", row->derived ? row->derived : "must be given");
 }
 
 static void describe_row(const struct option_row *row, struct buffer *out)
 {
-    option_write(out, "| `%s` | %s | ", row->key, option_type_word(row->type));
+    buffer_print(out, "| `%s` | %s | ", row->key, option_type_word(row->type));
     describe_default(row, out);
     if (row->min)
-        option_write(out, " | `%s` to `%s`", row->min, row->max);
+        buffer_print(out, " | `%s` to `%s`", row->min, row->max);
     else
-        option_write(out, " | ");
-    option_write(out, " | %s |\n", row->help);
+        buffer_print(out, " | ");
+    buffer_print(out, " | %s |\n", row->help);
 }
 
 static void describe_unavailable(const char *prefix, const struct option_row *rows, size_t count, struct buffer *out)
 {
     for (size_t i = 0; i < count; i++)
         if (rows[i].type == OPTION_UNAVAILABLE)
-            option_write(out, "- `%s%s`\n", prefix, rows[i].key);
+            buffer_print(out, "- `%s%s`\n", prefix, rows[i].key);
 }
 
 static const char introduction[] =
@@ -113,7 +113,7 @@ static const char introduction[] =
 
 static void describe_table(const struct option_row *rows, size_t count, struct buffer *out)
 {
-    option_write(out, "\n| key | type | default | range | what it does |\n|---|---|---|---|---|\n");
+    buffer_print(out, "\n| key | type | default | range | what it does |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < count; i++)
         if (rows[i].type != OPTION_UNAVAILABLE)
             describe_row(&rows[i], out);
@@ -122,15 +122,15 @@ static void describe_table(const struct option_row *rows, size_t count, struct b
 void options_reference(struct buffer *out)
 {
     buffer_put(out, introduction, sizeof introduction - 1);
-    option_write(out, "\n## Options\n");
+    buffer_print(out, "\n## Options\n");
     describe_table(option_scalars, option_scalar_count, out);
     for (size_t i = 0; i < OPTION_LISTS; i++) {
         const struct option_list *list = &option_lists[i];
-        option_write(out, "\n## %s\n\n%s At most %zu. Names are 1 to %d of `[A-Za-z0-9._-]`.\n", list->key, list->help,
+        buffer_print(out, "\n## %s\n\n%s At most %zu. Names are 1 to %d of `[A-Za-z0-9._-]`.\n", list->key, list->help,
                      list->max, OPTION_NAME_MAX);
         describe_table(list->rows, list->row_count, out);
     }
-    option_write(out, "\n## Not available in this version\n\n"
+    buffer_print(out, "\n## Not available in this version\n\n"
                       "These keys are refused, so that nobody believes they work:\n\n");
     describe_unavailable("", option_scalars, option_scalar_count, out);
     for (size_t i = 0; i < OPTION_LISTS; i++) {
@@ -138,6 +138,6 @@ void options_reference(struct buffer *out)
         snprintf(prefix, sizeof prefix, "%s[].", option_lists[i].key);
         describe_unavailable(prefix, option_lists[i].rows, option_lists[i].row_count, out);
     }
-    option_write(out, "- values: stream kind `table`; label aggregates other than `exists`; models `lr` and "
+    buffer_print(out, "- values: stream kind `table`; label aggregates other than `exists`; models `lr` and "
                       "`embedding`; rewards that are expressions\n");
 }

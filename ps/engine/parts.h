@@ -6,11 +6,11 @@
 #ifndef TIDEMILL_PS_ENGINE_PARTS_H
 #define TIDEMILL_PS_ENGINE_PARTS_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/histogram.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "ps/engine/engine.h"
 #include "ps/engine/registry.h"
 #include "ps/engine/waiting.h"
@@ -120,8 +120,8 @@ enum tm_code worker_start(struct worker *w, struct tm_error *err);
 /* Hand over; waits while the inbox is full. */
 void worker_push_block(struct worker *w, struct shared_block *block);
 void worker_push_barrier(struct worker *w, struct barrier *barrier);
-void worker_stop(
-    struct worker *w); /* applies and freezes what is left, then ends the thread; fine when never started */
+/* Applies and freezes what is left, then ends the thread; fine when never started. */
+void worker_stop(struct worker *w);
 void worker_close(struct worker *w);
 
 /* committer.c */
@@ -146,8 +146,8 @@ struct shard_version_counts inspect_version(struct engine *e, const struct versi
 /* control.c: what changes how later records are treated. */
 /* A block came out of the log: on the log writer's thread, before the workers get it. */
 void control_follow(struct engine *e, const struct block *b);
-/* Append a control record and wait until every shard has applied it; *position is behind it. The caller has checked that
- * it can be applied, and holds e->control if it changes anything (at the start nobody else is there). */
+/* Append a control record and wait until every shard has applied it; *position is behind it. The caller has checked
+ * that it can be applied, and holds e->control if it changes anything (at the start nobody else is there). */
 enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err);
 
 /* setup.c: the configuration as a catalog, and what is missing of it in the log. */
@@ -160,9 +160,5 @@ bool setup_same_version(const struct version *a, const struct version *b); /* ap
 uint32_t setup_next_id(const struct catalog *c);
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err);
-
-/* One thread with all signals blocked: they belong to main. name: at most 15 characters, for top and profilers. */
-enum tm_code engine_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
-                           struct tm_error *err);
 
 #endif

@@ -6,8 +6,6 @@
 #include "base/clock.h"
 #include "ps/engine/parts.h"
 
-enum { NS_PER_MS = 1000000 };
-
 /* The server answers only when it has recovered; the check is there so that everybody sees that it counts. */
 static void check_recovered(struct engine *e, struct ready_check *c)
 {
@@ -18,7 +16,7 @@ static void check_recovered(struct engine *e, struct ready_check *c)
 
 static void check_beat(struct ready_check *c, const char *who, int64_t beat_ns, int64_t silent_max_ms)
 {
-    int64_t silent_ms = (clock_monotonic_ns() - beat_ns) / NS_PER_MS;
+    int64_t silent_ms = clock_ms_since(beat_ns);
     c->ok = silent_ms <= silent_max_ms;
     snprintf(c->reason, sizeof c->reason, "%s moved %.1f s ago; expected within %.0f s", who, (double)silent_ms / 1e3,
              (double)silent_max_ms / 1e3);

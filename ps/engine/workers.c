@@ -5,7 +5,6 @@
 #include "ps/engine/parts.h"
 
 enum {
-    NS_PER_MS = 1000000,
     INBOX_ITEMS_MAX = 4096,
     UNFROZEN_MAX = 16 << 20, /* bytes of one shard: more does not wait for the interval */
 };
@@ -243,7 +242,7 @@ enum tm_code worker_start(struct worker *w, struct tm_error *err)
 {
     char name[16];
     snprintf(name, sizeof name, "worker-%u", (uint16_t)(w - w->engine->worker));
-    enum tm_code rc = engine_thread(&w->thread, name, run, w, err);
+    enum tm_code rc = thread_start(&w->thread, name, run, w, err);
     w->started = rc == TM_OK;
     return rc;
 }

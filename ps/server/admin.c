@@ -69,12 +69,10 @@ static void drain_run(void *request, struct rpc_call *call)
     struct buffer body = {0};
     struct tm_error err;
     uint64_t position;
-    if (engine_drain(l->admin->engine, &position, &err) == TM_OK) {
+    enum tm_code rc = engine_drain(l->admin->engine, &position, &err);
+    if (rc == TM_OK)
         wire_put_integer(&body, POSITION, position);
-        rpc_reply(call, &body);
-    } else {
-        rpc_fail(call, &err);
-    }
+    rpc_answer(call, rc, &body, &err);
 }
 
 static void drain(void *service, struct rpc_call *call, struct bytes request)
@@ -113,12 +111,7 @@ static void digest_run(void *request, struct rpc_call *call)
     for (uint32_t i = 0, n = engine_versions(e); rc == TM_OK && i < n; i++)
         if (!l->version || l->version == engine_version_at(e, i))
             rc = digest_version(e, engine_version_at(e, i), &body, &err);
-    if (rc == TM_OK) {
-        rpc_reply(call, &body);
-    } else {
-        buffer_close(&body);
-        rpc_fail(call, &err);
-    }
+    rpc_answer(call, rc, &body, &err);
 }
 
 static void digest(void *service, struct rpc_call *call, struct bytes request)

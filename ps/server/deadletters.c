@@ -19,6 +19,7 @@ struct deadletters {
 
 /* ---- replies ---- */
 
+/* Absent when there is nothing to say. */
 static void put_text(struct buffer *out, uint32_t number, struct bytes text)
 {
     if (text.size)
@@ -79,17 +80,6 @@ static void put_counts(const struct catalog *schema, const struct dead_letter_co
         }
 }
 
-/* Sends what was packed when all went well. */
-static void finish(enum tm_code rc, const struct tm_error *err, struct buffer *body, struct rpc_call *call)
-{
-    if (rc == TM_OK) {
-        rpc_reply(call, body);
-        return;
-    }
-    buffer_close(body);
-    rpc_fail(call, err);
-}
-
 /* ---- list ---- */
 
 struct list_request {
@@ -128,8 +118,8 @@ static void list_run(void *context, struct rpc_call *call)
         wire_put_bytes(&l.body, NEXT_PAGE, bytes_text(page));
     }
     if (rc == TM_OK)
-        put_counts(engine_schema(q->service->engine), &counts, &l.body);
-    finish(rc, &err, &l.body, call);
+        put_counts(engine_schema(engine), &counts, &l.body);
+    rpc_answer(call, rc, &l.body, &err);
 }
 
 /* Two numbers with a sign between them, and nothing else. */
@@ -229,7 +219,7 @@ static void show_run(void *context, struct rpc_call *call)
     struct tm_error err;
     enum tm_code rc = q->door ? engine_rejected_letter(engine, q->number, show_letter, &body, &err)
                               : engine_dead_letter(engine, (uint32_t)q->shard, q->number, show_letter, &body, &err);
-    finish(rc, &err, &body, call);
+    rpc_answer(call, rc, &body, &err);
 }
 
 static enum tm_code read_id(const char *id, struct show_request *q, struct tm_error *err)

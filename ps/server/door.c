@@ -284,25 +284,28 @@ static void reject(struct door_batch *b, uint32_t index, uint32_t rejected, cons
     if (rejected < BATCH_REJECTS_EXPLAINED)
         wire_put_bytes(&one, MESSAGE, bytes_text(why->message));
     wire_put_bytes(&b->rejects, ACK_REJECTED, buffer_view(&one));
-    b->rejected[field_of(field)]++;
 }
 
-/* Keep what can be known of a rejected event; a damaged one may still tell its stream and time. */
-static void keep(const struct resolver *r, struct door_batch *b, struct bytes wire, uint32_t index, const char *field,
-                 const struct tm_error *why)
+/* Count a rejected event and keep what can be known of it; a damaged one may still tell its stream and time. */
+static void set_aside(const struct resolver *r, struct door_batch *b, struct bytes wire, uint32_t index,
+                      const char *field, const struct tm_error *why)
 {
     struct event e = {0};
     event_scan(wire, &e, NULL);
-    int stream = engine_stream(r->door->engine, e.stream);
-    refused_add(&b->refused, field,
-                &(struct rejected){.stream = stream < 0 ? REJECTED_STREAM_UNKNOWN : (uint8_t)stream,
-                                   .time = e.time,
-                                   .refused_at = r->now_ms,
-                                   .index = index,
-                                   .size = (uint32_t)wire.size,
-                                   .field = bytes_text(field),
-                                   .message = bytes_text(why->message),
-                                   .event = wire});
+    int found = engine_stream(r->door->engine, e.stream);
+    uint8_t stream = found < 0 ? REJECTED_STREAM_UNKNOWN : (uint8_t)found;
+    if (b->rejected[field_of(field)]++ >= DOOR_LETTERS_KEPT) {
+        rejected_put_unkept(&b->letters, stream);
+        return;
+    }
+    rejected_put(&b->letters, &(struct rejected){.stream = stream,
+                                                 .time = e.time,
+                                                 .refused_at = r->now_ms,
+                                                 .index = index,
+                                                 .size = (uint32_t)wire.size,
+                                                 .field = bytes_text(field),
+                                                 .message = bytes_text(why->message),
+                                                 .event = wire});
 }
 
 static struct submission_event *next_place(struct door_batch *b)
@@ -336,7 +339,7 @@ static enum tm_code take_events(struct resolver *r, struct bytes content, struct
             b->count++;
         } else {
             reject(b, index, rejected++, field, &why);
-            keep(r, b, f.bytes, index, field, &why);
+            set_aside(r, b, f.bytes, index, field, &why);
         }
         index++;
     }
@@ -367,13 +370,13 @@ void door_batch_hand_over(const struct door_batch *b, struct submission *s)
     s->events = b->events;
     s->event_count = b->count;
     s->rejects = buffer_view(&b->rejects);
-    s->letters = buffer_view(&b->refused.list);
+    s->letters = buffer_view(&b->letters);
 }
 
 void door_batch_close(struct door_batch *b)
 {
     free(b->events);
     buffer_close(&b->rejects);
-    refused_close(&b->refused);
+    buffer_close(&b->letters);
     *b = (struct door_batch){0};
 }

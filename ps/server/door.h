@@ -8,13 +8,13 @@
 #define TIDEMILL_PS_SERVER_DOOR_H
 
 #include "ps/engine/engine.h"
-#include "ps/server/refused.h"
+#include "ps/state/rejected.h"
 
 enum {
     BATCH_EVENTS_MAX = 10000,
     BATCH_BYTES_MAX = 4 << 20,
-    BATCH_REJECTS_EXPLAINED =
-        100, /* later ones of a batch are named by index and field alone: acks are kept, and bounded */
+    BATCH_REJECTS_EXPLAINED = 100, /* later ones are named by index and field alone: acks are kept, and bounded */
+    DOOR_LETTERS_KEPT = 16, /* of a batch for each field at fault: one mistake hides no other; more are counted */
     DOOR_NAMES_MAX = 256,
 };
 
@@ -60,7 +60,7 @@ struct door_batch {
     struct submission_event *events;
     uint32_t count, capacity;
     struct buffer rejects; /* packed as field `rejected` of an Ack */
-    struct refused refused;
+    struct buffer letters; /* of the rejected events, as a list of ps/state/rejected.h */
     uint32_t rejected[DOOR_FIELD_COUNT];
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "ps/server/ack.h"
 #include "ps/server/ingest_counts.h"
 
@@ -395,8 +396,7 @@ struct events *events_open(struct engine *engine, struct rpc *rpc)
     door_open(&e->door, engine);
     e->to_door = queue_open(INGEST_CALLS_MAX, 0);
     CHECK(pthread_mutex_init(&e->mutex, NULL) == 0);
-    CHECK(pthread_create(&e->thread, NULL, door_main, e) == 0);
-    pthread_setname_np(e->thread, "door");
+    CHECK(thread_start(&e->thread, "door", door_main, e, NULL) == TM_OK);
     rpc_add(rpc, &(struct rpc_method){
                      .path = "/tidemill.v1.Events/Ingest", .client_streams = true, .start = ingest, .service = e});
     return e;

@@ -24,7 +24,7 @@ struct ingest_counts;
 
 struct events *events_open(struct engine *engine, struct rpc *rpc); /* adds its methods */
 /* The log stands still, for want of room: every call ends at once with RESOURCE_EXHAUSTED, so that nobody waits in
- * silence. What was not answered is still taken when there is room; as after every lost answer, `last_sequence` tells. */
+ * silence. What was not answered is taken once there is room; `last_sequence` tells, as after every lost answer. */
 void events_cut(struct events *e);
 /* Read no more; every call is answered what it has submitted, then ends with UNAVAILABLE. */
 void events_drain(struct events *e);

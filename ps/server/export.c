@@ -3,9 +3,9 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "proto/wire.h"
 
 enum { STOP_POLL_MS = 100 };
@@ -87,13 +87,10 @@ struct export *export_begin(struct engine *engine, const struct version *v, stru
                             const atomic_bool *stop)
 {
     struct export *x = mem_new(1, sizeof *x);
-    pthread_condattr_t attr;
     *x = (struct export){
         .engine = engine, .version = v, .call = call, .stop = stop, .as_of = INT64_MIN, .references = 2};
     CHECK(pthread_mutex_init(&x->mutex, NULL) == 0);
-    CHECK(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    CHECK(pthread_cond_init(&x->moved, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    condition_open(&x->moved);
     rpc_hold(call);
     rpc_stream_begin(call, &callbacks, x);
     return x;
@@ -107,21 +104,14 @@ void export_refuse(struct export *x, const struct tm_error *why)
 
 /* ---- the run ---- */
 
-static void wait_a_little(struct export *x)
-{
-    int64_t until = clock_monotonic_ns() + STOP_POLL_MS * INT64_C(1000000);
-    struct timespec t = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-    pthread_cond_timedwait(&x->moved, &x->mutex, &t);
-}
-
 /* Wait until another reply may be sent. */
 static enum tm_code wait_for_room(struct export *x, struct tm_error *err)
 {
-    int64_t give_up = clock_monotonic_ns() + EXPORT_STALL_MS * INT64_C(1000000);
+    int64_t give_up = clock_deadline_ns(EXPORT_STALL_MS);
     enum tm_code rc = TM_OK;
     lock(x);
     while (rc == TM_OK && !x->closed && rpc_unsent(x->call) >= EXPORT_UNSENT) {
-        wait_a_little(x);
+        condition_wait(&x->moved, &x->mutex, clock_deadline_ns(STOP_POLL_MS));
         if (clock_monotonic_ns() > give_up)
             rc = tm_error_set(err, TM_DEADLINE_EXCEEDED, "the reader took nothing for %d s; read faster, or ask again",
                               EXPORT_STALL_MS / 1000);

@@ -4,13 +4,18 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "ps/server/http_request.h"
 
 enum { BACKLOG = 128, STOP_POLL_MS = 5 };
+
+static enum tm_code refuse_address(const char *listen_on, const char *reason, struct tm_error *err)
+{
+    return tm_error_set(err, TM_UNAVAILABLE, "http: %s: %s; expected HOST:PORT of this machine that is free, or off",
+                        listen_on, reason);
+}
 
 static enum tm_code bind_address(struct http *http, const struct addrinfo *a, const char *listen_on,
                                  struct tm_error *err)
@@ -24,9 +29,7 @@ static enum tm_code bind_address(struct http *http, const struct addrinfo *a, co
         int reason = errno;
         if (fd >= 0)
             close(fd);
-        return tm_error_set(err, TM_UNAVAILABLE,
-                            "http: %s: %s; expected HOST:PORT of this machine that is free, or off", listen_on,
-                            strerrordesc_np(reason));
+        return refuse_address(listen_on, strerrordesc_np(reason), err);
     }
     http->listening = fd;
     http->port = ntohs(bound.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)&bound)->sin6_port
@@ -44,9 +47,7 @@ static enum tm_code bind_listen(struct http *http, const char *listen_on, struct
     snprintf(host, sizeof host, "%.*s", (int)(colon - listen_on) - 2 * bracketed, listen_on + bracketed);
     int failed = getaddrinfo(host, colon + 1, &hints, &found);
     if (failed)
-        return tm_error_set(err, TM_UNAVAILABLE,
-                            "http: %s: %s; expected HOST:PORT of this machine that is free, or off", listen_on,
-                            gai_strerror(failed));
+        return refuse_address(listen_on, gai_strerror(failed), err);
     enum tm_code rc = bind_address(http, found, listen_on, err);
     freeaddrinfo(found);
     return rc;
@@ -90,8 +91,6 @@ void http_start(struct http *http)
 
 int http_port(const struct http *http) { return http->port; }
 
-static void sleep_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
-
 /* libmicrohttpd aborts the process when it is stopped while a connection sleeps. */
 void http_stop(struct http *http)
 {
@@ -100,9 +99,9 @@ void http_stop(struct http *http)
     atomic_store(&http->stopping, true);
     if (MHD_quiesce_daemon(http->daemon) == MHD_INVALID_SOCKET)
         http->listening = -1; /* it stays libmicrohttpd's */
-    int64_t end_ns = clock_monotonic_ns() + (int64_t)HTTP_STOP_GRACE_MS * 1000000;
+    int64_t end_ns = clock_deadline_ns(HTTP_STOP_GRACE_MS);
     while (atomic_load(&http->asleep) > 0 || (atomic_load(&http->requests) > 0 && clock_monotonic_ns() < end_ns))
-        sleep_ms(STOP_POLL_MS);
+        clock_sleep_ms(STOP_POLL_MS);
     MHD_stop_daemon(http->daemon);
     http->daemon = NULL;
 }

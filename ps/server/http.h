@@ -1,4 +1,5 @@
-/* ps/server/http.h - requests and answers: the only door to libmicrohttpd; http.c the server, http_request.c one request.
+/* ps/server/http.h - requests and answers: the only door to libmicrohttpd (http.c the server, http_request.c one
+ * request).
  *
  * Shapes   a route's handle() gets a request whose body has come whole, and answers it once, now or later, from any
  *          thread, with http_reply, http_reply_message or http_fail. What is answered later holds up nobody: its

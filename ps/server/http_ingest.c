@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "proto/json_ingest.h"
 #include "ps/server/ack.h"
 #include "tidemill/v1/events.pb-c.h"
@@ -154,8 +155,7 @@ struct http_ingest *http_ingest_open(struct engine *engine, struct ingest_counts
     service->counts = counts;
     door_open(&service->door, engine);
     service->requests = queue_open(HTTP_INGEST_WAITING, 0);
-    CHECK(pthread_create(&service->thread, NULL, ingest_main, service) == 0);
-    pthread_setname_np(service->thread, "http-door");
+    CHECK(thread_start(&service->thread, "http-door", ingest_main, service, NULL) == TM_OK);
     return service;
 }
 

@@ -10,6 +10,8 @@
 
 enum { RETRY_S = 1 };
 
+static_assert(HTTP_BODY_MAX == 4 << 20 && HTTP_BODIES_MAX == 64 << 20, "refusals name these numbers");
+
 static const unsigned statuses[HTTP_STATUSES] = {0,   200, 400, 401, 403, 404, 405, 409,
                                                  413, 415, 429, 500, 501, 503, 504};
 
@@ -143,6 +145,11 @@ static void refuse(struct http_request *r, unsigned status, enum tm_code code, c
     tm_error_set(&r->refusal, code, "%s", message);
 }
 
+static void refuse_length(struct http_request *r)
+{
+    refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, TM_RESOURCE_EXHAUSTED, "the body is too long; expected at most 4 MiB");
+}
+
 static void no_such_path(struct http_request *r)
 {
     char text[sizeof r->refusal.message] = "no such path; there are";
@@ -186,7 +193,7 @@ static void check_headers(struct http_request *r)
     if (atomic_load(&r->http->stopping))
         refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, TM_UNAVAILABLE, "the server is shutting down");
     else if (length && strtoull(length, NULL, 10) > HTTP_BODY_MAX)
-        refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, TM_RESOURCE_EXHAUSTED, "the body is too long; expected at most 4 MiB");
+        refuse_length(r);
     else if (r->post && !is_json(type))
         refuse(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, TM_INVALID_ARGUMENT,
                "Content-Type: expected application/json (curl --json sends it)");
@@ -230,10 +237,10 @@ static bool take_body(struct http_request *r, const char *data, size_t size)
 {
     size_t before = r->body.capacity;
     r->received += size;
-    if (r->received > 2 * HTTP_BODY_MAX || clock_monotonic_ns() - r->began_ns > (int64_t)HTTP_BODY_S * 1000000000)
+    if (r->received > 2 * HTTP_BODY_MAX || clock_ms_since(r->began_ns) > HTTP_BODY_S * 1000)
         return false;
     if (r->refusal.code == TM_OK && r->body.size + size > HTTP_BODY_MAX)
-        refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, TM_RESOURCE_EXHAUSTED, "the body is too long; expected at most 4 MiB");
+        refuse_length(r);
     else if (r->refusal.code == TM_OK && atomic_load(&r->http->bodies) + size > HTTP_BODIES_MAX)
         refuse(r, MHD_HTTP_TOO_MANY_REQUESTS, TM_RESOURCE_EXHAUSTED,
                "requests of 64 MiB are on their way already; try again in a second");

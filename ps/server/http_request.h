@@ -24,7 +24,7 @@ struct http {
     atomic_size_t bodies;        /* bytes */
 };
 
-/* libmicrohttpd calls this when the headers are there, with each piece of the body, at its end, and after each resume. */
+/* libmicrohttpd calls this when the headers are there, for each piece of the body, at its end and when resumed. */
 enum MHD_Result http_on_request(void *http, struct MHD_Connection *connection, const char *path, const char *method,
                                 const char *version, const char *data, size_t *size, void **request);
 /* ... and this when it was answered, or the connection is gone. */

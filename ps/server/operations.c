@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/queue.h"
+#include "base/thread.h"
 
 struct operations {
     struct queue *queue;
@@ -39,8 +40,7 @@ struct operations *operations_open(const char *thread_name)
 {
     struct operations *q = mem_new(1, sizeof *q);
     q->queue = queue_open(OPERATIONS_WAITING, 0);
-    CHECK(pthread_create(&q->thread, NULL, run, q) == 0);
-    pthread_setname_np(q->thread, thread_name);
+    CHECK(thread_start(&q->thread, thread_name, run, q, NULL) == TM_OK);
     return q;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "proto/event.h"
 #include "proto/wire.h"
 #include "ps/server/door.h"
@@ -310,7 +311,7 @@ static enum tm_code pull_start(struct parameters *p, const struct pull_caller *c
         left = PULL_WAIT_MAX_MS;
     /* Before the caller's own clock cuts it off: the answer says why, the caller could not. */
     left -= left / 10 < ANSWER_EARLY_MS ? left / 10 : ANSWER_EARLY_MS;
-    parked.deadline_ns = now + left * 1000000;
+    parked.deadline_ns = now + left * NS_PER_MS;
     return park(p, &parked, err);
 }
 
@@ -359,8 +360,7 @@ struct parameters *parameters_open(struct engine *engine, struct rpc *rpc)
     p->engine = engine;
     CHECK(pthread_mutex_init(&p->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&p->came, NULL) == 0);
-    CHECK(pthread_create(&p->waiter, NULL, waiter_main, p) == 0);
-    pthread_setname_np(p->waiter, "pull-waiter");
+    CHECK(thread_start(&p->waiter, "pull-waiter", waiter_main, p, NULL) == TM_OK);
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Parameters/Pull", .start = pull, .service = p});
     return p;
 }

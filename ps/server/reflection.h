@@ -5,7 +5,7 @@
  *            and all it imports; services are listed; no message here has extensions, so there are none to find. What
  *            is not there is an answer with NOT_FOUND, not the end of the call.
  * Bounds     REFLECTION_CALLS_MAX calls, of one question at a time: the next one is read when the answer has left.
- *            Questions of at most REFLECTION_REQUEST_MAX bytes; what is none ends the call with INVALID_ARGUMENT.
+ *            A longer question than REFLECTION_REQUEST_MAX ends the call, and what is none does.
  * Threads    any. */
 #ifndef TIDEMILL_PS_SERVER_REFLECTION_H
 #define TIDEMILL_PS_SERVER_REFLECTION_H
@@ -13,7 +13,7 @@
 #include "proto/descriptors.h"
 #include "ps/server/rpc.h"
 
-enum { REFLECTION_CALLS_MAX = 64, REFLECTION_REQUEST_MAX = 4096 };
+enum { REFLECTION_CALLS_MAX = 64 };
 
 struct reflection;
 

@@ -1,7 +1,6 @@
 #include "ps/server/reflection_answer.h"
 
 #include "proto/wire.h"
-#include "ps/server/reflection.h"
 
 /* Field numbers of ServerReflectionRequest: its questions are one oneof. */
 enum question {

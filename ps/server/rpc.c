@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "ps/server/rpc_call.h"
 
 enum {
@@ -184,8 +185,7 @@ enum tm_code rpc_start(struct rpc *rpc, struct tm_error *err)
             for (int slot = 0; slot < SLOTS; slot++)
                 slot_arm(w, &rpc->method[m]);
         slot_arm(w, NULL); /* without it, calls of unknown methods hang until their deadline */
-        CHECK(pthread_create(&w->thread, NULL, worker_main, w) == 0);
-        pthread_setname_np(w->thread, "rpc");
+        CHECK(thread_start(&w->thread, "rpc", worker_main, w, NULL) == TM_OK);
     }
     return TM_OK;
 }

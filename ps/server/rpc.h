@@ -11,8 +11,8 @@
  *          Bodies sent are taken over with their memory: *body is empty afterwards.
  * Bounds   messages RPC_MESSAGE_MAX, unsent replies of a stream RPC_UNSENT_MAX, memory in flight by a resource quota,
  *          open calls of one connection RPC_STREAMS_MAX. No compression: nothing inflates.
- * Methods  a call of a declared method that nobody added ends with UNIMPLEMENTED and the words "not built yet", one of an
- *          unknown method with "no such method".
+ * Methods  a call of a declared method that nobody added ends with UNIMPLEMENTED and the words "not built yet", one of
+ *          an unknown method with "no such method".
  * Errors   a struct tm_error becomes a status: code by the table of base/error.h, message as it is. RESOURCE_EXHAUSTED
  *          also carries grpc-retry-pushback-ms, which clients with a retry policy obey. */
 #ifndef TIDEMILL_PS_SERVER_RPC_H
@@ -76,9 +76,11 @@ void rpc_release(struct rpc_call *call);
 /* Until the caller's deadline; INT64_MAX: it has none. */
 int64_t rpc_time_left_ms(const struct rpc_call *call);
 
-/* Unary: exactly one of the two, once; the call must not be touched afterwards. */
+/* Unary: exactly one of these, once; the call must not be touched afterwards. */
 void rpc_reply(struct rpc_call *call, struct buffer *body);
 void rpc_fail(struct rpc_call *call, const struct tm_error *why);
+/* One of them, by rc. What was packed before it failed is dropped. */
+void rpc_answer(struct rpc_call *call, enum tm_code rc, struct buffer *body, const struct tm_error *why);
 /* Unary calls that answer late: after rpc_watch(), rpc_cancelled() tells whether anybody still waits. */
 void rpc_watch(struct rpc_call *call);
 bool rpc_cancelled(struct rpc_call *call);

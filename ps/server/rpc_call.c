@@ -157,6 +157,16 @@ static void answer(struct rpc_call *call, grpc_byte_buffer *body, const struct t
 void rpc_reply(struct rpc_call *call, struct buffer *body) { answer(call, body_take(body), NULL); }
 void rpc_fail(struct rpc_call *call, const struct tm_error *why) { answer(call, NULL, why); }
 
+void rpc_answer(struct rpc_call *call, enum tm_code rc, struct buffer *body, const struct tm_error *why)
+{
+    if (rc == TM_OK) {
+        rpc_reply(call, body);
+        return;
+    }
+    buffer_close(body);
+    rpc_fail(call, why);
+}
+
 static void on_watched(struct rpc_tag *tag, bool ok)
 {
     struct rpc_call *call = OWNER(tag, watched);

@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "base/thread.h"
 #include "ps/server/admin.h"
 #include "ps/server/deadletters.h"
 #include "ps/server/events.h"
@@ -66,7 +68,7 @@ static void *signals_main(void *context)
         if (atomic_load(&s->closing))
             return NULL;
         /* Some send the same signal twice, to the process and to its group: that is one wish, not two. */
-        if (clock_monotonic_ns() - first_ns >= (int64_t)SAME_SIGNAL_MS * 1000000)
+        if (clock_ms_since(first_ns) >= SAME_SIGNAL_MS)
             _exit(EXIT_INTERRUPTED); /* a log that is synced survives this as it survives a crash */
     }
 }
@@ -80,8 +82,7 @@ static void signals_open(struct signals *s)
     sigaddset(&s->set, SIGINT);
     CHECK(pthread_sigmask(SIG_BLOCK, &s->set, &s->before) == 0);
     CHECK(sem_init(&s->asked, 0, 0) == 0);
-    CHECK(pthread_create(&s->thread, NULL, signals_main, s) == 0);
-    pthread_setname_np(s->thread, "signals");
+    CHECK(thread_start(&s->thread, "signals", signals_main, s, NULL) == TM_OK);
 }
 
 static void signals_wait(struct signals *s)
@@ -101,20 +102,6 @@ static void signals_close(struct signals *s)
 
 /* ---- start screen ---- */
 
-/* "20,115" */
-static const char *grouped(uint64_t n, char out[static 32])
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%" PRIu64, n), size = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            out[size++] = ',';
-        out[size++] = digits[i];
-    }
-    out[size] = '\0';
-    return out;
-}
-
 /* The address as configured, with the port that was taken. */
 static void print_address(const char *name, const char *address, int port)
 {
@@ -126,7 +113,7 @@ static void print_address(const char *name, const char *address, int port)
 static void print_start(const struct server *s, const struct options *options, const struct engine_status *status)
 {
     uint32_t threads = 0;
-    char events[32];
+    char events[TEXT_NUMBER_SIZE];
     for (uint32_t i = 0; i < options->shards; i++)
         threads = status->shards[i].thread + 1 > threads ? status->shards[i].thread + 1 : threads;
     printf("tidemill    %s\n", TIDEMILL_VERSION);
@@ -137,7 +124,7 @@ static void print_start(const struct server *s, const struct options *options, c
     printf("generation  %s\n", engine_generation(s->engine));
     printf("shards      %" PRIu32 " on %" PRIu32 " thread%s\n", options->shards, threads, threads == 1 ? "" : "s");
     printf("recovered in %.1f ms: %s events replayed\n", status->recovery_ms,
-           grouped(status->recovered_events, events));
+           text_count(status->recovered_events, events));
     printf("ready\n");
     fflush(stdout);
 }

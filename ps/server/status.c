@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "proto/wire.h"
+#include "ps/server/fill.h"
 #include "ps/server/version_message.h"
 #include "tidemill/v1/admin.pb-c.h"
 
@@ -16,10 +17,6 @@ struct stream_message {
     char holder[HOLDER_MAX];
 };
 
-#define SET(message, field, value) ((message)->field = (value), (message)->has_##field = true)
-
-static char *text(const char *s) { return (char *)(uintptr_t)s; } /* packing only reads */
-
 static void fill_stream(const struct catalog *schema, const struct engine_status *s, uint32_t i,
                         struct stream_message *out)
 {
@@ -28,72 +25,72 @@ static void fill_stream(const struct catalog *schema, const struct engine_status
     const struct stream_counts *c = &s->streams[i];
     Tidemill__V1__StreamStatus *m = &out->message;
     tidemill__v1__stream_status__init(m);
-    m->name = text(schema->stream_name[i]);
-    m->kind = text(kinds[schema->join.stream[i].kind]);
-    SET(m, consumed, c->consumed);
-#define F(name, help) SET(m, name, c->name);
+    m->name = fill_text(schema->stream_name[i]);
+    m->kind = fill_text(kinds[schema->join.stream[i].kind]);
+    FILL(m, consumed, c->consumed);
+#define F(name, help) FILL(m, name, c->name);
     STREAM_FATES(F)
 #undef F
-    SET(m, imbalance, stream_counts_imbalance(c));
+    FILL(m, imbalance, stream_counts_imbalance(c));
     if (i >= s->log.streams)
         return;
     if (s->log.stream[i].watermark != WATERMARK_NONE)
-        SET(m, watermark, s->log.stream[i].watermark);
+        FILL(m, watermark, s->log.stream[i].watermark);
     if (s->log.stream[i].held) {
         const struct producer_id *who = &s->log.stream[i].holder;
         snprintf(out->holder, sizeof out->holder, "%s/%s/%s", who->client, who->instance, who->lane);
         m->holder = out->holder;
-        SET(m, holder_silent_ms, s->log.stream[i].holder_silent_ms);
+        FILL(m, holder_silent_ms, s->log.stream[i].holder_silent_ms);
     }
 }
 
 static void fill_shard(const struct engine_shard_status *s, uint32_t shard, Tidemill__V1__ShardStatus *m)
 {
     tidemill__v1__shard_status__init(m);
-    SET(m, shard, shard);
-    SET(m, thread, s->thread);
-    SET(m, committed_position, s->committed_position);
-    SET(m, samples, s->samples);
-    SET(m, undecided, s->undecided);
-    SET(m, decided, s->decided);
+    FILL(m, shard, shard);
+    FILL(m, thread, s->thread);
+    FILL(m, committed_position, s->committed_position);
+    FILL(m, samples, s->samples);
+    FILL(m, undecided, s->undecided);
+    FILL(m, decided, s->decided);
 }
 
 static void fill_room(const struct engine_status *s, Tidemill__V1__StatusReply *m)
 {
     static const char *const states[] = {[DISK_ROOM] = "room", [DISK_LOW] = "low", [DISK_FULL] = "full"};
     const struct log_retention_status *kept = &s->log.retained;
-    SET(m, log_first_position, kept->first);
-    SET(m, log_kept_bytes, kept->bytes);
+    FILL(m, log_first_position, kept->first);
+    FILL(m, log_kept_bytes, kept->bytes);
     if (kept->bytes > 0)
-        SET(m, log_oldest, kept->oldest_ms);
-    SET(m, log_overdue_bytes, kept->overdue_bytes);
-    m->disk_state = text(states[s->disk.state]);
-    SET(m, disk_free, s->disk.free);
-    SET(m, disk_reserve, s->disk.reserve);
-    SET(m, disk_size, s->disk.size);
+        FILL(m, log_oldest, kept->oldest_ms);
+    FILL(m, log_overdue_bytes, kept->overdue_bytes);
+    m->disk_state = fill_text(states[s->disk.state]);
+    FILL(m, disk_free, s->disk.free);
+    FILL(m, disk_reserve, s->disk.reserve);
+    FILL(m, disk_size, s->disk.size);
 }
 
 static void fill_node(struct engine *engine, const struct engine_status *s, Tidemill__V1__StatusReply *m)
 {
     const struct input_log_status *log = &s->log;
-    m->generation = text(engine_generation(engine));
-    m->data = text(engine_options(engine)->data);
-    SET(m, position, log->head);
-    SET(m, applied_position, s->applied);
+    m->generation = fill_text(engine_generation(engine));
+    m->data = fill_text(engine_options(engine)->data);
+    FILL(m, position, log->head);
+    FILL(m, applied_position, s->applied);
     if (s->as_of != INT64_MIN)
-        SET(m, as_of, s->as_of);
-    SET(m, imbalance, s->imbalance);
-    SET(m, recovery_ms, s->recovery_ms);
-    SET(m, recovered_events, s->recovered_events);
-    SET(m, producers, log->producers);
-    SET(m, commits, s->commits);
-    SET(m, commit_bytes, s->commit_bytes);
-    SET(m, log_bytes, log->bytes_written);
-    SET(m, log_syncs, log->syncs);
-    SET(m, log_sync_ms_mean, log->syncs ? log->sync_ms_sum / (double)log->syncs : 0);
-    SET(m, log_sync_ms_max, log->sync_ms_max);
-    SET(m, window_ms, engine_schema(engine)->join.window_ms);
-    SET(m, pid, (uint32_t)getpid());
+        FILL(m, as_of, s->as_of);
+    FILL(m, imbalance, s->imbalance);
+    FILL(m, recovery_ms, s->recovery_ms);
+    FILL(m, recovered_events, s->recovered_events);
+    FILL(m, producers, log->producers);
+    FILL(m, commits, s->commits);
+    FILL(m, commit_bytes, s->commit_bytes);
+    FILL(m, log_bytes, log->bytes_written);
+    FILL(m, log_syncs, log->syncs);
+    FILL(m, log_sync_ms_mean, log->syncs ? log->sync_ms_sum / (double)log->syncs : 0);
+    FILL(m, log_sync_ms_max, log->sync_ms_max);
+    FILL(m, window_ms, engine_schema(engine)->join.window_ms);
+    FILL(m, pid, (uint32_t)getpid());
 }
 
 void status_pack(struct engine *engine, struct buffer *out)

@@ -1,8 +1,6 @@
 #include "ps/server/version_message.h"
 
-#define SET(message, field, value) ((message)->field = (value), (message)->has_##field = true)
-
-static char *text(const char *s) { return (char *)(uintptr_t)s; } /* packing only reads */
+#include "ps/server/fill.h"
 
 const char *version_state_name(enum version_state state)
 {
@@ -13,8 +11,8 @@ const char *version_state_name(enum version_state state)
 static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCounts *m)
 {
     tidemill__v1__sample_counts__init(m);
-    SET(m, samples, c->samples);
-#define F(name, help) SET(m, name, c->name);
+    FILL(m, samples, c->samples);
+#define F(name, help) FILL(m, name, c->name);
     SAMPLE_FATES(F)
     SKIP_REASONS(F)
 #undef F
@@ -23,17 +21,17 @@ static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCount
 static void fill_description(const struct engine *engine, const struct version *v, struct version_message *out)
 {
     Tidemill__V1__VersionStatus *m = &out->message;
-    m->name = text(v->name);
-    SET(m, id, v->id);
-    m->model = text(v->model->name);
+    m->name = fill_text(v->name);
+    FILL(m, id, v->id);
+    m->model = fill_text(v->model->name);
     m->n_prior = v->config.prior_count;
     m->prior = (double *)(uintptr_t)v->config.prior;
-    SET(m, half_life_ms, (int64_t)v->half_life_ms);
-    m->reward = text(engine_schema(engine)->label_name[v->reward_label]);
+    FILL(m, half_life_ms, (int64_t)v->half_life_ms);
+    m->reward = fill_text(engine_schema(engine)->label_name[v->reward_label]);
     m->n_samples_from = v->samples_from_count;
     m->samples_from = out->samples_from;
     for (uint32_t i = 0; i < v->samples_from_count; i++)
-        out->samples_from[i] = text(engine_version_by_id(engine, v->samples_from[i])->name);
+        out->samples_from[i] = fill_text(engine_version_by_id(engine, v->samples_from[i])->name);
 }
 
 void version_message_fill(const struct engine *engine, const struct engine_version_status *v,
@@ -44,10 +42,10 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     fill_description(engine, v->version, out);
     fill_counts(&v->fresh, &out->fresh);
     fill_counts(&v->corrections, &out->corrections);
-    m->state = text(version_state_name(v->state));
-    SET(m, catching_up, v->catching_up);
+    m->state = fill_text(version_state_name(v->state));
+    FILL(m, catching_up, v->catching_up);
     m->new_samples = &out->fresh;
     m->corrections = &out->corrections;
-    SET(m, imbalance, v->imbalance);
-    SET(m, documents, v->documents);
+    FILL(m, imbalance, v->imbalance);
+    FILL(m, documents, v->documents);
 }

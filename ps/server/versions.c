@@ -53,15 +53,13 @@ static void answer(struct engine *e, struct rpc_call *call, enum tm_code rc, con
                    const struct tm_error *err)
 {
     struct buffer body = {0};
-    if (rc != TM_OK) {
-        rpc_fail(call, err);
-        return;
+    if (rc == TM_OK) {
+        put_versions(e, done->version, &body);
+        wire_put_integer(&body, REPLY_POSITION, done->position);
+        if (done->unchanged)
+            wire_put_integer(&body, REPLY_UNCHANGED, true);
     }
-    put_versions(e, done->version, &body);
-    wire_put_integer(&body, REPLY_POSITION, done->position);
-    if (done->unchanged)
-        wire_put_integer(&body, REPLY_UNCHANGED, true);
-    rpc_reply(call, &body);
+    rpc_answer(call, rc, &body, err);
 }
 
 /* Do it later, when it could be read. */
@@ -103,12 +101,9 @@ static void show(void *service, struct rpc_call *call, struct bytes request)
         (void *)wire_unpack(&tidemill__v1__show_version_request__descriptor, request, REQUEST_MAX, &err);
     enum tm_code rc = q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &v, &err) : err.code;
     wire_free(q ? &q->base : NULL);
-    if (rc == TM_OK) {
+    if (rc == TM_OK)
         put_versions(s->engine, v, &body);
-        rpc_reply(call, &body);
-    } else {
-        rpc_fail(call, &err);
-    }
+    rpc_answer(call, rc, &body, &err);
 }
 
 /* ---- create ---- */
@@ -132,7 +127,7 @@ static void set_samples_from(struct version_options *v, char **names, size_t cou
         char shown[OPTION_SHOWN_SIZE];
         if (strchr(names[i], ',')) /* it would read as two */
             option_problem(problems, NULL, NULL, "samples_from: got %s; expected names", option_shown(names[i], shown));
-        option_write(&text, "%s%s", i ? ", " : "", names[i]);
+        buffer_print(&text, "%s%s", i ? ", " : "", names[i]);
     }
     buffer_put_u8(&text, '\0');
     if (count > 0)

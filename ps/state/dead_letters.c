@@ -154,7 +154,7 @@ enum tm_code dead_letter_decode(struct bytes key, struct bytes row, struct dead_
     return TM_OK;
 }
 
-/* The row of numbers is the first of the shard's: its own code ends the scan behind it. */
+/* The row of numbers is the first of the shard's. */
 static enum tm_code load_counts(void *context, struct bytes key, struct bytes row, struct tm_error *err)
 {
     struct dead_letters *d = context;
@@ -164,13 +164,12 @@ static enum tm_code load_counts(void *context, struct bytes key, struct bytes ro
         return tm_error_set(err, TM_DATA_LOSS, "there are dead letters, but their numbers are missing");
     while (dead_letter_count_next(&r, &c))
         d->box[c.stream][c.reason].seen = d->box[c.stream][c.reason].committed = c.seen;
-    return r.bad ? tm_error_set(err, TM_DATA_LOSS, "the numbers of dead letters are damaged") : TM_ALREADY_EXISTS;
+    return r.bad ? tm_error_set(err, TM_DATA_LOSS, "the numbers of dead letters are damaged") : STORE_ENOUGH;
 }
 
 enum tm_code dead_letters_load(struct dead_letters *d, const struct store *store, struct tm_error *err)
 {
     uint8_t key[DEAD_LETTER_KEY];
     struct bytes prefix = bytes_of(key, dead_letter_prefix(key, d->shard, -1, -1));
-    enum tm_code rc = store->scan(store->self, STORE_DEAD_LETTER, prefix, prefix, load_counts, d, err);
-    return rc == TM_ALREADY_EXISTS ? TM_OK : rc;
+    return store->scan(store->self, STORE_DEAD_LETTER, prefix, prefix, load_counts, d, err);
 }

@@ -5,9 +5,9 @@
  *           a replay, other commits or other threads give the same rows.
  * Rows      of STORE_DEAD_LETTER, written with the commit of what set them aside. Integers of keys big-endian.
  *             {shard u16} -> {stream u8, reason u8, seen u64}...
- *             {shard u16, stream u8, reason u8, slot u8} -> {position u64, time i64, size u32, first bytes of the event};
+ *             {shard u16, stream u8, reason u8, slot u8} -> {position u64, time i64, size u32, the first bytes};
  *           the n-th letter (from 0) of a kind lies in slot n modulo DEAD_LETTERS_KEPT.
- * Bound     in the store and, at worst, in memory: DEAD_LETTERS_KEPT * (DEAD_LETTER_EVENT_MAX + 25) bytes a kind, 18 KB.
+ * Bound     18 KB a kind in the store and, at worst, in memory: DEAD_LETTERS_KEPT * (DEAD_LETTER_EVENT_MAX + 25) bytes.
  * Place     a letter's position is its record's: no other record has it, so shard and position name a letter for good.
  * Memory    owns copies. Threads: one owner; the rows may be read by anybody. */
 #ifndef TIDEMILL_PS_STATE_DEAD_LETTERS_H

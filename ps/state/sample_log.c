@@ -133,7 +133,7 @@ static enum tm_code on_row(void *context, struct bytes key, struct bytes value, 
 {
     struct reading *g = context;
     if (g->ended || g->row == g->log->memory) /* what follows is in memory, too */
-        return TM_ABORTED;                    /* no more rows; not an error */
+        return STORE_ENOUGH;
     if (key.size != ROW_KEY || key_get_u64(key.data + 2) != g->row)
         return tm_error_set(err, TM_DATA_LOSS, "row %llu of the sample log is missing", (unsigned long long)g->row);
     return read_row(g, value, err);
@@ -146,7 +146,7 @@ static enum tm_code read_stored(struct reading *g, const struct store *store, st
     key_put_u16(prefix, (uint16_t)g->log->shard);
     enum tm_code rc = store->scan(store->self, STORE_SAMPLE, bytes_of(from, sizeof from),
                                   bytes_of(prefix, sizeof prefix), on_row, g, err);
-    if (rc != TM_OK && rc != TM_ABORTED)
+    if (rc != TM_OK)
         return rc;
     if (!g->ended && g->row < g->log->memory)
         return tm_error_set(err, TM_DATA_LOSS, "the sample log ends in front of row %llu", (unsigned long long)g->row);

@@ -49,7 +49,9 @@ void store_batch_remove(struct store_batch *b, enum store_table table, struct by
 /* Walk the operations in order: start with reader_of(buffer_view(&b->operations)). False at the end. */
 bool store_batch_next(struct reader *r, struct store_operation *op);
 
-/* Called for every row in key order; views live during the call. Not TM_OK ends the scan with that code. */
+/* Called for every row in key order; views live during the call. STORE_ENOUGH ends the scan well: it returns TM_OK. Any
+ * other code but TM_OK ends it and is what it returns. */
+#define STORE_ENOUGH TM_ABORTED
 typedef enum tm_code store_visit(void *context, struct bytes key, struct bytes value, struct tm_error *err);
 
 struct store {

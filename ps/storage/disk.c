@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 
-enum { POLL_MS = 100, NS_PER_MS = 1000000 };
+enum { POLL_MS = 100 };
 
 static const uint64_t reserve_min = 64ull << 20, reserve_max = 1ull << 30;
 static const double mib = 1 << 20;
@@ -30,6 +30,9 @@ static void unlock(struct disk *d) { CHECK(pthread_mutex_unlock(&d->mutex) == 0)
 /* What only writers may use that have begun already: the rest of the reserve is for those who begin. */
 static uint64_t last_quarter(const struct disk *d) { return d->now.reserve / 4; }
 
+/* Once it was less, so much must be free before it is enough again. */
+static uint64_t enough_again(uint64_t reserve) { return reserve + reserve / 4; }
+
 /* Under the lock. A file system that cannot be asked (it is being unmounted, say) keeps what was known of it: the next
  * write tells. */
 static void measure(struct disk *d)
@@ -45,7 +48,7 @@ static void measure(struct disk *d)
 static void judge(struct disk *d)
 {
     enum disk_state before = d->now.state, now;
-    uint64_t enough = d->now.reserve + (before == DISK_ROOM ? 0 : d->now.reserve / 4);
+    uint64_t enough = before == DISK_ROOM ? d->now.reserve : enough_again(d->now.reserve);
     now = d->waiting > 0 ? DISK_FULL : d->now.free < enough ? DISK_LOW : DISK_ROOM;
     d->now.state = now;
     if (now != before && d->changed)
@@ -107,16 +110,16 @@ void disk_look(struct disk *d)
     disk_status(d, &now);
 }
 
-enum tm_code disk_admit(struct disk *d, bool only_full, struct tm_error *err)
+enum tm_code disk_admit(struct disk *d, bool events, struct tm_error *err)
 {
     struct disk_status now;
     disk_status(d, &now);
-    if (now.state == DISK_ROOM || (only_full && now.state == DISK_LOW))
+    if (now.state == DISK_ROOM || (!events && now.state == DISK_LOW))
         return TM_OK;
     return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
                         "disk: %.1f MiB are free on the file system of %s; events are taken again from %.1f MiB on; "
                         "try again in a second",
-                        (double)now.free / mib, d->path, (double)(now.reserve + now.reserve / 4) / mib);
+                        (double)now.free / mib, d->path, (double)enough_again(now.reserve) / mib);
 }
 
 bool disk_wait(struct disk *d, uint64_t bytes, bool after_failure)
@@ -128,7 +131,7 @@ bool disk_wait(struct disk *d, uint64_t bytes, bool after_failure)
         d->waiting++;
         judge(d);
         unlock(d);
-        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * NS_PER_MS}, NULL);
+        clock_sleep_ms(POLL_MS);
         lock(d);
         d->waiting--;
         after_failure = false;

@@ -35,9 +35,9 @@ struct disk_status {
 void disk_status(struct disk *d, struct disk_status *out); /* as of now */
 void disk_look(struct disk *d);                            /* for those who only want others to be told of a change */
 
-/* Look, and tell the door: is a batch of events taken now, or (only_full) anything at all?
+/* Look, and tell the door: is a batch of events taken now, or (events: false) anything else?
  * TM_RESOURCE_EXHAUSTED with what is free, what is needed, and that it pays to come again. */
-enum tm_code disk_admit(struct disk *d, bool only_full, struct tm_error *err);
+enum tm_code disk_admit(struct disk *d, bool events, struct tm_error *err);
 
 /* Wait until `bytes` can be written. after_failure: a write was refused, whatever statvfs says (no inodes, say); come
  * back a little later. False: disk_leave() was called and there is still no room. */

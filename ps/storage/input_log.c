@@ -2,11 +2,11 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/log_blocks.h"
 #include "ps/storage/log_rows.h"
@@ -15,7 +15,6 @@
 enum {
     QUEUE_ITEMS_MAX = 8192,
     TICK_MS = 100,
-    NS_PER_MS = 1000000,
     STEP_MS_MAX = 1000,     /* see writer_clock */
     SUBMISSION_WEIGHT = 256 /* of the queue's bytes, beside what a submission points to */
 };
@@ -150,7 +149,7 @@ uint64_t input_log_head(struct input_log *log) { return atomic_load_explicit(&lo
  * is set nor a process that was stopped or held back makes producers look silent whose batches wait in the queue. */
 static int64_t writer_clock(struct input_log *log)
 {
-    int64_t elapsed_ms = (clock_monotonic_ns() - log->clock_at_ns) / NS_PER_MS;
+    int64_t elapsed_ms = clock_ms_since(log->clock_at_ns);
     log->clock_at_ns += elapsed_ms * NS_PER_MS; /* the rest of a millisecond is kept */
     log->clock_ms += elapsed_ms < STEP_MS_MAX ? elapsed_ms : STEP_MS_MAX;
     return log->clock_ms;
@@ -212,7 +211,7 @@ static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
     struct input_log_status *status = &log->status;
     log->last_sync_ns = clock_monotonic_ns();
     histogram_observe(&log->sync, log->last_sync_ns - began_ns);
-    double ms = (double)(log->last_sync_ns - began_ns) / NS_PER_MS;
+    double ms = (double)(log->last_sync_ns - began_ns) / (double)NS_PER_MS;
     CHECK(pthread_mutex_lock(&log->status_lock) == 0);
     status->bytes_written += bytes;
     status->syncs++;
@@ -326,17 +325,10 @@ static void *write_until_shut(void *context)
 
 enum tm_code input_log_start(struct input_log *log, struct tm_error *err)
 {
-    sigset_t all, before;
     CHECK(!log->started);
-    sigfillset(&all);
-    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0); /* signals are the main thread's */
-    int failed = pthread_create(&log->thread, NULL, write_until_shut, log);
-    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (failed)
-        return tm_error_set(err, TM_RESOURCE_EXHAUSTED, "input log: start a thread: %s", strerrordesc_np(failed));
-    pthread_setname_np(log->thread, "input-log");
-    log->started = true;
-    return TM_OK;
+    enum tm_code rc = thread_start(&log->thread, "input-log", write_until_shut, log, err);
+    log->started = rc == TM_OK;
+    return rc;
 }
 
 static size_t weight_of(const struct submission *s)

@@ -59,15 +59,18 @@ static enum tm_code gap(uint64_t from, uint64_t to, struct tm_error *err)
                         from, to);
 }
 
-/* The newest block whose position is not above `at`; TM_NOT_FOUND when there is none. */
-static enum tm_code block_at(struct rocks *db, uint64_t at, uint64_t *first, uint64_t *end, struct tm_error *err)
+enum tm_code log_blocks_floor(struct rocks *db, uint64_t at, struct shared_block **out, struct tm_error *err)
 {
-    struct shared_block *block;
     struct position_key place = key_of(at);
     CLEANUP(buffer_close) struct buffer key = {0}, value = {0};
     enum tm_code rc = rocks_floor(db, LOG_BLOCK, key_view(&place), &key, &value, err);
-    if (rc == TM_OK)
-        rc = read_block(buffer_view(&key), &value, &block, err);
+    return rc ? rc : read_block(buffer_view(&key), &value, out, err);
+}
+
+static enum tm_code extent_at(struct rocks *db, uint64_t at, uint64_t *first, uint64_t *end, struct tm_error *err)
+{
+    struct shared_block *block;
+    enum tm_code rc = log_blocks_floor(db, at, &block, err);
     if (rc)
         return rc;
     *first = block->block.first;
@@ -76,12 +79,11 @@ static enum tm_code block_at(struct rocks *db, uint64_t at, uint64_t *first, uin
     return TM_OK;
 }
 
-/* Its own code ends the scan after the first row: the rest is none of this visitor's business. */
 static enum tm_code visit_first(void *context, struct bytes key, struct bytes value, struct tm_error *err)
 {
     (void)value;
     enum tm_code rc = read_key(key, context, err);
-    return rc ? rc : TM_ALREADY_EXISTS;
+    return rc ? rc : STORE_ENOUGH;
 }
 
 static enum tm_code missing_first(uint64_t first, uint64_t begins, struct tm_error *err)
@@ -101,16 +103,16 @@ enum tm_code log_blocks_head(struct rocks *db, uint64_t first, uint64_t *head, s
     uint64_t at, end, begins = UINT64_MAX;
     *head = 0;
     enum tm_code rc = rocks_scan(db, LOG_BLOCK, key_view(&from), all, visit_first, &begins, err);
-    if (rc != TM_OK && rc != TM_ALREADY_EXISTS)
+    if (rc)
         return rc;
     if (begins != first && (first > 0 || begins != UINT64_MAX))
         return missing_first(first, begins, err);
     if (begins == UINT64_MAX)
         return TM_OK;
-    rc = block_at(db, UINT64_MAX, &at, head, err);
+    rc = extent_at(db, UINT64_MAX, &at, head, err);
     for (int i = 1; i < NEWEST_CHECKED && rc == TM_OK && at > first; i++) {
         uint64_t next = at;
-        rc = block_at(db, next - 1, &at, &end, err);
+        rc = extent_at(db, next - 1, &at, &end, err);
         if (rc == TM_OK && end != next)
             return gap(end, next, err);
     }
@@ -150,7 +152,7 @@ enum tm_code log_blocks_replay(struct rocks *db, uint64_t from, uint64_t head, l
     uint64_t end;
     if (from == head)
         return TM_OK;
-    enum tm_code rc = block_at(db, from, &r.next, &end, err);
+    enum tm_code rc = extent_at(db, from, &r.next, &end, err);
     if (rc)
         return rc;
     begin = key_of(r.next);

@@ -11,8 +11,12 @@
 void log_blocks_put(struct rocks_batch *batch, const struct shared_block *block);
 
 /* The position behind the last block; 0 when there is none. Blocks are kept from `first` on: one must begin there,
- * unless it is 0 and there is none at all; what lies in front of it is never looked at. The newest blocks are checked. */
+ * unless it is 0 and there is none at all; what lies in front of it is never looked at. The newest ones are checked. */
 enum tm_code log_blocks_head(struct rocks *db, uint64_t first, uint64_t *head, struct tm_error *err);
+
+/* The newest block that begins at `at` or in front of it: the one that holds the position, if any does. The caller gets
+ * a reference. TM_NOT_FOUND without a message: there is none. */
+enum tm_code log_blocks_floor(struct rocks *db, uint64_t at, struct shared_block **out, struct tm_error *err);
 
 /* Every block that ends behind `from`, in order up to `head`. The callee gets a reference. */
 typedef enum tm_code log_blocks_visit(void *context, struct shared_block *block, struct tm_error *err);

@@ -224,7 +224,7 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
         rc = iterator_end(db, it, err);
     rocksdb_iter_destroy(it);
     unuse(db);
-    return rc;
+    return rc == STORE_ENOUGH ? TM_OK : rc;
 }
 
 /* Copy the row the iterator stands on, then end it, and the use of the handle. */

@@ -65,6 +65,13 @@ SHADOWS = {"A-shadow": "A"}
 VERSIONS = ("A", "B", "A-shadow")
 
 
+def wait_until(what, condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
 def config(shards=8, commit="200ms", window="10s", lateness="60s", prior="[1, 20]"):
     return CONFIG.format(shards=shards, commit=commit, window=window, lateness=lateness, prior=prior)
 

@@ -71,11 +71,8 @@ def small(disk, make_server):
     return s
 
 
-def wait_until(what, seconds=10):
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
+def fill_until_full(disk, server):
+    harness.wait_until("the server says that its disk is full", lambda: (disk.fill(), server.status()["disk_state"] == "full")[1])
 
 
 def refusal(server, client):
@@ -106,10 +103,10 @@ def test_a_full_disk_is_survived(disk, small, tmp_path):
     path = event_files.write(tmp_path / "events.jsonl", events)
     small.start()
     sender = small.spawn("ingest", str(path), "--rate", "6000", "--end")
-    wait_until(lambda: sum(int(s["consumed"]) for s in small.status()["streams"]) > 2000)
+    harness.wait_until("2,000 events are consumed", lambda: sum(int(s["consumed"]) for s in small.status()["streams"]) > 2000)
 
     disk.fill()
-    wait_until(lambda: (disk.fill(), small.status()["disk_state"] == "full")[1])
+    fill_until_full(disk, small)
     assert_says_full(small, "full")
     before = small.pull("A", ["d1", "d2"])
     assert all(before.known) and before.position > 0
@@ -135,7 +132,7 @@ def test_killed_and_started_again_while_the_disk_is_full(disk, small):
     load = Load(small)
     load.wait(3000)
     disk.fill()
-    wait_until(lambda: (disk.fill(), small.status()["disk_state"] == "full")[1])
+    fill_until_full(disk, small)
     load.thread.join()
     assert load.code == grpc.StatusCode.RESOURCE_EXHAUSTED
     small.kill9()
@@ -153,7 +150,7 @@ def test_sigterm_while_the_disk_is_full(disk, small):
     load = Load(small)
     load.wait(3000)
     disk.fill()
-    wait_until(lambda: (disk.fill(), small.status()["disk_state"] == "full")[1])
+    fill_until_full(disk, small)
     load.thread.join()
     drain = small.spawn("drain")  # waits for a commit that waits for room
     time.sleep(0.3)
@@ -188,7 +185,7 @@ def test_below_the_reserve_what_was_taken_is_committed(disk, small):
     time.sleep(0.5)
     assert_says_full(small, "low")  # not at the edge: once shut, it opens when there is a quarter more
     disk.clear()
-    wait_until(lambda: small.status()["disk_state"] == "room")
+    harness.wait_until("the disk has room", lambda: small.status()["disk_state"] == "room")
     assert small.run("health").stdout == "serving\n"
 
 
@@ -202,7 +199,7 @@ def test_a_write_that_finds_no_room_is_written_later(make_server, database, when
     load = Load(server)
     load.thread.join(20)
     assert load.code == grpc.StatusCode.RESOURCE_EXHAUSTED  # nobody is kept waiting
-    wait_until(lambda: refusal(server, "later") is None)  # the same process takes events again
+    harness.wait_until("events are taken", lambda: refusal(server, "later") is None)  # the same process takes events again
     server.kill9()
     server.start()
     assert_acked_is_there(server, load)

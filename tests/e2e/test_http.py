@@ -102,8 +102,7 @@ def test_it_is_not_ready_while_it_leaves(server, web, call):
     waiting = {"version": "A", "docs": ["d1"], "at_least": 10**9}
     thread = threading.Thread(target=lambda: answers.append(web.ask("POST", "/v1/pull", waiting)))
     thread.start()
-    while not web.metrics()("tidemill_pull_parked_calls"):
-        time.sleep(0.01)
+    harness.wait_until("the Pull is parked", lambda: web.metrics()("tidemill_pull_parked_calls"))
     server.process.send_signal(signal.SIGTERM)
     thread.join(10)
     status, headers, text = answers[0]
@@ -493,35 +492,28 @@ def later(function):
     return thread, results
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_log_that_hangs_is_not_ready(server, web):
     """A sync that does not return: /readyz says so while everything else answers, and takes it back."""
     with hanging_syncs(server):
         thread, acks = later(lambda: web.json("POST", "/v1/ingest", batch(1, [impression(1)]), timeout=60))
-        until(lambda: web.ask("GET", "/readyz")[0] == 503)
+        harness.wait_until("not ready", lambda: web.ask("GET", "/readyz")[0] == 503)
         text = web.ask("GET", "/readyz")[2].decode()
         assert text.startswith("[-] log: the log's writer moved ") and text.endswith("not ready\n")
         assert b"[+] recovered" in web.ask("GET", "/readyz?verbose")[2]
         assert web.json("GET", "/v1/pull?version=A&docs=d1")["known"] == [False]
     thread.join(60)
     assert acks[0]["durable"]
-    until(lambda: web.ask("GET", "/readyz")[0] == 200)
+    harness.wait_until("ready again", lambda: web.ask("GET", "/readyz")[0] == 200)
 
 
 def test_it_is_not_ready_while_it_drains(server, web):
     """What the log owes an answer keeps the server a while; it says that it leaves, and the answer comes."""
     with hanging_syncs(server):
         thread, acks = later(lambda: web.json("POST", "/v1/ingest", batch(1, [impression(1)]), timeout=60))
-        until(lambda: web.metrics()("tidemill_http_connections") >= 2)
+        harness.wait_until("the connection is counted", lambda: web.metrics()("tidemill_http_connections") >= 2)
         time.sleep(0.2)  # it is in the log's hands
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: b"[-] serving: the server is shutting down" in web.ask("GET", "/readyz")[2])
+        harness.wait_until("draining", lambda: b"[-] serving: the server is shutting down" in web.ask("GET", "/readyz")[2])
         assert web.ask("GET", "/readyz")[0] == 503 and web.ask("GET", "/healthz")[0] == 200
         web.refused(503, "UNAVAILABLE", "POST", "/v1/ingest", batch(2, [impression(2)]))
     thread.join(60)

@@ -66,16 +66,9 @@ def held(version):
     return version["new_samples"]["held"] + version["corrections"]["held"]
 
 
-def wait_until(what, condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-
-
 def wait_caught_up(server, name="A"):
     """Returns the status, whose counters are exact."""
-    wait_until(f"version {name} has caught up", lambda: held(server.version(name)) == 0, 60)
+    harness.wait_until(f"version {name} has caught up", lambda: held(server.version(name)) == 0, 60)
     status = server.settled_status()
     harness.assert_balanced(status)
     return status
@@ -422,7 +415,7 @@ def test_what_is_held_has_a_budget(make_server):
     feed.samples(1000)
     server.run("version", "pause", "A")
     feed.samples(20_000)
-    wait_until("held is bounded", lambda: server.version("A")["new_samples"]["skipped_limit"] > 0)
+    harness.wait_until("held is bounded", lambda: server.version("A")["new_samples"]["skipped_limit"] > 0)
     server.term()
     server.configure(config(shards=1) + "memory: { samples: 1GiB }\n")
     server.start()

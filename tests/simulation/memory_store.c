@@ -128,7 +128,7 @@ static enum tm_code scan(void *self, enum store_table table, struct bytes from, 
             break;
         enum tm_code rc = visit(context, key, buffer_view(&t->row[i].value), err);
         if (rc != TM_OK)
-            return rc;
+            return rc == STORE_ENOUGH ? TM_OK : rc;
     }
     return TM_OK;
 }

@@ -44,7 +44,7 @@ static void with_room_everything_is_taken(void **state)
     struct disk *d = open_ok(1 << 20);
     (void)state;
     assert_int_equal(state_of(d), DISK_ROOM);
-    assert_int_equal(disk_admit(d, false, &err), TM_OK);
+    assert_int_equal(disk_admit(d, true, &err), TM_OK);
     assert_true(disk_wait(d, 1 << 20, false));
     disk_close(d);
 }
@@ -55,10 +55,10 @@ static void below_the_reserve_the_door_is_shut_for_events(void **state)
     struct disk *d = open_ok(free_now() * 2); /* its last quarter is half of what is free */
     (void)state;
     assert_int_equal(state_of(d), DISK_LOW);
-    assert_int_equal(disk_admit(d, false, &err), TM_RESOURCE_EXHAUSTED);
+    assert_int_equal(disk_admit(d, true, &err), TM_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(err.message, "MiB are free on the file system of /tmp"));
     assert_non_null(strstr(err.message, "try again"));
-    assert_int_equal(disk_admit(d, true, &err), TM_OK);
+    assert_int_equal(disk_admit(d, false, &err), TM_OK);
     assert_true(disk_wait(d, 1 << 20, false));
     disk_close(d);
 }
@@ -110,7 +110,7 @@ static void who_waits_shuts_the_door_and_can_be_sent_home(void **state)
     assert_int_equal(pthread_create(&thread, NULL, wait_for_room, &w), 0);
     for (int i = 0; i < 1000 && state_of(w.disk) != DISK_FULL; i++)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    assert_int_equal(disk_admit(w.disk, true, &err), TM_RESOURCE_EXHAUSTED);
+    assert_int_equal(disk_admit(w.disk, false, &err), TM_RESOURCE_EXHAUSTED);
     disk_leave(w.disk);
     pthread_join(thread, NULL);
     assert_false(w.room);

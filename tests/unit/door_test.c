@@ -238,13 +238,13 @@ static void dead_letters_show_every_mistake(void **state)
     put_event(&batch, &late);
     wire_put_bytes(&batch, 2, bytes_text("\xff\xff"));
     assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_OK);
-    struct reader r = reader_of(buffer_view(&b.refused.list));
+    struct reader r = reader_of(buffer_view(&b.letters));
     while (rejected_next(&r, &stream, &letter)) {
         seen[stream]++;
         kept[stream] += letter.size > 0;
     }
     assert_int_equal(seen[CLICKS], 1001);
-    assert_int_equal(kept[CLICKS], REFUSED_KEPT + 1);
+    assert_int_equal(kept[CLICKS], DOOR_LETTERS_KEPT + 1);
     assert_int_equal(seen[REJECTED_STREAM_UNKNOWN], 1);
     assert_int_equal(kept[REJECTED_STREAM_UNKNOWN], 1);
     door_batch_close(&b);

@@ -156,9 +156,49 @@ static void the_process_knows_itself(void **state)
     assert_true(p.open_files >= 1 && p.open_files_max >= p.open_files && p.cpu_seconds >= 0);
 }
 
+static void counts_are_grouped(void **state)
+{
+    char text[TEXT_NUMBER_SIZE];
+    (void)state;
+    assert_string_equal(text_count(0, text), "0");
+    assert_string_equal(text_count(999, text), "999");
+    assert_string_equal(text_count(20115, text), "20,115");
+    assert_string_equal(text_count(UINT64_MAX, text), "18,446,744,073,709,551,615");
+}
+
+/* ---- words ---- */
+
+static void words_are_as_far_apart_as_typing_errors(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        size_t want;
+    } cases[] = {{"", "", 0},       {"", "doc", 3},          {"doc", "", 3},          {"doc", "doc", 0},
+                 {"dox", "doc", 1}, {"do", "doc", 1},        {"docs", "doc", 1},      {"dco", "doc", 1},
+                 {"ocd", "doc", 2}, {"stauts", "status", 1}, {"ocmmti", "commit", 2}, {"kitten", "sitting", 3}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(text_distance(cases[i].a, cases[i].b), cases[i].want);
+        assert_int_equal(text_distance(cases[i].b, cases[i].a), cases[i].want);
+    }
+}
+
+static void of_a_long_word_the_beginning_counts(void **state)
+{
+    char a[2 * TEXT_DISTANCE_MAX + 1] = "", b[2 * TEXT_DISTANCE_MAX + 1] = "";
+    (void)state;
+    memset(a, 'x', TEXT_DISTANCE_MAX);
+    memset(b, 'x', 2 * TEXT_DISTANCE_MAX);
+    assert_int_equal(text_distance(a, b), 0);
+    assert_int_equal(text_distance(b, a), TEXT_DISTANCE_MAX);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_are_grouped),
+        cmocka_unit_test(words_are_as_far_apart_as_typing_errors),
+        cmocka_unit_test(of_a_long_word_the_beginning_counts),
         cmocka_unit_test(the_process_knows_itself), /* before there are threads */
         cmocka_unit_test(bounds_are_included),
         cmocka_unit_test(bounds_are_named_in_seconds),

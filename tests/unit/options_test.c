@@ -198,7 +198,7 @@ static void what_is_too_large_is_refused(void **state)
     struct options o;
     CLEANUP(buffer_close) struct buffer text = {0};
     while (text.size <= OPTION_FILE_MAX)
-        option_write(&text, "# %0100d\n", 0);
+        buffer_print(&text, "# %0100d\n", 0);
     write_file(buffer_view(&text));
     options_default(&o);
     options_read_file(&o, path, &problems);
@@ -206,14 +206,14 @@ static void what_is_too_large_is_refused(void **state)
 
     text.size = 0;
     for (int i = 0; i < 10000; i++)
-        option_write(&text, "- a\n");
+        buffer_print(&text, "- a\n");
     write_file(buffer_view(&text));
     options_read_file(&o, path, &problems);
     expect(&problems, "f:10000:3: the file holds too many items\n");
 
     text.size = 0;
     for (int i = 0; i < 1000; i++)
-        option_write(&text, "k%d: 1\n", i);
+        buffer_print(&text, "k%d: 1\n", i);
     write_file(buffer_view(&text));
     options_read_file(&o, path, &problems);
     assert_int_equal(problems.count, 1000);
@@ -221,9 +221,9 @@ static void what_is_too_large_is_refused(void **state)
     problems.count = 0;
 
     text.size = 0;
-    option_write(&text, "labels:\n");
+    buffer_print(&text, "labels:\n");
     for (int i = 0; i < 9; i++)
-        option_write(&text, "  - { name: l%d, stream: clicks }\n", i);
+        buffer_print(&text, "  - { name: l%d, stream: clicks }\n", i);
     write_file(buffer_view(&text));
     options_read_file(&o, path, &problems);
     assert_int_equal(o.labels, OPTION_LABELS_MAX);

@@ -75,7 +75,7 @@ static void words_and_numbers_stand_left(void **state)
 static void sizes_have_the_unit_that_reads_best(void **state)
 {
     (void)state;
-    char text[PRINT_COUNT_SIZE];
+    char text[TEXT_NUMBER_SIZE];
     assert_string_equal(print_size(0, text), "0 B");
     assert_string_equal(print_size(1023, text), "1023 B");
     assert_string_equal(print_size(1024, text), "1.0 KiB");
@@ -188,10 +188,10 @@ static void counts_have_thousands(void **state)
         const char *want;
     } cases[] = {
         {0, "0"}, {999, "999"}, {1000, "1,000"}, {1234567, "1,234,567"}, {UINT64_MAX, "18,446,744,073,709,551,615"}};
-    char text[PRINT_COUNT_SIZE];
+    char text[TEXT_NUMBER_SIZE];
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_string_equal(print_count(cases[i].v, text), cases[i].want);
+        assert_string_equal(text_count(cases[i].v, text), cases[i].want);
 }
 
 static void messages_keep_their_names(void **state)
