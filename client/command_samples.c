@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/text.h"
 #include "base/units.h"
 #include "client/commands.h"
 #include "proto/wire.h"
@@ -80,15 +81,15 @@ static void print_suggestion(const Tidemill__V1__StreamDelays *s)
 
 static void print_stream(const Tidemill__V1__StreamDelays *s)
 {
-    char matched[PRINT_COUNT_SIZE], late[PRINT_COUNT_SIZE], before[PRINT_COUNT_SIZE];
+    char matched[TEXT_NUMBER_SIZE], late[TEXT_NUMBER_SIZE], before[TEXT_NUMBER_SIZE];
     fputs("stream ", stdout);
     print_escaped(stdout, s->stream ? s->stream : "-");
     if (!s->n_windows) {
         puts(": no action has met its impression yet\n");
         return;
     }
-    printf(": %s actions matched (%s of them before their impression), %s late\n", print_count(s->actions, matched),
-           print_count(s->before, before), print_count(s->late, late));
+    printf(": %s actions matched (%s of them before their impression), %s late\n", text_count(s->actions, matched),
+           text_count(s->before, before), text_count(s->late, late));
     print_windows(s);
     print_suggestion(s);
     putchar('\n');
@@ -96,8 +97,8 @@ static void print_stream(const Tidemill__V1__StreamDelays *s)
 
 static void print_memory(const Tidemill__V1__SampleWindowReply *m)
 {
-    char count[PRINT_COUNT_SIZE], memory[SIZE];
-    printf("waiting now: %s impressions; %s are kept for them\n", print_count(m->undecided, count),
+    char count[TEXT_NUMBER_SIZE], memory[SIZE];
+    printf("waiting now: %s impressions; %s are kept for them\n", text_count(m->undecided, count),
            memory_text(m->undecided_bytes, memory));
     if (m->has_impressions_per_second && m->has_bytes_per_undecided)
         printf("memory: %.6g impressions a second of event time x window x %.0f bytes while each waits\n",

@@ -2,9 +2,9 @@
  *
  * What for  a window is chosen from this distribution: of a window W the share up to W is in the first labels, the rest
  *           comes as corrections.
- * Buckets   delays up to a bound, the bound included, for the DELAY_BOUNDS durations of delay_bounds[]: three or four per
- *           octave from 1 ms to 30 days, at durations that people choose (1s, 90s, 20m, 6h...), so that counts up to
- *           such a duration are exact. In front of them one for actions whose time lies before their impression's
+ * Buckets   delays up to a bound, the bound included, for the DELAY_BOUNDS durations of delay_bounds[]: three or four
+ *           per octave from 1 ms to 30 days, at durations that people choose (1s, 90s, 20m, 6h...), so that counts up
+ *           to such a duration are exact. In front of them one for actions whose time lies before their impression's
  *           (clocks differ), behind them one for what is longer than 30 days.
  * Memory    fixed, no pointers; {0} is empty. Two are added up bucket by bucket, in any order.
  * Cost      a look-up and four comparisons an action.

@@ -99,8 +99,8 @@ void engine_status_close(struct engine_status *s)
     *s = (struct engine_status){0};
 }
 
-/* A walk over the parameters of one version, shard by shard, in the order of the document's hash. The parameters are read
- * first, so that every one of them finds its document, whatever is committed meanwhile. */
+/* A walk over the parameters of one version, shard by shard, in the order of the document's hash. The parameters are
+ * read first, so that every one of them finds its document, whatever is committed meanwhile. */
 struct walk {
     struct engine *engine;
     const struct version *version;

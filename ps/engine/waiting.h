@@ -6,8 +6,8 @@
  * Rate      of what was decided (joiner_pace()), over the last half to full hour of event time; while a start has seen
  *           less, over what it has seen. When nothing more comes, it stays what it was.
  * Bytes     of all that was taken since the start, so that the figure does not depend on how many keys wait just now. A
- *           commit's records stay in memory until the last of them is decided: in a fast replay, where one commit brings
- *           more than a window, more is kept than waits.
+ *           commit's records stay in memory until the last of them is decided: in a fast replay, where one commit
+ *           brings more than a window, more is kept than waits.
  * Unknown   0, until impressions of different times were decided. Not stored: a start
  *           measures anew.
  * Threads   plain; the committer's mutex guards it. */

@@ -12,10 +12,10 @@
  * Chunk    a fixed run of block numbers of one (shard, version) table: as many as fit into 32 KiB, at least one. It is
  *          the content of these blocks behind delta as_of, so a parameter is found by reading its chunk and the deltas
  *          behind, and nothing else.
- * Rolling  chunks stand in a queue, the one written longest ago in front. A byte of delta is a credit; PARAM_ROLL credits buy
- *          a byte of base. So the deltas stay below PARAM_ROLL x (base + 4 KiB a chunk), and what a commit writes of the base
- *          is in proportion to what it changes. A chunk that no delta has touched passes to the end without being
- *          written.
+ * Rolling  chunks stand in a queue, the one written longest ago in front. A byte of delta is a credit; PARAM_ROLL
+ *          credits buy a byte of base. So the deltas stay below PARAM_ROLL x (base + 4 KiB a chunk), and what a commit
+ *          writes of the base is in proportion to what it changes. A chunk that no delta has touched
+ *          passes to the end without being written.
  * Loading  chunks, then deltas in order; what a delta says of a chunk that was written later is passed over.
  *          TM_DATA_LOSS: rows are missing, left over, or hold what no sample could have made.
  * Memory   the tables are borrowed. 16 bytes a chunk. Bounds: a row is at most one chunk, or DELTA_ROW_BYTES and one

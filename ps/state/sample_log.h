@@ -1,8 +1,8 @@
 /* ps/state/sample_log.h - every sample of one shard, in order: what a version that is paused reads afterwards.
  *
  * Rows     samples are encoded one after the other into rows of about SAMPLE_ROW_BYTES, numbered without gaps from 1.
- *          A commit writes the rows that came since the last one and that somebody needs (STORE_SAMPLE), and deletes those
- *          that nobody needs any more.
+ *          A commit writes the rows that came since the last one and that somebody needs (STORE_SAMPLE), and deletes
+ *          those that nobody needs any more.
  * Where    a row is in memory until the commit that carries it is written to the store, but only while somebody needs
  *          it; after that it is read back from there. So memory is bounded by the commits that wait to be written.
  * Bytes    the log counts the encoded bytes of all samples ever: a place in it and two places' distance do not depend

@@ -58,8 +58,8 @@ struct shard {
     uint64_t keep_from;                    /* rows of older commits are deleted */
     uint64_t waiting_from;                 /* chunks of older commits are not read at a restart */
     struct sample_log log;
-    uint32_t holding; /* slots for which something is held */
-    uint64_t brought; /* cost of the samples made in this step */
+    uint32_t holding;          /* slots for which something is held */
+    uint64_t brought;          /* cost of the samples made in this step */
     struct param_store params; /* its tables are those of the slots, in the same order */
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;

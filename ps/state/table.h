@@ -50,8 +50,9 @@ uint32_t table_count(const struct table *t); /* documents; any thread */
 size_t table_bytes(const struct table *t);   /* of memory, used or not yet; the writer */
 
 /* Readers. Many documents go in passes, so that the misses of a pass overlap: ask for the index slots; guess each
- * document's block by the bits in its slot, and ask for it (TABLE_NONE: it is not there); confirm the guess by the block,
- * and look further if it was wrong (TABLE_NONE likewise); read. table_find does all but the last, for one document. */
+ * document's block by the bits in its slot, and ask for it (TABLE_NONE: it is not there); confirm the guess by the
+ * block, and look further if it was wrong (TABLE_NONE likewise); read. table_find does all but the last, for one
+ * document. */
 void table_prefetch(const struct table *t, struct doc_id id);
 uint32_t table_guess(const struct table *t, struct doc_id id);
 uint32_t table_confirm(const struct table *t, struct doc_id id, uint32_t guess);

@@ -31,7 +31,8 @@ enum rocks_rows {
     ROCKS_PLAIN,   /* nothing is done about them: large values that stay, or few */
     ROCKS_SMALL,   /* many small ones that look alike: LZ4. Values of a hundred KiB are not worth its time. */
     ROCKS_PASSING, /* large ones that are deleted again, about in the order in which they came: each is written to a
-                      blob file once, and the file goes when its last row is deleted. Rows below 4 KiB stay in tables. */
+                      blob file once, and the file goes when its last row is deleted. Below 4 KiB they stay in
+                      tables. */
 };
 
 /* A column family; functions name it by its index in the list given to rocks_open(). */
