@@ -98,12 +98,17 @@ void engine_status_close(struct engine_status *s)
 }
 
 /* A walk over the parameters of one version, shard by shard. Both ranges are in the order of the document's hash; the
- * parameters are read first, so that every one of them finds its document, whatever is committed meanwhile. */
+ * parameters are read first, so that every one of them finds its document, whatever is committed meanwhile. Documents
+ * are read in pieces, and visited between two of these: a visitor may wait for a slow reader, and a database in use
+ * cannot be opened again after the disk was full. */
 struct walk {
     struct engine *engine;
     const struct version *version;
-    struct buffer params; /* of one shard: {id, size u32, block}... */
-    struct reader next;   /* the first parameter without a document yet */
+    struct buffer params;        /* of one shard: {id, size u32, block}... */
+    struct reader next;          /* the first parameter without a document yet */
+    struct buffer piece;         /* documents, each behind its size u32... */
+    uint32_t pieced;             /* how many */
+    uint8_t from[SHARD_DOC_KEY]; /* where the next piece begins */
     int64_t as_of;
     engine_visit_row *visit; /* NULL: digest instead */
     void *context;
@@ -112,7 +117,7 @@ struct walk {
     uint64_t documents;
 };
 
-enum { ID_SIZE = SHARD_DOC_KEY - 2 };
+enum { ID_SIZE = SHARD_DOC_KEY - 2, PIECE_ROWS = 1000 };
 
 static enum tm_code gather_param(void *context, struct bytes key, struct bytes block, struct tm_error *err)
 {
@@ -158,16 +163,46 @@ static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, st
     struct walk *w = context;
     struct reader here = w->next;
     const uint8_t *id = reader_left(&here) ? reader_take(&here, ID_SIZE) : NULL;
-    struct bytes block = id ? reader_bytes(&here) : (struct bytes){0};
     if (key.size != SHARD_DOC_KEY || doc.size > EVENT_ID_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "a document's row has a key of %zu bytes and a name of %zu", key.size,
                             doc.size);
     if (!id ||
         memcmp(id, key.data + SHARD_DOC_KEY - ID_SIZE, ID_SIZE) != 0) /* other versions' document, or a newer one */
         return TM_OK;
+    reader_bytes(&here);
     w->next = here;
     w->documents++;
-    return w->visit ? export_row(w, doc, block, err) : digest_row(w, doc, block);
+    buffer_put_bytes(&w->piece, doc);
+    memcpy(w->from, key.data, sizeof w->from); /* met again, it fits no parameter any more */
+    return ++w->pieced < PIECE_ROWS ? TM_OK : TM_ABORTED;
+}
+
+/* params: from the piece's first one on. */
+static enum tm_code visit_piece(struct walk *w, struct reader params, struct tm_error *err)
+{
+    struct reader docs = reader_of(buffer_view(&w->piece));
+    enum tm_code rc = TM_OK;
+    while (rc == TM_OK && reader_left(&docs)) {
+        struct bytes doc = reader_bytes(&docs), block;
+        reader_take(&params, ID_SIZE);
+        block = reader_bytes(&params);
+        rc = w->visit ? export_row(w, doc, block, err) : digest_row(w, doc, block);
+    }
+    return rc;
+}
+
+static enum tm_code walk_docs(struct walk *w, const struct store *store, struct bytes prefix, struct tm_error *err)
+{
+    enum tm_code scanned, rc;
+    memset(w->from, 0, sizeof w->from);
+    memcpy(w->from, prefix.data, prefix.size);
+    do {
+        struct reader params = w->next;
+        w->piece.size = w->pieced = 0;
+        scanned = store->scan(store->self, STORE_DOC, bytes_of(w->from, sizeof w->from), prefix, on_doc, w, err);
+        rc = scanned == TM_OK || scanned == TM_ABORTED ? visit_piece(w, params, err) : scanned;
+    } while (rc == TM_OK && scanned == TM_ABORTED);
+    return rc;
 }
 
 static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
@@ -179,7 +214,7 @@ static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32
     enum tm_code rc = store->scan(store->self, STORE_PARAM, params, params, gather_param, w, err);
     w->next = reader_of(buffer_view(&w->params));
     if (rc == TM_OK)
-        rc = store->scan(store->self, STORE_DOC, docs, docs, on_doc, w, err);
+        rc = walk_docs(w, store, docs, err);
     if (rc == TM_OK && reader_left(&w->next))
         rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: a parameter of version %s has no document", shard,
                           w->version->name);
@@ -194,6 +229,7 @@ static enum tm_code walk_version(struct walk *w, struct tm_error *err)
         rc = walk_shard(w, &store, i, err);
     buffer_close(&w->params);
     buffer_close(&w->row);
+    buffer_close(&w->piece);
     return rc;
 }
 
