@@ -175,7 +175,8 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
 }
 
-enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err)
+enum tm_code engine_open(const struct options *options, const struct disk_watch *watch, struct engine **out,
+                         struct tm_error *err)
 {
     struct engine *e = mem_new(1, sizeof *e);
     struct catalog wanted = {0};
@@ -189,7 +190,7 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
     pthread_cond_init(&e->progress, &monotonic);
     enum tm_code rc = setup_catalog(options, &wanted, err);
     if (rc == TM_OK)
-        rc = data_dir_open(options->data, options->shards, options->disk_reserve, &e->dir, err);
+        rc = data_dir_open(options->data, options->shards, options->disk_reserve, watch, &e->dir, err);
     if (rc != TM_OK) {
         catalog_close(&wanted);
         registry_close(e->registry);

@@ -225,10 +225,21 @@ def test_what_rocksdb_says_for_itself_needs_no_room(make_server):
     assert_acked_is_there(server, load)
 
 
-def finding_no_room(server, when):
-    """strace options: these writes of a thread to the state's log files find none, whatever is free."""
-    files = [f"-P{server.data}/state/1/{n:06}.log" for n in range(1, 200)]
+def finding_no_room(server, when, database="state/1"):
+    """strace options: these writes of a thread to the database's log files find none, whatever is free."""
+    files = [f"-P{server.data}/{database}/{n:06}.log" for n in range(1, 200)]
     return (*files, "-e", "trace=write,pwrite64", "-e", f"inject=write,pwrite64:error=ENOSPC:when={when}")
+
+
+def test_sigterm_while_a_start_waits_for_room(make_server):
+    """It says what it waits for, and does not wait when it is to end."""
+    server = make_server()
+    server.launch(*finding_no_room(server, "1+", "log"))
+    wait_until(lambda: "event=disk_full" in server.stderr())
+    assert "ready" not in server.screen.read_text()
+    assert server.term() == 1
+    assert "no space left on the disk" in server.stderr().strip().splitlines()[-1]
+    server.start()
 
 
 def test_a_version_that_catches_up_waits_for_the_state(make_server):
