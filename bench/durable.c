@@ -293,7 +293,7 @@ static struct engine *open_engine(const char *folder)
     snprintf(o->data, sizeof o->data, "%s/data", folder);
     if (problems.count)
         stop(1, "%.*s", (int)problems.text.size, (const char *)problems.text.data);
-    if (engine_open(o, &e, &err) != TM_OK)
+    if (engine_open(o, NULL, &e, &err) != TM_OK)
         stop(1, "%s", err.message);
     buffer_close(&problems.text);
     free(o);

@@ -42,8 +42,8 @@ static void make_parts(struct engine *e)
     e->shard = mem_new(e->options.shards, sizeof(struct shard *));
     e->shard_worker = mem_new(e->options.shards, sizeof *e->shard_worker);
     for (uint32_t i = 0; i < e->options.shards; i++)
-        e->shard[i] = shard_open(
-            &(struct shard_options){.id = i, .hash_seed = e->dir.hash_seed, .store = state_db_store(e->dir.state)});
+        e->shard[i] = shard_open(&(struct shard_options){
+            .id = i, .hash_seed = e->dir.hash_seed, .store = state_db_patient_store(e->dir.state)});
     e->worker = mem_new(e->workers, sizeof *e->worker);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_open(&e->worker[i], e, i);
@@ -168,7 +168,8 @@ static void release(struct engine *e)
     free(e);
 }
 
-enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err)
+enum tm_code engine_open(const struct options *options, const struct disk_watch *watch, struct engine **out,
+                         struct tm_error *err)
 {
     struct engine *e = mem_new(1, sizeof *e);
     struct catalog wanted = {0};
@@ -179,7 +180,7 @@ enum tm_code engine_open(const struct options *options, struct engine **out, str
     condition_open(&e->progress);
     enum tm_code rc = setup_catalog(options, &wanted, err);
     if (rc == TM_OK)
-        rc = data_dir_open(options->data, options->shards, options->disk_reserve, &e->dir, err);
+        rc = data_dir_open(options->data, options->shards, options->disk_reserve, watch, &e->dir, err);
     if (rc != TM_OK) {
         catalog_close(&wanted);
         release(e);

@@ -23,8 +23,10 @@ struct engine;
 
 /* Open the data directory, recover every shard (replaying the log behind its last commit), append the control records
  * the configuration asks for, start all threads. When it returns the engine serves. Configuration that contradicts what
- * the directory was made with: TM_FAILED_PRECONDITION with the way out. */
-enum tm_code engine_open(const struct options *options, struct engine **out, struct tm_error *err);
+ * the directory was made with: TM_FAILED_PRECONDITION with the way out. watch: of the
+ * disk (ps/storage/disk.h), also while it recovers; NULL when nobody does. */
+enum tm_code engine_open(const struct options *options, const struct disk_watch *watch, struct engine **out,
+                         struct tm_error *err);
 
 /* Take no more, apply and commit everything accepted, sync, free. */
 void engine_close(struct engine *e);
@@ -45,7 +47,7 @@ uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* Is there room on the disk for events, or (events: false) for anything else? TM_RESOURCE_EXHAUSTED says how much is
  * missing; what was submitted all the same waits until there is. To be asked before engine_submit. */
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err);
-/* See disk_on_change. */
+/* In place of the watch's. */
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context);
 /* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. To be called
  * before anybody is waited for who may wait for such a write; engine_close() does it, too. */

@@ -99,13 +99,20 @@ void engine_status_close(struct engine_status *s)
     *s = (struct engine_status){0};
 }
 
+enum { PIECE_ROWS = 1000 };
+
 /* A walk over the parameters of one version, shard by shard, in the order of the document's hash. The parameters are
- * read first, so that every one of them finds its document, whatever is committed meanwhile. */
+ * read first, so that every one of them finds its document, whatever is committed meanwhile. Documents are read in
+ * pieces, and visited between two of these: a visitor may wait for a slow reader, and a database in use cannot be opened
+ * again after the disk was full. */
 struct walk {
     struct engine *engine;
     const struct version *version;
-    struct table *table; /* of one shard */
-    uint32_t left;       /* in it, without a document yet */
+    struct table *table;             /* of one shard */
+    uint32_t left;                   /* in it, without a document yet */
+    struct buffer piece;             /* documents: {number of the block u32, size u32, text}... */
+    uint32_t pieced;                 /* how many */
+    uint8_t from[SHARD_DOC_KEY + 1]; /* where the next piece begins: right behind the last key */
     int64_t as_of;
     engine_visit_row *visit; /* NULL: digest instead */
     void *context;
@@ -150,11 +157,41 @@ static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, st
     uint32_t number = table_find(w->table, shard_doc_of_key(key.data));
     if (number == TABLE_NONE) /* other versions' document, or a newer one */
         return TM_OK;
-    const void *block = table_block(w->table, number);
-    w->left--;
-    w->documents++;
-    return w->visit ? export_row(w, doc, block, err)
-                    : digest_row(w, doc, bytes_of(block, w->version->model->block_size(&w->version->config)));
+    buffer_put_u32(&w->piece, number);
+    buffer_put_bytes(&w->piece, doc);
+    memcpy(w->from, key.data, key.size);
+    return ++w->pieced < PIECE_ROWS ? TM_OK : STORE_ENOUGH;
+}
+
+static enum tm_code visit_piece(struct walk *w, struct tm_error *err)
+{
+    struct reader r = reader_of(buffer_view(&w->piece));
+    size_t size = w->version->model->block_size(&w->version->config);
+    enum tm_code rc = TM_OK;
+    while (rc == TM_OK && reader_left(&r)) {
+        const void *block = table_block(w->table, reader_u32(&r));
+        struct bytes doc = reader_bytes(&r);
+        w->left--;
+        w->documents++;
+        rc = w->visit ? export_row(w, doc, block, err) : digest_row(w, doc, bytes_of(block, size));
+    }
+    return rc;
+}
+
+static enum tm_code walk_docs(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
+{
+    struct bytes prefix = bytes_of(w->from, sizeof(uint16_t)), from = prefix;
+    enum tm_code rc;
+    memset(w->from, 0, sizeof w->from);
+    shard_doc_key(w->from, shard, (struct doc_id){0});
+    do {
+        w->piece.size = w->pieced = 0;
+        rc = store->scan(store->self, STORE_DOC, from, prefix, on_doc, w, err);
+        from = bytes_of(w->from, sizeof w->from);
+        if (rc == TM_OK)
+            rc = visit_piece(w, err);
+    } while (rc == TM_OK && w->pieced == PIECE_ROWS);
+    return rc;
 }
 
 static enum tm_code read_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
@@ -170,13 +207,10 @@ static enum tm_code read_shard(struct walk *w, const struct store *store, uint32
 
 static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
 {
-    uint8_t key[SHARD_DOC_KEY];
-    struct bytes prefix = bytes_of(key, sizeof(uint16_t));
-    shard_doc_key(key, shard, (struct doc_id){0});
     w->table = table_open(w->version->model->block_size(&w->version->config));
     enum tm_code rc = read_shard(w, store, shard, err);
     if (rc == TM_OK)
-        rc = store->scan(store->self, STORE_DOC, prefix, prefix, on_doc, w, err);
+        rc = walk_docs(w, store, shard, err);
     if (rc == TM_OK && w->left)
         rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: %u parameters of version %s have no document", shard, w->left,
                           w->version->name);
@@ -191,6 +225,7 @@ static enum tm_code walk_version(struct walk *w, struct tm_error *err)
     for (uint32_t i = 0; rc == TM_OK && i < w->engine->options.shards; i++)
         rc = walk_shard(w, &store, i, err);
     buffer_close(&w->row);
+    buffer_close(&w->piece);
     return rc;
 }
 

@@ -30,6 +30,7 @@ enum {
 };
 
 struct server {
+    const struct options *options;
     struct engine *engine;
     struct descriptors *descriptors;
     struct rpc *rpc;
@@ -43,6 +44,7 @@ struct server {
     struct reflection *reflection;
     struct http *http; /* NULL: off */
     struct http_api *http_api;
+    enum disk_state disk_said; /* DISK_ROOM: nothing yet, or that there is room again */
 };
 
 /* ---- signals ---- */
@@ -50,7 +52,8 @@ struct server {
 struct signals {
     sigset_t set, before;
     pthread_t thread;
-    sem_t asked; /* posted by the first signal */
+    sem_t asked; /* posted by the first signal, which sets... */
+    atomic_bool leave;
     atomic_bool closing;
 };
 
@@ -62,6 +65,7 @@ static void *signals_main(void *context)
     if (atomic_load(&s->closing))
         return NULL;
     int64_t first_ns = clock_monotonic_ns();
+    atomic_store(&s->leave, true);
     CHECK(sem_post(&s->asked) == 0);
     for (;;) {
         CHECK(sigwait(&s->set, &number) == 0);
@@ -131,14 +135,25 @@ static void print_start(const struct server *s, const struct options *options, c
 
 /* ---- life ---- */
 
-static void disk_changed(void *server, enum disk_state state)
+/* Under the disk's lock. */
+static void say_disk(struct server *s, enum disk_state state)
 {
     static const struct {
         const char *level, *event;
     } says[] = {
         [DISK_ROOM] = {"info", "disk_room"}, [DISK_LOW] = {"warn", "disk_low"}, [DISK_FULL] = {"warn", "disk_full"}};
+    if (s->disk_said != state)
+        log_line(says[state].level, says[state].event, "data=%s", s->options->data);
+    s->disk_said = state;
+}
+
+/* While nobody serves yet. */
+static void disk_changed_early(void *server, enum disk_state state) { say_disk(server, state); }
+
+static void disk_changed(void *server, enum disk_state state)
+{
     struct server *s = server;
-    log_line(says[state].level, says[state].event, "data=%s", engine_options(s->engine)->data);
+    say_disk(s, state);
     health_events(s->health, state == DISK_ROOM);
     if (state == DISK_FULL)
         events_cut(s->events);
@@ -238,12 +253,13 @@ static void web_close(struct server *s)
 
 enum tm_code server_run(const struct options *options, struct tm_error *err)
 {
-    struct server s = {0};
+    struct server s = {.options = options};
     struct signals signals = {0};
+    struct disk_watch watch = {&signals.leave, disk_changed_early, &s};
     signals_open(&signals);
     enum tm_code rc = web_open(&s, options, err);
     if (rc == TM_OK)
-        rc = engine_open(options, &s.engine, err);
+        rc = engine_open(options, &watch, &s.engine, err);
     if (rc == TM_OK) {
         rc = serve(&s, options, &signals, err);
         engine_close(s.engine);

@@ -5,8 +5,11 @@
 #include "proto/event.h"
 #include "ps/state/shard_state.h"
 
+/* Ids grow from 1, so most versions stand at the place of their id. */
 struct version_slot *shard_slot(struct shard *s, uint32_t version)
 {
+    if (version - 1 < s->slots && s->slot[version - 1].version->id == version)
+        return &s->slot[version - 1];
     for (uint32_t i = 0; i < s->slots; i++)
         if (s->slot[i].version->id == version)
             return &s->slot[i];

@@ -264,8 +264,8 @@ static enum tm_code check_folder(const char *path, struct tm_error *err)
                         "%s: holds \"%s\" and no data of ours; expected a new or empty folder", path, stranger);
 }
 
-enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_reserve, struct data_dir *out,
-                           struct tm_error *err)
+enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_reserve, const struct disk_watch *watch,
+                           struct data_dir *out, struct tm_error *err)
 {
     struct data_dir d = {.lock = -1};
     CHECK(shards > 0);
@@ -277,7 +277,7 @@ enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_rese
     if (rc == TM_OK)
         rc = take_lock(&d, err);
     if (rc == TM_OK)
-        rc = disk_open(path, disk_reserve, &d.disk, err);
+        rc = disk_open(path, disk_reserve, watch, &d.disk, err);
     if (rc == TM_OK)
         rc = open_log(&d, err);
     if (rc == TM_OK)

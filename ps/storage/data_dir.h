@@ -33,9 +33,9 @@ struct data_dir {
 /* Every step may be cut short by a crash and is done again at the next open; the start is counted last. On failure *out
  * is untouched and nothing stays open. Without a log identity, data that is there is TM_DATA_LOSS, never adopted.
  * shards: as configured; TM_FAILED_PRECONDITION "shards: the data directory was made with 64, the configuration says
- * 32". disk_reserve: see disk_open, which may refuse. */
-enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_reserve, struct data_dir *out,
-                           struct tm_error *err);
+ * 32". disk_reserve, watch: see disk_open, which may refuse. */
+enum tm_code data_dir_open(const char *path, uint32_t shards, uint64_t disk_reserve, const struct disk_watch *watch,
+                           struct data_dir *out, struct tm_error *err);
 void data_dir_close(struct data_dir *d); /* syncs; then the lock is free */
 
 #endif

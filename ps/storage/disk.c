@@ -19,6 +19,7 @@ struct disk {
     struct disk_status now;
     uint32_t waiting; /* writers */
     bool leaving;
+    const atomic_bool *leave; /* NULL: only disk_leave() tells */
     void (*changed)(void *context, enum disk_state state);
     void *context;
     char path[];
@@ -62,7 +63,8 @@ static uint64_t sensible_reserve(uint64_t size)
     return reserve < size / 4 ? reserve : size / 4;
 }
 
-enum tm_code disk_open(const char *path, uint64_t reserve, struct disk **out, struct tm_error *err)
+enum tm_code disk_open(const char *path, uint64_t reserve, const struct disk_watch *watch, struct disk **out,
+                       struct tm_error *err)
 {
     struct statvfs s;
     if (statvfs(path, &s) != 0)
@@ -81,6 +83,10 @@ enum tm_code disk_open(const char *path, uint64_t reserve, struct disk **out, st
                      path, (double)d->now.free / mib, (double)last_quarter(d) / mib, (double)d->now.reserve / mib);
         disk_close(d);
         return TM_RESOURCE_EXHAUSTED;
+    }
+    if (watch) {
+        d->leave = watch->leave;
+        disk_on_change(d, watch->changed, watch->context);
     }
     *out = d;
     return TM_OK;
@@ -122,12 +128,14 @@ enum tm_code disk_admit(struct disk *d, bool events, struct tm_error *err)
                         (double)now.free / mib, d->path, (double)enough_again(now.reserve) / mib);
 }
 
+static bool is_leaving(const struct disk *d) { return d->leaving || (d->leave && atomic_load(d->leave)); }
+
 bool disk_wait(struct disk *d, uint64_t bytes, bool after_failure)
 {
     bool room = false;
     lock(d);
     measure(d);
-    while (!(room = !after_failure && d->now.free >= last_quarter(d) + 2 * bytes) && !d->leaving) {
+    while (!(room = !after_failure && d->now.free >= last_quarter(d) + 2 * bytes) && !is_leaving(d)) {
         d->waiting++;
         judge(d);
         unlock(d);

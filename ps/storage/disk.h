@@ -15,6 +15,7 @@
 #ifndef TIDEMILL_PS_STORAGE_DISK_H
 #define TIDEMILL_PS_STORAGE_DISK_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -23,9 +24,17 @@ enum disk_state { DISK_ROOM, DISK_LOW, DISK_FULL };
 
 struct disk;
 
-/* reserve 0: a sixteenth of the file system, 64 MiB to 1 GiB of it, and at most a quarter of a small one.
+/* Who cares about it from the first moment on, while nobody else is there yet. */
+struct disk_watch {
+    const atomic_bool *leave; /* borrowed; true: as if disk_leave() had been called. Looked at while somebody waits. */
+    void (*changed)(void *context, enum disk_state state); /* see disk_on_change */
+    void *context;
+};
+
+/* watch: NULL when nobody does. reserve 0: a sixteenth of the file system, 64 MiB to 1 GiB of it, and at most a quarter of a small one.
  * TM_RESOURCE_EXHAUSTED: not even those could write who may write last; nothing should be opened. */
-enum tm_code disk_open(const char *path, uint64_t reserve, struct disk **out, struct tm_error *err);
+enum tm_code disk_open(const char *path, uint64_t reserve, const struct disk_watch *watch, struct disk **out,
+                       struct tm_error *err);
 void disk_close(struct disk *d); /* NULL is fine */
 
 struct disk_status {
@@ -40,7 +49,7 @@ void disk_look(struct disk *d);                            /* for those who only
 enum tm_code disk_admit(struct disk *d, bool events, struct tm_error *err);
 
 /* Wait until `bytes` can be written. after_failure: a write was refused, whatever statvfs says (no inodes, say); come
- * back a little later. False: disk_leave() was called and there is still no room. */
+ * back a little later. False: the process is to leave and there is still no room. */
 bool disk_wait(struct disk *d, uint64_t bytes, bool after_failure);
 
 /* From now on nobody waits for room: the process wants to end. */

@@ -205,13 +205,12 @@ static int compare(struct bytes a, struct bytes b)
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
-                        void *context, struct tm_error *err)
+/* The handle is in use. */
+static enum tm_code scan_rows(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
+                              store_visit *visit, void *context, struct tm_error *err)
 {
     struct bytes start = compare(from, prefix) > 0 ? from : prefix;
-    enum tm_code rc = begin(db, err);
-    if (rc)
-        return rc;
+    enum tm_code rc = TM_OK;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->scan, handle(db, family));
     for (rocksdb_iter_seek(it, (const char *)start.data, start.size); rc == TM_OK && rocksdb_iter_valid(it);
          rocksdb_iter_next(it)) {
@@ -223,6 +222,35 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
     if (rc == TM_OK)
         rc = iterator_end(db, it, err);
     rocksdb_iter_destroy(it);
+    return rc;
+}
+
+enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
+                        void *context, struct tm_error *err)
+{
+    enum tm_code rc = begin(db, err);
+    if (rc)
+        return rc;
+    rc = scan_rows(db, family, from, prefix, visit, context, err);
+    unuse(db);
+    return rc;
+}
+
+/* The writer that closed it holds the mutex until it has written. */
+static void begin_patiently(struct rocks *db)
+{
+    for (use(db); !db->db; use(db)) {
+        unuse(db);
+        CHECK(pthread_mutex_lock(&db->mutex) == 0);
+        CHECK(pthread_mutex_unlock(&db->mutex) == 0);
+    }
+}
+
+enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
+                                  store_visit *visit, void *context, struct tm_error *err)
+{
+    begin_patiently(db);
+    enum tm_code rc = scan_rows(db, family, from, prefix, visit, context, err);
     unuse(db);
     return rc == STORE_ENOUGH ? TM_OK : rc;
 }

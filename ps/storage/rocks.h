@@ -11,7 +11,8 @@
  *          acknowledged and no sync has failed. rocks_write closes the database, waits until there is room, opens it as
  *          after a crash (everything written before is there) and writes again. RocksDB's own way of recovering is not
  *          waited for: it asserts on a log file that ended in the middle of a record. Meanwhile reads are
- *          TM_RESOURCE_EXHAUSTED. When the process is to end instead (disk_leave), it stops, with these words.
+ *          TM_RESOURCE_EXHAUSTED, or wait, too (rocks_scan_patiently). When the process is to end instead (disk_leave),
+ *          it stops, with these words.
  * Threads  any number read; one at a time fills batches for a database, writes and syncs. RocksDB's own threads inherit
  *          the signal mask of whoever opens. A visitor may read on, but who waits in a visit holds up a database that
  *          is to be opened again. */
@@ -75,6 +76,9 @@ enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct
 /* Rows with key >= from, in order, as long as they start with prefix (empty: all); consistent as of the call. */
 enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
                         void *context, struct tm_error *err);
+/* The same for those who cannot go on without: while the database is closed it waits, as the writer does. */
+enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
+                                  store_visit *visit, void *context, struct tm_error *err);
 
 /* The last row of a family, and the last row whose key is not above `at`. Key and value replace what the buffers held.
  * TM_NOT_FOUND without a message when there is none. */

@@ -53,6 +53,15 @@ static enum tm_code scan(void *self, enum store_table table, struct bytes from, 
     return rocks_scan(s->db, table, from, prefix, visit, context, err);
 }
 
+static enum tm_code scan_patiently(void *self, enum store_table table, struct bytes from, struct bytes prefix,
+                                   store_visit *visit, void *context, struct tm_error *err)
+{
+    struct state_db *s = self;
+    return rocks_scan_patiently(s->db, table, from, prefix, visit, context, err);
+}
+
+struct store state_db_patient_store(struct state_db *s) { return (struct store){.self = s, .scan = scan_patiently}; }
+
 struct store state_db_store(struct state_db *s) { return (struct store){.self = s, .scan = scan}; }
 
 uint64_t state_db_commit(struct state_db *s, const struct store_batch *commit)

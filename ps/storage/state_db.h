@@ -14,7 +14,10 @@ bool state_db_was_incomplete(const struct state_db *db);     /* see rocks_was_in
 void state_db_guard(struct state_db *db, struct disk *disk); /* see rocks_guard */
 void state_db_close(struct state_db *db);
 
-struct store state_db_store(struct state_db *db); /* for loading shards, exports and digests */
+/* For loading shards, exports and digests: TM_RESOURCE_EXHAUSTED while the database is closed because the disk is full.
+ * For shards that run, whose step must not fail: waits meanwhile. */
+struct store state_db_store(struct state_db *db);
+struct store state_db_patient_store(struct state_db *db);
 
 /* Write one commit atomically (not synced); returns the bytes written. Waits while there is no room on the disk; any
  * other failure stops the process (F1). */

@@ -13,6 +13,9 @@ import harness
 from test_files import expected_of
 from test_process import Load, assert_acked_is_there, refused
 from test_producers import click, code_of, impression
+from test_versions import Feed, assert_twins, config, wait_caught_up
+
+from tidemill.v1 import admin_pb2, admin_pb2_grpc
 
 MIB = 1 << 20
 SIZE, RESERVE = 256 * MIB, 64 * MIB  # RESERVE: what disk.reserve is for a file system of this size
@@ -217,3 +220,60 @@ def test_what_rocksdb_says_for_itself_needs_no_room(make_server):
     load.thread.join()
     server.start()
     assert_acked_is_there(server, load)
+
+
+def finding_no_room(server, when, database="state/1"):
+    """strace options: these writes of a thread to the database's log files find none, whatever is free."""
+    files = [f"-P{server.data}/{database}/{n:06}.log" for n in range(1, 200)]
+    return (*files, "-e", "trace=write,pwrite64", "-e", f"inject=write,pwrite64:error=ENOSPC:when={when}")
+
+
+def test_sigterm_while_a_start_waits_for_room(make_server):
+    """It says what it waits for, and does not wait when it is to end."""
+    server = make_server()
+    server.launch(*finding_no_room(server, "1+", "log"))
+    wait_until(lambda: "event=disk_full" in server.stderr())
+    assert "ready" not in server.screen.read_text()
+    assert server.term() == 1
+    assert "no space left on the disk" in server.stderr().strip().splitlines()[-1]
+    server.start()
+
+
+def test_a_version_that_catches_up_waits_for_the_state(make_server):
+    """It reads what it held from a database that is closed just then."""
+    server = make_server(config(shards=1).replace("interval: 100ms", "interval: 10ms")).start()
+    feed = Feed(server)
+    feed.samples(1000)
+    server.run("version", "pause", "A")
+    feed.samples(100_000)
+    assert server.term() == 0
+    server.start(*finding_no_room(server, 1))
+    server.run("version", "resume", "A", "--apply")
+    wait_caught_up(server)
+    assert_twins(server)
+    assert "event=disk_full" in server.stderr()
+
+
+def test_a_slow_reader_of_an_export_holds_up_no_commit(make_server):
+    """The state's database is opened again although somebody is in the middle of reading all of it."""
+    server = make_server(config(shards=1)).start()
+    with server.channel() as channel:
+        c = harness.Call(channel)
+        c.open("docs", streams=["impressions", "clicks"])
+        for k in range(12):
+            c.batch(k + 1, [impression(n, doc=f"{n:064}") for n in range(k * 5000, (k + 1) * 5000)])
+        c.end()
+    assert server.term() == 0
+    server.start(*finding_no_room(server, 3))
+    narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65536)]
+    with grpc.insecure_channel(server.address, narrow) as channel:
+        replies = admin_pb2_grpc.AdminStub(channel).Export(admin_pb2.ExportRequest(version="A"))
+        rows = len(next(replies).docs)
+        load = Load(server)
+        wait_until(lambda: "event=disk_full" in server.stderr())
+        load.thread.join(20)  # until it is refused
+        wait_until(lambda: refusal(server, "later") is None)
+        position = server.status()["position"]
+        wait_until(lambda: all(s["committed_position"] >= position for s in server.status()["shards"]))
+        rows += sum(len(r.docs) for r in replies)  # what was not read until now
+    assert rows == 60_000

@@ -36,7 +36,7 @@ static enum tm_code open_engine(const char *folder, struct engine **e, struct tm
         options_set(&o, settings[i][0], settings[i][1], "script", &problems);
     options_check(&o, "script", &problems);
     CHECK(problems.count == 0);
-    return engine_open(&o, e, err);
+    return engine_open(&o, NULL, e, err);
 }
 
 /* ---- a sender ---- */

@@ -216,7 +216,7 @@ struct ring {
 static void open_ring(struct ring *ring)
 {
     struct tm_error err;
-    if (data_dir_open(ring->folder, 4, 0, &ring->dir, &err) != TM_OK ||
+    if (data_dir_open(ring->folder, 4, 0, NULL, &ring->dir, &err) != TM_OK ||
         rejects_load(ring->dir.log, &ring->rejects, &err) != TM_OK)
         fail_msg("%s", err.message);
 }

@@ -26,7 +26,7 @@ static struct disk *open_ok(uint64_t reserve)
 {
     struct disk *d = NULL;
     struct tm_error err = {0};
-    if (disk_open("/tmp", reserve, &d, &err))
+    if (disk_open("/tmp", reserve, NULL, &d, &err))
         fail_msg("%s", err.message);
     return d;
 }
@@ -68,10 +68,10 @@ static void with_too_little_nothing_is_opened(void **state)
     struct disk *d = NULL;
     struct tm_error err = {0};
     (void)state;
-    assert_int_equal(disk_open("/tmp", free_now() * 8, &d, &err), TM_RESOURCE_EXHAUSTED);
+    assert_int_equal(disk_open("/tmp", free_now() * 8, NULL, &d, &err), TM_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(err.message, "expected at least"));
     assert_null(d);
-    assert_int_equal(disk_open("/tmp/tidemill-not/there", 0, &d, &err), TM_IO);
+    assert_int_equal(disk_open("/tmp/tidemill-not/there", 0, NULL, &d, &err), TM_IO);
 }
 
 static void the_reserve_suits_the_file_system(void **state)

@@ -110,7 +110,7 @@ static struct engine *open_with(const struct options *o)
 {
     struct engine *e = NULL;
     struct tm_error err = {0};
-    if (engine_open(o, &e, &err) != TM_OK)
+    if (engine_open(o, NULL, &e, &err) != TM_OK)
         fail_msg("%s", err.message);
     return e;
 }
@@ -609,7 +609,7 @@ static void assert_refused(const struct options *o, const char *words)
 {
     struct engine *e;
     struct tm_error err = {0};
-    assert_int_equal(engine_open(o, &e, &err), TM_FAILED_PRECONDITION);
+    assert_int_equal(engine_open(o, NULL, &e, &err), TM_FAILED_PRECONDITION);
     if (!strstr(err.message, words))
         fail_msg("\"%s\" does not say \"%s\"", err.message, words);
 }

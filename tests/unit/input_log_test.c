@@ -58,7 +58,7 @@ static void deliver(void *context, struct shared_block *block)
 static void open_log(struct fixture *f)
 {
     struct tm_error err = {0};
-    if (data_dir_open(f->folder, 64, 0, &f->dir, &err))
+    if (data_dir_open(f->folder, 64, 0, NULL, &f->dir, &err))
         stop(1, "%s", err.message);
     f->options.db = f->dir.log;
     f->options.deliver = deliver;

@@ -30,7 +30,7 @@ struct fixture {
 static void open_kept(struct fixture *f, int64_t wall_ms)
 {
     struct tm_error err = {0};
-    if (data_dir_open(f->folder, 4, 0, &f->dir, &err))
+    if (data_dir_open(f->folder, 4, 0, NULL, &f->dir, &err))
         stop(1, "%s", err.message);
     f->options.db = f->dir.log;
     if (log_retention_open(&f->options, wall_ms, &f->kept, &err))

@@ -474,7 +474,7 @@ static struct data_dir dir_open_ok(const char *path)
 {
     struct data_dir d;
     struct tm_error err = {0};
-    if (data_dir_open(path, 64, 0, &d, &err))
+    if (data_dir_open(path, 64, 0, NULL, &d, &err))
         fail_msg("%s", err.message);
     return d;
 }
@@ -483,7 +483,7 @@ static void assert_dir_refused(const char *path, uint32_t shards, enum tm_code c
 {
     struct data_dir d;
     struct tm_error err = {0};
-    assert_int_equal(data_dir_open(path, shards, 0, &d, &err), code);
+    assert_int_equal(data_dir_open(path, shards, 0, NULL, &d, &err), code);
     if (!strstr(err.message, words))
         fail_msg("\"%s\" does not say \"%s\"", err.message, words);
 }
@@ -515,7 +515,7 @@ static int hold(const char *path)
 {
     struct data_dir d;
     struct tm_error err;
-    if (data_dir_open(path, 64, 0, &d, &err))
+    if (data_dir_open(path, 64, 0, NULL, &d, &err))
         stop(1, "%s", err.message);
     uint32_t ready = (uint32_t)d.start;
     return write(STDOUT_FILENO, &ready, sizeof ready) == sizeof ready && pause();
@@ -601,7 +601,7 @@ static _Noreturn void open_and_close(const char *path)
 {
     struct data_dir d;
     struct tm_error err;
-    if (data_dir_open(path, 64, 0, &d, &err))
+    if (data_dir_open(path, 64, 0, NULL, &d, &err))
         stop(1, "%s", err.message);
     data_dir_close(&d);
     _exit(0); /* the leak checker cannot work while traced */
