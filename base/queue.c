@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 struct entry {
     void *item;
@@ -111,30 +111,22 @@ static void *take_first(struct queue *q)
     return e.item;
 }
 
-static struct timespec deadline_in(int64_t timeout_ms)
+void *queue_pop_until(struct queue *q, int64_t deadline_ns)
 {
-    struct timespec t;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    t.tv_sec += timeout_ms / 1000;
-    t.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
+    struct timespec deadline = {deadline_ns / 1000000000, deadline_ns % 1000000000};
+    int waited = 0;
+    lock(q);
+    while (q->length == 0 && !q->shut && waited != ETIMEDOUT)
+        waited = deadline_ns == INT64_MAX ? pthread_cond_wait(&q->filled, &q->mutex)
+                                          : pthread_cond_timedwait(&q->filled, &q->mutex, &deadline);
+    void *item = take_first(q);
+    unlock(q);
+    return item;
 }
 
 void *queue_pop(struct queue *q, int64_t timeout_ms)
 {
-    struct timespec deadline = deadline_in(timeout_ms > 0 ? timeout_ms : 0);
-    int waited = 0;
-    lock(q);
-    while (q->length == 0 && !q->shut && waited != ETIMEDOUT)
-        waited = timeout_ms < 0 ? pthread_cond_wait(&q->filled, &q->mutex)
-                                : pthread_cond_timedwait(&q->filled, &q->mutex, &deadline);
-    void *item = take_first(q);
-    unlock(q);
-    return item;
+    return queue_pop_until(q, timeout_ms < 0 ? INT64_MAX : clock_monotonic_ns() + timeout_ms * 1000000);
 }
 
 void *queue_try_pop(struct queue *q)
