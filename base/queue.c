@@ -107,16 +107,20 @@ static void *take_first(struct queue *q)
     return e.item;
 }
 
-void *queue_pop(struct queue *q, int64_t timeout_ms)
+void *queue_pop_until(struct queue *q, int64_t deadline_ns)
 {
-    int64_t until_ns = clock_deadline_ns(timeout_ms);
     bool in_time = true;
     lock(q);
     while (q->length == 0 && !q->shut && in_time)
-        in_time = condition_wait(&q->filled, &q->mutex, until_ns);
+        in_time = condition_wait(&q->filled, &q->mutex, deadline_ns);
     void *item = take_first(q);
     unlock(q);
     return item;
+}
+
+void *queue_pop(struct queue *q, int64_t timeout_ms)
+{
+    return queue_pop_until(q, clock_deadline_ns(timeout_ms));
 }
 
 void *queue_try_pop(struct queue *q)

@@ -22,6 +22,8 @@ bool queue_try_push(struct queue *q, void *item, size_t weight);
 
 /* Waits up to timeout_ms (negative: for ever) for an item. NULL: none came, or the queue is shut and empty. */
 void *queue_pop(struct queue *q, int64_t timeout_ms);
+/* Likewise up to a moment of clock_monotonic_ns() (INT64_MAX: for ever). */
+void *queue_pop_until(struct queue *q, int64_t deadline_ns);
 void *queue_try_pop(struct queue *q);
 
 /* No more pushes; poppers get what is left, then NULL. */

@@ -103,8 +103,8 @@ enum { PIECE_ROWS = 1000 };
 
 /* A walk over the parameters of one version, shard by shard, in the order of the document's hash. The parameters are
  * read first, so that every one of them finds its document, whatever is committed meanwhile. Documents are read in
- * pieces, and visited between two of these: a visitor may wait for a slow reader, and a database in use cannot be opened
- * again after the disk was full. */
+ * pieces, and visited between two of these: a visitor may wait for a slow reader, and a database in use cannot be
+ * opened again after the disk was full. */
 struct walk {
     struct engine *engine;
     const struct version *version;

@@ -50,8 +50,8 @@ const struct option_row option_scalars[] = {
      .preset = "5ms",
      .min = "0s",
      .max = "1s",
-     .help = "The longest a sender's acknowledgement waits for others to share its sync; "
-             "an idle log syncs at once."},
+     .help = "The longest a sender's acknowledgement waits for others to share its sync. It waits no longer "
+             "than the last sync took; an idle log syncs at once."},
     {.key = "log.retain",
      .type = OPTION_DURATION,
      .offset = OF(log_retain_ms),

@@ -31,7 +31,8 @@ struct disk_watch {
     void *context;
 };
 
-/* watch: NULL when nobody does. reserve 0: a sixteenth of the file system, 64 MiB to 1 GiB of it, and at most a quarter of a small one.
+/* watch: NULL when nobody does. reserve 0: a sixteenth of the file system, 64 MiB to 1 GiB of it, and at most a quarter
+ * of a small one.
  * TM_RESOURCE_EXHAUSTED: not even those could write who may write last; nothing should be opened. */
 enum tm_code disk_open(const char *path, uint64_t reserve, const struct disk_watch *watch, struct disk **out,
                        struct tm_error *err);

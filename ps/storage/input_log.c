@@ -50,7 +50,8 @@ struct input_log {
     struct rejects rejects;
     int64_t oldest_ns; /* when the oldest submission of the block under construction was handed in; 0: none was */
     int64_t clock_ms, clock_at_ns; /* see writer_clock */
-    int64_t last_tick_ms, last_sync_ns;
+    int64_t last_tick_ms;
+    int64_t last_sync_ns, sync_took_ns; /* when it ended; how long it took */
 
     pthread_mutex_t status_lock;
     struct input_log_status status;
@@ -187,14 +188,14 @@ static void take(struct input_log *log, struct submission *s)
         log->oldest_ns = s->accepted_ns;
 }
 
-/* The next submission for this write; waits for company until sync_ms after the last sync. */
+/* The next submission for this write. Company is waited for as long as the last sync took, sync_ms at most: that a batch
+ * just missed a sync costs it less than another sync would, and the disk is busy half of the time at most. */
 static struct submission *next_submission(struct input_log *log)
 {
+    int64_t limit_ns = log->options.sync_ms * NS_PER_MS;
+    int64_t wait_ns = log->sync_took_ns < limit_ns ? log->sync_took_ns : limit_ns;
     struct submission *s = queue_try_pop(log->queue);
-    if (s)
-        return s;
-    int64_t wait_ns = log->last_sync_ns + log->options.sync_ms * NS_PER_MS - clock_monotonic_ns();
-    return wait_ns > 0 ? queue_pop(log->queue, (wait_ns + NS_PER_MS - 1) / NS_PER_MS) : NULL;
+    return s ? s : queue_pop_until(log->queue, log->last_sync_ns + wait_ns);
 }
 
 static void collect(struct input_log *log, struct submission *s)
@@ -210,8 +211,9 @@ static void count_sync(struct input_log *log, size_t bytes, int64_t began_ns)
 {
     struct input_log_status *status = &log->status;
     log->last_sync_ns = clock_monotonic_ns();
-    histogram_observe(&log->sync, log->last_sync_ns - began_ns);
-    double ms = (double)(log->last_sync_ns - began_ns) / (double)NS_PER_MS;
+    log->sync_took_ns = log->last_sync_ns - began_ns;
+    histogram_observe(&log->sync, log->sync_took_ns);
+    double ms = (double)log->sync_took_ns / (double)NS_PER_MS;
     CHECK(pthread_mutex_lock(&log->status_lock) == 0);
     status->bytes_written += bytes;
     status->syncs++;

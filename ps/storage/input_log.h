@@ -4,7 +4,8 @@
  * up to BLOCK_BYTES_TARGET, lets the sequencer build a block, writes block + producer rows in one synced batch, calls
  * done() of every submission, then delivers the block. Delivering may wait (a bounded inbox is full): that is
  * back-pressure too.
- * Company  a batch waits at most sync_ms after the previous sync for more to come; when idle not at all.
+ * Company  while a sync runs the next batch gathers. When it ran dry since, it waits for more until the last sync is as
+ *          long ago as it took, or sync_ms ago if that is earlier; when idle not at all.
  * Kept     by log_retention.h, cut at ticks; never past what every shard has synced (input_log_release) or what
  *          somebody holds (input_log_hold).
  * Errors   a write or sync that fails stops the process (F1). Only a write that finds no room on the disk waits for it,

@@ -9,7 +9,7 @@
  *          limit, within 1 s to 1 h and 64 KiB to 64 MiB. Only there the log is cut, so it may keep a step more. They
  *          lie in LOG_META, and in memory: 24 bytes each.
  * Dropping is moving the first position, a row that is written with the next blocks. What lies in front of it is never
- *          looked at again: no tombstones to step over, and a start seeks the first block. Its tables (of some 64 MiB)
+ *          looked at again: no tombstones to step over, and a start seeks the first block. Its tables (of some 32 MiB)
  *          are deleted whole by log_retention_reclaim(); the one in which the log now begins stays until it is passed.
  * Errors   TM_DATA_LOSS: rows are damaged.
  * Threads  the log's writer; log_retention_reclaim() any one other, log_retention_status() any. */

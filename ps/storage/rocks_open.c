@@ -12,7 +12,12 @@
 
 enum { READ_AHEAD = 2 << 20, BLOB_MIN = 4096 };
 
-/* WALs are not tracked in the manifest (track_and_verify_wals_in_manifest): before RocksDB 7.9 a race with a sync
+/* After a crash RocksDB reads its WALs into memtables, writes those out and syncs them, before it opens: the sizes of
+ * WALs are a bound on that. Opening without writing them out (avoid_flush_during_recovery) would save more, but a torn
+ * WAL that stays behind newer tables has been a source of databases that did not open any more (its pull requests 9634
+ * and 9942).
+ *
+ * WALs are not tracked in the manifest (track_and_verify_wals_in_manifest): before RocksDB 7.9 a race with a sync
  * raises false alarms that keep the database from opening (its pull request 10892). The reader of the log checks
  * that there is no gap and that it reaches every shard's place.
  *
@@ -26,15 +31,15 @@ enum { READ_AHEAD = 2 << 20, BLOB_MIN = 4096 };
 
 static const char *const option_strings[] = {
     /* Keys grow, so that tables never overlap and move down the levels without being written again: at once, because
-     * only tables below level 0 can be dropped whole. Small rows would hold the WALs of two tables; 128M are enough. A
+     * only tables below level 0 can be dropped whole. Small rows would hold the WALs of two tables; 64M are enough. A
      * full block of the log is a data block of its own; it is read once, at start: no filters, a token cache. */
-    [ROCKS_LOG] = COMMON "wal_recovery_mode=kTolerateCorruptedTailRecords;max_total_wal_size=128M;"
-                         "write_buffer_size=64M;max_write_buffer_number=3;level0_file_num_compaction_trigger=1;"
+    [ROCKS_LOG] = COMMON "wal_recovery_mode=kTolerateCorruptedTailRecords;max_total_wal_size=64M;"
+                         "write_buffer_size=32M;max_write_buffer_number=3;level0_file_num_compaction_trigger=1;"
                          "block_based_table_factory={block_cache=8M;block_size=64K;checksum=kXXH3;format_version=5;"
                          "cache_index_and_filter_blocks=true}",
     /* Small memtables, and a bound over those of all families. */
     [ROCKS_STATE] =
-        COMMON "wal_recovery_mode=kPointInTimeRecovery;max_total_wal_size=256M;"
+        COMMON "wal_recovery_mode=kPointInTimeRecovery;max_total_wal_size=64M;"
                "write_buffer_size=32M;db_write_buffer_size=128M;max_write_buffer_number=3;wal_bytes_per_sync=1M;"
                "block_based_table_factory={block_cache=32M;block_size=16K;checksum=kXXH3;format_version=5;"
                "cache_index_and_filter_blocks=true}",

@@ -15,10 +15,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "ps/storage/data_dir.h"
 #include "ps/storage/input_log.h"
 
@@ -202,7 +204,7 @@ static struct input_log_status status_of(struct fixture *f)
     return s;
 }
 
-static void sleep_ms(int ms) { nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL); }
+static void sleep_ms(uint32_t ms) { nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL); }
 
 /* ---- replay ---- */
 
@@ -390,22 +392,74 @@ static void nothing_new_is_not_written(void **state)
     assert_true(status_of(f).bytes_written > 0 && status_of(f).sync_ms_max > 0);
 }
 
-static void a_batch_waits_for_company(void **state)
+/* Instead of the system's: RocksDB syncs through it. */
+static _Atomic uint32_t sync_takes_ms;
+
+int fdatasync(int file)
 {
-    struct fixture *f = *state;
-    struct request r[20];
-    f->options.sync_ms = 300;
-    reopen(f);
-    start_log(f);
-    open_producer(f, "web"); /* alone and idle: at once */
-    for (uint64_t i = 0; i < ARRAY_LEN(r); i++) {
-        fill_batch(&r[i], "web", i + 1);
+    sleep_ms(atomic_load(&sync_takes_ms));
+    return (int)syscall(SYS_fdatasync, file);
+}
+
+static void hand_in_some(struct fixture *f, struct request *r, size_t count, uint64_t first)
+{
+    for (size_t i = 0; i < count; i++) {
+        fill_batch(&r[i], "web", first + i);
         hand_in(f, &r[i]);
         sleep_ms(2);
     }
+}
+
+/* Five batches while the first one is synced, and five behind that sync. Returns the syncs that the ten took. */
+static uint64_t syncs_of_ten(struct fixture *f, uint32_t sync_ms, uint32_t limit_ms)
+{
+    struct request first, r[10];
+    f->options.sync_ms = limit_ms;
+    reopen(f);
+    start_log(f);
+    open_producer(f, "web");
+    atomic_store(&sync_takes_ms, sync_ms);
+    fill_batch(&first, "web", 1); /* alone and idle: at once */
+    hand_in(f, &first);
+    sleep_ms(2);
+    hand_in_some(f, r, 5, 2);
+    assert_int_equal(wait_for(&first), TM_OK);
+    assert_int_equal(status_of(f).syncs, 2); /* the producer's and this one */
+    sleep_ms(limit_ms < sync_ms ? sync_ms / 2 : 0);
+    hand_in_some(f, r + 5, 5, 7);
     for (size_t i = 0; i < ARRAY_LEN(r); i++)
         assert_int_equal(wait_for(&r[i]), TM_OK);
-    assert_int_equal(status_of(f).syncs, 2);
+    atomic_store(&sync_takes_ms, 0);
+    return status_of(f).syncs - 2;
+}
+
+static void a_batch_waits_for_company_as_long_as_a_sync_takes(void **state)
+{
+    assert_int_equal(syncs_of_ten(*state, 400, 1000), 1);
+}
+
+static void company_is_waited_for_no_longer_than_the_limit(void **state)
+{
+    assert_int_equal(syncs_of_ten(*state, 400, 20), 2);
+}
+
+/* Each is handed in behind the answer to the one before: nobody else would come. */
+static void when_syncs_are_short_nobody_waits_long(void **state)
+{
+    struct fixture *f = *state;
+    struct request r;
+    f->options.sync_ms = 1000;
+    reopen(f);
+    start_log(f);
+    open_producer(f, "web");
+    int64_t began_ns = clock_monotonic_ns();
+    for (uint64_t i = 0; i < 20; i++) {
+        fill_batch(&r, "web", i + 1);
+        hand_in(f, &r);
+        assert_int_equal(wait_for(&r), TM_OK);
+    }
+    double synced_ms = status_of(f).sync_ms_sum;
+    assert_true((double)(clock_monotonic_ns() - began_ns) / 1e6 < 2 * synced_ms + 5000);
 }
 
 static void stopping_answers_everybody(void **state)
@@ -666,7 +720,9 @@ int main(int argc, char **argv)
         TEST(a_watermark_row_of_more_streams_is_refused),
         TEST(control_begins_a_block),
         TEST(nothing_new_is_not_written),
-        TEST(a_batch_waits_for_company),
+        TEST(a_batch_waits_for_company_as_long_as_a_sync_takes),
+        TEST(company_is_waited_for_no_longer_than_the_limit),
+        TEST(when_syncs_are_short_nobody_waits_long),
         TEST(stopping_answers_everybody),
         TEST(a_full_inbox_is_felt_at_the_door),
         TEST(a_gap_is_found),

@@ -251,7 +251,7 @@ static uint64_t table_bytes(const struct fixture *f)
     return bytes;
 }
 
-/* In tables of 64 MiB and more: what is kept may have one of them in front of it, and one is not moved down yet. */
+/* In tables of 32 MiB and more: what is kept may have one of them in front of it, and one is not moved down yet. */
 static void the_disk_gets_its_space_back(void **state)
 {
     struct fixture *f = *state;
@@ -264,7 +264,7 @@ static void the_disk_gets_its_space_back(void **state)
     trim(f, t0, UINT64_MAX);
     log_retention_reclaim(f->kept);
     uint64_t after = table_bytes(f);
-    assert_true(after < 200ull * MIB);
+    assert_true(after < 130ull * MIB);
     struct log_retention_status now;
     log_retention_status(f->kept, &now);
     assert_true(now.bytes <= 16 * MIB);
