@@ -118,10 +118,7 @@ void *queue_pop_until(struct queue *q, int64_t deadline_ns)
     return item;
 }
 
-void *queue_pop(struct queue *q, int64_t timeout_ms)
-{
-    return queue_pop_until(q, clock_deadline_ns(timeout_ms));
-}
+void *queue_pop(struct queue *q, int64_t timeout_ms) { return queue_pop_until(q, clock_deadline_ns(timeout_ms)); }
 
 void *queue_try_pop(struct queue *q)
 {

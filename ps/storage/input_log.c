@@ -188,8 +188,8 @@ static void take(struct input_log *log, struct submission *s)
         log->oldest_ns = s->accepted_ns;
 }
 
-/* The next submission for this write. Company is waited for as long as the last sync took, sync_ms at most: that a batch
- * just missed a sync costs it less than another sync would, and the disk is busy half of the time at most. */
+/* The next submission for this write. Company is waited for as long as the last sync took, sync_ms at most: that a
+ * batch just missed a sync costs it less than another sync would, and the disk is busy half of the time at most. */
 static struct submission *next_submission(struct input_log *log)
 {
     int64_t limit_ns = log->options.sync_ms * NS_PER_MS;
