@@ -352,6 +352,27 @@ static void test_a_lost_row_is_noticed(void **state)
     close_rig(&r);
 }
 
+/* What another version of the program has written is refused with words, and not taken for damage. */
+static void test_another_format_is_refused(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct tm_error err;
+    open_rig(&r);
+    show(&r, 10);
+    step_well(&r);
+    commit(&r);
+    struct store store = memory_store_face(&r.disk);
+    struct memory_row *place = &r.disk.table[STORE_SHARD].row[0];
+    place->value.data[0]--;
+    struct shard *other = shard_open(&(struct shard_options){.store = store});
+    assert_int_equal(shard_load(other, &store, &err), TM_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "written by another version of the program"));
+    place->value.data[0]++;
+    shard_close(other);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_discard),
         cmocka_unit_test(test_more_discards_than_a_cursor_remembers),
         cmocka_unit_test(test_a_lost_row_is_noticed),
+        cmocka_unit_test(test_another_format_is_refused),
     };
     return cmocka_run_group_tests_name("shard", tests, NULL, NULL);
 }
