@@ -222,7 +222,7 @@ static enum tm_code scan_rows(struct rocks *db, size_t family, struct bytes from
     if (rc == TM_OK)
         rc = iterator_end(db, it, err);
     rocksdb_iter_destroy(it);
-    return rc;
+    return rc == STORE_ENOUGH ? TM_OK : rc;
 }
 
 enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
@@ -252,7 +252,7 @@ enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes 
     begin_patiently(db);
     enum tm_code rc = scan_rows(db, family, from, prefix, visit, context, err);
     unuse(db);
-    return rc == STORE_ENOUGH ? TM_OK : rc;
+    return rc;
 }
 
 /* Copy the row the iterator stands on, then end it, and the use of the handle. */
