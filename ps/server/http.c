@@ -80,12 +80,14 @@ static void on_panic(void *context, const char *file, unsigned line, const char 
 void http_start(struct http *http)
 {
     MHD_set_panic_func(on_panic, NULL);
+    http_deadlines_open(&http->deadlines);
     http->daemon =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
                          http_on_request, http, MHD_OPTION_LISTEN_SOCKET, http->listening, MHD_OPTION_THREAD_POOL_SIZE,
                          (unsigned)HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)HTTP_HEADERS_MAX, MHD_OPTION_NOTIFY_COMPLETED, http_on_end, http, MHD_OPTION_END);
+                         (size_t)HTTP_HEADERS_MAX, MHD_OPTION_NOTIFY_COMPLETED, http_on_end, http,
+                         MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http, MHD_OPTION_END);
     CHECK(http->daemon);
 }
 
@@ -103,6 +105,7 @@ void http_stop(struct http *http)
     while (atomic_load(&http->asleep) > 0 || (atomic_load(&http->requests) > 0 && clock_monotonic_ns() < end_ns))
         clock_sleep_ms(STOP_POLL_MS);
     MHD_stop_daemon(http->daemon);
+    http_deadlines_close(&http->deadlines);
     http->daemon = NULL;
 }
 

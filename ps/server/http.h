@@ -1,5 +1,5 @@
-/* ps/server/http.h - requests and answers: the only door to libmicrohttpd (http.c the server, http_request.c one
- * request).
+/* ps/server/http.h - requests and answers: the only door to libmicrohttpd; http.c the server, http_request.c one
+ * request, http_deadlines.c who is too slow.
  *
  * Shapes   a route's handle() gets a request whose body has come whole, and answers it once, now or later, from any
  *          thread, with http_reply, http_reply_message or http_fail. What is answered later holds up nobody: its
@@ -11,7 +11,8 @@
  *          connections wait behind it. Answers of type message are turned into JSON on that thread, too.
  * Memory   a request lives until it was answered and sent. Bodies handed over are empty afterwards.
  * Bounds   connections HTTP_CONNECTIONS_MAX (more wait in the system's queue), a body HTTP_BODY_MAX, all bodies
- *          HTTP_BODIES_MAX together, an idle connection HTTP_IDLE_S, a body that trickles in HTTP_BODY_S.
+ *          HTTP_BODIES_MAX together, an idle connection HTTP_IDLE_S, a request that trickles in HTTP_HEADERS_S until its
+ *          headers are there and HTTP_BODY_S for its body, an answer that is taken slowly HTTP_ANSWER_S.
  * Safety   POST demands Content-Type: application/json, which a page in a browser cannot send here without asking. */
 #ifndef TIDEMILL_PS_SERVER_HTTP_H
 #define TIDEMILL_PS_SERVER_HTTP_H
@@ -29,7 +30,9 @@ enum {
     HTTP_BODY_MAX = 4 << 20,
     HTTP_BODIES_MAX = 64 << 20,
     HTTP_IDLE_S = 15,
+    HTTP_HEADERS_S = 20,
     HTTP_BODY_S = 60,
+    HTTP_ANSWER_S = 60,
     HTTP_ROUTES_MAX = 16,
     HTTP_STATUSES = 15,
     HTTP_STOP_GRACE_MS = 1000,

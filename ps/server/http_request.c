@@ -209,6 +209,7 @@ static struct http_request *request_begin(struct http *http, struct MHD_Connecti
     r->http = http;
     r->connection = connection;
     r->began_ns = r->complete_ns = clock_monotonic_ns();
+    http_deadline(http, connection, 0);
     choose_route(r, method, path);
     if (r->refusal.code == TM_OK)
         check_headers(r);
@@ -219,10 +220,10 @@ void http_on_end(void *context, struct MHD_Connection *connection, void **state,
 {
     struct http_request *r = *state;
     struct http *http = context;
-    (void)connection;
     (void)how;
     if (!r)
         return;
+    http_deadline(http, connection, HTTP_HEADERS_S);
     atomic_fetch_sub(&http->bodies, r->body.capacity);
     buffer_close(&r->body);
     buffer_close(&r->kept);
@@ -273,6 +274,7 @@ static enum MHD_Result finish(struct http_request *r)
 {
     struct http_stats *stats = &r->route->stats;
     enum MHD_Result queued = send_answer(r);
+    http_deadline(r->http, r->connection, HTTP_ANSWER_S);
     atomic_fetch_add_explicit(&stats->answered[status_index(r->status)], 1, memory_order_relaxed);
     histogram_observe(&stats->handling, clock_monotonic_ns() - r->complete_ns);
     return queued;

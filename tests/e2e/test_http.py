@@ -259,7 +259,7 @@ def test_status_equals_grpc(server, web, call):
     with server.channel() as channel:
         reply = admin_pb2_grpc.AdminStub(channel).Status(admin_pb2.StatusRequest(), timeout=10)
     ours = web.json("GET", "/v1/status")
-    moving = ("commits", "commit_bytes", "log_syncs", "log_sync_ms_mean", "log_sync_ms_max", "log_bytes")
+    moving = ("commits", "commit_bytes", "log_syncs", "log_sync_ms_mean", "log_sync_ms_max", "log_bytes", "disk_free")
     for s in ours["streams"]:
         s.pop("holder_silent_ms", None)
     for s in reply.streams:
@@ -429,6 +429,34 @@ def test_slow_clients_hold_up_nobody(server, web):
         s.close()
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0, server.stderr()
+
+
+def test_requests_that_trickle_are_cut_off(server, web):
+    """As many as there may be connections, each with a byte now and then: in the end the others get their turn."""
+    host, port = web.host.split(":")
+    sockets = [socket.create_connection((host, int(port))) for _ in range(300)]
+    stop = threading.Event()
+
+    def trickle():
+        while not stop.wait(0.5):
+            for s in sockets:
+                with contextlib.suppress(OSError):
+                    s.sendall(b"x")
+
+    for s in sockets:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        with pytest.raises(TimeoutError):
+            web.ask("GET", "/healthz", timeout=2)
+        assert web.ask("GET", "/healthz", timeout=30)[0] == 200
+    finally:
+        stop.set()
+        thread.join()
+        for s in sockets:
+            s.close()
+    assert server.term() == 0
 
 
 def test_many_at_once(server, web):
