@@ -179,8 +179,20 @@ static bool is_due(const struct log_retention *r, size_t i, int64_t wall_ms)
            (o->retain_bytes && r->bytes - r->mark[i].bytes > o->retain_bytes);
 }
 
+/* Marks that are ahead of the clock, which was set back: they count as written now. Otherwise a clock that was years
+ * ahead for a moment would keep the log for years. */
+static void set_back(struct log_retention *r, struct rocks_batch *batch, int64_t wall_ms)
+{
+    for (size_t i = r->end; i > r->begin && r->mark[i - 1].time_ms > wall_ms; i--) {
+        r->mark[i - 1].time_ms = wall_ms;
+        if (r->bytes > 0) /* see log_retention_add */
+            put_mark(batch, &r->mark[i - 1]);
+    }
+}
+
 void log_retention_trim(struct log_retention *r, struct rocks_batch *batch, int64_t wall_ms, uint64_t floor)
 {
+    set_back(r, batch, wall_ms);
     uint8_t key[MARK_KEY];
     size_t kept = r->begin, due = r->begin;
     while (due + 1 < r->end && is_due(r, due, wall_ms))

@@ -4,10 +4,10 @@
  *          retain_bytes; never past the floor that the caller names (what every shard has committed and synced, and
  *          what somebody holds), and never the newest block. While the floor is in the way nothing beyond it is dropped
  *          and log_retention_status() says so.
- * Marks    Where a block begins, when it was written (wall clock, never going back) and how many bytes of blocks were
- *          written before it, for one block in many: one per step of time and of bytes. A step is a 1024th of the
- *          limit, within 1 s to 1 h and 64 KiB to 64 MiB. Only there the log is cut, so it may keep a step more. They
- *          lie in LOG_META, and in memory: 24 bytes each.
+ * Marks    Where a block begins, when it was written (wall clock; when that is set back, what is ahead of it counts as
+ *          written then) and how many bytes of blocks were written before it, for one block in many: one per step of
+ *          time and of bytes. A step is a 1024th of the limit, within 1 s to 1 h and 64 KiB to 64 MiB. Only there the
+ *          log is cut, so it may keep a step more. They lie in LOG_META, and in memory: 24 bytes each.
  * Dropping is moving the first position, a row that is written with the next blocks. What lies in front of it is never
  *          looked at again: no tombstones to step over, and a start seeks the first block. Its tables (of some 32 MiB)
  *          are deleted whole by log_retention_reclaim(); the one in which the log now begins stays until it is passed.

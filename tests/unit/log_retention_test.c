@@ -196,6 +196,25 @@ static void a_clock_that_is_set_back_ages_nothing(void **state)
     assert_true(trim(f, t0 + 200 * SECOND, UINT64_MAX).first > 40);
 }
 
+static void a_clock_that_was_ahead_keeps_nothing_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t year = 365 * 86400ll * SECOND;
+    limit(f, 60 * SECOND, 0);
+    write_blocks(f, 10, KIB, t0, UINT64_MAX);
+    for (int i = 0; i < 10; i++)
+        write_blocks(f, 1, KIB, t0 + 10 * year + (int64_t)i * SECOND, 0); /* kept: a shard needs it */
+    trim(f, t0 + SECOND, 0);
+    reopen(f, t0 + 30 * SECOND);
+    for (int i = 30; i < 120; i++) {
+        struct log_retention_status now = write_blocks(f, 1, KIB, t0 + (int64_t)i * SECOND, UINT64_MAX);
+        assert_true(i < 61 ? now.first == 0 : now.first >= 19); /* all that was ahead goes 60 s after it was noticed */
+    }
+    struct log_retention_status now = trim(f, t0 + 120 * SECOND, UINT64_MAX);
+    assert_in_range(now.first, 20, 60);
+    assert_in_range(now.oldest_ms, t0 + 59 * SECOND, t0 + 61 * SECOND);
+}
+
 static void change_meta(struct fixture *f, struct bytes key, struct bytes value)
 {
     struct rocks_batch *b = rocks_batch_new(f->dir.log);
@@ -281,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_goes_that_a_shard_may_need, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restart_knows_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_ages_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_clock_that_was_ahead_keeps_nothing_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(the_disk_gets_its_space_back, setup, teardown),
     };
