@@ -1,11 +1,12 @@
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "client/commands.h"
 #include "proto/wire.h"
 #include "tidemill/v1/admin.pb-c.h"
 
-enum { AGE_SIZE = 64, DISK_SIZE = 128 };
+enum { AGE_SIZE = 64, DISK_SIZE = 128, HOLDER_SIZE = 21 };
 
 /* "12.3 s ago", by the wall clock: replayed events are old, that is no lag. */
 static const char *age_text(int64_t ms, char buf[static AGE_SIZE])
@@ -22,19 +23,33 @@ static const char *age_text(int64_t ms, char buf[static AGE_SIZE])
     return buf;
 }
 
+/* CLIENT/INSTANCE/LANE as far as the column goes, no character cut in two; "-o json" has all of it. */
+static const char *holder_text(const char *holder, char buf[static HOLDER_SIZE])
+{
+    static const char cut[] = "...";
+    if (strlen(holder) < HOLDER_SIZE)
+        return holder;
+    size_t size = HOLDER_SIZE - sizeof cut;
+    while (size > 0 && ((unsigned char)holder[size] & 0xC0) == 0x80)
+        size--;
+    snprintf(buf, HOLDER_SIZE, "%.*s%s", (int)size, holder, cut);
+    return buf;
+}
+
 static void print_streams(const Tidemill__V1__StatusReply *m)
 {
     static const char *const names[] = {"stream", "kind", "watermark", "age", "held by", "silent s", "imbalance"};
-    char age[AGE_SIZE];
+    char age[AGE_SIZE], holder[HOLDER_SIZE];
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (size_t i = 0; i < m->n_streams; i++) {
         const Tidemill__V1__StreamStatus *s = m->streams[i];
         bool held = s->holder && *s->holder;
-        printer_row(
-            p, (struct cell[]){
-                   cell_text(s->name), cell_text(s->kind), s->has_watermark ? cell_time(s->watermark) : cell_none(),
-                   cell_text(s->has_watermark ? age_text(s->watermark, age) : NULL), cell_text(held ? s->holder : NULL),
-                   held ? cell_count((uint64_t)s->holder_silent_ms / 1000) : cell_none(), cell_signed(s->imbalance)});
+        printer_row(p, (struct cell[]){cell_text(s->name), cell_text(s->kind),
+                                       s->has_watermark ? cell_time(s->watermark) : cell_none(),
+                                       cell_text(s->has_watermark ? age_text(s->watermark, age) : NULL),
+                                       cell_text(held ? holder_text(s->holder, holder) : NULL),
+                                       held ? cell_count((uint64_t)s->holder_silent_ms / 1000) : cell_none(),
+                                       cell_signed(s->imbalance)});
     }
     printer_close(p);
 }

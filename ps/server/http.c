@@ -94,16 +94,24 @@ void http_start(struct http *http)
 int http_port(const struct http *http) { return http->port; }
 
 /* libmicrohttpd aborts the process when it is stopped while a connection sleeps. */
+/* Requests that sleep are owed an answer, however long it takes; the others have until end_ns. */
+static void await_answers(struct http *http, int64_t end_ns)
+{
+    while (atomic_load(&http->asleep) > 0 || (atomic_load(&http->requests) > 0 && clock_monotonic_ns() < end_ns))
+        clock_sleep_ms(STOP_POLL_MS);
+}
+
+/* As long as somebody is owed an answer, who comes is answered too: a socket that listens unserved would hang. */
 void http_stop(struct http *http)
 {
     if (!http->daemon)
         return;
+    int64_t end_ns = clock_deadline_ns(HTTP_STOP_GRACE_MS);
+    await_answers(http, end_ns);
     atomic_store(&http->stopping, true);
     if (MHD_quiesce_daemon(http->daemon) == MHD_INVALID_SOCKET)
         http->listening = -1; /* it stays libmicrohttpd's */
-    int64_t end_ns = clock_deadline_ns(HTTP_STOP_GRACE_MS);
-    while (atomic_load(&http->asleep) > 0 || (atomic_load(&http->requests) > 0 && clock_monotonic_ns() < end_ns))
-        clock_sleep_ms(STOP_POLL_MS);
+    await_answers(http, end_ns);
     MHD_stop_daemon(http->daemon);
     http_deadlines_close(&http->deadlines);
     http->daemon = NULL;

@@ -11,8 +11,8 @@
  *          connections wait behind it. Answers of type message are turned into JSON on that thread, too.
  * Memory   a request lives until it was answered and sent. Bodies handed over are empty afterwards.
  * Bounds   connections HTTP_CONNECTIONS_MAX (more wait in the system's queue), a body HTTP_BODY_MAX, all bodies
- *          HTTP_BODIES_MAX together, an idle connection HTTP_IDLE_S, a request that trickles in HTTP_HEADERS_S until its
- *          headers are there and HTTP_BODY_S for its body, an answer that is taken slowly HTTP_ANSWER_S.
+ *          HTTP_BODIES_MAX together, an idle connection HTTP_IDLE_S, a request that trickles in HTTP_HEADERS_S until
+ *          its headers are there and HTTP_BODY_S for its body, an answer that is taken slowly HTTP_ANSWER_S.
  * Safety   POST demands Content-Type: application/json, which a page in a browser cannot send here without asking. */
 #ifndef TIDEMILL_PS_SERVER_HTTP_H
 #define TIDEMILL_PS_SERVER_HTTP_H

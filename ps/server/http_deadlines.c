@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "ps/server/http_request.h"
 
-enum { LOOK_MS = 1000, NS_PER_MS = 1000000 };
+enum { LOOK_MS = 1000 };
 
 struct http_connection {
     int fd;
