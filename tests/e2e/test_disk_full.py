@@ -232,7 +232,7 @@ def test_sigterm_while_a_start_waits_for_room(make_server):
     """It says what it waits for, and does not wait when it is to end."""
     server = make_server()
     server.launch(*finding_no_room(server, "1+", "log"))
-    wait_until(lambda: "event=disk_full" in server.stderr())
+    harness.wait_until("it says that the disk is full", lambda: "event=disk_full" in server.stderr())
     assert "ready" not in server.screen.read_text()
     assert server.term() == 1
     assert "no space left on the disk" in server.stderr().strip().splitlines()[-1]
@@ -270,10 +270,10 @@ def test_a_slow_reader_of_an_export_holds_up_no_commit(make_server):
         replies = admin_pb2_grpc.AdminStub(channel).Export(admin_pb2.ExportRequest(version="A"))
         rows = len(next(replies).docs)
         load = Load(server)
-        wait_until(lambda: "event=disk_full" in server.stderr())
+        harness.wait_until("it says that the disk is full", lambda: "event=disk_full" in server.stderr())
         load.thread.join(20)  # until it is refused
-        wait_until(lambda: refusal(server, "later") is None)
+        harness.wait_until("events are taken", lambda: refusal(server, "later") is None)
         position = server.status()["position"]
-        wait_until(lambda: all(s["committed_position"] >= position for s in server.status()["shards"]))
+        harness.wait_until("all is committed", lambda: all(s["committed_position"] >= position for s in server.status()["shards"]))
         rows += sum(len(r.docs) for r in replies)  # what was not read until now
     assert rows == 60_000
