@@ -539,7 +539,7 @@ def test_it_is_not_ready_while_it_drains(server, web):
     with hanging_syncs(server):
         thread, acks = later(lambda: web.json("POST", "/v1/ingest", batch(1, [impression(1)]), timeout=60))
         harness.wait_until("the connection is counted", lambda: web.metrics()("tidemill_http_connections") >= 2)
-        time.sleep(0.2)  # it is in the log's hands
+        harness.wait_until("it is in the log's hands", lambda: b"[-] log: " in web.ask("GET", "/readyz")[2])
         server.process.send_signal(signal.SIGTERM)
         harness.wait_until("draining", lambda: b"[-] serving: the server is shutting down" in web.ask("GET", "/readyz")[2])
         assert web.ask("GET", "/readyz")[0] == 503 and web.ask("GET", "/healthz")[0] == 200
