@@ -110,3 +110,7 @@ double draw_probability(double score)
     double e = exp_of(-fabs(score));
     return (score < 0 ? e : 1) / (1 + e);
 }
+
+double draw_log(double x) { return log_of(x); }
+
+double draw_exp(double x) { return exp_of(x); }

@@ -53,4 +53,8 @@ double draw_beta(struct draw *d, double a, double b);
 /* The probability of a score; 0 or 1 where nothing else is near. */
 double draw_probability(double score);
 
+/* Within 2 ulp, and the same bits everywhere: ln x of a normal positive x, and e^x of x <= 0. */
+double draw_log(double x);
+double draw_exp(double x);
+
 #endif

@@ -8,46 +8,12 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "learner/draw.h"
 #include "learner/special.h"
+#include "tests/unit/golden.h"
 
 /* ---- the golden file ---- */
-
-enum { WORDS_MAX = 16, LINE_MAX_BYTES = 512 };
-
-struct line {
-    char text[LINE_MAX_BYTES];
-    char *word[WORDS_MAX];
-    int words;
-};
-
-static bool read_line(FILE *f, struct line *l)
-{
-    do {
-        if (!fgets(l->text, sizeof l->text, f))
-            return false;
-    } while (l->text[0] == '#');
-    l->words = 0;
-    char *rest;
-    for (char *w = strtok_r(l->text, " \n", &rest); w; w = strtok_r(NULL, " \n", &rest)) {
-        assert_true(l->words < WORDS_MAX);
-        l->word[l->words++] = w;
-    }
-    return true;
-}
-
-static uint64_t hex_word(const struct line *l, int i) { return strtoull(l->word[i], NULL, 16); }
-static double number(const struct line *l, int i) { return strtod(l->word[i], NULL); }
-
-static void assert_same_bits(double got, const struct line *l, int i)
-{
-    double want = number(l, i);
-    if (memcmp(&got, &want, sizeof got) != 0)
-        fail_msg("%s: got %a, want %a", l->word[0], got, want);
-}
 
 static struct draw stream_of(const struct line *l)
 {
@@ -103,30 +69,13 @@ static void check_many(const struct line *l)
 
 static void both_languages_draw_the_same_bits(void **state)
 {
-    static const struct {
-        const char *kind;
-        int words;
-        void (*check)(const struct line *l);
-    } kinds[] = {
+    static const struct golden_kind kinds[] = {
         {"splitmix", 7, check_splitmix}, {"key", 3, check_key},       {"probability", 3, check_probability},
         {"uniform", 8, check_uniform},   {"normal", 8, check_normal}, {"beta", 10, check_beta},
         {"many", 5, check_many},
     };
-    int checked[ARRAY_LEN(kinds)] = {0};
-    struct line l;
-    FILE *f = fopen(GOLDEN_DRAWS, "re");
     (void)state;
-    assert_non_null(f);
-    while (read_line(f, &l))
-        for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
-            if (strcmp(l.word[0], kinds[k].kind) == 0) {
-                assert_int_equal(l.words, kinds[k].words);
-                kinds[k].check(&l);
-                checked[k]++;
-            }
-    fclose(f);
-    for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
-        assert_true(checked[k] > 0);
+    check_golden(GOLDEN_DRAWS, kinds, ARRAY_LEN(kinds));
 }
 
 /* ---- distributions ---- */

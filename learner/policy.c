@@ -1,0 +1,261 @@
+#include "learner/policy.h"
+
+#include <stdlib.h>
+
+/* Every expression here has a twin in python/tidemill/policy.py, with its operations in the same order. */
+
+/* Beside the draws of a request (streams of its seed) there are other chances: streams of the seed mixed with these. */
+#define TIES UINT64_C(0x7469657300000000)
+#define SHUFFLE UINT64_C(0x73687566666c6500)
+#define RERANK UINT64_C(0x726572616e6b0000)
+
+static const double shape_min = 1e-100, term_min = 1e-290;
+static const double erf_series_max = 2;
+enum { ERF_TERMS = 40, ERF_LEVELS = 60, INSERTION_MAX = 32 };
+
+#define SQRT_PI 0x1.c5bf891b4ef6ap+0
+
+enum tm_code policy_check(const struct policy *p, struct tm_error *err)
+{
+    if (!(p->epsilon >= 0 && p->epsilon <= 1))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "epsilon: %g is not in [0, 1]", p->epsilon);
+    if (!(p->width >= 0 && p->width <= POLICY_WIDTH_MAX))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "width: %g is not in [0, %g]", p->width, POLICY_WIDTH_MAX);
+    if (p->reranks == 0)
+        return TM_OK;
+    if (p->reranks < POLICY_RERANKS_MIN || p->reranks > POLICY_RERANKS_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "reranks: %u is neither 0 nor in [%d, %d]", p->reranks,
+                            POLICY_RERANKS_MIN, POLICY_RERANKS_MAX);
+    if (p->epsilon < POLICY_EPSILON_MIN)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "epsilon: %g is below %g, which estimated propensities need so that none is 0", p->epsilon,
+                            POLICY_EPSILON_MIN);
+    return TM_OK;
+}
+
+/* ---- scores ---- */
+
+static double log_shape(double shape) { return draw_log(shape < shape_min ? shape_min : shape); }
+
+static double mean_of(const struct arm *arm)
+{
+    return arm->family == ARM_BETA ? log_shape(arm->a) - log_shape(arm->b) : arm->a;
+}
+
+static double deviation_of(const struct arm *arm)
+{
+    if (arm->family == ARM_NORMAL)
+        return sqrt(arm->b);
+    double a = arm->a < shape_min ? shape_min : arm->a, b = arm->b < shape_min ? shape_min : arm->b;
+    return sqrt(1 / a + 1 / b);
+}
+
+static double draw_of(const struct arm *arm, struct draw d)
+{
+    return arm->family == ARM_BETA ? draw_beta(&d, arm->a, arm->b) : arm->a + sqrt(arm->b) * draw_normal(&d);
+}
+
+double policy_score(const struct policy *p, uint64_t seed, uint32_t version, const struct arm *arm)
+{
+    switch (p->kind) {
+    case POLICY_THOMPSON: return draw_of(arm, draw_begin(seed, version, arm->item));
+    case POLICY_UCB: return mean_of(arm) + p->width * deviation_of(arm);
+    case POLICY_GREEDY: break;
+    }
+    return mean_of(arm);
+}
+
+/* ---- two candidates ---- */
+
+/* erf(x), 0 <= x <= erf_series_max: 2 / sqrt(pi) e^(-x^2) sum of x (2 x^2)^n / (1 3 5 .. (2 n + 1)). */
+static double erf_near(double x)
+{
+    double square = x * x, term = x, sum = x;
+    for (int n = 1; n < ERF_TERMS; n++) {
+        term = term * (2 * square) / (2 * n + 1);
+        sum += term;
+    }
+    return 2 / SQRT_PI * draw_exp(-square) * sum;
+}
+
+/* erfc(x), x > erf_series_max: e^(-x^2) / sqrt(pi) / (x + 1/2 / (x + 2/2 / (x + 3/2 / (x + ..)))). */
+static double erfc_far(double x)
+{
+    double below = x;
+    for (int k = ERF_LEVELS; k > 0; k--)
+        below = x + 0.5 * k / below;
+    return draw_exp(-(x * x)) / SQRT_PI / below;
+}
+
+static double normal_cdf(double z)
+{
+    double x = fabs(z) * M_SQRT1_2;
+    double tail = x <= erf_series_max ? 0.5 - 0.5 * erf_near(x) : 0.5 * erfc_far(x);
+    return z < 0 ? tail : 1 - tail;
+}
+
+static bool whole(double x) { return x >= 1 && x <= POLICY_EXACT_SHAPES && floor(x) == x; }
+
+/* P(X > Y) of X ~ Beta(a, b), Y ~ Beta(c, d), a and c whole: sum over i < a of B(c + i, b + d) / ((b + i) B(1 + i, b)
+ * B(c, d)). Its first term is a product of c factors, each next one a ratio away. */
+static double beta_beats(double a, double b, double c, double d)
+{
+    double term = 1, sum = 0;
+    if (!whole(a) || !whole(c) || a + c > POLICY_EXACT_SHAPES)
+        return NAN;
+    for (int j = 0; j < (int)c; j++)
+        term = term * ((d + j) / (b + d + j));
+    if (term < term_min) /* the sum would be of what rounding left */
+        return NAN;
+    for (int i = 0; i < (int)a; i++) {
+        sum += term;
+        term = term * ((c + i) / (c + i + b + d)) * ((b + i) / (1 + i));
+    }
+    return sum < 1 ? sum : 1;
+}
+
+double policy_beats(const struct arm *first, const struct arm *second)
+{
+    if (first->family != second->family)
+        return NAN;
+    if (first->family == ARM_BETA)
+        return beta_beats(first->a, first->b, second->a, second->b);
+    double ahead = first->a - second->a, variance = first->b + second->b;
+    if (variance > 0)
+        return normal_cdf(ahead / sqrt(variance));
+    return ahead > 0 ? 1 : ahead < 0 ? 0 : 0.5;
+}
+
+/* ---- rankings ---- */
+
+struct entry {
+    double key, tie; /* sorted by, largest first; then by item and index */
+    uint64_t item;
+    uint32_t arm;
+};
+
+static int best_first(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+    if (a->key != b->key)
+        return a->key > b->key ? -1 : 1;
+    if (a->tie != b->tie)
+        return a->tie > b->tie ? -1 : 1;
+    if (a->item != b->item)
+        return a->item < b->item ? -1 : 1;
+    return (a->arm > b->arm) - (a->arm < b->arm);
+}
+
+/* The best `places` to the front, in order. */
+static void sort_best(struct entry *e, uint32_t n, uint32_t places)
+{
+    if (places > INSERTION_MAX) {
+        qsort(e, n, sizeof *e, best_first);
+        return;
+    }
+    for (uint32_t i = 0, sorted = 0; i < n; i++) {
+        struct entry one = e[i];
+        uint32_t at = sorted;
+        if (sorted == places && best_first(&e[places - 1], &one) < 0)
+            continue;
+        if (sorted < places)
+            sorted++;
+        else
+            e[i] = e[--at]; /* the last one leaves the front, and takes the place of the one that comes */
+        for (; at > 0 && best_first(&one, &e[at - 1]) < 0; at--)
+            e[at] = e[at - 1];
+        e[at] = one;
+    }
+}
+
+static double chance(uint64_t seed, uint64_t purpose, uint32_t version, uint64_t item)
+{
+    struct draw d = draw_begin(seed ^ purpose, version, item);
+    return draw_uniform(&d);
+}
+
+struct ranking {
+    const struct policy *policy;
+    uint32_t version, n, places;
+    const struct arm *arms;
+    double *score; /* n, by arm */
+    struct entry *entry;
+};
+
+static void rank_once(const struct ranking *r, uint64_t seed, bool shuffled)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        const struct arm *arm = &r->arms[i];
+        r->score[i] = policy_score(r->policy, seed, r->version, arm);
+        r->entry[i] =
+            (struct entry){shuffled ? 0 : r->score[i], chance(seed, TIES, r->version, arm->item), arm->item, i};
+    }
+    sort_best(r->entry, r->n, r->places);
+}
+
+/* ---- propensities: of out[k].arm at place k, without epsilon ---- */
+
+/* The places of candidates with one score are behind those of higher ones. */
+static void fixed_propensities(const struct ranking *r, struct choice *out)
+{
+    for (uint32_t k = 0; k < r->places; k++) {
+        uint32_t above = 0, equal = 0;
+        for (uint32_t i = 0; i < r->n; i++) {
+            above += r->score[i] > out[k].score;
+            equal += r->score[i] == out[k].score;
+        }
+        out[k].propensity = k >= above && k < above + equal ? 1.0 / equal : 0;
+    }
+}
+
+/* False: there is no closed form. */
+static bool pair_propensities(const struct ranking *r, struct choice *out)
+{
+    double ahead = r->n == 2 ? policy_beats(&r->arms[0], &r->arms[1]) : NAN;
+    if (r->n == 1)
+        out[0].propensity = 1;
+    for (uint32_t k = 0; k < r->places && !isnan(ahead); k++)
+        out[k].propensity = out[k].arm == k ? ahead : 1 - ahead;
+    return r->n == 1 || !isnan(ahead);
+}
+
+static void estimated_propensities(const struct ranking *r, uint64_t seed, struct choice *out)
+{
+    for (uint32_t i = 0; i < r->policy->reranks; i++) {
+        rank_once(r, draw_mix((seed ^ RERANK) + i * DRAW_STEP), false);
+        for (uint32_t k = 0; k < r->places; k++)
+            out[k].propensity += r->entry[k].arm == out[k].arm;
+    }
+    for (uint32_t k = 0; k < r->places; k++)
+        out[k].propensity /= r->policy->reranks;
+}
+
+/* False: not asked for, and no closed form. */
+static bool find_propensities(const struct ranking *r, uint64_t seed, struct choice *out)
+{
+    if (r->policy->kind != POLICY_THOMPSON)
+        fixed_propensities(r, out);
+    else if (!pair_propensities(r, out)) {
+        if (r->policy->reranks == 0)
+            return false;
+        estimated_propensities(r, seed, out);
+    }
+    return true;
+}
+
+void policy_rank(const struct policy *p, uint64_t seed, uint32_t version, const struct arm *arms, uint32_t n,
+                 uint32_t places, struct choice *out)
+{
+    CHECK(places <= n && n <= POLICY_ARMS_MAX && policy_check(p, NULL) == TM_OK);
+    if (places == 0)
+        return;
+    struct ranking r = {p, version, n, places, arms, mem_new(n, sizeof *r.score), mem_new(n, sizeof *r.entry)};
+    rank_once(&r, seed, chance(seed, SHUFFLE, version, 0) < p->epsilon);
+    for (uint32_t k = 0; k < places; k++)
+        out[k] = (struct choice){.arm = r.entry[k].arm, .score = r.score[r.entry[k].arm]};
+    if (find_propensities(&r, seed, out))
+        for (uint32_t k = 0; k < places; k++)
+            out[k].propensity = (1 - p->epsilon) * out[k].propensity + p->epsilon / n;
+    free(r.score);
+    free(r.entry);
+}
