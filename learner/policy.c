@@ -146,22 +146,18 @@ static int best_first(const void *left, const void *right)
     return (a->arm > b->arm) - (a->arm < b->arm);
 }
 
-/* The best `places` to the front, in order. */
+/* The best `places` to the front, in order; behind them lie any. */
 static void sort_best(struct entry *e, uint32_t n, uint32_t places)
 {
     if (places > INSERTION_MAX) {
         qsort(e, n, sizeof *e, best_first);
         return;
     }
-    for (uint32_t i = 0, sorted = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         struct entry one = e[i];
-        uint32_t at = sorted;
-        if (sorted == places && best_first(&e[places - 1], &one) < 0)
+        uint32_t at = i < places ? i : places;
+        if (at == places && best_first(&e[--at], &one) < 0)
             continue;
-        if (sorted < places)
-            sorted++;
-        else
-            e[i] = e[--at]; /* the last one leaves the front, and takes the place of the one that comes */
         for (; at > 0 && best_first(&one, &e[at - 1]) < 0; at--)
             e[at] = e[at - 1];
         e[at] = one;

@@ -373,17 +373,17 @@ static void a_sample_of_requests_is_of_whole_ones(void **state)
                                           .predicted = p,
                                           .reward = uniform(&w.seed) < p,
                                           .weight = 1},
-                               .shard = i % SHARDS, /* a request lies on all of them */
+                               .shard = i % 8 < 4 ? 0 : 1 + i % 3, /* a request lies on several, most on the first */
                                .counted = {true, true}};
         validation_add(&w.shard[rec->shard], &rec->judged);
     }
     report(&w, VALIDATION_HOUR, &r);
     const struct judged **list = in_window(&w, VALIDATION_HOUR, &count);
     double truth = grouped_auc(list, count, &requests);
-    assert_true(r.requests_share < 1 && r.requests_share >= 1.0 / 16);
-    assert_true(r.requests.requests > 100 && r.requests.requests < requests / 2);
+    assert_true(r.requests_share < 1 && r.requests_share >= 1.0 / 64);
+    assert_true(r.requests.requests > 50 && r.requests.requests < requests / 2);
     assert_near((double)r.requests.samples / (double)r.requests.requests, 8, 0.15); /* none is cut */
-    assert_near(r.requests.by_samples, truth, 0.04);
+    assert_near(r.requests.by_samples, truth, 0.06);
     free(list);
     world_close(&w);
 }
