@@ -170,6 +170,12 @@ static double chance(uint64_t seed, uint64_t purpose, uint32_t version, uint64_t
     return draw_uniform(&d);
 }
 
+/* Draws of a continuous belief do not tie, and the number that would break it costs a third of a normal draw. */
+static bool may_tie(const struct policy *p, const struct arm *arm)
+{
+    return p->kind != POLICY_THOMPSON || (arm->family == ARM_NORMAL && arm->b == 0);
+}
+
 struct ranking {
     const struct policy *policy;
     uint32_t version, n, places;
@@ -183,8 +189,12 @@ static void rank_once(const struct ranking *r, uint64_t seed, bool shuffled)
     for (uint32_t i = 0; i < r->n; i++) {
         const struct arm *arm = &r->arms[i];
         r->score[i] = policy_score(r->policy, seed, r->version, arm);
-        r->entry[i] =
-            (struct entry){shuffled ? 0 : r->score[i], chance(seed, TIES, r->version, arm->item), arm->item, i};
+        r->entry[i] = (struct entry){
+            .key = shuffled ? 0 : r->score[i],
+            .tie = shuffled || may_tie(r->policy, arm) ? chance(seed, TIES, r->version, arm->item) : 0,
+            .item = arm->item,
+            .arm = i,
+        };
     }
     sort_best(r->entry, r->n, r->places);
 }

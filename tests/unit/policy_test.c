@@ -121,12 +121,14 @@ static void propensities_are_how_often_it_happens(void **state)
                                       {13, ARM_BETA, 5, 30},
                                       {14, ARM_BETA, 2, 38},
                                       {15, ARM_NORMAL, -9, 1}};
+    static const struct arm certain[] = {{41, ARM_NORMAL, -3, 0}, {42, ARM_NORMAL, -3, 0}};
     static const struct arm betas[] = {{21, ARM_BETA, 3, 40}, {22, ARM_BETA, 5, 80.5}};
     static const struct arm normals[] = {{31, ARM_NORMAL, -3, 0.3}, {32, ARM_NORMAL, -3.4, 0.6}};
     (void)state;
     check_frequencies(&(struct policy){.kind = POLICY_GREEDY, .epsilon = 0.1}, ties, 5, 0);
     check_frequencies(&(struct policy){.kind = POLICY_UCB, .epsilon = 0.3, .width = 2}, ties, 5, 0);
     check_frequencies(&(struct policy){.kind = POLICY_GREEDY}, ties, 5, 0);
+    check_frequencies(&(struct policy){.kind = POLICY_THOMPSON}, certain, 2, 0);
     check_frequencies(&(struct policy){.kind = POLICY_THOMPSON}, betas, 2, 0);
     check_frequencies(&(struct policy){.kind = POLICY_THOMPSON, .epsilon = 0.2}, normals, 2, 0);
 }
