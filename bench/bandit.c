@@ -43,14 +43,16 @@ static void believe(struct crowd *c, uint32_t i)
     c->arm[i] = arm_of_beta(i, shape);
 }
 
-static struct crowd *crowd_open(uint32_t documents, const double prior[2], const double rate_shape[2], uint64_t seed)
+/* rates may be NULL. */
+static struct crowd *crowd_open(uint32_t documents, const double prior[2], const double rate_shape[2],
+                                const double *rates, uint64_t seed)
 {
     struct crowd *c = mem_new(1, sizeof *c);
     CHECK(documents > 0 && documents <= DOCUMENTS_MAX);
     c->documents = documents;
     c->config = (struct model_config){.prior = {prior[0], prior[1]}, .prior_count = 2};
     for (uint32_t i = 0; i < documents; i++) {
-        c->rate[i] = rate_of(rate_shape, seed, i);
+        c->rate[i] = rates ? rates[i] : rate_of(rate_shape, seed, i);
         believe(c, i);
     }
     find_best(c);
@@ -99,7 +101,7 @@ static void replace(struct crowd *c, struct pending *p, const struct batch_world
 double batch_world_regret(const struct batch_world *w)
 {
     static const double prior[2] = {1, 1};
-    struct crowd *c = crowd_open(w->documents, prior, w->rate_shape, w->seed);
+    struct crowd *c = crowd_open(w->documents, prior, w->rate_shape, w->rates, w->seed);
     struct pending *p = mem_new(1, sizeof *p);
     double regret = 0;
     for (uint64_t round = 0; round < w->rounds; round++) {
@@ -114,6 +116,19 @@ double batch_world_regret(const struct batch_world *w)
     free(p);
     free(c);
     return regret;
+}
+
+static double divergence(double p, double q) { return p * log(p / q) + (1 - p) * log((1 - p) / (1 - q)); }
+
+double regret_bound(const double *rates, uint32_t documents)
+{
+    double best = 0, sum = 0;
+    for (uint32_t i = 0; i < documents; i++)
+        best = fmax(best, rates[i]);
+    for (uint32_t i = 0; i < documents; i++)
+        if (rates[i] < best)
+            sum += (best - rates[i]) / divergence(rates[i], best);
+    return sum;
 }
 
 /* ---- late clicks ---- */
@@ -192,7 +207,7 @@ static void run_rounds(struct late_run *r, struct late_result *out)
 void late_world_run(const struct late_world *w, struct late_result *out)
 {
     CHECK(w->rounds >= LATE_POINTS && w->window < w->rounds);
-    struct late_run r = {w, crowd_open(w->documents, w->rate_shape, w->rate_shape, w->seed),
+    struct late_run r = {w, crowd_open(w->documents, w->rate_shape, w->rate_shape, NULL, w->seed),
                          mem_new(w->rounds, sizeof *r.shown), mem_new(w->rounds, sizeof *r.late)};
     *out = (struct late_result){0};
     for (uint64_t i = 0; i < w->rounds; i++)

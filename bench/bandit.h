@@ -17,10 +17,15 @@ struct batch_world {
     uint32_t documents, batch;
     uint64_t rounds, seed;
     double rate_shape[2]; /* Beta that their rates come from; the belief begins at Beta(1, 1) */
+    const double *rates;  /* the first ones instead, one per document; NULL: drawn */
     double replaced;      /* probability a round that one of them, any, is replaced by a new one */
 };
 
 double batch_world_regret(const struct batch_world *w);
+
+/* What no consistent policy stays below as the rounds grow, when nothing is replaced: this times ln(rounds) (Lai and
+ * Robbins, "Asymptotically efficient adaptive allocation rules", 1985). */
+double regret_bound(const double *rates, uint32_t documents);
 
 /* ---- late clicks: the label is fixed `window` rounds after the impression ---- */
 

@@ -58,8 +58,8 @@ void off_policy_add(struct off_policy *o, const struct decision *d);
 void off_policy_correct(struct off_policy *o, const struct decision *before, double reward);
 void off_policy_merge(struct off_policy *into, const struct off_policy *other); /* of the same clip */
 
-/* f64 clip, u64 decisions, u64 clipped, f64 weight_max, then first and second of the four sums, f64 kept_reward. Decoding
- * refuses (TM_DATA_LOSS) what encoding never writes. */
+/* f64 clip, u64 decisions, u64 clipped, f64 weight_max, then first and second of the four sums, f64 kept_reward.
+ * Decoding refuses (TM_DATA_LOSS) what encoding never writes. */
 void off_policy_encode(const struct off_policy *o, struct buffer *out);
 enum tm_code off_policy_decode(struct off_policy *o, struct reader *in, struct tm_error *err);
 

@@ -1,5 +1,5 @@
-/* learner/policy.h - which candidate is shown first? Beliefs about candidates become a ranking, and the probability with
- * which it came out as it did.
+/* learner/policy.h - which candidate is shown first? Beliefs about candidates become a ranking, and the probability
+ * with which it came out as it did.
  *
  * Scores   candidates are compared by log-odds (or by reward, for a linear model), the space of draw.h.
  *   Thompson  a draw of the belief: each candidate is first as often as it is believed to be the best.

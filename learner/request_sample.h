@@ -11,7 +11,8 @@
  *          not chosen, whatever else goes with it.
  * Memory   a flat value without pointers, {0} when empty.
  * Threads  the owner's.
- * Source   coordinated ("bottom-k") sampling: Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007. */
+ * Source   coordinated ("bottom-k") sampling: Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC
+ *          2007. */
 #ifndef TIDEMILL_LEARNER_REQUEST_SAMPLE_H
 #define TIDEMILL_LEARNER_REQUEST_SAMPLE_H
 

@@ -1,8 +1,8 @@
 /* learner/sequential.h - intervals and tests that may be looked at any time: peeking does not make them lie.
  *
  * A fixed-sample 95 % interval that is looked at after every batch excludes the truth sooner or later nearly always.
- * These hold for all sample sizes at once: with probability 1 - alpha the truth is never outside, however often somebody
- * looks, and whenever they stop.
+ * These hold for all sample sizes at once: with probability 1 - alpha the truth is never outside, however often
+ * somebody looks, and whenever they stop.
  *
  * Interval  of one mean (of an outcome, or of a difference of units): asymptotic, so it wants some tens of units first;
  *           tightest about `tuned` of them.
@@ -11,8 +11,8 @@
  * Caution   both want independent units. What one arm of a learning policy earns is not: use means of users or
  *           stretches of time, and compare traffic buckets, not documents.
  * Sources   interval: Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence sequences",
- *           Annals of Statistics 52 (2024), as A/B platforms use it. mSPRT: Johari, Koomen, Pekelis, Walsh, "Always valid
- *           inference", Operations Research 70 (2022).
+ *           Annals of Statistics 52 (2024), as A/B platforms use it. mSPRT: Johari, Koomen, Pekelis, Walsh, "Always
+ *           valid inference", Operations Research 70 (2022).
  * Threads   any: pure functions. */
 #ifndef TIDEMILL_LEARNER_SEQUENTIAL_H
 #define TIDEMILL_LEARNER_SEQUENTIAL_H

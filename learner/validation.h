@@ -13,21 +13,21 @@
  * Correct  a correction takes the old loss out of the pane that has it and puts the new one in, exactly: all sums are
  *          whole numbers of 2^-20. A pane that is gone never comes back, so the correction of what lay there changes
  *          nothing and is counted as gone.
- * Sums     of shards are added up for a report (struct validation_total); whole numbers, so their order changes nothing.
- *          They are exact below 2^39 weighted samples in a window of all shards. Rounding: 2^-21 a sample at most.
+ * Sums     of shards are added up for a report (validation_report.h): whole numbers, so their order changes nothing.
+ *          They are exact below 2^38 weighted samples in a window of all shards. Rounding: 2^-21 a sample at most.
  * AUC      counts samples, not their weights (negatives that were dropped evenly do not change it), in bins of 1/8 of
  *          log-odds from -16 to 16. Order within a bin is not known: half of the pairs that share one is the
  *          largest possible error, reported beside it. Typical: below 1e-3.
- * Requests ranking within requests (grouped AUC) of whole requests chosen by hash, see request_sample.h; a request whose
- *          impressions lie in two panes counts as two.
+ * Requests ranking within requests (grouped AUC) of whole requests chosen by hash, see request_sample.h; a request
+ *          whose impressions lie in two panes counts as two.
  * Bins     of calibration: 1/2 of log-odds wide from -8 to 8, the outermost open.
  * Trials   does the posterior know how wide it is? Single outcomes cannot tell, because their probability is the
  *          posterior's mean whatever its width; several samples of a document under one posterior can, such as the
  *          batch of a document that is learned at once: k of m are positive with mean m p and variance
  *          m p (1 - p) + m (m - 1) v. Covered: |k - m p| <= 1.96 standard deviations; dispersion: mean of the squared
  *          ratio, 1 where the posterior is right, above it where it is too narrow.
- * Memory   a flat value of about 140 KB without pointers; {0} is not one: validation_start. A total owns the requests it
- *          collects until validation_total_close(): 32 B for each of at most 64 per pane and shard.
+ * Memory   a flat value of about 140 KB without pointers; {0} is not one: validation_start. In 64 shards, two kinds: 18
+ *          MB for each version that is judged.
  * Storing  a row per pane, because few change between two commits: `changed` has a bit for each that something was
  *          counted in, cleared by the caller when the row is written; and a head, written with any of them or when
  *          time advanced. Loading: the head, then the panes in any order. A pane that time emptied keeps its old row,

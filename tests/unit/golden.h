@@ -4,6 +4,13 @@
 #ifndef TIDEMILL_TESTS_UNIT_GOLDEN_H
 #define TIDEMILL_TESTS_UNIT_GOLDEN_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -206,31 +206,40 @@ static void nonsense_is_refused_by_name(void **state)
 
 enum { SEEDS = 4 };
 
-static double regret(struct policy p, uint32_t batch, uint64_t rounds, double replaced)
+static double regret_with(struct batch_world w)
 {
     double sum = 0;
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        sum += batch_world_regret(&(struct batch_world){.policy = p,
-                                                        .documents = 10,
-                                                        .batch = batch,
-                                                        .rounds = rounds,
-                                                        .seed = seed,
-                                                        .rate_shape = {4, 4},
-                                                        .replaced = replaced});
+    for (w.seed = 1; w.seed <= SEEDS; w.seed++)
+        sum += batch_world_regret(&w);
     return sum / SEEDS;
 }
 
-/* Documents that stay: Thompson's regret grows with the logarithm of the rounds (Lai and Robbins), so ten times the
- * rounds cost about as much again per factor ten; with epsilon it grows in proportion. */
+/* Documents that stay: in the end Thompson's regret grows by the bound of Lai and Robbins for every factor e of the rounds,
+ * and epsilon's in proportion to them. */
 static void thompson_explores_less_the_more_it_knows(void **state)
 {
-    struct policy thompson = {.kind = POLICY_THOMPSON}, greedy = {.kind = POLICY_GREEDY, .epsilon = 0.1};
+    static const double rates[10] = {0.5, 0.35, 0.35, 0.35, 0.3, 0.3, 0.3, 0.25, 0.25, 0.25};
+    struct batch_world thompson = {.policy = {.kind = POLICY_THOMPSON}, .documents = 10, .batch = 1, .rates = rates};
+    struct batch_world greedy = thompson;
     (void)state;
-    double short_run = regret(thompson, 1, 2000, 0), long_run = regret(thompson, 1, 20000, 0);
-    double short_greedy = regret(greedy, 1, 2000, 0), long_greedy = regret(greedy, 1, 20000, 0);
-    assert_true(long_run < 3 * short_run);
-    assert_true(long_greedy > 5 * short_greedy);
-    assert_true(long_run < long_greedy / 4);
+    greedy.policy = (struct policy){.kind = POLICY_GREEDY, .epsilon = 0.1};
+    thompson.rounds = greedy.rounds = 3000;
+    double early = regret_with(thompson), early_greedy = regret_with(greedy);
+    thompson.rounds = greedy.rounds = 30000;
+    double late = regret_with(thompson), late_greedy = regret_with(greedy);
+    assert_near((late - early) / (regret_bound(rates, 10) * log(10)), 1, 0.5);
+    assert_true(late_greedy > 5 * early_greedy);
+    assert_true(late < late_greedy / 2);
+}
+
+static double regret_of_batches(uint32_t batch, uint64_t rounds)
+{
+    return regret_with((struct batch_world){.policy = {.kind = POLICY_THOMPSON},
+                                            .documents = 10,
+                                            .batch = batch,
+                                            .rounds = rounds,
+                                            .rate_shape = {4, 4},
+                                            .replaced = 1e-3});
 }
 
 /* Documents that come and go: learning every 10th round costs next to nothing, every 1000th three and a half times as
@@ -238,11 +247,10 @@ static void thompson_explores_less_the_more_it_knows(void **state)
  * beginning counts for more. */
 static void batches_cost_what_they_should(void **state)
 {
-    struct policy p = {.kind = POLICY_THOMPSON};
     uint64_t rounds = 40000;
     (void)state;
-    double one = regret(p, 1, rounds, 1e-3), ten = regret(p, 10, rounds, 1e-3);
-    double hundred = regret(p, 100, rounds, 1e-3), thousand = regret(p, 1000, rounds, 1e-3);
+    double one = regret_of_batches(1, rounds), ten = regret_of_batches(10, rounds);
+    double hundred = regret_of_batches(100, rounds), thousand = regret_of_batches(1000, rounds);
     assert_near(one / 9626 * 1e6 / (double)rounds, 1.1, 0.25);
     assert_near(ten / one, 9528.0 / 9626, 0.15);
     assert_near(hundred / one, 11132.0 / 9626, 0.2);
