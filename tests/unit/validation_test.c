@@ -113,6 +113,19 @@ static void report(const struct world *w, enum validation_window window, struct 
     validation_total_close(&t);
 }
 
+/* The order of the shards changes no bit. */
+static void check_order(const struct world *w, enum validation_window window, const struct validation_report *forwards)
+{
+    struct validation_total t;
+    struct validation_report backwards;
+    validation_total_open(&t, window, w->now);
+    for (int i = SHARDS; i-- > 0;)
+        validation_total_add(&t, &w->shard[i]);
+    validation_report(&t, &backwards);
+    assert_memory_equal(&backwards, forwards, sizeof backwards);
+    validation_total_close(&t);
+}
+
 /* ---- the oracle ---- */
 
 struct truth {
@@ -188,6 +201,7 @@ static void check_window(const struct world *w, enum validation_window window)
     const struct judged **list = in_window(w, window, &count);
     work_out(list, count, &t);
     report(w, window, &r);
+    check_order(w, window, &r);
     double base = t.positive / t.weight, entropy = -(base * log(base) + (1 - base) * log(1 - base));
     assert_int_equal(r.samples, t.samples);
     assert_int_equal(r.positives, t.positives);
@@ -304,10 +318,9 @@ static int by_request(const void *left, const void *right)
 }
 
 /* The textbook's grouped AUC of the hour, requests apart by pane. */
-static double grouped_auc(const struct judged **list, size_t count, uint64_t *requests)
+static struct request_ranking grouped_auc(const struct judged **list, size_t count)
 {
-    double sum = 0, weight = 0;
-    *requests = 0;
+    struct request_ranking r = {0};
     qsort(list, count, sizeof *list, by_request);
     for (size_t from = 0, to; from < count; from = to) {
         struct truth t = {0};
@@ -316,11 +329,14 @@ static double grouped_auc(const struct judged **list, size_t count, uint64_t *re
         count_pairs(list + from, to - from, &t);
         if (t.pairs == 0)
             continue;
-        sum += (double)(to - from) * t.in_order / t.pairs;
-        weight += (double)(to - from);
-        ++*requests;
+        r.by_samples += (double)(to - from) * t.in_order / t.pairs;
+        r.by_requests += t.in_order / t.pairs;
+        r.samples += to - from;
+        r.requests++;
     }
-    return sum / weight;
+    r.by_samples /= (double)r.samples;
+    r.by_requests /= (double)r.requests;
+    return r;
 }
 
 /* Thin traffic: every request is chosen, on every shard. */
@@ -328,7 +344,6 @@ static void requests_are_ranked_whole_across_shards(void **state)
 {
     struct world w;
     struct validation_report r;
-    uint64_t requests;
     size_t count;
     (void)state;
     world_open(&w, 9);
@@ -349,8 +364,11 @@ static void requests_are_ranked_whole_across_shards(void **state)
     report(&w, VALIDATION_HOUR, &r);
     const struct judged **list = in_window(&w, VALIDATION_HOUR, &count);
     assert_near(r.requests_share, 1, 0);
-    assert_near(r.requests.by_samples, grouped_auc(list, count, &requests), 1e-12);
-    assert_int_equal(r.requests.requests, requests);
+    struct request_ranking truth = grouped_auc(list, count);
+    assert_near(r.requests.by_samples, truth.by_samples, 1e-12);
+    assert_near(r.requests.by_requests, truth.by_requests, 1e-12);
+    assert_int_equal(r.requests.requests, truth.requests);
+    assert_int_equal(r.requests.samples, truth.samples);
     free(list);
     world_close(&w);
 }
@@ -360,7 +378,6 @@ static void a_sample_of_requests_is_of_whole_ones(void **state)
 {
     struct world w;
     struct validation_report r;
-    uint64_t requests;
     size_t count;
     (void)state;
     world_open(&w, 10);
@@ -379,11 +396,11 @@ static void a_sample_of_requests_is_of_whole_ones(void **state)
     }
     report(&w, VALIDATION_HOUR, &r);
     const struct judged **list = in_window(&w, VALIDATION_HOUR, &count);
-    double truth = grouped_auc(list, count, &requests);
+    struct request_ranking truth = grouped_auc(list, count);
     assert_true(r.requests_share < 1 && r.requests_share >= 1.0 / 64);
-    assert_true(r.requests.requests > 50 && r.requests.requests < requests / 2);
+    assert_true(r.requests.requests > 50 && r.requests.requests < truth.requests / 2);
     assert_near((double)r.requests.samples / (double)r.requests.requests, 8, 0.15); /* none is cut */
-    assert_near(r.requests.by_samples, truth, 0.06);
+    assert_near(r.requests.by_samples, truth.by_samples, 0.06);
     free(list);
     world_close(&w);
 }
