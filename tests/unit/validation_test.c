@@ -11,7 +11,7 @@
 #include "learner/validation_report.h"
 #include "tests/unit/random.h"
 
-enum { SHARDS = 4, SAMPLES = 20000, MS_HOUR = 3600000 };
+enum { SHARDS = 4, SAMPLES = 12000, MS_HOUR = 3600000 };
 
 static const int64_t began = INT64_C(1700000000000);
 
