@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Off-policy estimates on the Open Bandit data: learner/off_policy.c against this file, and both against published figures.
+"""Off-policy estimates on the Open Bandit data: learner/off_policy.c against this file, and both against its reference.
 
 usage: tests/off_policy/recompute.py PATH/TO/off_policy_rows
 
