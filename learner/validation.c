@@ -47,7 +47,7 @@ static void advance_window(struct validation *v, enum validation_window w, int64
 
 void validation_start(struct validation *v)
 {
-    *v = (struct validation){0};
+    memset(v, 0, sizeof *v);
     for (int w = 0; w < VALIDATION_WINDOWS; w++)
         v->newest[w] = INT64_MIN;
 }

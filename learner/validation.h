@@ -35,7 +35,8 @@
  * Threads  the shard's own. A reader gets a copy.
  * Use      the shard calls validation_add where it learns a new sample (prequential: prediction taken from the
  *          parameters first), validation_correct where a correction applies, with the same prediction, kept with the
- *          sample; samples that are skipped are not judged, nor are corrections of them. At a punctuation it calls
+ *          sample; samples that are skipped are not judged, nor are corrections of them or of what was learned before
+ *          validation_start (a CHECK stops who takes out what was never put in). At a punctuation it calls
  *          validation_advance.
  * Sources  normalised entropy: He et al., "Practical lessons from predicting clicks on ads at Facebook", ADKDD 2014.
  *          Progressive validation: Blum, Kalai, Langford, "Beating the hold-out", COLT 1999. ECE: Naeini et al., AAAI
