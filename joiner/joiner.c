@@ -111,12 +111,12 @@ void joiner_wait_no_more(struct joiner *j, uint8_t stream)
 }
 
 /* A record has met its impression. While loading nothing is counted but what waits: the rest comes with the commit. */
-void joiner_match(struct joiner *j, uint8_t stream, int64_t time, int64_t impression_time)
+void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time)
 {
     if (j->loading)
         return;
     j->counts[stream].matched++;
-    if (j->config.stream[stream].kind != JOINER_ACTION)
+    if (j->config.stream[stream].kind != JOINER_ACTION || withdraw)
         return;
     if (!j->delays[stream])
         j->delays[stream] = mem_new(1, sizeof *j->delays[stream]);
@@ -152,7 +152,7 @@ static void settle_notes(struct joiner *j, uint32_t number)
         next = n->next;
         joiner_wait_no_more(j, n->stream);
         if (reason == REASON_NONE) {
-            joiner_match(j, n->stream, n->time, k->time);
+            joiner_match(j, n->stream, n->withdraw, n->time, k->time);
             continue;
         }
         aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream}, reason);
@@ -195,8 +195,10 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
     n->offset = offset;
     n->version = r->version;
     n->stream = r->stream;
+    n->withdraw = r->withdraw;
+    n->value = r->value;
     if (j->pending.keys[number].chunk) {
-        joiner_match(j, r->stream, r->time, j->pending.keys[number].time);
+        joiner_match(j, r->stream, r->withdraw, r->time, j->pending.keys[number].time);
         return;
     }
     j->counts[r->stream].waiting++;
@@ -248,37 +250,37 @@ static enum joiner_reason take_impression(struct joiner *j, const struct joiner_
     return REASON_NONE;
 }
 
-/* Same event, or too many of this stream already, among the notes of a key. */
+/* Same event, or too many of this stream and kind already, among the notes of a key. */
 static enum joiner_reason repeated(const struct joiner *j, uint32_t number, const struct joiner_record *r)
 {
     bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
-    uint32_t of_stream = 0;
+    uint32_t of_kind = 0;
     for (uint32_t i = j->pending.keys[number].notes; i != PENDING_NONE; i = j->pending.notes[i].next) {
         const struct pending_note *n = &j->pending.notes[i];
-        if (n->stream != r->stream)
+        if (n->stream != r->stream || n->withdraw != r->withdraw)
             continue;
         if (features || n->event == r->event)
             return REASON_DUPLICATE;
-        of_stream++;
+        of_kind++;
     }
-    return of_stream >= JOINER_ACTIONS_MAX ? REASON_TOO_MANY_ACTIONS : REASON_NONE;
+    return of_kind >= JOINER_ACTIONS_MAX ? REASON_TOO_MANY_ACTIONS : REASON_NONE;
 }
 
-/* An action whose sample is made already. */
+/* An action, or its withdrawal, whose sample is made already. */
 static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
 {
-    uint32_t of_stream;
+    uint8_t came = joiner_came(r->withdraw);
+    uint32_t of_kind;
     enum joiner_reason reason = unfit(j, r->stream, r->version, r->time, k->version, k->time);
     if (reason != REASON_NONE)
         return reason;
-    if (decided_has_action(&j->decided, k, r->stream, r->event, &of_stream))
+    const struct decided_action *a = decided_find_action(&j->decided, k, r->stream, r->event, came, &of_kind);
+    if (a && (a->came & came))
         return REASON_DUPLICATE;
-    if (of_stream >= JOINER_ACTIONS_MAX)
+    if (of_kind >= JOINER_ACTIONS_MAX)
         return REASON_TOO_MANY_ACTIONS;
-    decided_add_action(&j->decided, k, r->stream, r->event);
-    decided_changed(&j->decided, k);
-    joiner_match(j, r->stream, r->time, k->time);
-    joiner_correct(j, k, r->stream, r->position, r->doc);
+    joiner_match(j, r->stream, r->withdraw, r->time, k->time);
+    joiner_amend(j, k, r);
     return REASON_NONE;
 }
 

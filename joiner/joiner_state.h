@@ -42,11 +42,14 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
 
 /* joiner.c */
 void joiner_wait_no_more(struct joiner *j, uint8_t stream);
-void joiner_match(struct joiner *j, uint8_t stream, int64_t time, int64_t impression_time);
+void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time);
 void joiner_release_note(struct joiner *j, uint32_t number);
 
-/* decide.c: the undecided key with this number becomes a sample; an action changes the labels of a decided one. */
+/* decide.c: the undecided key with this number becomes a sample; an action, or its withdrawal, comes for a decided
+ * one. */
 void joiner_decide(struct joiner *j, uint32_t number);
-void joiner_correct(struct joiner *j, struct decided_key *k, uint8_t stream, uint64_t position, struct hash128 doc);
+void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
+
+static inline uint8_t joiner_came(bool withdraw) { return withdraw ? DECIDED_WITHDRAWAL : DECIDED_ACTION; }
 
 #endif
