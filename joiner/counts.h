@@ -48,8 +48,9 @@ struct stream_counts {
 /* clang-format on */
 
 /* clang-format off */
-/*    name         what happened to some of them besides; no part of the identities  */
-#define SAMPLE_NOTES(N)                                                                                    N(clamped,     "learned with a reward that was cut to what the version's model takes")
+/*    name     what happened to some of them besides; no part of the identities            */
+#define SAMPLE_NOTES(N)                                                                \
+    N(clamped, "learned with a reward that was cut to what the version's model takes")
 /* clang-format on */
 
 struct sample_counts {

@@ -9,13 +9,13 @@
  *   stream, are corrections, already here or still to come. An impression whose gate is open is decided on arrival. A
  *   stalled action stream holds samples back; it never makes negatives. How actions are folded: joiner/labels.h.
  *   Samples decided by one advance come in the order of (impression time, position). Corrections due at a decision
- *   follow their sample in the order of the actions' (time, position). A correction is made for each record that changes
- *   a label, with all labels before and after it; where no value changes there is none.
+ *   follow their sample in the order of the actions' (time, position). Each record that changes a label makes one
+ *   correction, with all labels before and after it; where no value changes there is none.
  * Withdrawal  a record that takes back the action with its event id, in the same stream and key. What was taken back
- *   counts no more: silently when both came before the decision, whatever their times, else by a correction. It may come
- *   before its action, and waits for it; then that will not count. It has the horizons and fates of an action of its
- *   time: one that met its impression is matched, even if its action never comes; a second one is a duplicate. The action
- *   stays matched, and its event id stays taken.
+ *   counts no more: silently when both came before the decision, whatever their times, else by a correction. It may
+ *   come before its action, and waits for it; then that will not count. It has the horizons and fates of an action of
+ *   its time: one that met its impression is matched, even if its action never comes; a second one is a duplicate. The
+ *   action stays matched, and its event id stays taken.
  * Horizons (L = allowed_lateness, I = smallest impression watermark)
  *   impression   late when its time < I - L
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;

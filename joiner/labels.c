@@ -27,10 +27,10 @@ static double fold_one(enum label_aggregate aggregate, double so_far, uint32_t c
 
 static double cut(const struct joiner_label *l, double v)
 {
-    if (l->has_cap && v > l->cap)
-        v = l->cap;
-    if (l->has_threshold)
-        v = v >= l->threshold;
+    if (l->cap.given && v > l->cap.value)
+        v = l->cap.value;
+    if (l->threshold.given)
+        v = v >= l->threshold.value;
     return v + 0.0; /* no -0, which is other bits */
 }
 
@@ -67,7 +67,7 @@ void label_range(const struct joiner_label *label, int64_t within_ms, double *lo
 {
     *low = 0;
     *high = 1;
-    if (label->has_threshold || label->aggregate == LABEL_EXISTS)
+    if (label->threshold.given || label->aggregate == LABEL_EXISTS)
         return;
     switch (label->aggregate) {
     case LABEL_COUNT: *high = JOINER_ACTIONS_MAX; break;
@@ -77,16 +77,17 @@ void label_range(const struct joiner_label *label, int64_t within_ms, double *lo
         *high = INFINITY;
         break;
     }
-    if (label->has_cap && label->cap < *high)
-        *high = label->cap > 0 ? label->cap : 0;
-    if (label->has_cap && label->cap < *low)
-        *low = label->cap;
+    if (label->cap.given && label->cap.value < *high)
+        *high = label->cap.value > 0 ? label->cap.value : 0;
+    if (label->cap.given && label->cap.value < *low)
+        *low = label->cap.value;
 }
+
+static bool same_bound(struct label_bound a, struct label_bound b) { return a.given == b.given && a.value == b.value; }
 
 bool labels_same(const struct joiner_label *a, const struct joiner_label *b)
 {
-    return a->aggregate == b->aggregate && a->has_cap == b->has_cap && a->has_threshold == b->has_threshold &&
-           a->cap == b->cap && a->threshold == b->threshold;
+    return a->aggregate == b->aggregate && same_bound(a->cap, b->cap) && same_bound(a->threshold, b->threshold);
 }
 
 const char *label_aggregate_word(enum label_aggregate aggregate)

@@ -38,10 +38,14 @@ enum label_aggregate {
         LABEL_AGGREGATE_COUNT
 };
 
+struct label_bound {
+    bool given;
+    double value; /* finite; 0 where it is not given */
+};
+
 struct joiner_label {
     enum label_aggregate aggregate;
-    bool has_cap, has_threshold;
-    double cap, threshold; /* finite; 0 where there is none */
+    struct label_bound cap, threshold;
 };
 
 /* An action that counts. */

@@ -2,7 +2,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* What an op does; below the first label's it takes one or two values from the stack and puts one there. */
@@ -85,17 +84,14 @@ static int label_here(const struct parser *p)
 
 static enum tm_code no_label(struct parser *p)
 {
-    enum { LISTED = 600 };
-    char names[LISTED] = "";
+    CLEANUP(buffer_close) struct buffer names = {0};
     int size = 0;
     while (is_name(p->at[size]))
         size++;
-    for (uint32_t i = 0; i < p->labels; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", p->label[i]);
-    }
-    return tm_error_set(p->err, TM_INVALID_ARGUMENT, "column %d: %.*s is no label; expected one of: %s", column(p),
-                        size, p->at, names);
+    for (uint32_t i = 0; i < p->labels; i++)
+        buffer_print(&names, "%s%s", i ? ", " : "", p->label[i]);
+    return tm_error_set(p->err, TM_INVALID_ARGUMENT, "column %d: %.*s is no label; expected one of: %.*s", column(p),
+                        size, p->at, (int)names.size, names.size ? (const char *)names.data : "");
 }
 
 static enum tm_code number(struct parser *p)

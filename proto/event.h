@@ -48,9 +48,9 @@ enum tm_code event_scan(struct bytes wire, struct event *out, struct tm_error *e
 void event_encode(const struct event *e, struct buffer *out);
 
 /* What every stream demands, whatever the configuration: texts of 1-256 bytes of UTF-8 without NUL where present, doc
- * present, stream present, event present where it withdraws one, time between 2000 and now_ms + 1 day, every number finite, weight >= 0, propensity in (0,
- * 1], features finite and of a whole number of values, sparse indices increasing. *field (never NULL) names the
- * offender for the ack, "" when there is none. */
+ * present, stream present, event present where it withdraws one, time between 2000 and now_ms + 1 day, every number
+ * finite, weight >= 0, propensity in (0, 1], features finite and of a whole number of values, sparse indices
+ * increasing. *field (never NULL) names the offender for the ack, "" when there is none. */
 enum tm_code event_validate(const struct event *e, int64_t now_ms, const char **field, struct tm_error *err);
 
 #endif

@@ -43,10 +43,8 @@ static enum tm_code read_label(struct catalog *c, size_t i, const Tidemill__V1__
         return tm_error_set(err, TM_DATA_LOSS, "label %zu has a cap of %g and a threshold of %g", i, l->cap,
                             l->threshold);
     c->join.label[i] = (struct joiner_label){.aggregate = (enum label_aggregate)l->aggregate,
-                                             .has_cap = l->has_cap,
-                                             .has_threshold = l->has_threshold,
-                                             .cap = l->cap,
-                                             .threshold = l->threshold};
+                                             .cap = {l->has_cap, l->cap},
+                                             .threshold = {l->has_threshold, l->threshold}};
     c->join.stream[l->stream].labels |= UINT64_C(1) << i;
     return take_name(c->label_name[i], l->name, "label", err);
 }
@@ -231,10 +229,10 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
                 l->has_stream = l->has_aggregate = true;
                 l->stream = i;
                 l->aggregate = c->join.label[k].aggregate;
-                l->has_cap = c->join.label[k].has_cap;
-                l->cap = c->join.label[k].cap;
-                l->has_threshold = c->join.label[k].has_threshold;
-                l->threshold = c->join.label[k].threshold;
+                l->has_cap = c->join.label[k].cap.given;
+                l->cap = c->join.label[k].cap.value;
+                l->has_threshold = c->join.label[k].threshold.given;
+                l->threshold = c->join.label[k].threshold.value;
             }
     }
     p->spec.n_streams = c->join.streams;

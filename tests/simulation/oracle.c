@@ -176,10 +176,10 @@ static double label_of(const struct oracle *o, const struct oracle_shard *s, uin
     case LABEL_FIRST_DELAY: v = delay; break;
     case LABEL_AGGREGATE_COUNT: break;
     }
-    if (l->has_cap)
-        v = fmin(v, l->cap);
-    if (l->has_threshold)
-        v = v >= l->threshold ? 1 : 0;
+    if (l->cap.given)
+        v = fmin(v, l->cap.value);
+    if (l->threshold.given)
+        v = v >= l->threshold.value ? 1 : 0;
     return count > 0 ? v + 0.0 : 0;
 }
 

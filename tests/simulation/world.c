@@ -62,12 +62,10 @@ static struct joiner_label make_label(struct author *a)
         l.aggregate = (enum label_aggregate)below(a, LABEL_AGGREGATE_COUNT);
     if ((l.aggregate == LABEL_MEAN || l.aggregate == LABEL_FIRST_DELAY) && !a->fractions)
         l.aggregate = LABEL_COUNT;
-    l.has_cap = chance(a, 25);
-    l.has_threshold = chance(a, 25);
-    if (l.has_cap)
-        l.cap = 0.25 * below(a, 12);
-    if (l.has_threshold)
-        l.threshold = 0.25 * below(a, 12) - 0.5;
+    if (chance(a, 25))
+        l.cap = (struct label_bound){true, 0.25 * below(a, 12)};
+    if (chance(a, 25))
+        l.threshold = (struct label_bound){true, 0.25 * below(a, 12) - 0.5};
     return l;
 }
 
@@ -509,8 +507,8 @@ void world_print(const struct world *w)
                w->version[i].samples_from[1], w->version[i].reward.text);
     for (uint32_t i = 0; i < c->labels; i++)
         printf("label l%u: %s, cap %g%s, threshold %g%s\n", i, label_aggregate_word(c->label[i].aggregate),
-               c->label[i].cap, c->label[i].has_cap ? "" : " (none)", c->label[i].threshold,
-               c->label[i].has_threshold ? "" : " (none)");
+               c->label[i].cap.value, c->label[i].cap.given ? "" : " (none)", c->label[i].threshold.value,
+               c->label[i].threshold.given ? "" : " (none)");
     for (uint32_t i = 0; i < c->streams; i++)
         printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
                c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);

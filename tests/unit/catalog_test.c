@@ -138,7 +138,7 @@ static void assert_whole(const struct catalog *c)
     assert_int_equal(c->join.stream[2].labels, 1);
     assert_int_equal(c->join.stream[3].labels, 2);
     assert_true(labels_same(&c->join.label[0], &(struct joiner_label){.aggregate = LABEL_EXISTS}));
-    assert_true(labels_same(&c->join.label[1], &(struct joiner_label){LABEL_SUM, true, true, 100, 3}));
+    assert_true(labels_same(&c->join.label[1], &(struct joiner_label){LABEL_SUM, {true, 100}, {true, 3}}));
     assert_string_equal(c->label_name[1], "order");
     assert_int_equal(catalog_stream(c, bytes_text("clicks")), 2);
     assert_int_equal(catalog_stream(c, bytes_text("click")), -1);
