@@ -132,6 +132,7 @@ static void check_samples(uint32_t shard, uint32_t version, const char *kind, ui
     F(samples, "")
     SAMPLE_FATES(F)
     SKIP_REASONS(F)
+    SAMPLE_NOTES(F)
 #undef F
 }
 
