@@ -87,7 +87,7 @@ struct joining {
 static void on_sample(void *self, const struct sample *s)
 {
     if (s->kind == SAMPLE_NEW)
-        take_sample(&((struct joining *)self)->sink, s->body, s->labels);
+        take_sample(&((struct joining *)self)->sink, s->body, s->labels[0] > 0);
 }
 
 static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)

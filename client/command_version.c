@@ -85,7 +85,9 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped", c->skipped},
                 {"skipped: discarded", c->skipped_discarded},
                 {"skipped: memory.samples", c->skipped_limit},
-                {"skipped: original not learned", c->skipped_original}};
+                {"skipped: original not learned", c->skipped_original},
+                {"skipped: reward divides by 0", c->skipped_reward},
+                {"learned, reward cut to the model's range", c->clamped}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (i >= REASONS && rows[i].count == 0)
             continue;
@@ -270,7 +272,7 @@ int command_version_create(const struct command *self, int argc, char **argv)
         {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta (required)", 0},
         {"prior", KEY_PRIOR, "A,B", 0, "What is believed of a new document (default: 1,1)", 0},
         {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
-        {"reward", KEY_REWARD, "LABEL", 0, "The label to learn (default: the first one)", 0},
+        {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
         {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
          "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
         {0},

@@ -122,6 +122,7 @@ static void put_value(struct buffer *out, struct bytes wire, const ProtobufCFiel
             json_put_base64(out, f->bytes);
         break;
     case PROTOBUF_C_TYPE_INT32: buffer_print(out, "%" PRId32, (int32_t)f->integer); break;
+    case PROTOBUF_C_TYPE_BOOL: buffer_print(out, f->integer ? "true" : "false"); break;
     default: buffer_print(out, "%" PRId64, (int64_t)f->integer);
     }
 }

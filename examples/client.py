@@ -29,6 +29,7 @@ def make_events(run, shown_at):
         yield ev.Event(stream="impressions", version="A", time=shown_at + n, **key)
         if n % (2 + n // 25) == 0:
             yield ev.Event(stream="clicks", time=shown_at + n + 500, event=f"click-{run}-{n}", **key)
+        # To take a click back, send it once more with withdraw=True: the same request, doc and event id.
 
 
 def produce(channel):

@@ -7,9 +7,12 @@ struct record_head {
     uint64_t position;
     int64_t time;
     float weight;
-    uint8_t stream, kind;
-    uint16_t zero;
-    struct hash128 key, doc;
+    uint8_t stream, kind, withdraw, zero;
+    struct hash128 key;
+    union {
+        struct hash128 doc;
+        double value; /* of what has no body: an action */
+    };
     uint64_t event;
 };
 static_assert(sizeof(struct record_head) == 72, "the head of a stored record has no hidden padding");
@@ -61,9 +64,14 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
                                .weight = (float)r->weight,
                                .stream = r->stream,
                                .kind = (uint8_t)kind,
+                               .withdraw = r->withdraw,
                                .key = r->key,
                                .doc = r->doc,
                                .event = r->event};
+    if (r->body.size)
+        head.doc = r->doc;
+    else
+        head.value = r->value;
     size_t before = k->bytes.capacity;
     uint32_t offset = (uint32_t)k->bytes.size;
     CHECK(k->bytes.size + sizeof head + r->body.size < UINT32_MAX);
@@ -94,12 +102,16 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
     *record = (struct joiner_record){.position = head.position,
                                      .time = head.time,
                                      .key = head.key,
-                                     .doc = head.doc,
                                      .event = head.event,
                                      .version = head.version,
                                      .stream = head.stream,
+                                     .withdraw = head.withdraw,
                                      .weight = (double)head.weight,
                                      .body = bytes_of(p, head.size)};
+    if (head.size)
+        record->doc = head.doc;
+    else
+        record->value = head.value;
     return true;
 }
 

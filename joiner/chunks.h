@@ -1,7 +1,8 @@
 /* joiner/chunks.h - what came in and waits, one chunk per commit: one value on disk, one array in memory.
  *
- * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, 0 u16, key 16, doc 16,
- * event u64} and then `size` bytes of body (impressions and features; of an action only its marks are needed).
+ * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, withdraw u8, 0 u8,
+ * key 16, doc 16, event u64} and then `size` bytes of body (impressions and features). An action is stored without a
+ * body: only its marks are needed, and its value, f64, in place of the doc, which is its impression's.
  * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart
  * needs one of its records, a sample refers to it, or an older chunk is still needed: rows go oldest first.
  * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */

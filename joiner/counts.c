@@ -1,6 +1,6 @@
 #include "joiner/counts.h"
 
-/* The structs are nothing but u64 counters: the whole, its fates, and then reasons of one of the fates. */
+/* The structs are nothing but u64 counters: the whole, its fates, then reasons of one of the fates, then notes. */
 static int64_t imbalance(uint64_t whole, const uint64_t *parts, size_t n)
 {
     uint64_t sum = 0;

@@ -43,7 +43,14 @@ struct stream_counts {
 #define SKIP_REASONS(R)                                                                            \
     R(skipped_discarded,  "an operator discarded what was held")                                   \
     R(skipped_limit,      "more was held than the budget for held samples allows: the oldest went") \
-    R(skipped_original,   "a correction of a sample that was not learned")
+    R(skipped_original,   "a correction of a sample that was not learned")                         \
+    R(skipped_reward,     "the version's reward has no value for its labels: a division by 0")
+/* clang-format on */
+
+/* clang-format off */
+/*    name     what happened to some of them besides; no part of the identities            */
+#define SAMPLE_NOTES(N)                                                                \
+    N(clamped, "learned with a reward that was cut to what the version's model takes")
 /* clang-format on */
 
 struct sample_counts {
@@ -51,6 +58,7 @@ struct sample_counts {
 #define F(name, help) uint64_t name;
     SAMPLE_FATES(F)
     SKIP_REASONS(F)
+    SAMPLE_NOTES(F)
 #undef F
 };
 

@@ -1,5 +1,6 @@
 #include "joiner/decided.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { RING_MIN = 64, ACTIONS_MIN = 64 };
@@ -84,32 +85,70 @@ struct decided_key *decided_put(struct decided *d, struct hash128 key)
     return k;
 }
 
-void decided_add_action(struct decided *d, struct decided_key *k, uint8_t stream, uint64_t event)
+struct decided_action *decided_find_action(const struct decided *d, const struct decided_key *k, uint8_t stream,
+                                           uint64_t event, uint8_t came, uint32_t *of_kind)
+{
+    struct decided_action *found = NULL;
+    *of_kind = 0;
+    for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {
+        struct decided_action *a = &d->actions[i];
+        if (a->stream != stream)
+            continue;
+        *of_kind += (a->came & came) != 0;
+        if (a->event == event)
+            found = a;
+    }
+    return found;
+}
+
+static uint32_t new_action(struct decided *d)
 {
     uint32_t i = d->action_free;
     if (i != DECIDED_NONE) {
         d->action_free = d->actions[i].next;
-    } else {
-        if (d->action_count == d->action_capacity) {
-            d->action_capacity = d->action_capacity ? d->action_capacity * 2 : ACTIONS_MIN;
-            d->actions = mem_grow(d->actions, d->action_capacity, sizeof *d->actions);
-        }
-        i = d->action_count++;
+        return i;
     }
-    d->actions[i] = (struct decided_action){event, k->actions, stream};
-    k->actions = i;
+    if (d->action_count == d->action_capacity) {
+        d->action_capacity = d->action_capacity ? d->action_capacity * 2 : ACTIONS_MIN;
+        d->actions = mem_grow(d->actions, d->action_capacity, sizeof *d->actions);
+    }
+    return d->action_count++;
 }
 
-bool decided_has_action(const struct decided *d, const struct decided_key *k, uint8_t stream, uint64_t event,
-                        uint32_t *of_stream)
+/* Behind all of its time: they came before it. */
+static void insert_action(struct decided *d, struct decided_key *k, const struct decided_action *action)
 {
-    *of_stream = 0;
+    uint32_t i = new_action(d), *link = &k->actions;
+    while (*link != DECIDED_NONE && d->actions[*link].time <= action->time)
+        link = &d->actions[*link].next;
+    d->actions[i] = *action;
+    d->actions[i].next = *link;
+    *link = i;
+}
+
+void decided_add_action(struct decided *d, struct decided_key *k, const struct decided_action *action)
+{
+    uint32_t of_kind;
+    struct decided_action *a = decided_find_action(d, k, action->stream, action->event, action->came, &of_kind);
+    if (a)
+        a->came |= action->came; /* the two of a pair: whatever the value, it does not count */
+    else
+        insert_action(d, k, action);
+}
+
+uint32_t decided_counted(const struct decided *d, const struct decided_key *k, const struct joiner_config *config,
+                         struct label_action out[static DECIDED_COUNTED_MAX])
+{
+    uint32_t n = 0;
     for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {
-        *of_stream += d->actions[i].stream == stream;
-        if (d->actions[i].stream == stream && d->actions[i].event == event)
-            return true;
+        const struct decided_action *a = &d->actions[i];
+        if (a->came != DECIDED_ACTION)
+            continue;
+        CHECK(n < DECIDED_COUNTED_MAX);
+        out[n++] =
+            (struct label_action){.time = a->time, .value = a->value, .labels = config->stream[a->stream].labels};
     }
-    return false;
+    return n;
 }
 
 /* The number of a key from its place: the only live number with these low bits. */
@@ -151,11 +190,14 @@ static void encode(const struct decided *d, const struct decided_key *k, struct 
     buffer_put_u32(run, k->offset);
     buffer_put_u32(run, k->version);
     buffer_put(run, &k->weight, sizeof k->weight);
-    buffer_put_u16(run, k->labels);
     buffer_put_u16(run, count);
     for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {
-        buffer_put_u64(run, d->actions[i].event);
-        buffer_put_u8(run, (uint8_t)d->actions[i].stream);
+        const struct decided_action *a = &d->actions[i];
+        buffer_put_u64(run, a->event);
+        buffer_put_i64(run, a->time);
+        buffer_put_f64(run, a->value);
+        buffer_put_u8(run, a->stream);
+        buffer_put_u8(run, a->came);
     }
 }
 
@@ -175,6 +217,23 @@ int64_t decided_write(struct decided *d, struct buffer *run)
     return newest;
 }
 
+/* They were written in their order. */
+static void load_action(struct decided *d, struct decided_key *k, struct reader *r)
+{
+    struct decided_action a = {.event = reader_u64(r)};
+    uint32_t of_kind;
+    a.time = reader_i64(r);
+    a.value = reader_f64(r);
+    a.stream = reader_u8(r);
+    a.came = reader_u8(r);
+    uint8_t kind = a.came & DECIDED_ACTION ? DECIDED_ACTION : DECIDED_WITHDRAWAL;
+    bool known = decided_find_action(d, k, a.stream, a.event, kind, &of_kind);
+    r->bad |= a.stream >= JOINER_STREAMS_MAX || a.came == 0 || a.came > DECIDED_BOTH || !isfinite(a.value) || known ||
+              of_kind >= JOINER_ACTIONS_MAX;
+    if (!r->bad)
+        insert_action(d, k, &a);
+}
+
 static void load_one(struct decided *d, struct reader *r, int64_t *newest)
 {
     struct decided_key stored = {0};
@@ -190,9 +249,8 @@ static void load_one(struct decided *d, struct reader *r, int64_t *newest)
     stored.version = reader_u32(r);
     if ((p = reader_take(r, sizeof stored.weight)))
         memcpy(&stored.weight, p, sizeof stored.weight);
-    stored.labels = reader_u16(r);
     uint16_t count = reader_u16(r);
-    if (r->bad || stored.sequence == 0 || count > JOINER_ACTIONS_MAX * JOINER_STREAMS_MAX) {
+    if (r->bad || stored.sequence == 0 || count > 2 * DECIDED_COUNTED_MAX) {
         r->bad = true;
         return;
     }
@@ -203,10 +261,8 @@ static void load_one(struct decided *d, struct reader *r, int64_t *newest)
         k = decided_put(d, stored.key);
     stored.actions = DECIDED_NONE;
     *k = stored;
-    for (uint16_t i = 0; i < count; i++) {
-        uint64_t event = reader_u64(r);
-        decided_add_action(d, k, reader_u8(r), event);
-    }
+    for (uint16_t i = 0; i < count && !r->bad; i++)
+        load_action(d, k, r);
     if (stored.time > *newest)
         *newest = stored.time;
 }

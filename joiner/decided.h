@@ -2,7 +2,7 @@
  *
  * Kept in memory in the order of decision; what changed since the last commit is written as one run. This interface
  * (find, put, change, expire, write, load) is all the joiner knows about it.
- * Memory   72 bytes a key + 11-21 of index + 16 per counted action. Pointers found live until the next put or expire.
+ * Memory   72 bytes a key + 11-21 of index + 32 per action. Pointers found live until the next put or expire.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_DECIDED_H
 #define TIDEMILL_JOINER_DECIDED_H
@@ -20,20 +20,26 @@ struct decided_key {
     uint32_t offset;
     uint32_t version;
     float weight;
-    uint16_t labels;
-    uint16_t changed; /* on the list of the next run */
-    uint32_t actions; /* list of counted actions, or DECIDED_NONE */
-    uint32_t unused;
+    uint32_t changed; /* on the list of the next run */
+    uint32_t actions; /* list of what came for it, by (time, position); or DECIDED_NONE */
 };
 static_assert(sizeof(struct decided_key) == 72, "a decided key is 72 bytes");
 
 #define DECIDED_NONE UINT32_MAX
+enum { DECIDED_COUNTED_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX };
+
+/* An action, its withdrawal, or both: it counts if it came and its withdrawal did not. */
+enum { DECIDED_ACTION = 1, DECIDED_WITHDRAWAL = 2, DECIDED_BOTH };
 
 struct decided_action {
     uint64_t event;
+    int64_t time; /* of what came first */
+    double value;
     uint32_t next;
-    uint32_t stream;
+    uint8_t stream;
+    uint8_t came; /* DECIDED_ACTION, DECIDED_WITHDRAWAL */
 };
+static_assert(sizeof(struct decided_action) == 32, "an action is 32 bytes");
 
 struct decided {
     struct decided_key *ring;
@@ -55,9 +61,16 @@ struct decided_key *decided_find(struct decided *d, struct hash128 key, int64_t 
 /* A new one; takes the place of an expired one with the same key. The caller fills the rest in (key is set, no
  * actions). */
 struct decided_key *decided_put(struct decided *d, struct hash128 key);
-void decided_add_action(struct decided *d, struct decided_key *k, uint8_t stream, uint64_t event);
-bool decided_has_action(const struct decided *d, const struct decided_key *k, uint8_t stream, uint64_t event,
-                        uint32_t *of_stream);
+
+/* What has come with this event id; NULL: nothing. of_kind: how many actions of the stream (or withdrawals, as `came`
+ * says) there are. */
+struct decided_action *decided_find_action(const struct decided *d, const struct decided_key *k, uint8_t stream,
+                                           uint64_t event, uint8_t came, uint32_t *of_kind);
+/* An action or a withdrawal has come; it is the newest in position. */
+void decided_add_action(struct decided *d, struct decided_key *k, const struct decided_action *action);
+/* The actions that count, in the order of (time, position), without their positions. Returns how many. */
+uint32_t decided_counted(const struct decided *d, const struct decided_key *k, const struct joiner_config *config,
+                         struct label_action out[static DECIDED_COUNTED_MAX]);
 /* It must go into the next run. */
 void decided_changed(struct decided *d, struct decided_key *k);
 

@@ -104,31 +104,23 @@ static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_r
 }
 
 /* One that waited is settled. Counters are unsigned: a slip below zero would hide in the identity. */
-static void wait_no_more(struct joiner *j, uint8_t stream)
+void joiner_wait_no_more(struct joiner *j, uint8_t stream)
 {
     CHECK(j->counts[stream].waiting > 0);
     j->counts[stream].waiting--;
 }
 
 /* A record has met its impression. While loading nothing is counted but what waits: the rest comes with the commit. */
-static void match(struct joiner *j, uint8_t stream, int64_t time, int64_t impression_time)
+void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time)
 {
     if (j->loading)
         return;
     j->counts[stream].matched++;
-    if (j->config.stream[stream].kind != JOINER_ACTION)
+    if (j->config.stream[stream].kind != JOINER_ACTION || withdraw)
         return;
     if (!j->delays[stream])
         j->delays[stream] = mem_new(1, sizeof *j->delays[stream]);
     delays_add(j->delays[stream], time - impression_time);
-}
-
-static void emit(struct joiner *j, struct sample *s)
-{
-    s->sequence = ++j->sequence;
-    s->decided_at = j->gate;
-    s->keep = 1;
-    j->output.sample(j->output.self, s);
 }
 
 /* Why an action cannot belong to this impression; REASON_NONE: it can. */
@@ -143,124 +135,11 @@ static enum joiner_reason unfit(const struct joiner *j, uint8_t stream, uint32_t
     return time > impression_time + s->within_ms ? REASON_LATE : REASON_NONE;
 }
 
-static void release_note(struct joiner *j, uint32_t number)
+void joiner_release_note(struct joiner *j, uint32_t number)
 {
     const struct pending_note *n = &j->pending.notes[number];
     chunks_release(&j->chunks, n->chunk, j->config.stream[n->stream].kind == JOINER_FEATURES);
     pending_remove_note(&j->pending, number);
-}
-
-/* A label changed after the sample was made. */
-static void correct(struct joiner *j, struct decided_key *k, uint8_t stream, uint64_t position, struct hash128 doc)
-{
-    uint16_t labels = (uint16_t)(k->labels | j->config.stream[stream].labels);
-    if (labels == k->labels)
-        return;
-    struct sample s = {.original = k->sequence,
-                       .kind = SAMPLE_CORRECTION,
-                       .version = k->version,
-                       .key = k->key,
-                       .doc = doc,
-                       .impression_time = k->time,
-                       .position = position,
-                       .labels = labels,
-                       .old_labels = k->labels,
-                       .weight = (double)k->weight,
-                       .place = {k->chunk, k->offset}};
-    k->labels = labels; /* k is on the list of the next run already */
-    emit(j, &s);
-}
-
-enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX };
-
-/* The notes of a key by (time, position): the order in which labels change. */
-static uint32_t sorted_notes(const struct pending *p, const struct pending_key *k, uint32_t notes[static NOTES_MAX])
-{
-    uint32_t count = 0;
-    for (uint32_t i = k->notes; i != PENDING_NONE; i = p->notes[i].next) {
-        const struct pending_note *n = &p->notes[i];
-        uint32_t at = count++;
-        CHECK(count <= NOTES_MAX);
-        for (; at > 0; at--) {
-            const struct pending_note *before = &p->notes[notes[at - 1]];
-            if (before->time < n->time || (before->time == n->time && before->position < n->position))
-                break;
-            notes[at] = notes[at - 1];
-        }
-        notes[at] = i;
-    }
-    return count;
-}
-
-static struct decided_key *remember(struct joiner *j, const struct sample *s, const uint32_t *notes, uint32_t count)
-{
-    struct decided_key *k = decided_put(&j->decided, s->key);
-    k->time = s->impression_time;
-    k->sequence = s->sequence;
-    k->settled = j->position;
-    k->chunk = s->place.chunk;
-    k->offset = s->place.offset;
-    k->version = s->version;
-    k->weight = (float)s->weight;
-    k->labels = (uint16_t)s->labels;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pending_note *n = &j->pending.notes[notes[i]];
-        if (j->config.stream[n->stream].kind == JOINER_ACTION)
-            decided_add_action(&j->decided, k, n->stream, n->event);
-    }
-    decided_changed(&j->decided, k);
-    return k;
-}
-
-/* The first labels, and where the features lie. */
-static void fold(const struct joiner *j, const uint32_t *notes, uint32_t count, struct sample *s)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pending_note *n = &j->pending.notes[notes[i]];
-        if (j->config.stream[n->stream].kind == JOINER_FEATURES)
-            s->place = (struct sample_place){n->chunk, n->offset};
-        else if (n->time <= s->impression_time + j->config.window_ms)
-            s->labels |= j->config.stream[n->stream].labels;
-    }
-}
-
-static void keep_pace(struct joiner *j, int64_t time)
-{
-    struct joiner_pace *p = &j->pace;
-    if (p->decided++ == 0)
-        p->first = p->newest = time;
-    p->newest = time > p->newest ? time : p->newest;
-}
-
-static void decide(struct joiner *j, uint32_t number)
-{
-    uint32_t notes[NOTES_MAX];
-    const struct pending_key *p = &j->pending.keys[number];
-    uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
-    uint8_t stream;
-    struct sample s = {.kind = SAMPLE_NEW,
-                       .version = p->version,
-                       .key = p->key,
-                       .doc = p->doc,
-                       .impression_time = p->time,
-                       .position = p->position,
-                       .place = {p->chunk, p->offset}};
-    fold(j, notes, count, &s);
-    s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &stream);
-    emit(j, &s);
-    struct decided_key *k = remember(j, &s, notes, count);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pending_note *n = &j->pending.notes[notes[i]];
-        if (n->time > s.impression_time + j->config.window_ms && j->config.stream[n->stream].kind == JOINER_ACTION)
-            correct(j, k, n->stream, n->position, s.doc);
-        release_note(j, notes[i]);
-    }
-    chunks_release(&j->chunks, chunk, true);
-    pending_remove(&j->pending, number);
-    j->undecided--;
-    wait_no_more(j, stream);
-    j->counts[stream].matched++;
-    keep_pace(j, s.impression_time);
 }
 
 /* The impression has come: what waited for it is settled. */
@@ -271,13 +150,13 @@ static void settle_notes(struct joiner *j, uint32_t number)
         struct pending_note *n = &j->pending.notes[i];
         enum joiner_reason reason = unfit(j, n->stream, n->version, n->time, k->version, k->time);
         next = n->next;
-        wait_no_more(j, n->stream);
+        joiner_wait_no_more(j, n->stream);
         if (reason == REASON_NONE) {
-            match(j, n->stream, n->time, k->time);
+            joiner_match(j, n->stream, n->withdraw, n->time, k->time);
             continue;
         }
         aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream}, reason);
-        release_note(j, i);
+        joiner_release_note(j, i);
     }
 }
 
@@ -297,7 +176,7 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     j->counts[r->stream].waiting++;
     settle_notes(j, number);
     if (j->gate != WATERMARK_NONE && r->time < j->gate)
-        decide(j, number);
+        joiner_decide(j, number);
     else
         due_insert(&j->decisions, r->time, r->position, number);
 }
@@ -316,8 +195,10 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
     n->offset = offset;
     n->version = r->version;
     n->stream = r->stream;
+    n->withdraw = r->withdraw;
+    n->value = r->value;
     if (j->pending.keys[number].chunk) {
-        match(j, r->stream, r->time, j->pending.keys[number].time);
+        joiner_match(j, r->stream, r->withdraw, r->time, j->pending.keys[number].time);
         return;
     }
     j->counts[r->stream].waiting++;
@@ -369,37 +250,37 @@ static enum joiner_reason take_impression(struct joiner *j, const struct joiner_
     return REASON_NONE;
 }
 
-/* Same event, or too many of this stream already, among the notes of a key. */
+/* Same event, or too many of this stream and kind already, among the notes of a key. */
 static enum joiner_reason repeated(const struct joiner *j, uint32_t number, const struct joiner_record *r)
 {
     bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
-    uint32_t of_stream = 0;
+    uint32_t of_kind = 0;
     for (uint32_t i = j->pending.keys[number].notes; i != PENDING_NONE; i = j->pending.notes[i].next) {
         const struct pending_note *n = &j->pending.notes[i];
-        if (n->stream != r->stream)
+        if (n->stream != r->stream || n->withdraw != r->withdraw)
             continue;
         if (features || n->event == r->event)
             return REASON_DUPLICATE;
-        of_stream++;
+        of_kind++;
     }
-    return of_stream >= JOINER_ACTIONS_MAX ? REASON_TOO_MANY_ACTIONS : REASON_NONE;
+    return of_kind >= JOINER_ACTIONS_MAX ? REASON_TOO_MANY_ACTIONS : REASON_NONE;
 }
 
-/* An action whose sample is made already. */
+/* An action, or its withdrawal, whose sample is made already. */
 static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
 {
-    uint32_t of_stream;
+    uint8_t came = joiner_came(r->withdraw);
+    uint32_t of_kind;
     enum joiner_reason reason = unfit(j, r->stream, r->version, r->time, k->version, k->time);
     if (reason != REASON_NONE)
         return reason;
-    if (decided_has_action(&j->decided, k, r->stream, r->event, &of_stream))
+    const struct decided_action *a = decided_find_action(&j->decided, k, r->stream, r->event, came, &of_kind);
+    if (a && (a->came & came))
         return REASON_DUPLICATE;
-    if (of_stream >= JOINER_ACTIONS_MAX)
+    if (of_kind >= JOINER_ACTIONS_MAX)
         return REASON_TOO_MANY_ACTIONS;
-    decided_add_action(&j->decided, k, r->stream, r->event);
-    decided_changed(&j->decided, k);
-    match(j, r->stream, r->time, k->time);
-    correct(j, k, r->stream, r->position, r->doc);
+    joiner_match(j, r->stream, r->withdraw, r->time, k->time);
+    joiner_amend(j, k, r);
     return REASON_NONE;
 }
 
@@ -463,9 +344,9 @@ static void orphan(struct joiner *j, struct due *queue, int64_t horizon)
         struct joiner_record r = {
             .position = n->position, .time = n->time, .key = j->pending.keys[owner].key, .stream = n->stream};
         chunks_append(&j->chunks, &r, CHUNK_REMOVED);
-        wait_no_more(j, r.stream);
+        joiner_wait_no_more(j, r.stream);
         aside(j, &r, REASON_ORPHANED);
-        release_note(j, item.number);
+        joiner_release_note(j, item.number);
         if (j->pending.keys[owner].notes == PENDING_NONE)
             pending_remove(&j->pending, owner);
     }
@@ -476,7 +357,7 @@ void joiner_advance(struct joiner *j, const int64_t *watermarks)
     struct due_item item;
     joiner_set_watermarks(j, watermarks);
     while (j->gate != WATERMARK_NONE && due_next(&j->decisions, j->gate, &item))
-        decide(j, item.number);
+        joiner_decide(j, item.number);
     orphan(j, &j->early_actions, j->action_horizon);
     orphan(j, &j->early_features, j->features_horizon);
     if (j->expiry != WATERMARK_NONE)

@@ -7,9 +7,15 @@
  *                   every impression stream: watermark;  every required feature stream: watermark )
  *   Its first labels fold the actions with event time <= t + window. Actions after that, up to t + within of their
  *   stream, are corrections, already here or still to come. An impression whose gate is open is decided on arrival. A
- *   stalled action stream holds samples back; it never makes negatives.
+ *   stalled action stream holds samples back; it never makes negatives. How actions are folded: joiner/labels.h.
  *   Samples decided by one advance come in the order of (impression time, position). Corrections due at a decision
- *   follow their sample in the order of the actions' (time, position), one for each change of the labels.
+ *   follow their sample in the order of the actions' (time, position). Each record that changes a label makes one
+ *   correction, with all labels before and after it; where no value changes there is none.
+ * Withdrawal  a record that takes back the action with its event id, in the same stream and key. What was taken back
+ *   counts no more: silently when both came before the decision, whatever their times, else by a correction. It may
+ *   come before its action, and waits for it; then that will not count. It has the horizons and fates of an action of
+ *   its time: one that met its impression is matched, even if its action never comes; a second one is a duplicate. The
+ *   action stays matched, and its event id stays taken.
  * Horizons (L = allowed_lateness, I = smallest impression watermark)
  *   impression   late when its time < I - L
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
@@ -20,7 +26,8 @@
  * Fates  the first that applies. Impression: late, duplicate; it waits until it is decided. Action: version mismatch,
  *        late, duplicate, too many. What was set aside is not remembered, so it can make no other record a duplicate.
  * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features
- *             of a stream. At most JOINER_ACTIONS_MAX actions of one stream count per key, more are filtered.
+ *             of a stream. At most JOINER_ACTIONS_MAX actions of one stream are taken per key, and as many withdrawals,
+ *             more are filtered.
  *
  * Durability  between two commits the joiner gathers what a restart needs: records that came in (chunk), decided keys
  *             that changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents
@@ -41,8 +48,6 @@
 
 enum {
     JOINER_STREAMS_MAX = 32,
-    JOINER_LABELS_MAX = 8,
-    JOINER_ACTIONS_MAX = 16, /* of one stream and key */
 };
 
 enum joiner_stream_kind { JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION };
@@ -58,6 +63,7 @@ struct joiner_stream {
 struct joiner_config {
     struct joiner_stream stream[JOINER_STREAMS_MAX];
     uint32_t streams;
+    struct joiner_label label[JOINER_LABELS_MAX]; /* its stream is the one that has its bit */
     uint32_t labels;
     int64_t window_ms, allowed_lateness_ms;
 };
@@ -71,7 +77,9 @@ struct joiner_record {
     uint64_t event;     /* hash of the event id, or of the identifying fields */
     uint32_t version;   /* 0: none named (actions) */
     uint8_t stream;
+    bool withdraw;     /* actions: takes back the action with the same event */
     double weight;     /* impressions */
+    double value;      /* actions */
     struct bytes body; /* the event as it came; of impressions and features never empty, kept while it waits */
 };
 
@@ -120,7 +128,7 @@ struct joiner_pace {
     int64_t first, newest; /* meaningless while none is decided */
 };
 struct joiner_pace joiner_pace(const struct joiner *j);
-/* Of the matched actions of a stream, as many as it counts; NULL: none yet. */
+/* Of the matched actions of a stream, as many as it counts (but its withdrawals); NULL: none yet. */
 const struct delays *joiner_delays(const struct joiner *j, uint32_t stream);
 uint64_t joiner_sequence(const struct joiner *j); /* of the newest sample; 0: none yet */
 uint64_t joiner_undecided(const struct joiner *j);

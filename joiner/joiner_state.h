@@ -1,5 +1,5 @@
-/* joiner/joiner_state.h - the inside of a joiner, shared by its parts: joiner.c (step, advance), durable.c
- * (freeze, load) and joiner_read.c (counters). Nobody else includes it. */
+/* joiner/joiner_state.h - the inside of a joiner, shared by its parts: joiner.c (step, advance), decide.c (samples),
+ * durable.c (freeze, load) and joiner_read.c (counters). Nobody else includes it. */
 #ifndef TIDEMILL_JOINER_JOINER_STATE_H
 #define TIDEMILL_JOINER_JOINER_STATE_H
 
@@ -39,5 +39,17 @@ void joiner_chunk_holds(struct joiner *j, uint64_t chunk, const struct joiner_re
  * at offset. */
 void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uint64_t chunk, uint32_t offset);
 void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t chunk, uint32_t offset);
+
+/* joiner.c */
+void joiner_wait_no_more(struct joiner *j, uint8_t stream);
+void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time);
+void joiner_release_note(struct joiner *j, uint32_t number);
+
+/* decide.c: the undecided key with this number becomes a sample; an action, or its withdrawal, comes for a decided
+ * one. */
+void joiner_decide(struct joiner *j, uint32_t number);
+void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
+
+static inline uint8_t joiner_came(bool withdraw) { return withdraw ? DECIDED_WITHDRAWAL : DECIDED_ACTION; }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * An entry stands for a key; it has an impression or it does not yet. Its records other than the impression are notes
  * in a list (an action's marks, the place of a features record).
- * Memory   64 bytes a key + 11-21 of index + 48 a note; pools that grow and are reused, never shrink. Entry and note
+ * Memory   64 bytes a key + 11-21 of index + 56 a note; pools that grow and are reused, never shrink. Entry and note
  *          pointers live until the next add.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_PENDING_H
@@ -30,13 +30,15 @@ struct pending_note {
     uint64_t event;
     int64_t time;
     uint64_t position; /* 0: free */
+    double value;      /* actions */
     uint32_t next;
     uint32_t owner; /* entry */
     uint32_t chunk, offset;
     uint32_t version;
     uint8_t stream;
+    bool withdraw; /* actions: takes back the one with the same event */
 };
-static_assert(sizeof(struct pending_note) == 48, "a note is 48 bytes");
+static_assert(sizeof(struct pending_note) == 56, "a note is 56 bytes");
 
 struct pending {
     struct pending_key *keys;

@@ -2,12 +2,33 @@
 
 enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4 };
 
-/* 85 bytes for the usual new sample: what is nearly always the same is left out. */
+/* A label that is a small whole number, as nearly all are, is one byte; any other is this byte and its 8. */
+enum { LABEL_AS_DOUBLE = 255 };
+
+static void encode_labels(const double *labels, uint32_t count, struct buffer *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        bool small = labels[i] >= 0 && labels[i] < LABEL_AS_DOUBLE && labels[i] == (uint8_t)labels[i];
+        buffer_put_u8(out, small ? (uint8_t)labels[i] : LABEL_AS_DOUBLE);
+        if (!small)
+            buffer_put_f64(out, labels[i]);
+    }
+}
+
+static void decode_labels(struct reader *r, double *labels, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t small = reader_u8(r);
+        labels[i] = small == LABEL_AS_DOUBLE ? reader_f64(r) : small;
+    }
+}
+
+/* 86 bytes with one label for the usual new sample: what is nearly always the same is left out. */
 void sample_encode(const struct sample *s, struct buffer *out)
 {
     uint8_t has =
         (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0));
-    buffer_reserve(out, 160);
+    buffer_reserve(out, 320);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);
     buffer_put_u64(out, s->sequence);
@@ -17,12 +38,13 @@ void sample_encode(const struct sample *s, struct buffer *out)
     buffer_put_i64(out, s->impression_time);
     buffer_put_i64(out, s->decided_at);
     buffer_put_u64(out, s->position);
-    buffer_put_u8(out, (uint8_t)s->labels);
+    buffer_put_u8(out, (uint8_t)s->label_count);
+    encode_labels(s->labels, s->label_count, out);
     buffer_put_u64(out, s->place.chunk);
     buffer_put_u32(out, s->place.offset);
     if (has & HAS_ORIGINAL) {
         buffer_put_u64(out, s->original);
-        buffer_put_u8(out, (uint8_t)s->old_labels);
+        encode_labels(s->old_labels, s->label_count, out);
     }
     if (has & HAS_WEIGHT)
         buffer_put_f64(out, s->weight);
@@ -50,12 +72,17 @@ void sample_decode(struct reader *r, struct sample *out)
     out->impression_time = reader_i64(r);
     out->decided_at = reader_i64(r);
     out->position = reader_u64(r);
-    out->labels = reader_u8(r);
+    out->label_count = reader_u8(r);
+    if (out->label_count > JOINER_LABELS_MAX) {
+        r->bad = true;
+        return;
+    }
+    decode_labels(r, out->labels, out->label_count);
     out->place.chunk = reader_u64(r);
     out->place.offset = reader_u32(r);
     if (has & HAS_ORIGINAL) {
         out->original = reader_u64(r);
-        out->old_labels = reader_u8(r);
+        decode_labels(r, out->old_labels, out->label_count);
     }
     if (has & HAS_WEIGHT)
         out->weight = reader_f64(r);

@@ -1,13 +1,14 @@
 /* joiner/sample.h - what the joiner makes: one labelled sample, or the correction of one.
  *
  * Units    times are event time, ms since 1970 UTC.
- * Labels   bit i is label i of the join configuration (aggregate `exists`).
+ * Labels   as many as the join configuration has, in its order; what they are: joiner/labels.h. The rest is 0.
  * Memory   a sample is a value; `body` (the impression's event bytes; empty on corrections) lives during the call that
  *          hands the sample over. */
 #ifndef TIDEMILL_JOINER_SAMPLE_H
 #define TIDEMILL_JOINER_SAMPLE_H
 
 #include "base/hash.h"
+#include "joiner/labels.h"
 
 enum sample_kind { SAMPLE_NEW, SAMPLE_CORRECTION };
 
@@ -27,11 +28,12 @@ struct sample {
     int64_t impression_time;
     int64_t decided_at;        /* the gate when it was made */
     uint64_t position;         /* in the input, of what made it: the impression, or the action that corrects it */
-    uint64_t labels;           /* as they are now */
-    uint64_t old_labels;       /* corrections: as they were */
     double weight, keep;       /* keep: probability with which it was kept; 1 without sampling */
     struct sample_place place; /* of the impression's record */
     struct bytes body;
+    uint32_t label_count;
+    double labels[JOINER_LABELS_MAX];     /* as they are now */
+    double old_labels[JOINER_LABELS_MAX]; /* corrections: as they were */
 };
 
 void sample_encode(const struct sample *s, struct buffer *out); /* without body */

@@ -94,6 +94,17 @@ static void beta_correct(const struct model_config *config, void *block, const s
     tally_in(counter(b, after));
 }
 
+static void beta_retract(const struct model_config *config, void *block, const struct example *x)
+{
+    struct beta_block *b = block;
+    check_example(x);
+    CHECK(x->time <= b->time);
+    double out = tally_remaining(config->decay_per_ms, b->time, x->time) * x->weight, mass = b->s + b->f;
+    b->s = taken_out(b->s - out * x->reward, mass);
+    b->f = taken_out(b->f - out * (1 - x->reward), mass);
+    tally_out(counter(b, x));
+}
+
 static void beta_values(const struct model_config *config, const void *block, int64_t now, double *out)
 {
     const struct beta_block *b = block;
@@ -166,6 +177,8 @@ const struct model model_beta = {
     .takes = beta_takes,
     .learn = beta_learn,
     .correct = beta_correct,
+    .rewards = model_unit_rewards,
+    .retract = beta_retract,
     .values = beta_values,
     .summarise = beta_summarise,
     .describe = beta_describe,

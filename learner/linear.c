@@ -94,6 +94,12 @@ static void linear_learn(const struct model_config *config, void *block, const s
 /* What subtracting left of sums of squares: rounding alone can make them negative. */
 static double not_negative(double sum) { return sum > 0 ? sum : 0.0; }
 
+static void linear_rewards(const struct model_config *config, double *low, double *high)
+{
+    *low = config->reward_min;
+    *high = config->reward_max;
+}
+
 static void linear_correct(const struct model_config *config, void *block, const struct correction *change)
 {
     struct linear_block *b = block;
@@ -240,6 +246,7 @@ const struct model model_linear = {
     .takes = linear_takes,
     .learn = linear_learn,
     .correct = linear_correct,
+    .rewards = linear_rewards,
     .values = linear_values,
     .score = linear_score,
     .summarise = features_summarise,

@@ -244,6 +244,7 @@ const struct model model_lr_diagonal = {
     .takes = lr_takes,
     .learn = diagonal_learn,
     .correct = diagonal_correct,
+    .rewards = model_unit_rewards,
     .values = diagonal_values,
     .score = diagonal_score,
     .summarise = features_summarise,

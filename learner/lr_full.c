@@ -266,6 +266,7 @@ const struct model model_lr_full = {
     .takes = lr_takes,
     .learn = full_learn,
     .correct = full_correct,
+    .rewards = model_unit_rewards,
     .values = full_values,
     .score = full_score,
     .summarise = features_summarise,

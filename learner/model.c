@@ -17,6 +17,13 @@ const struct model *model_find(struct bytes name)
     return NULL;
 }
 
+void model_unit_rewards(const struct model_config *config, double *low, double *high)
+{
+    (void)config;
+    *low = 0;
+    *high = 1;
+}
+
 const char *model_names(void) { return "beta"; }
 
 double model_decay(double half_life_ms) { return half_life_ms > 0 ? log(2.0) / half_life_ms : 0; }

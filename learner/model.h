@@ -119,6 +119,12 @@ struct model {
      * says). */
     void (*correct)(const struct model_config *config, void *block, const struct correction *change);
 
+    /* The rewards it takes; others are cut to the nearest of them before they are learned. */
+    void (*rewards)(const struct model_config *config, double *low, double *high);
+
+    /* Take a learned sample out, as if it had never been learned. NULL: the model cannot. */
+    void (*retract)(const struct model_config *config, void *block, const struct example *sample);
+
     /* The width values a predictor computes with, as of event time `now` (forgetting applied up to it). NULL block:
      * prior. */
     void (*values)(const struct model_config *config, const void *block, int64_t now, double *out);
@@ -155,6 +161,8 @@ double model_decay(double half_life_ms);
 /* The models a version can be configured with; NULL: no such model. (lr.h and linear.h have more: samples do not bring
  * features to the learner yet.) */
 const struct model *model_find(struct bytes name);
+/* model->rewards of a model that takes the unit interval. */
+void model_unit_rewards(const struct model_config *config, double *low, double *high);
 /* All names in one line, for messages: "beta". */
 const char *model_names(void);
 

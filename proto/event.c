@@ -25,6 +25,7 @@ enum {
     F_ENCODING,
     F_PAYLOAD,
     F_FEATURES,
+    F_WITHDRAW,
     F_END
 };
 
@@ -48,6 +49,7 @@ static const struct {
     [F_ENCODING] = {"encoding", WIRE_VARINT},
     [F_PAYLOAD] = {"payload", WIRE_BYTES},
     [F_FEATURES] = {"features", WIRE_BYTES},
+    [F_WITHDRAW] = {"withdraw", WIRE_VARINT},
 };
 
 /* The four ways a value lies on the wire: each sets *out and returns what follows, or NULL. */
@@ -86,6 +88,14 @@ static inline const uint8_t *take_low_bits(const uint8_t *p, const uint8_t *end,
     return p;
 }
 
+static inline const uint8_t *take_flag(const uint8_t *p, const uint8_t *end, bool *out)
+{
+    uint64_t v = 0;
+    p = wire_varint(p, end, &v);
+    *out = v != 0;
+    return p;
+}
+
 static const uint8_t *skip(const uint8_t *field, const uint8_t *end)
 {
     struct reader r = {field, end, false};
@@ -120,6 +130,7 @@ static inline const uint8_t *take_field(uint32_t tag, const uint8_t *field, cons
         e->has |= EVENT_HAS_WEIGHT;
         return take_fixed(p, end, &e->weight, sizeof e->weight);
     case TAG(F_FEATURES, WIRE_BYTES): e->has |= EVENT_HAS_FEATURES; return take_bytes(p, end, &e->features);
+    case TAG(F_WITHDRAW, WIRE_VARINT): return take_flag(p, end, &e->withdraw);
     default: return tag >> 3 < F_END ? NULL : skip(field, end);
     }
 }
@@ -195,6 +206,8 @@ void event_encode(const struct event *e, struct buffer *out)
     put_text(out, F_REPRESENTATION, e->representation);
     if (e->encoding)
         wire_put_integer(out, F_ENCODING, (uint64_t)(int64_t)(int32_t)e->encoding);
+    if (e->withdraw)
+        wire_put_integer(out, F_WITHDRAW, true);
     put_text(out, F_PAYLOAD, e->payload);
     if (e->has & EVENT_HAS_FEATURES)
         wire_put_bytes(out, F_FEATURES, e->features);
@@ -228,6 +241,9 @@ static enum tm_code validate_texts(const struct event *e, const char **field, st
         if (texts[i].text.data && validate_text(texts[i].text, err) != TM_OK)
             return TM_INVALID_ARGUMENT;
     }
+    *field = fields[F_WITHDRAW].name;
+    if (e->withdraw && !e->event.data)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "there is no event; expected the event id of what it takes back");
     return TM_OK;
 }
 

@@ -36,6 +36,7 @@ struct event {
     float score, propensity, weight; /* weight 1 when absent */
     int32_t position;
     uint32_t encoding; /* enum FeatureEncoding of events.proto */
+    bool withdraw;     /* takes back the action with this event id */
     uint32_t has;      /* enum event_has */
 };
 
@@ -47,9 +48,9 @@ enum tm_code event_scan(struct bytes wire, struct event *out, struct tm_error *e
 void event_encode(const struct event *e, struct buffer *out);
 
 /* What every stream demands, whatever the configuration: texts of 1-256 bytes of UTF-8 without NUL where present, doc
- * present, stream present, time between 2000 and now_ms + 1 day, every number finite, weight >= 0, propensity in (0,
- * 1], features finite and of a whole number of values, sparse indices increasing. *field (never NULL) names the
- * offender for the ack, "" when there is none. */
+ * present, stream present, event present where it withdraws one, time between 2000 and now_ms + 1 day, every number
+ * finite, weight >= 0, propensity in (0, 1], features finite and of a whole number of values, sparse indices
+ * increasing. *field (never NULL) names the offender for the ack, "" when there is none. */
 enum tm_code event_validate(const struct event *e, int64_t now_ms, const char **field, struct tm_error *err);
 
 #endif

@@ -90,6 +90,15 @@ static enum tm_code read_position(const json_t *v, struct reading *l, void *out,
     return TM_OK;
 }
 
+static enum tm_code read_flag(const json_t *v, struct reading *l, void *out, struct tm_error *err)
+{
+    (void)l;
+    if (!json_is_boolean(v))
+        return json_unexpected(v, "true or false", err);
+    *(bool *)out = json_is_true(v);
+    return TM_OK;
+}
+
 static enum tm_code put_values(const json_t *values, struct buffer *out, struct tm_error *err)
 {
     size_t i;
@@ -179,6 +188,7 @@ static const struct key {
     KEY(event, read_text),          KEY(value, read_value),   KEY(features, read_features),
     KEY(representation, read_text), KEY(score, read_score),   KEY(propensity, read_propensity),
     KEY(position, read_position),   KEY(weight, read_weight), KEY(payload, read_payload),
+    KEY(withdraw, read_flag),
 #undef KEY
     {"items", read_items, 0},
 };

@@ -66,12 +66,22 @@ static int tell_problems(const struct option_problems *problems)
     return EXIT_USAGE;
 }
 
+static void tell_warnings(const struct options *o, const char *path)
+{
+    struct option_problems warnings = {0};
+    options_warn(o, path, &warnings);
+    fwrite(warnings.text.data, 1, warnings.text.size, stderr);
+    buffer_close(&warnings.text);
+}
+
 /* Read the configuration and hand it to act(). */
 static int with_options(const struct flags *flags, int (*act)(const struct options *o))
 {
     struct options *o = mem_new(1, sizeof *o);
     struct option_problems problems = {0};
     read_options(flags, o, &problems);
+    if (problems.count == 0)
+        tell_warnings(o, flags->config ? flags->config : "configuration");
     int code = problems.count ? tell_problems(&problems) : act(o);
     buffer_close(&problems.text);
     free(o);

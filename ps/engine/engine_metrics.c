@@ -126,6 +126,7 @@ static void sample_counts(const char *version, const char *kind, const struct sa
     metric_count(m, METRIC_VERSION_SKIPPED, c->reason, METRIC_LABELS(version, kind, #reason + sizeof "skipped"));
     SKIP_REASONS(F)
 #undef F
+    metric_count(m, METRIC_VERSION_CLAMPED, c->clamped, METRIC_LABELS(version, kind));
 }
 
 static void version(const char *name, const struct engine_version_status *v, struct metrics *m)

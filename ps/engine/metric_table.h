@@ -52,6 +52,8 @@
       "Samples that will be learned: in an open batch, or held while the version is paused or catches up")            \
     M("Versions", VERSION_SKIPPED, "tidemill_version_skipped_samples_total", COUNTER, "version,kind,reason",         \
       "Samples that will never be learned, by reason; the sum is the fate skipped")                                  \
+    M("Versions", VERSION_CLAMPED, "tidemill_version_clamped_samples_total", COUNTER, "version,kind",                 \
+      "Learned samples whose reward was cut to what the model takes")                                                 \
     M("Versions", VERSION_IMBALANCE, "tidemill_version_imbalance_samples", GAUGE, "version",                          \
       "Samples less settled less pending: anything but 0 is a bug")                                                   \
     M("Versions", VERSION_DOCUMENTS, "tidemill_version_documents", GAUGE, "version", "Documents with parameters")     \

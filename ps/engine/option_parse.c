@@ -21,8 +21,9 @@ static const struct choice kinds[] = {
     {"table", 0, false},
 };
 static const struct choice aggregates[] = {
-    {"exists", 0, true}, {"count", 0, false}, {"sum", 0, false},
-    {"mean", 0, false},  {"max", 0, false},   {"last", 0, false},
+#define A(name, word, help) {word, LABEL_##name, true},
+    LABEL_AGGREGATES(A)
+#undef A
 };
 static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
@@ -194,11 +195,18 @@ static enum tm_code parse_model(const struct option_row *row, void *owner, const
     return parse_name(row, owner, text, err);
 }
 
+/* What it means shows when the labels are known. */
 static enum tm_code parse_reward(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
-    if (strpbrk(text, " +*/()")) /* an expression over labels */
-        return unavailable(text, err);
-    return parse_name(row, owner, text, err);
+    size_t size;
+    text += strspn(text, " ");
+    size = strlen(text);
+    while (size > 0 && text[size - 1] == ' ')
+        size--;
+    if (size == 0 || size > REWARD_TEXT_MAX || !printable(text))
+        return wrong(row, text, err);
+    snprintf((char *)owner + row->offset, REWARD_TEXT_MAX + 1, "%.*s", (int)size, text);
+    return TM_OK;
 }
 
 static enum tm_code parse_choice(const struct option_row *row, const struct choice *choices, size_t count,
@@ -227,7 +235,7 @@ static enum tm_code parse_aggregate(const struct option_row *row, void *owner, c
     uint32_t v = 0;
     enum tm_code rc = parse_choice(row, aggregates, ARRAY_LEN(aggregates), text, &v, err);
     if (rc == TM_OK)
-        *(uint32_t *)((char *)owner + row->offset) = v;
+        *(enum label_aggregate *)((char *)owner + row->offset) = (enum label_aggregate)v;
     return rc;
 }
 
@@ -267,6 +275,15 @@ static bool number_parse(const char *text, double *value)
         return false;
     *value = strtod(text, &end);
     return *end == '\0' && isfinite(*value);
+}
+
+static enum tm_code parse_bound(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    struct label_bound bound = {.given = true};
+    if (!number_parse(text, &bound.value))
+        return wrong(row, text, err);
+    *(struct label_bound *)((char *)owner + row->offset) = bound;
+    return TM_OK;
 }
 
 static enum tm_code parse_prior(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
@@ -319,9 +336,10 @@ static const struct {
     [OPTION_FLAG] = {"flag", false, parse_flag},
     [OPTION_NAME] = {"name", false, parse_name},
     [OPTION_MODEL] = {"name", false, parse_model},
-    [OPTION_REWARD] = {"name", false, parse_reward},
+    [OPTION_REWARD] = {"expression", false, parse_reward},
     [OPTION_KIND] = {"word", false, parse_kind},
     [OPTION_AGGREGATE] = {"word", false, parse_aggregate},
+    [OPTION_BOUND] = {"number", false, parse_bound},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
     [OPTION_PRIOR] = {"list", true, parse_prior},
     [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
@@ -330,6 +348,17 @@ static const struct {
 
 const char *option_type_word(enum option_type type) { return types[type].word; }
 bool option_type_is_list(enum option_type type) { return types[type].list; }
+
+static void expected_aggregate(char buf[static OPTION_EXPECTED_SIZE])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < ARRAY_LEN(aggregates); i++)
+        used += (size_t)snprintf(buf + used, OPTION_EXPECTED_SIZE - used, "%s%s",
+                                 i == 0                          ? ""
+                                 : i + 1 < ARRAY_LEN(aggregates) ? ", "
+                                                                 : " or ",
+                                 aggregates[i].word);
+}
 
 const char *option_expected(const struct option_row *row, char buf[static OPTION_EXPECTED_SIZE])
 {
@@ -341,7 +370,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;
-    case OPTION_AGGREGATE: snprintf(buf, OPTION_EXPECTED_SIZE, "exists"); break;
+    case OPTION_AGGREGATE: expected_aggregate(buf); break;
     case OPTION_MODEL: snprintf(buf, OPTION_EXPECTED_SIZE, "one of the models: %s", model_names()); break;
     case OPTION_KEY_FIELDS:
         snprintf(buf, OPTION_EXPECTED_SIZE, "a list of request, user and doc, each at most once");
@@ -350,10 +379,10 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_SAMPLES_FROM:
         snprintf(buf, OPTION_EXPECTED_SIZE, "a list of 1 to %d versions such as %s", OPTION_SAMPLES_FROM_MAX, example);
         break;
-    case OPTION_NAME:
     case OPTION_REWARD:
-        snprintf(buf, OPTION_EXPECTED_SIZE, "a name: 1 to %d of [A-Za-z0-9._-]", OPTION_NAME_MAX);
+        snprintf(buf, OPTION_EXPECTED_SIZE, "an expression of 1 to %d bytes such as %s", REWARD_TEXT_MAX, example);
         break;
+    case OPTION_NAME: snprintf(buf, OPTION_EXPECTED_SIZE, "a name: 1 to %d of [A-Za-z0-9._-]", OPTION_NAME_MAX); break;
     default: snprintf(buf, OPTION_EXPECTED_SIZE, "a %s such as %s", types[row->type].word, example); break;
     }
     return buf;

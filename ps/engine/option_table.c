@@ -174,9 +174,25 @@ static const struct option_row label_rows[] = {
     {.key = "stream", .type = OPTION_NAME, .offset = OF(stream), .help = "The action stream it is made of."},
     {.key = "aggregate",
      .type = OPTION_AGGREGATE,
-     .offset = OF(aggregate),
+     .offset = OF(label.aggregate),
      .preset = "exists",
-     .help = "exists: 1 when there was an action, else 0."},
+     .help =
+         "Of the actions that count for an impression, by their `value`; 0 without any. exists: 1; count: how many; "
+         "sum, mean, max: of the values; last: the newest's value; first_delay: seconds from the impression to the "
+         "first."},
+    {.key = "cap",
+     .type = OPTION_BOUND,
+     .offset = OF(label.cap),
+     .derived = "none",
+     .example = "100",
+     .help = "Upper bound of the aggregate."},
+    {.key = "threshold",
+     .type = OPTION_BOUND,
+     .offset = OF(label.threshold),
+     .derived = "none",
+     .example = "30",
+     .help = "The label is 1 when the aggregate, after its cap, is at least so large, else 0; without it the label is "
+             "the aggregate."},
 };
 #undef OF
 
@@ -205,7 +221,9 @@ static const struct option_row version_rows[] = {
      .type = OPTION_REWARD,
      .offset = OF(reward),
      .derived = "the first label",
-     .help = "The label to learn."},
+     .example = "click + 5*order - dislike",
+     .help = "What to learn: an expression over labels with + - * / ( ), min(a, b), max(a, b), > >= < <= (1 or 0). "
+             "Beta learns 0 to 1, what is beyond is cut to it; a sample whose reward divides by 0 is skipped."},
     {.key = "samples_from",
      .type = OPTION_SAMPLES_FROM,
      .offset = OF(samples_from),

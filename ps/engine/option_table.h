@@ -19,9 +19,10 @@ enum option_type {
     OPTION_FLAG,         /* bool */
     OPTION_NAME,         /* char[OPTION_NAME_MAX + 1] */
     OPTION_MODEL,        /* the same; the name of a model */
-    OPTION_REWARD,       /* the same; the name of a label */
+    OPTION_REWARD,       /* char[REWARD_TEXT_MAX + 1] */
     OPTION_KIND,         /* enum option_stream_kind */
-    OPTION_AGGREGATE,    /* uint32_t */
+    OPTION_AGGREGATE,    /* enum label_aggregate */
+    OPTION_BOUND,        /* struct label_bound */
     OPTION_KEY_FIELDS,   /* uint32_t, list */
     OPTION_PRIOR,        /* double[8] and prior_count of a version, list */
     OPTION_SAMPLES_FROM, /* names and their count of a version, list */

@@ -9,6 +9,8 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "joiner/labels.h"
+#include "learner/reward.h"
 
 enum {
     OPTION_NAME_MAX = 64,
@@ -41,7 +43,7 @@ struct label_options {
     struct option_place place;
     char name[OPTION_NAME_MAX + 1];
     char stream[OPTION_NAME_MAX + 1]; /* an action stream */
-    uint32_t aggregate;               /* 0: exists */
+    struct joiner_label label;
 };
 
 struct version_options {
@@ -51,7 +53,7 @@ struct version_options {
     double prior[8];
     uint32_t prior_count;             /* beta: default [1, 1] */
     int64_t half_life_ms;             /* 0: never forgets */
-    char reward[OPTION_NAME_MAX + 1]; /* a label; default: the first label */
+    char reward[REWARD_TEXT_MAX + 1]; /* an expression over labels; default: the first label */
     char samples_from[OPTION_SAMPLES_FROM_MAX][OPTION_NAME_MAX + 1];
     uint32_t samples_from_count; /* default: itself */
 };
@@ -111,16 +113,21 @@ void options_check(const struct options *o, const char *path, struct option_prob
 void options_set_version(struct version_options *v, const char *key, const char *value,
                          struct option_problems *problems);
 
-/* What a version may refer to; the first label is the default reward. */
+/* Names that there are. */
 struct option_names {
     const char *const *name;
     uint32_t count;
 };
 
 /* Fill in the defaults of a version that was set by itself, then check it as options_check() checks those of the file.
- * versions: its own name among them. */
-void options_check_version(struct version_options *v, const struct option_names *labels,
-                           const struct option_names *versions, struct option_problems *problems);
+ * o: its labels and streams; the first label is the default reward. versions: what it may refer to, its own name among
+ * them. */
+void options_check_version(struct version_options *v, const struct options *o, const struct option_names *versions,
+                           struct option_problems *problems);
+
+/* What is no mistake but may be one, of a configuration that was checked, one line each: rewards beyond what their
+ * model takes. */
+void options_warn(const struct options *o, const char *path, struct option_problems *warnings);
 
 /* The configuration as YAML, with every default filled in; read again it gives the same values. */
 void options_show(const struct options *o, struct buffer *out);

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "learner/model.h"
+#include "ps/engine/option_reward.h"
 #include "ps/engine/option_table.h"
 
 struct checking {
@@ -189,35 +190,34 @@ static void check_samples_from(const struct version_check *c, const struct optio
     }
 }
 
-static void check_version(const struct version_check *c, const struct option_names *labels,
-                          const struct option_names *versions)
+static void check_version(const struct version_check *c, const struct options *o, const struct option_names *versions)
 {
+    struct tm_error err;
     check_model(c);
-    check_names_of(c, "reward", c->version->reward, "label", labels);
+    if (o->labels > 0 && option_reward_check(c->version, o, &err) != TM_OK)
+        version_problem(c, "", err.message);
     check_samples_from(c, versions);
 }
 
 static void check_versions(const struct checking *c)
 {
-    const char *labels[OPTION_LABELS_MAX], *versions[OPTION_VERSIONS_MAX];
+    const char *versions[OPTION_VERSIONS_MAX];
     char prefix[OPTION_KEY_SIZE];
-    for (uint32_t i = 0; i < c->o->labels; i++)
-        labels[i] = c->o->label[i].name;
     for (uint32_t i = 0; i < c->o->versions; i++)
         versions[i] = c->o->version[i].name;
     for (uint32_t i = 0; i < c->o->versions; i++) {
         snprintf(prefix, sizeof prefix, "versions[%u].", i);
-        check_version(&(struct version_check){c, &c->o->version[i], prefix},
-                      &(struct option_names){labels, c->o->labels}, &(struct option_names){versions, c->o->versions});
+        check_version(&(struct version_check){c, &c->o->version[i], prefix}, c->o,
+                      &(struct option_names){versions, c->o->versions});
     }
 }
 
-void options_check_version(struct version_options *v, const struct option_names *labels,
-                           const struct option_names *versions, struct option_problems *problems)
+void options_check_version(struct version_options *v, const struct options *o, const struct option_names *versions,
+                           struct option_problems *problems)
 {
     const struct checking c = {.problems = problems};
-    option_derive_version(v, labels->count ? labels->name[0] : "");
-    check_version(&(struct version_check){&c, v, ""}, labels, versions);
+    option_derive_version(v, o->labels ? o->label[0].name : "");
+    check_version(&(struct version_check){&c, v, ""}, o, versions);
 }
 
 void options_check(const struct options *o, const char *path, struct option_problems *problems)
@@ -229,4 +229,12 @@ void options_check(const struct options *o, const char *path, struct option_prob
     check_streams(&c);
     check_labels(&c);
     check_versions(&c);
+}
+
+void options_warn(const struct options *o, const char *path, struct option_problems *warnings)
+{
+    char text[OPTION_WARNING_SIZE];
+    for (uint32_t i = 0; i < o->versions; i++)
+        if (option_reward_warning(&o->version[i], o, text))
+            option_problem(warnings, path, &o->version[i].place, "warning: versions[%u].%s", i, text);
 }

@@ -8,6 +8,8 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
     const struct stream_options *stream = item;
     if (row->type == OPTION_UNAVAILABLE)
         return false;
+    if (row->type == OPTION_BOUND)
+        return ((const struct label_bound *)(const void *)((const char *)item + row->offset))->given;
     if (list->items != offsetof(struct options, stream))
         return true;
     if (row->offset == offsetof(struct stream_options, within_ms))
@@ -138,6 +140,5 @@ void options_reference(struct buffer *out)
         snprintf(prefix, sizeof prefix, "%s[].", option_lists[i].key);
         describe_unavailable(prefix, option_lists[i].rows, option_lists[i].row_count, out);
     }
-    buffer_print(out, "- values: stream kind `table`; label aggregates other than `exists`; models `lr` and "
-                      "`embedding`; rewards that are expressions\n");
+    buffer_print(out, "- values: stream kind `table`; models `lr` and `embedding`\n");
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "ps/engine/option_reward.h"
 #include "ps/engine/parts.h"
 
 static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREAMS_MAX <= SEQUENCER_STREAMS_MAX &&
@@ -62,16 +63,9 @@ static void set_labels(const struct options *o, struct catalog *c)
                 int stream = catalog_stream(c, bytes_text(o->label[k].stream));
                 CHECK(stream >= 0); /* options_check said so */
                 memcpy(c->label_name[i], o->label[k].name, sizeof o->label[k].name);
+                c->join.label[i] = o->label[k].label;
                 c->join.stream[stream].labels |= UINT64_C(1) << i;
             }
-}
-
-static uint32_t label_index(const struct catalog *c, const char *name)
-{
-    for (uint32_t i = 0; i < c->join.labels; i++)
-        if (strcmp(c->label_name[i], name) == 0)
-            return i;
-    return 0;
 }
 
 void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out)
@@ -82,7 +76,7 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     out->config.prior_count = from->prior_count;
     out->half_life_ms = (double)from->half_life_ms;
     out->config.decay_per_ms = model_decay(out->half_life_ms);
-    out->reward_label = label_index(schema, from->reward);
+    CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
 }
 
 static void set_versions(const struct options *o, struct catalog *c)
@@ -107,17 +101,17 @@ static void set_versions(const struct options *o, struct catalog *c)
 enum tm_code setup_check_version(const struct engine *e, struct version_options *v, struct tm_error *err)
 {
     struct option_problems problems = {0};
-    const char *labels[OPTION_LABELS_MAX];
+    char warning[OPTION_WARNING_SIZE];
     const char **versions = mem_new(e->catalog.versions + 1, sizeof(char *));
-    for (uint32_t i = 0; i < e->options.labels; i++)
-        labels[i] = e->options.label[i].name;
     for (uint32_t i = 0; i < e->catalog.versions; i++)
         versions[i] = e->catalog.version[i]->name;
     versions[e->catalog.versions] = v->name;
-    options_check_version(v, &(struct option_names){labels, e->options.labels},
-                          &(struct option_names){versions, e->catalog.versions + 1}, &problems);
+    options_check_version(v, &e->options, &(struct option_names){versions, e->catalog.versions + 1}, &problems);
     free(versions);
-    return options_refuse(&problems, err);
+    enum tm_code rc = options_refuse(&problems, err);
+    if (rc == TM_OK && option_reward_warning(v, &e->options, warning))
+        log_line("warn", "version_reward", "version=%s %s", v->name, warning);
+    return rc;
 }
 
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err)
@@ -175,7 +169,8 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
             return refuse(err, "stream", want->stream_name[i]);
     }
     for (uint32_t i = 0; i < want->join.labels; i++)
-        if (strcmp(have->label_name[i], want->label_name[i]) != 0)
+        if (strcmp(have->label_name[i], want->label_name[i]) != 0 ||
+            !labels_same(&have->join.label[i], &want->join.label[i]))
             return refuse(err, "label", want->label_name[i]);
     return TM_OK;
 }
@@ -183,7 +178,7 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
 bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 &&
-           a->half_life_ms == b->half_life_ms && a->reward_label == b->reward_label &&
+           a->half_life_ms == b->half_life_ms && strcmp(a->reward.text, b->reward.text) == 0 &&
            a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }

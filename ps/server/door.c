@@ -226,6 +226,16 @@ static enum tm_code check_key(const struct catalog *c, const struct event *e, co
     return TM_OK;
 }
 
+static enum tm_code check_withdrawal(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
+                                     struct tm_error *err)
+{
+    *field = "withdraw";
+    if (!e->withdraw || c->join.stream[stream].kind == JOINER_ACTION)
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "withdraw: %s is no action stream; only actions can be taken back",
+                        c->stream_name[stream]);
+}
+
 static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submission_event *out, const char **field,
                             struct tm_error *err)
 {
@@ -242,6 +252,8 @@ static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submis
     }
     if (rc == TM_OK)
         rc = check_key(c, &e, field, err);
+    if (rc == TM_OK)
+        rc = check_withdrawal(c, r->stream, &e, field, err);
     if (rc != TM_OK)
         return rc;
     *field = "version";

@@ -45,7 +45,8 @@ enum tm_code door_read_watermark(const struct door *d, struct bytes content, uin
 /* What can be wrong with an event, for counting. */
 #define DOOR_FIELDS(F)                                                                     \
     F(unreadable) F(stream) F(request) F(doc) F(user) F(version) F(time) F(event) F(value) \
-    F(features) F(representation) F(encoding) F(score) F(propensity) F(position) F(weight) F(payload)
+    F(features) F(representation) F(encoding) F(score) F(propensity) F(position) F(weight) F(payload) \
+    F(withdraw)
 /* clang-format on */
 
 enum door_field {

@@ -15,6 +15,7 @@ static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCount
 #define F(name, help) FILL(m, name, c->name);
     SAMPLE_FATES(F)
     SKIP_REASONS(F)
+    SAMPLE_NOTES(F)
 #undef F
 }
 
@@ -27,7 +28,7 @@ static void fill_description(const struct engine *engine, const struct version *
     m->n_prior = v->config.prior_count;
     m->prior = (double *)(uintptr_t)v->config.prior;
     FILL(m, half_life_ms, (int64_t)v->half_life_ms);
-    m->reward = fill_text(engine_schema(engine)->label_name[v->reward_label]);
+    m->reward = fill_text(v->reward.text);
     m->n_samples_from = v->samples_from_count;
     m->samples_from = out->samples_from;
     for (uint32_t i = 0; i < v->samples_from_count; i++)

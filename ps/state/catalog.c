@@ -1,8 +1,10 @@
 #include "ps/state/catalog.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/state/version_reward.h"
 #include "tidemill/v1/control.pb-c.h"
 
 enum { CONTROL_SIZE_MAX = 1 << 20 };
@@ -32,6 +34,21 @@ static enum tm_code take_name(char out[static CATALOG_NAME_MAX + 1], const char 
     return TM_OK;
 }
 
+static enum tm_code read_label(struct catalog *c, size_t i, const Tidemill__V1__LabelSpec *l, struct tm_error *err)
+{
+    if (l->stream >= c->join.streams || l->aggregate >= LABEL_AGGREGATE_COUNT)
+        return tm_error_set(err, TM_DATA_LOSS, "label %zu names stream %u with aggregate %u", i, l->stream,
+                            l->aggregate);
+    if (!isfinite(l->cap) || !isfinite(l->threshold))
+        return tm_error_set(err, TM_DATA_LOSS, "label %zu has a cap of %g and a threshold of %g", i, l->cap,
+                            l->threshold);
+    c->join.label[i] = (struct joiner_label){.aggregate = (enum label_aggregate)l->aggregate,
+                                             .cap = {l->has_cap, l->cap},
+                                             .threshold = {l->has_threshold, l->threshold}};
+    c->join.stream[l->stream].labels |= UINT64_C(1) << i;
+    return take_name(c->label_name[i], l->name, "label", err);
+}
+
 static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
@@ -56,27 +73,27 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
             .kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms, .required = s->required};
         rc = take_name(c->stream_name[i], s->name, "stream", err);
     }
-    for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++) {
-        const Tidemill__V1__LabelSpec *l = spec->labels[i];
-        if (l->stream >= spec->n_streams || l->aggregate != 0)
-            return tm_error_set(err, TM_DATA_LOSS, "label %zu names stream %u with aggregate %u", i, l->stream,
-                                l->aggregate);
-        c->join.stream[l->stream].labels |= UINT64_C(1) << i;
-        rc = take_name(c->label_name[i], l->name, "label", err);
-    }
+    for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++)
+        rc = read_label(c, i, spec->labels[i], err);
     c->joined = rc == TM_OK;
     return rc;
 }
 
-static enum tm_code fill_version(struct version *v, const VersionSpec *spec, struct tm_error *err)
+static enum tm_code fill_reward(const struct catalog *c, struct version *v, const char *text, struct tm_error *err)
+{
+    enum tm_code rc = catalog_compile_reward(c, bytes_text(text ? text : ""), &v->reward, err);
+    return rc == TM_OK ? version_reward_check(v->model, version_reward_range(&c->join, &v->reward), err) : rc;
+}
+
+static enum tm_code fill_version(const struct catalog *c, struct version *v, const VersionSpec *spec,
+                                 struct tm_error *err)
 {
     enum tm_code rc = take_name(v->name, spec->name, "version", err);
     if (rc != TM_OK)
         return rc;
     v->id = spec->id;
     v->model = model_find(bytes_text(spec->model ? spec->model : ""));
-    if (!v->model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX ||
-        spec->reward_label >= JOINER_LABELS_MAX)
+    if (!v->model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
                             spec->model ? spec->model : "", spec->n_prior);
     for (size_t i = 0; i < spec->n_prior; i++)
@@ -84,18 +101,19 @@ static enum tm_code fill_version(struct version *v, const VersionSpec *spec, str
     v->config.prior_count = (uint32_t)spec->n_prior;
     v->half_life_ms = spec->half_life_ms;
     v->config.decay_per_ms = model_decay(spec->half_life_ms);
-    v->reward_label = spec->reward_label;
     for (size_t i = 0; i < spec->n_samples_from; i++)
         v->samples_from[i] = spec->samples_from[i];
     v->samples_from_count = (uint32_t)spec->n_samples_from;
     rc = v->model->check(&v->config, err);
+    if (rc == TM_OK)
+        rc = fill_reward(c, v, spec->reward, err);
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "version %s", v->name);
 }
 
 static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, struct tm_error *err)
 {
     struct version *v = mem_new(1, sizeof *v);
-    enum tm_code rc = fill_version(v, spec, err);
+    enum tm_code rc = fill_version(c, v, spec, err);
     if (rc == TM_OK && c->versions >= CATALOG_VERSIONS_MAX)
         rc = tm_error_set(err, TM_RESOURCE_EXHAUSTED, "version %s: there are %u already", v->name, c->versions);
     if (rc == TM_OK && (catalog_by_id(c, v->id) || catalog_find(c, bytes_text(v->name))))
@@ -210,7 +228,11 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
                 l->name = text(c->label_name[k]);
                 l->has_stream = l->has_aggregate = true;
                 l->stream = i;
-                l->aggregate = 0;
+                l->aggregate = c->join.label[k].aggregate;
+                l->has_cap = c->join.label[k].cap.given;
+                l->cap = c->join.label[k].cap.value;
+                l->has_threshold = c->join.label[k].threshold.given;
+                l->threshold = c->join.label[k].threshold.value;
             }
     }
     p->spec.n_streams = c->join.streams;
@@ -222,14 +244,14 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
 static void describe_version(const struct version *v, VersionSpec *spec)
 {
     tidemill__v1__version_spec__init(spec);
-    spec->has_id = spec->has_half_life_ms = spec->has_reward_label = true;
+    spec->has_id = spec->has_half_life_ms = true;
     spec->id = v->id;
     spec->name = text(v->name);
     spec->model = text(v->model->name);
     spec->n_prior = v->config.prior_count;
     spec->prior = (double *)(uintptr_t)v->config.prior;
     spec->half_life_ms = v->half_life_ms;
-    spec->reward_label = v->reward_label;
+    spec->reward = text(v->reward.text);
     spec->n_samples_from = v->samples_from_count;
     spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
 }
@@ -377,4 +399,14 @@ int catalog_stream(const struct catalog *c, struct bytes name)
         if (bytes_equal(name, bytes_text(c->stream_name[i])))
             return (int)i;
     return -1;
+}
+
+enum tm_code catalog_compile_reward(const struct catalog *c, struct bytes text, struct reward *out,
+                                    struct tm_error *err)
+{
+    const char *labels[JOINER_LABELS_MAX];
+    for (uint32_t i = 0; i < c->join.labels; i++)
+        labels[i] = c->label_name[i];
+    enum tm_code rc = reward_compile(text, labels, c->join.labels, out, err);
+    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "reward");
 }

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "joiner/joiner.h"
 #include "learner/model.h"
+#include "learner/reward.h"
 
 enum { CATALOG_NAME_MAX = 64, CATALOG_VERSIONS_MAX = 4096, VERSION_SOURCES_MAX = 16 };
 
@@ -20,7 +21,7 @@ struct version {
     const struct model *model;
     struct model_config config;
     double half_life_ms; /* 0: never forgets; config.decay_per_ms follows from it */
-    uint32_t reward_label;
+    struct reward reward;
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;
 };
@@ -76,6 +77,9 @@ const struct version *catalog_by_id(const struct catalog *c, uint32_t id);
 enum version_state catalog_state(const struct catalog *c, uint32_t id); /* of a version that is there */
 struct catalog_limits catalog_limits(const struct catalog *c);
 int catalog_stream(const struct catalog *c, struct bytes name); /* index or -1 */
+/* An expression over the catalog's labels. */
+enum tm_code catalog_compile_reward(const struct catalog *c, struct bytes text, struct reward *out,
+                                    struct tm_error *err);
 
 /* Packed control records that say the same as a catalog's parts: for making new ones and comparing with old ones. */
 void catalog_pack_join(const struct catalog *c, struct buffer *out);

@@ -65,7 +65,9 @@ enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, ui
                                   .time = event.time,
                                   .version = e->version,
                                   .stream = e->stream,
+                                  .withdraw = event.withdraw,
                                   .weight = (double)event.weight,
+                                  .value = event.value,
                                   .body = e->wire};
     out->key = hash_key(&event, key_fields, hash_seed);
     out->doc = hash_128(event.doc, hash_seed);

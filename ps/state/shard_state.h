@@ -75,7 +75,8 @@ void shard_add_versions(struct shard *s); /* the catalog has grown: give the new
 struct version_slot *shard_slot(struct shard *s, uint32_t version);
 void shard_take_sample(void *shard, const struct sample *sample); /* joiner_output.sample */
 /* The version learns a sample, or corrects what it learned of it; samples++ and what held has to do with it are the
- * caller's. horizon: see cursor_learn(). Returns whether the document is new to the version. */
+ * caller's. horizon: see cursor_learn(). Returns whether it is a new sample of a document without parameters here: then
+ * the document's text must be stored. */
 bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon);
 
 static inline uint64_t slot_held(const struct version_slot *slot) { return slot->fresh.held + slot->corrections.held; }

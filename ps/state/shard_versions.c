@@ -4,6 +4,7 @@
 #include "base/rcu.h"
 #include "proto/event.h"
 #include "ps/state/shard_state.h"
+#include "ps/state/version_reward.h"
 
 /* Ids grow from 1, so most versions stand at the place of their id. */
 struct version_slot *shard_slot(struct shard *s, uint32_t version)
@@ -72,12 +73,6 @@ static void note_doc(struct shard *s, struct doc_id id, struct bytes body)
     buffer_put(&s->new_doc_text, e.doc.data, e.doc.size);
 }
 
-static struct example example_of(const struct version *v, const struct sample *s, uint64_t labels)
-{
-    return (struct example){
-        .reward = (double)(labels >> v->reward_label & 1), .weight = s->weight / s->keep, .time = s->impression_time};
-}
-
 /* Its text goes to the store with the sample that comes first, learned or held: nothing is stored of a document without
  * its name. Of a document that is only held it may go there several times. */
 static void note_held_doc(struct shard *s, const struct version_slot *slot, const struct sample *sample)
@@ -88,56 +83,90 @@ static void note_held_doc(struct shard *s, const struct version_slot *slot, cons
 }
 
 /* The document's block, learned into and published. */
-static bool learn_into(struct version_slot *slot, const struct sample *sample)
+static bool learn_into(struct version_slot *slot, const struct sample *sample, const struct example *e)
 {
     const struct version *v = slot->version;
     size_t size = v->model->block_size(&v->config);
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, size);
     struct doc_id id = doc_id_of(sample->doc);
-    struct example e = example_of(v, sample, sample->labels);
     bool fresh;
     v->model->init(&v->config, content);
     uint32_t number = table_upsert(slot->table, id, content, &fresh);
     memcpy(content, table_block(slot->table, number), size);
-    v->model->learn(&v->config, content, &e, 1);
+    v->model->learn(&v->config, content, e, 1);
     table_write(slot->table, number, content);
     table_mark_dirty(slot->table, number);
     return fresh;
 }
 
-static void correct_in(struct version_slot *slot, const struct sample *sample)
+/* after NULL: it is taken out. */
+static void change_in(struct version_slot *slot, const struct sample *sample, const struct example *before,
+                      const struct example *after)
 {
     const struct version *v = slot->version;
     size_t size = v->model->block_size(&v->config);
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, size);
-    struct doc_id id = doc_id_of(sample->doc);
-    struct correction change = {example_of(v, sample, sample->old_labels), example_of(v, sample, sample->labels)};
-    uint32_t number = table_find(slot->table, id);
+    uint32_t number = table_find(slot->table, doc_id_of(sample->doc));
     CHECK(number != TABLE_NONE);
     memcpy(content, table_block(slot->table, number), size);
-    v->model->correct(&v->config, content, &change);
+    if (after)
+        v->model->correct(&v->config, content, &(struct correction){*before, *after});
+    else
+        v->model->retract(&v->config, content, before);
     table_write(slot->table, number, content);
     table_mark_dirty(slot->table, number);
+}
+
+static void skip(struct sample_counts *c, uint64_t *reason)
+{
+    c->skipped++;
+    ++*reason;
+}
+
+/* Returns whether the document has no parameters here, or had none. */
+static bool learn_new(struct version_slot *slot, const struct sample *sample)
+{
+    struct version_example e = version_example(slot->version, sample, sample->labels);
+    if (!e.known) {
+        skip(&slot->fresh, &slot->fresh.skipped_reward);
+        return table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE;
+    }
+    slot->fresh.learned++;
+    slot->fresh.clamped += e.cut;
+    return learn_into(slot, sample, &e.example);
+}
+
+/* From what the old labels say that the version has learned to what it should have: the original is one of its. */
+static void learn_correction(struct version_slot *slot, const struct sample *sample)
+{
+    struct version_example before = version_example(slot->version, sample, sample->old_labels);
+    struct version_example after = version_example(slot->version, sample, sample->labels);
+    if (!before.known && !after.known) {
+        skip(&slot->corrections, &slot->corrections.skipped_reward);
+        return;
+    }
+    if (!before.known)
+        learn_into(slot, sample, &after.example);
+    else if (!after.known || before.example.reward != after.example.reward)
+        change_in(slot, sample, &before.example, after.known ? &after.example : NULL);
+    slot->corrections.learned++;
+    slot->corrections.clamped += after.known && after.cut;
 }
 
 bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon)
 {
     if (sample->kind == SAMPLE_NEW) {
-        bool fresh = learn_into(slot, sample);
+        bool unknown = learn_new(slot, sample);
         cursor_learn(&slot->cursor, sample->sequence, horizon);
-        slot->fresh.learned++;
-        return fresh;
+        return unknown;
     }
     cursor_pass(&slot->cursor, sample->sequence);
-    if (cursor_learned(&slot->cursor, sample->original)) {
-        correct_in(slot, sample);
-        slot->corrections.learned++;
-    } else {
-        slot->corrections.skipped++;
-        slot->corrections.skipped_original++;
-    }
+    if (cursor_learned(&slot->cursor, sample->original))
+        learn_correction(slot, sample);
+    else
+        skip(&slot->corrections, &slot->corrections.skipped_original);
     return false;
 }
 

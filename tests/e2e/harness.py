@@ -245,7 +245,8 @@ def assert_balanced(status):
         for kind in ("new_samples", "corrections"):
             c = v[kind]
             assert c["samples"] == c["learned"] + c["batched"] + c["held"] + c["skipped"], v
-            assert c["skipped"] == c["skipped_discarded"] + c["skipped_limit"] + c["skipped_original"], v
+            reasons = ("discarded", "limit", "original", "reward")
+            assert c["skipped"] == sum(c[f"skipped_{reason}"] for reason in reasons), v
         assert v["imbalance"] == 0, v
 
 

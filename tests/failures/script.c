@@ -31,7 +31,8 @@ static enum tm_code open_engine(const char *folder, struct engine **e, struct tm
         {"log.sync", "0s"}};
     options_default(&o);
     o.versions = 1;
-    o.version[0] = (struct version_options){.name = "A", .model = "beta", .prior = {1, 1}, .prior_count = 2};
+    o.version[0] =
+        (struct version_options){.name = "A", .model = "beta", .prior = {1, 1}, .prior_count = 2, .reward = "click"};
     for (size_t i = 0; i < ARRAY_LEN(settings); i++)
         options_set(&o, settings[i][0], settings[i][1], "script", &problems);
     options_check(&o, "script", &problems);

@@ -27,6 +27,7 @@ static void check_against_protobuf_c(const struct event *e, const Tidemill__V1__
     CHECK(same_text(e->representation, m->representation) && same_bytes(e->payload, m->payload, m->has_payload));
     CHECK(same_bytes(e->features, m->features, m->has_features));
     CHECK(!m->has_time || e->time == m->time);
+    CHECK(e->withdraw == (m->has_withdraw && m->withdraw));
     CHECK(!m->has_position || e->position == m->position);
     CHECK(!m->has_value || same_bits(&e->value, &m->value, sizeof m->value));
     CHECK(!m->has_score || same_bits(&e->score, &m->score, sizeof m->score));

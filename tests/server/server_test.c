@@ -56,7 +56,7 @@ static void options_of(struct options *o, const char *folder)
         options_set(o, settings[i][0], settings[i][1], "test", &problems);
     o->versions = ARRAY_LEN(traffic_versions);
     for (size_t v = 0; v < ARRAY_LEN(traffic_versions); v++) {
-        o->version[v] = (struct version_options){.model = "beta", .prior = {1, 1}, .prior_count = 2};
+        o->version[v] = (struct version_options){.model = "beta", .prior = {1, 1}, .prior_count = 2, .reward = "click"};
         snprintf(o->version[v].name, sizeof o->version[v].name, "%s", traffic_versions[v]);
     }
     options_check(o, "test", &problems);

@@ -132,6 +132,7 @@ static void check_samples(uint32_t shard, uint32_t version, const char *kind, ui
     F(samples, "")
     SAMPLE_FATES(F)
     SKIP_REASONS(F)
+    SAMPLE_NOTES(F)
 #undef F
 }
 
@@ -164,17 +165,20 @@ static void describe(const struct sample *s, char *out, size_t room)
 {
     snprintf(out, room,
              "%s #%" PRIu64 " of %" PRIu64 " version %u position %" PRIu64 " time %" PRId64 " decided at %" PRId64
-             " labels %" PRIx64 " was %" PRIx64 " weight %g keep %g",
+             " labels %.17g %.17g %.17g were %.17g %.17g %.17g weight %g keep %g",
              s->kind == SAMPLE_NEW ? "new" : "correction", s->sequence, s->original, s->version, s->position,
-             s->impression_time, s->decided_at, s->labels, s->old_labels, s->weight, s->keep);
+             s->impression_time, s->decided_at, s->labels[0], s->labels[1], s->labels[2], s->old_labels[0],
+             s->old_labels[1], s->old_labels[2], s->weight, s->keep);
 }
 
 static bool same_sample(const struct sample *a, const struct sample *b)
 {
     return a->sequence == b->sequence && a->original == b->original && a->kind == b->kind && a->version == b->version &&
            hash128_equal(a->key, b->key) && hash128_equal(a->doc, b->doc) && a->impression_time == b->impression_time &&
-           a->decided_at == b->decided_at && a->position == b->position && a->labels == b->labels &&
-           a->old_labels == b->old_labels && a->weight == b->weight && a->keep == b->keep;
+           a->decided_at == b->decided_at && a->position == b->position && a->label_count == b->label_count &&
+           memcmp(a->labels, b->labels, sizeof a->labels) == 0 &&
+           memcmp(a->old_labels, b->old_labels, sizeof a->old_labels) == 0 && a->weight == b->weight &&
+           a->keep == b->keep;
 }
 
 /* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */
@@ -191,7 +195,7 @@ static void check_gate(const struct history *h, const struct sample *s)
 
 void history_check_sample(const struct history *h, uint32_t shard, const struct sample *s)
 {
-    char got[256], want[256];
+    char got[512], want[512];
     const struct lessons *l = &oracle_shard(h->oracle, shard)->lessons;
     describe(s, got, sizeof got);
     check_gate(h, s);

@@ -3,34 +3,55 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "tests/simulation/rewards.h"
+
 void lessons_close(struct lessons *l) { free(l->lesson); }
 
 static bool paused(const struct catalog *c, uint32_t version) { return c->state[version] == VERSION_PAUSED; }
 
-static struct example example_of(const struct version *v, const struct sample *s, uint64_t labels)
+/* What a version makes of labels: beta learns rewards from 0 to 1. False: there is no reward. */
+static bool example_of(const struct version *v, const struct sample *s, const double *labels, struct example *out,
+                       bool *cut)
 {
-    return (struct example){
-        .reward = (double)(labels >> v->reward_label & 1), .weight = s->weight / s->keep, .time = s->impression_time};
+    double reward = 0;
+    bool known = world_reward_value(v->reward.text, labels, &reward);
+    *cut = known && (reward < 0 || reward > 1);
+    *out =
+        (struct example){.reward = fmax(0, fmin(1, reward)), .weight = s->weight / s->keep, .time = s->impression_time};
+    return known;
+}
+
+static void put_in(struct lessons *l, const struct version *v, uint32_t version, struct lesson *original,
+                   const struct example *e)
+{
+    struct student *me = &l->student[version];
+    struct beta_block *belief = &me->belief[original->doc];
+    if (!me->known[original->doc])
+        v->model->init(&v->config, belief);
+    me->known[original->doc] = original->put[version] = true;
+    v->model->learn(&v->config, belief, e, 1);
 }
 
 static void learn(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson)
 {
-    struct student *me = &l->student[version];
     const struct sample *s = &lesson->sample;
-    struct beta_block *belief = &me->belief[lesson->doc];
-    struct example now = example_of(v, s, s->labels);
-    if (s->kind == SAMPLE_NEW) {
-        if (!me->known[lesson->doc])
-            v->model->init(&v->config, belief);
-        me->known[lesson->doc] = true;
-        v->model->learn(&v->config, belief, &now, 1);
-    } else if (l->lesson[s->original - 1].fate[version] == LESSON_LEARNED) {
-        v->model->correct(&v->config, belief, &(struct correction){example_of(v, s, s->old_labels), now});
-    } else {
+    struct lesson *original = s->kind == SAMPLE_NEW ? lesson : &l->lesson[s->original - 1];
+    struct beta_block *belief = &l->student[version].belief[lesson->doc];
+    struct example was, now;
+    bool ignored, is = example_of(v, s, s->labels, &now, &lesson->cut[version]);
+    bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, &was, &ignored);
+    if (s->kind == SAMPLE_CORRECTION && original->fate[version] != LESSON_LEARNED &&
+        original->fate[version] != LESSON_REWARD) {
         lesson->fate[version] = LESSON_ORIGINAL;
         return;
     }
-    lesson->fate[version] = LESSON_LEARNED;
+    lesson->fate[version] = had || is ? LESSON_LEARNED : LESSON_REWARD;
+    if (had && !is)
+        v->model->retract(&v->config, belief, &was);
+    else if (had && was.reward != now.reward)
+        v->model->correct(&v->config, belief, &(struct correction){was, now});
+    else if (!had && is)
+        put_in(l, v, version, original, &now);
 }
 
 static bool listens(const struct version *v, const struct sample *s)
@@ -148,45 +169,51 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_discarded += fate == LESSON_DISCARDED;
         c->skipped_limit += fate == LESSON_LIMIT;
         c->skipped_original += fate == LESSON_ORIGINAL;
+        c->skipped_reward += fate == LESSON_REWARD;
+        c->clamped += fate == LESSON_LEARNED && l->lesson[i].cut[version];
     }
 }
 
-/* The labels that the version believes a learned sample to have. */
-static uint64_t labels_now(const struct lessons *l, uint32_t version, uint32_t at)
+static bool dealt_with(const struct lesson *x, uint32_t version)
 {
-    uint64_t labels = l->lesson[at].sample.labels;
+    return x->fate[version] == LESSON_LEARNED || x->fate[version] == LESSON_REWARD;
+}
+
+/* The newest sample that tells the version of this one's labels. */
+static const struct sample *newest_of(const struct lessons *l, uint32_t version, uint32_t at)
+{
+    const struct sample *newest = &l->lesson[at].sample;
     for (uint32_t i = at + 1; i < l->lessons; i++)
-        if (l->lesson[i].sample.original == at + 1 && l->lesson[i].fate[version] == LESSON_LEARNED)
-            labels = l->lesson[i].sample.labels;
-    return labels;
+        if (l->lesson[i].sample.original == at + 1 && dealt_with(&l->lesson[i], version))
+            newest = &l->lesson[i].sample;
+    return newest;
 }
 
-static bool learned_of(const struct lesson *x, uint32_t version, uint32_t doc)
-{
-    return x->doc == doc && x->sample.kind == SAMPLE_NEW && x->fate[version] == LESSON_LEARNED;
-}
-
+/* As if each sample had been learned once, with the reward that it has in the end. */
 struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v, uint32_t version, uint32_t doc)
 {
     struct lessons_sum sum = {0};
     for (uint32_t i = 0; i < l->lessons; i++) {
-        const struct sample *s = &l->lesson[i].sample;
-        if (learned_of(&l->lesson[i], version, doc) && (!sum.known || s->impression_time > sum.time)) {
+        const struct lesson *x = &l->lesson[i];
+        if (x->doc == doc && x->put[version] && (!sum.known || x->sample.impression_time > sum.time)) {
             sum.known = true;
-            sum.time = s->impression_time;
+            sum.time = x->sample.impression_time;
         }
     }
     for (uint32_t i = 0; i < l->lessons; i++) {
-        const struct sample *s = &l->lesson[i].sample;
-        if (!learned_of(&l->lesson[i], version, doc))
+        const struct lesson *x = &l->lesson[i];
+        struct example e;
+        bool ignored;
+        if (x->doc != doc || !x->put[version] || !dealt_with(x, version))
             continue;
-        double reward = (double)(labels_now(l, version, i) >> v->reward_label & 1);
-        double w = s->weight * exp(-v->config.decay_per_ms * (double)(sum.time - s->impression_time));
-        sum.s += w * reward;
-        sum.f += w * (1 - reward);
-        sum.mass += s->weight;
-        sum.positives += reward >= 0.5;
-        sum.negatives += reward < 0.5;
+        sum.mass += x->sample.weight;
+        if (!example_of(v, &x->sample, newest_of(l, version, i)->labels, &e, &ignored))
+            continue;
+        double w = e.weight * exp(-v->config.decay_per_ms * (double)(sum.time - e.time));
+        sum.s += w * e.reward;
+        sum.f += w * (1 - e.reward);
+        sum.positives += e.reward >= 0.5;
+        sum.negatives += e.reward < 0.5;
     }
     return sum;
 }

@@ -22,6 +22,7 @@ enum lesson_fate {
     LESSON_DISCARDED,
     LESSON_LIMIT,
     LESSON_ORIGINAL, /* a correction whose original was not learned */
+    LESSON_REWARD,   /* the reward has no value, before and now */
 };
 
 /* One sample of the shard: sequence - 1 is its index. */
@@ -30,6 +31,8 @@ struct lesson {
     uint32_t doc;  /* index of the document */
     size_t before; /* encoded bytes of all samples in front of it */
     enum lesson_fate fate[LESSONS_VERSIONS_MAX];
+    bool cut[LESSONS_VERSIONS_MAX]; /* the reward was beyond the model's range */
+    bool put[LESSONS_VERSIONS_MAX]; /* a new sample: at some time it was in the parameters */
 };
 
 struct student {

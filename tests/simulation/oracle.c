@@ -1,5 +1,6 @@
 #include "tests/simulation/oracle.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -87,8 +88,8 @@ static int64_t expiry(const struct oracle *o)
 
 /* ---- joining ---- */
 
-static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind, uint64_t labels,
-                 uint64_t position)
+static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
+                 const double *labels, uint64_t position)
 {
     struct oracle_record *r = &s->record[impression];
     struct sample sample = {.sequence = s->lessons.lessons + 1,
@@ -99,24 +100,18 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                             .impression_time = r->time,
                             .decided_at = gate(o),
                             .position = position,
-                            .labels = labels,
+                            .label_count = o->catalog.join.labels,
                             .weight = r->weight,
                             .keep = 1};
     if (kind == SAMPLE_CORRECTION) {
         sample.original = r->sequence;
-        sample.old_labels = r->labels;
+        memcpy(sample.old_labels, r->labels, sizeof r->labels);
     } else {
         r->sequence = sample.sequence;
     }
-    r->labels = labels;
+    memcpy(sample.labels, labels, sizeof r->labels);
+    memcpy(r->labels, labels, sizeof r->labels);
     lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0')); /* "d3" */
-}
-
-static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impression, const struct oracle_record *action)
-{
-    uint64_t labels = s->record[impression].labels | o->catalog.join.stream[action->stream].labels;
-    if (labels != s->record[impression].labels)
-        emit(o, s, impression, SAMPLE_CORRECTION, labels, action->position);
 }
 
 static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint32_t impression)
@@ -125,13 +120,26 @@ static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint3
            o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
 }
 
-/* Of the actions on an impression that come behind `after` in the order of (time, position), the first. */
+/* It acts, and nobody has taken it back. */
+static bool counts(const struct oracle *o, const struct oracle_shard *s, uint32_t at, uint32_t impression)
+{
+    const struct oracle_record *r = &s->record[at];
+    if (!acts_on(o, r, impression) || r->withdraw)
+        return false;
+    for (uint32_t i = 0; i < s->records; i++)
+        if (s->record[i].withdraw && acts_on(o, &s->record[i], impression) && s->record[i].stream == r->stream &&
+            strcmp(s->record[i].id, r->id) == 0)
+            return false;
+    return true;
+}
+
+/* Of the actions that count for an impression, the first behind `after` in the order of (time, position). */
 static uint32_t next_action(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t after)
 {
     uint32_t best = NOBODY;
     for (uint32_t i = 0; i < s->records; i++) {
         int64_t time = s->record[i].time;
-        if (!acts_on(o, &s->record[i], impression))
+        if (!counts(o, s, i, impression))
             continue;
         if (after != NOBODY && (time < s->record[after].time || (time == s->record[after].time && i <= after)))
             continue;
@@ -141,17 +149,80 @@ static uint32_t next_action(const struct oracle *o, const struct oracle_shard *s
     return best;
 }
 
+/* One label, of the actions that count up to and with `last`. */
+static double label_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t label,
+                       uint32_t last)
+{
+    const struct joiner_label *l = &o->catalog.join.label[label];
+    double count = 0, sum = 0, max = -HUGE_VAL, newest = 0, delay = 0, v = 0;
+    for (uint32_t i = NOBODY; last != NOBODY && i != last;) {
+        i = next_action(o, s, impression, i);
+        const struct oracle_record *r = &s->record[i];
+        if (!(o->catalog.join.stream[r->stream].labels >> label & 1))
+            continue;
+        delay = count == 0 ? fmax(0, (double)(r->time - s->record[impression].time)) / 1000 : delay;
+        count++;
+        sum += r->value;
+        max = fmax(max, r->value);
+        newest = r->value;
+    }
+    switch (l->aggregate) {
+    case LABEL_EXISTS: v = count > 0; break;
+    case LABEL_COUNT: v = count; break;
+    case LABEL_SUM: v = sum; break;
+    case LABEL_MEAN: v = sum / count; break;
+    case LABEL_MAX: v = max; break;
+    case LABEL_LAST: v = newest; break;
+    case LABEL_FIRST_DELAY: v = delay; break;
+    case LABEL_AGGREGATE_COUNT: break;
+    }
+    if (l->cap.given)
+        v = fmin(v, l->cap.value);
+    if (l->threshold.given)
+        v = v >= l->threshold.value ? 1 : 0;
+    return count > 0 ? v + 0.0 : 0;
+}
+
+static void labels_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t last,
+                      double out[static JOINER_LABELS_MAX])
+{
+    memset(out, 0, JOINER_LABELS_MAX * sizeof *out);
+    for (uint32_t i = 0; i < o->catalog.join.labels; i++)
+        out[i] = label_of(o, s, impression, i, last);
+}
+
+/* Tell what the actions up to `last` come to, if it is something else than was told. */
+static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impression, uint32_t last, uint64_t position)
+{
+    double labels[JOINER_LABELS_MAX];
+    labels_of(o, s, impression, last, labels);
+    for (uint32_t i = 0; i < o->catalog.join.labels; i++)
+        if (labels[i] != s->record[impression].labels[i]) {
+            emit(o, s, impression, SAMPLE_CORRECTION, labels, position);
+            return;
+        }
+}
+
+static uint32_t last_action(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    uint32_t last = NOBODY, next;
+    while ((next = next_action(o, s, impression, last)) != NOBODY)
+        last = next;
+    return last;
+}
+
 static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression)
 {
     int64_t closes = s->record[impression].time + o->catalog.join.window_ms;
-    uint64_t labels = 0;
-    uint32_t action = next_action(o, s, impression, NOBODY);
-    for (; action != NOBODY && s->record[action].time <= closes; action = next_action(o, s, impression, action))
-        labels |= o->catalog.join.stream[s->record[action].stream].labels;
+    double labels[JOINER_LABELS_MAX];
+    uint32_t last = NOBODY, next = next_action(o, s, impression, NOBODY);
+    for (; next != NOBODY && s->record[next].time <= closes; next = next_action(o, s, impression, next))
+        last = next;
+    labels_of(o, s, impression, last, labels);
     s->record[impression].decided = true;
     emit(o, s, impression, SAMPLE_NEW, labels, s->record[impression].position);
-    for (; action != NOBODY; action = next_action(o, s, impression, action))
-        correct(o, s, impression, &s->record[action]);
+    for (; next != NOBODY; next = next_action(o, s, impression, next))
+        correct(o, s, impression, next, s->record[next].position);
 }
 
 static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
@@ -171,10 +242,10 @@ static uint32_t impression_of(const struct oracle *o, const struct oracle_shard 
     return NOBODY;
 }
 
-/* Does `other` wait or count for the key of `r` (whose impression is given), in the same stream? */
+/* Does `other` wait or count for the key of `r` (whose impression is given), in the same stream, of the same kind? */
 static bool companion(const struct oracle_record *other, const struct oracle_record *r, uint32_t impression)
 {
-    if (other == r || other->stream != r->stream || strcmp(other->key, r->key) != 0)
+    if (other == r || other->stream != r->stream || other->withdraw != r->withdraw || strcmp(other->key, r->key) != 0)
         return false;
     return other->fate == FATE_WAITING ||
            (other->fate == FATE_MATCHED && impression != NOBODY && other->impression == impression);
@@ -242,7 +313,7 @@ static void take_action(struct oracle *o, struct oracle_shard *s, uint32_t at)
     else if (companions >= JOINER_ACTIONS_MAX)
         settle(r, FATE_FILTERED, REASON_TOO_MANY_ACTIONS);
     else if (impression != NOBODY && s->record[impression].decided)
-        correct(o, s, impression, r);
+        correct(o, s, impression, last_action(o, s, impression), r->position);
 }
 
 static int64_t features_lateness(const struct oracle *o)
@@ -288,6 +359,8 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
                                   .version = e->version,
                                   .stream = e->stream,
                                   .weight = (double)event.weight,
+                                  .value = event.value,
+                                  .withdraw = event.withdraw,
                                   .wire = e->wire,
                                   .key_hash = hashed.key,
                                   .doc_hash = hashed.doc,
@@ -440,7 +513,8 @@ struct delays oracle_delays(const struct oracle *o, uint32_t shard, uint32_t str
     const struct oracle_shard *s = &o->shard[shard];
     for (uint32_t i = 0; i < s->records; i++) {
         const struct oracle_record *r = &s->record[i];
-        if (r->stream != stream || r->fate != FATE_MATCHED || o->catalog.join.stream[stream].kind != JOINER_ACTION)
+        if (r->stream != stream || r->fate != FATE_MATCHED || r->withdraw ||
+            o->catalog.join.stream[stream].kind != JOINER_ACTION)
             continue;
         int64_t delay = r->time - s->record[r->impression].time;
         uint32_t bucket = DELAY_BEFORE;

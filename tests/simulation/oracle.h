@@ -5,7 +5,8 @@
  * code under test but the parsers of blocks, events and control records.
  * Where the specification leaves the order of two reasons open, this order holds: version mismatch, late, duplicate,
  * too many actions; an action is measured against those that count or wait at that moment. Corrections that are due
- * at a decision come in the order of the actions' (time, position).
+ * at a decision come in the order of the actions' (time, position). Labels are computed anew from all matched actions,
+ * each time.
  * Memory   the oracle owns all it returns. */
 #ifndef TIDEMILL_TESTS_SIMULATION_ORACLE_H
 #define TIDEMILL_TESTS_SIMULATION_ORACLE_H
@@ -23,7 +24,8 @@ struct oracle_record {
     int64_t time;
     uint32_t version;
     uint8_t stream;
-    double weight;
+    double weight, value;
+    bool withdraw; /* the action of its stream and impression that has its id */
     char key[48], id[96], doc[16];
     struct bytes wire;
     struct hash128 key_hash, doc_hash;
@@ -31,7 +33,8 @@ struct oracle_record {
     enum joiner_reason reason;
     uint32_t impression;     /* of a matched action or feature record: its index */
     bool decided, forgotten; /* impressions */
-    uint64_t labels, sequence;
+    uint64_t sequence;
+    double labels[JOINER_LABELS_MAX]; /* of impressions: as they were told last */
 };
 
 struct oracle_shard {

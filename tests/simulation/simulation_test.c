@@ -24,7 +24,7 @@ enum { CASES_DEFAULT = 10000 };
 struct totals {
     uint64_t seed; /* of the case that runs */
     uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_COUNT];
-    uint64_t lessons[LESSON_ORIGINAL + 1], held_at_marks; /* per version; samples held, summed over all blocks */
+    uint64_t lessons[LESSON_REWARD + 1], held_at_marks; /* per version; samples held, summed over all blocks */
 };
 
 /* ---- one case ---- */
@@ -217,9 +217,10 @@ static int run_cases(uint64_t first, uint64_t cases)
            t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
            t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS]);
     printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
-           " without an original, %" PRIu64 " held in the end, %.1f held at a block\n",
+           " without an original, %" PRIu64 " without a reward, %" PRIu64 " held in the end, %.1f held at a block\n",
            t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],
-           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks);
+           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_HELD],
+           (double)t->held_at_marks / (double)t->blocks);
     return 0;
 }
 

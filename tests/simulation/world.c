@@ -7,6 +7,7 @@
 
 #include "proto/event.h"
 #include "tests/simulation/random.h"
+#include "tests/simulation/rewards.h"
 
 #define EPOCH_MS INT64_C(1700000000000)
 enum { DAY_MS = 86400000 };
@@ -54,6 +55,20 @@ static void make_streams(struct author *a)
     }
 }
 
+static struct joiner_label make_label(struct author *a)
+{
+    struct joiner_label l = {0};
+    if (!chance(a, 30))
+        l.aggregate = (enum label_aggregate)below(a, LABEL_AGGREGATE_COUNT);
+    if ((l.aggregate == LABEL_MEAN || l.aggregate == LABEL_FIRST_DELAY) && !a->fractions)
+        l.aggregate = LABEL_COUNT;
+    if (chance(a, 25))
+        l.cap = (struct label_bound){true, 0.25 * below(a, 12)};
+    if (chance(a, 25))
+        l.threshold = (struct label_bound){true, 0.25 * below(a, 12) - 0.5};
+    return l;
+}
+
 static void make_labels(struct author *a)
 {
     struct catalog *c = &a->w->join;
@@ -63,20 +78,28 @@ static void make_labels(struct author *a)
         while (c->join.stream[stream].kind != JOINER_ACTION)
             stream = (stream + 1) % c->join.streams;
         c->join.stream[stream].labels |= UINT64_C(1) << i;
+        c->join.label[i] = make_label(a);
         snprintf(c->label_name[i], sizeof c->label_name[i], "l%u", i);
     }
+}
+
+static void pick_reward(struct author *a, struct version *v)
+{
+    const struct world_reward *r = &world_rewards[below(a, world_reward_count)];
+    while (r->labels > a->w->join.join.labels || (!r->exact && !a->fractions))
+        r = &world_rewards[below(a, world_reward_count)];
+    snprintf(v->reward.text, sizeof v->reward.text, "%s", r->text);
 }
 
 static void make_versions(struct author *a)
 {
     struct world *w = a->w;
     w->versions = between(a, 1, WORLD_VERSIONS_MAX);
-    a->fractions = chance(a, 20);
     w->whole = !a->fractions;
     for (uint32_t i = 0; i < w->versions; i++) {
         struct version *v = &w->version[i];
-        *v = (struct version){
-            .id = i + 1, .model = model_find(bytes_text("beta")), .reward_label = below(a, w->join.join.labels)};
+        *v = (struct version){.id = i + 1, .model = model_find(bytes_text("beta"))};
+        pick_reward(a, v);
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
         if (chance(a, 25)) {
@@ -116,6 +139,7 @@ static void make_join(struct author *a)
         w->join.join.window_ms + (chance(a, 20) ? 0 : a->unit * between(a, 1, chance(a, 50) ? 8 : 40));
     if (a->orderly)
         w->join.join.allowed_lateness_ms = a->unit * between(a, 10, 40);
+    a->fractions = chance(a, 40);
     make_streams(a);
     make_labels(a);
     make_versions(a);
@@ -212,6 +236,26 @@ static bool copy_event(struct author *a, const struct world_lane *lane, struct w
     return lane->streams >> e->stream & 1;
 }
 
+/* It takes back one of the latest actions, or says it once more, or comes before it. */
+static bool withdraw_event(struct author *a, const struct world_lane *lane, struct world_event *e)
+{
+    const struct world *w = a->w;
+    if (!w->events || !chance(a, 10))
+        return false;
+    *e = w->event[w->events - 1 - below(a, w->events < 30 ? w->events : 30)];
+    if (e->id == 0 || w->join.join.stream[e->stream].kind != JOINER_ACTION || !(lane->streams >> e->stream & 1))
+        return false;
+    e->withdraw = chance(a, 85) ? !e->withdraw : e->withdraw;
+    if (chance(a, 70))
+        e->time += a->unit * ((int64_t)below(a, 12) - 3);
+    return true;
+}
+
+static double some_value(struct author *a)
+{
+    return a->fractions ? 0.1 * (double)below(a, 60) - 1 : 0.25 * (double)below(a, 10) - 0.25;
+}
+
 /* An action or features of something that was shown, around its horizons. */
 static void follow(struct author *a, struct world_event *e)
 {
@@ -239,7 +283,7 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     while (!(lane->streams >> stream & 1) ||
            (crowded && chance(a, 90) && w->join.join.stream[stream].kind != JOINER_ACTION))
         stream = (stream + 1 + below(a, 2)) % w->join.join.streams;
-    *e = (struct world_event){.stream = (uint8_t)stream, .time = some_time(a), .value = 1, .weight = 1};
+    *e = (struct world_event){.stream = (uint8_t)stream, .time = some_time(a), .value = some_value(a), .weight = 1};
     e->request = crowded ? 0 : (uint8_t)((w->events / 8 + below(a, 6)) % w->requests);
     e->user = crowded ? 0 : (uint8_t)below(a, w->users);
     e->doc = crowded ? 0 : (uint8_t)below(a, w->docs);
@@ -247,7 +291,7 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     if (chance(a, 20))
         e->weight = a->fractions ? 0.1f * (float)below(a, 30) : (float)below(a, 4);
     if (e->id == 0)
-        e->value = (float)below(a, 3);
+        e->value = below(a, 3);
     if (w->join.join.stream[stream].kind == JOINER_IMPRESSION || chance(a, 30))
         e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
     if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
@@ -263,7 +307,7 @@ static void make_event(struct author *a, const struct world_lane *lane)
     }
     struct world_event *e = &w->event[w->events];
     let_time_pass(a);
-    if (!copy_event(a, lane, e))
+    if (!withdraw_event(a, lane, e) && !copy_event(a, lane, e))
         fill_event(a, lane, e);
     w->events++;
 }
@@ -423,7 +467,8 @@ void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
                           .user = bytes_text(user),
                           .doc = bytes_text(world_doc(e->doc)),
                           .time = e->time,
-                          .value = (double)e->value,
+                          .value = e->value,
+                          .withdraw = e->withdraw,
                           .weight = e->weight,
                           .payload = bytes_of(&tag, sizeof tag),
                           .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
@@ -445,9 +490,9 @@ const char *act_name(enum act_kind kind)
 static void print_event(const struct world *w, const struct world_event *e)
 {
     static const char *const kinds[] = {"features", "impression", "action"};
-    printf("        s%u %s r%u u%u d%u time %+" PRId64 " id %u version %u weight %g\n", e->stream,
-           kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc, e->time - EPOCH_MS, e->id,
-           e->version, (double)e->weight);
+    printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g\n", e->stream,
+           e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc,
+           e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight);
 }
 
 void world_print(const struct world *w)
@@ -458,8 +503,12 @@ void world_print(const struct world *w)
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
         printf("limits %" PRIu64 " bytes, slice %u\n", w->limits[i].held_bytes, w->limits[i].slice);
     for (uint32_t i = 0; i < w->versions; i++)
-        printf("version %u from %u and %u\n", w->version[i].id, w->version[i].samples_from[0],
-               w->version[i].samples_from[1]);
+        printf("version %u from %u and %u, reward %s\n", w->version[i].id, w->version[i].samples_from[0],
+               w->version[i].samples_from[1], w->version[i].reward.text);
+    for (uint32_t i = 0; i < c->labels; i++)
+        printf("label l%u: %s, cap %g%s, threshold %g%s\n", i, label_aggregate_word(c->label[i].aggregate),
+               c->label[i].cap.value, c->label[i].cap.given ? "" : " (none)", c->label[i].threshold.value,
+               c->label[i].threshold.given ? "" : " (none)");
     for (uint32_t i = 0; i < c->streams; i++)
         printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
                c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);

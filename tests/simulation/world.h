@@ -25,7 +25,9 @@ struct world_event {
     uint8_t stream, request, user, doc;
     uint8_t version; /* 0: none named; else one of those that exist when it is sent */
     uint16_t id;     /* 0: none */
-    float value, weight;
+    bool withdraw;   /* the action with this id */
+    double value;
+    float weight;
     int64_t time;
 };
 
@@ -88,7 +90,7 @@ struct world {
     bool *event_dropped;
     struct act *act;
     uint32_t acts;
-    bool whole; /* weights are whole and nothing is forgotten: sums are exact */
+    bool whole; /* weights are whole, rewards quarters or so, and nothing is forgotten: sums are exact */
 };
 
 void world_make(struct world *w, uint64_t seed);

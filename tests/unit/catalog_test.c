@@ -61,6 +61,12 @@ static struct join *join_spec(void)
         l->name = i < 2 ? labels[i] : j.names[i];
         l->has_stream = l->has_aggregate = true;
         l->stream = i < 2 ? 2 + (uint32_t)i : 2;
+        if (i == 1) {
+            l->aggregate = LABEL_SUM;
+            l->has_cap = l->has_threshold = true;
+            l->cap = 100;
+            l->threshold = 3;
+        }
     }
     return &j;
 }
@@ -87,8 +93,7 @@ static Tidemill__V1__VersionSpec *version_spec(struct version_parts *p, uint32_t
                                           .prior = p->prior,
                                           .has_half_life_ms = true,
                                           .half_life_ms = 86400000,
-                                          .has_reward_label = true,
-                                          .reward_label = 1,
+                                          .reward = "click + 2*order",
                                           .n_samples_from = 2,
                                           .samples_from = p->sources};
     return &p->spec;
@@ -132,6 +137,8 @@ static void assert_whole(const struct catalog *c)
     assert_int_equal(c->join.stream[2].within_ms, 2000);
     assert_int_equal(c->join.stream[2].labels, 1);
     assert_int_equal(c->join.stream[3].labels, 2);
+    assert_true(labels_same(&c->join.label[0], &(struct joiner_label){.aggregate = LABEL_EXISTS}));
+    assert_true(labels_same(&c->join.label[1], &(struct joiner_label){LABEL_SUM, {true, 100}, {true, 3}}));
     assert_string_equal(c->label_name[1], "order");
     assert_int_equal(catalog_stream(c, bytes_text("clicks")), 2);
     assert_int_equal(catalog_stream(c, bytes_text("click")), -1);
@@ -144,7 +151,7 @@ static void assert_whole(const struct catalog *c)
     assert_int_equal(v->config.prior_count, 2);
     assert_true(v->config.prior[0] == 1 && v->config.prior[1] == 20);
     assert_true(v->half_life_ms == 86400000 && v->config.decay_per_ms == log(2.0) / 86400000);
-    assert_int_equal(v->reward_label, 1);
+    assert_string_equal(v->reward.text, "click + 2*order");
     assert_int_equal(v->samples_from_count, 2);
     assert_int_equal(v->samples_from[0], 7);
     assert_int_equal(v->samples_from[1], 1);
@@ -259,9 +266,11 @@ static void test_joins_that_make_no_sense(void **state)
     (j = join_spec())->label[1].name = NULL;
     assert_join_refused(&j->spec, "label: a name of 0 bytes; expected 1 to 64");
     (j = join_spec())->label[1].stream = 4;
-    assert_join_refused(&j->spec, "label 1 names stream 4 with aggregate 0");
-    (j = join_spec())->label[0].aggregate = 2;
-    assert_join_refused(&j->spec, "label 0 names stream 2 with aggregate 2");
+    assert_join_refused(&j->spec, "label 1 names stream 4 with aggregate 2");
+    (j = join_spec())->label[0].aggregate = LABEL_AGGREGATE_COUNT;
+    assert_join_refused(&j->spec, "label 0 names stream 2 with aggregate 7");
+    (j = join_spec())->label[1].cap = NAN;
+    assert_join_refused(&j->spec, "label 1 has a cap of nan and a threshold of 3");
     long_name[CATALOG_NAME_MAX] = '\0';
     (j = join_spec())->stream[2].name = long_name;
     struct catalog c = {0};
@@ -300,6 +309,9 @@ static void test_versions_that_make_no_sense(void **state)
     assert_version_refused(version_spec(&p, 7, "next"), TM_DATA_LOSS, "version next: id 7 or name is taken");
     (v = version_spec(&p, 8, "next"))->prior[1] = -1;
     assert_version_refused(v, TM_INVALID_ARGUMENT, "version next: prior[1]: -1 is not in (0, 1e+12]");
+    (v = version_spec(&p, 8, "next"))->reward = "click + buy";
+    assert_version_refused(v, TM_INVALID_ARGUMENT,
+                           "version next: reward: column 9: buy is no label; expected one of: click, order");
 }
 
 static void test_there_is_a_most_of_versions(void **state)
@@ -309,6 +321,7 @@ static void test_there_is_a_most_of_versions(void **state)
     struct tm_error err;
     struct version_parts p;
     char name[16];
+    assert_int_equal(apply(&c, &join_spec()->spec, NULL, &err), TM_OK);
     for (uint32_t id = 1; id <= CATALOG_VERSIONS_MAX; id++) {
         snprintf(name, sizeof name, "v%u", id);
         assert_int_equal(apply(&c, NULL, version_spec(&p, id, name), &err), TM_OK);

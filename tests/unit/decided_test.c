@@ -8,15 +8,13 @@
 #include "joiner/decided.h"
 #include "tests/unit/random.h"
 
-enum { KEYS = 300, ACTIONS_EACH = 6 };
+enum { KEYS = 300, ACTIONS_EACH = 6, TIMES = 4 };
 
 /* What is known of one key: its newest decision. */
 struct want {
     uint64_t sequence; /* 0: never decided, or dropped */
     int64_t time;
-    uint16_t labels;
-    uint64_t event[ACTIONS_EACH];
-    uint8_t stream[ACTIONS_EACH];
+    struct decided_action action[ACTIONS_EACH]; /* in the order they came */
     uint32_t count;
 };
 
@@ -28,11 +26,26 @@ struct model {
 
 static struct hash128 key_of(uint32_t i) { return (struct hash128){(uint64_t)i << 33 | i % 5, ~(uint64_t)i}; }
 
+/* Those that count come in the order of their times, and those of one time as they came. */
+static void assert_counted(const struct decided *d, const struct decided_key *k, const struct want *w)
+{
+    static const struct joiner_config config = {.stream = {{.labels = 1}, {.labels = 2}, {.labels = 4}}};
+    static struct label_action got[DECIDED_COUNTED_MAX];
+    uint32_t n = decided_counted(d, k, &config, got), at = 0;
+    for (int64_t time = 0; time < TIMES; time++)
+        for (uint32_t a = 0; a < w->count; a++)
+            if (w->action[a].time == time && w->action[a].came == DECIDED_ACTION) {
+                assert_in_range(at, 0, n - 1);
+                assert_true(got[at].time == time && got[at].value == w->action[a].value);
+                assert_int_equal(got[at++].labels, 1 << w->action[a].stream);
+            }
+    assert_int_equal(at, n);
+}
+
 static void assert_agrees(struct decided *d, const struct model *m, uint32_t i)
 {
     const struct want *w = &m->want[i];
     struct decided_key *k = decided_find(d, key_of(i), m->expiry);
-    uint32_t seen = 0;
     if (w->sequence == 0 || w->time < m->expiry) {
         assert_null(k);
         return;
@@ -41,22 +54,22 @@ static void assert_agrees(struct decided *d, const struct model *m, uint32_t i)
     assert_true(hash128_equal(k->key, key_of(i)));
     assert_int_equal(k->sequence, w->sequence);
     assert_int_equal(k->time, w->time);
-    assert_int_equal(k->labels, w->labels);
     assert_int_equal(k->settled, w->sequence + 1);
     assert_int_equal(k->chunk, w->sequence + 2);
     assert_int_equal(k->offset, (uint32_t)w->sequence + 3);
     assert_int_equal(k->version, (uint32_t)w->sequence + 4);
     assert_true(k->weight == (float)(w->sequence % 1000) / 8);
     for (uint32_t a = 0; a < w->count; a++) {
-        uint32_t of_stream;
-        assert_true(decided_has_action(d, k, w->stream[a], w->event[a], &of_stream));
-        assert_false(decided_has_action(d, k, w->stream[a] ^ 4, w->event[a], &of_stream));
-        assert_false(decided_has_action(d, k, w->stream[a], w->event[a] + 1, &of_stream));
-        seen += a == 0 ? of_stream : 0;
+        uint32_t of_kind, want = 0;
+        const struct decided_action *known = &w->action[a];
+        assert_non_null(decided_find_action(d, k, known->stream, known->event, DECIDED_ACTION, &of_kind));
+        for (uint32_t b = 0; b < w->count; b++)
+            want += w->action[b].stream == known->stream && (w->action[b].came & DECIDED_ACTION);
+        assert_int_equal(of_kind, want);
+        assert_null(decided_find_action(d, k, known->stream ^ 4, known->event, DECIDED_ACTION, &of_kind));
+        assert_null(decided_find_action(d, k, known->stream, known->event + 1, DECIDED_ACTION, &of_kind));
     }
-    for (uint32_t a = 0; a < w->count; a++)
-        seen -= w->stream[a] == w->stream[0];
-    assert_int_equal(seen, 0);
+    assert_counted(d, k, w);
 }
 
 static void assert_all_agree(struct decided *d, const struct model *m)
@@ -87,11 +100,19 @@ static void act(struct decided *d, struct model *m, uint32_t i)
     struct decided_key *k = decided_find(d, key_of(i), m->expiry);
     if (w->count == ACTIONS_EACH)
         return;
-    w->event[w->count] = draw(&m->random) & ~UINT64_C(1);
-    w->stream[w->count] = (uint8_t)below(&m->random, 3);
-    decided_add_action(d, k, w->stream[w->count], w->event[w->count]);
-    w->count++;
-    w->labels = k->labels = (uint16_t)draw(&m->random);
+    if (w->count && below(&m->random, 4) == 0) { /* the other half of a pair, or the same again */
+        struct decided_action *known = &w->action[below(&m->random, w->count)], other = *known;
+        known->came |= other.came = (uint8_t)(1 + below(&m->random, 2));
+        decided_add_action(d, k, &other);
+    } else {
+        struct decided_action *a = &w->action[w->count++];
+        *a = (struct decided_action){.event = draw(&m->random) & ~UINT64_C(1),
+                                     .time = (int64_t)below(&m->random, TIMES),
+                                     .value = (double)below(&m->random, 100) / 8,
+                                     .stream = (uint8_t)below(&m->random, 3),
+                                     .came = below(&m->random, 5) ? DECIDED_ACTION : DECIDED_WITHDRAWAL};
+        decided_add_action(d, k, a);
+    }
     decided_changed(d, k);
 }
 
@@ -182,6 +203,11 @@ static void test_runs_come_back(void **state)
         replay(seed, 0);
 }
 
+static void add(struct decided *d, struct decided_key *k, uint64_t event)
+{
+    decided_add_action(d, k, &(struct decided_action){.event = event, .stream = 1, .came = DECIDED_ACTION});
+}
+
 static void test_a_later_state_takes_the_place_of_the_earlier(void **state)
 {
     (void)state;
@@ -195,14 +221,14 @@ static void test_a_later_state_takes_the_place_of_the_earlier(void **state)
     for (uint64_t event = 1; event <= STATES; event++) {
         CLEANUP(buffer_close) struct buffer run = {0};
         int64_t newest;
-        uint32_t of_stream;
-        decided_add_action(&d, k, 1, event);
+        uint32_t of_kind;
+        add(&d, k, event);
         decided_changed(&d, k);
         decided_write(&d, &run);
         assert_int_equal(decided_load(&again, buffer_view(&run), &newest, &err), TM_OK);
         struct decided_key *loaded = decided_find(&again, key_of(1), 0);
-        assert_false(decided_has_action(&again, loaded, 1, 0, &of_stream));
-        assert_int_equal(of_stream, event);
+        assert_null(decided_find_action(&again, loaded, 1, 0, DECIDED_ACTION, &of_kind));
+        assert_int_equal(of_kind, event);
     }
     assert_int_equal(again.next - again.first, 1);
     assert_int_equal(again.action_count, STATES); /* those of the earlier states were used again */
@@ -260,7 +286,7 @@ static void test_an_expired_key_is_decided_again(void **state)
     decided_open(&again);
     put(&d, 0, 500, 1); /* keeps the next one from being dropped */
     put(&d, 1, 100, 2);
-    decided_add_action(&d, decided_find(&d, key_of(1), 0), 1, 77);
+    add(&d, decided_find(&d, key_of(1), 0), 77);
     decided_expire(&d, 200);
     assert_int_equal(decided_count(&d), 2);
     assert_null(decided_find(&d, key_of(1), 200));
@@ -317,7 +343,7 @@ static void test_actions_are_used_again(void **state)
     for (uint32_t i = 0; i < 10000; i++) {
         put(&d, i % KEYS, i, i + 1);
         for (uint64_t event = 0; event < 5; event++)
-            decided_add_action(&d, decided_find(&d, key_of(i % KEYS), i), 1, event);
+            add(&d, decided_find(&d, key_of(i % KEYS), i), event);
         write_off(&d);
         decided_expire(&d, (int64_t)i - 9);
         if (i == 1000)
@@ -335,7 +361,7 @@ static void test_a_damaged_run_is_refused(void **state)
     struct decided d;
     decided_open(&d);
     put(&d, 1, 100, 2);
-    decided_add_action(&d, decided_find(&d, key_of(1), 0), 1, 77);
+    add(&d, decided_find(&d, key_of(1), 0), 77);
     decided_write(&d, &run);
     for (size_t size = 1; size < run.size; size++) {
         struct decided half;

@@ -150,6 +150,16 @@ static void click_of_unknown_version(struct event *e)
     e->stream = bytes_text("clicks");
     e->version = bytes_text("Z");
 }
+static void withdrawn_impression(struct event *e)
+{
+    e->event = bytes_text("e");
+    e->withdraw = true;
+}
+static void withdrawal_of_nothing(struct event *e)
+{
+    e->stream = bytes_text("clicks");
+    e->withdraw = true;
+}
 static void from_tomorrow(struct event *e) { e->time = NOW + 2 * INT64_C(86400000); }
 
 static void each_bad_event_is_named(void **state)
@@ -166,6 +176,8 @@ static void each_bad_event_is_named(void **state)
         {no_request, "request", "request: missing; the join key needs it"},
         {no_doc, "doc", "doc: missing; expected 1 to 256 bytes of UTF-8"},
         {from_tomorrow, "time", NULL},
+        {withdrawn_impression, "withdraw", "withdraw: impressions is no action stream; only actions can be taken back"},
+        {withdrawal_of_nothing, "withdraw", "withdraw: there is no event; expected the event id of what it takes back"},
         {set_nothing, NULL, NULL},
     };
     (void)state;

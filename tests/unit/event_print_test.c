@@ -41,6 +41,7 @@ static void a_printed_event_can_be_sent_again(void **state)
         "{\"stream\": \"s\", \"request\": \"r\", \"doc\": \"d\", \"user\": \"\xc3\xbc\", \"version\": \"A\", "
         "\"time\": 1700000000000, \"event\": \"e\", \"score\": 0.1, \"propensity\": 0.25, \"position\": -3, "
         "\"weight\": 2, \"representation\": \"x\", \"payload\": \"AAEC/w==\", \"features\": [0.1, -1e-20, 3]}",
+        "{\"stream\": \"clicks\", \"doc\": \"d\", \"time\": 1700000000000, \"event\": \"e\", \"withdraw\": true}",
         "{\"stream\": \"s\", \"doc\": \"d\", \"time\": 1700000000000, \"payload\": \"AAE=\", "
         "\"features\": {\"i\": [1, 4000000000], \"v\": [0.5, 7]}}",
         "{\"stream\": \"s\", \"doc\": \"d\", \"time\": 1700000000000, \"payload\": \"AAEC\", \"features\": []}",

@@ -102,8 +102,8 @@ static void last_wins_and_unknown_is_skipped(void **state)
     (void)state;
     CLEANUP(buffer_close) struct buffer b = {0};
     struct event e;
-    /* doc twice, field 17 and field 100, time twice, features before doc, tag of doc in its long form */
-    assert_int_equal(event_scan(hex(&b, "1a0161 8a0103787878 3005 820100 1a0162 a50600000000 3007 9a000163"), &e, NULL),
+    /* doc twice, field 18 and field 100, time twice, features before doc, tag of doc in its long form */
+    assert_int_equal(event_scan(hex(&b, "1a0161 920103787878 3005 820100 1a0162 a50600000000 3007 9a000163"), &e, NULL),
                      TM_OK);
     assert_true(bytes_equal(e.doc, text("c")) && e.time == 7 && e.has == (EVENT_HAS_TIME | EVENT_HAS_FEATURES));
 }
@@ -124,7 +124,8 @@ static const struct {
     {"1b 1c", "byte 0: field 3 has wire type 3, a group; expected 0, 1, 2 or 5"},
     {"1c", "byte 0: field 3 has wire type 4, a group; expected 0, 1, 2 or 5"},
     {"02 00", "byte 0: no field tag; expected a varint of at most 5 bytes, field number 1 to 536870911"},
-    {"0a0161 8a01 05 61", "byte 3: field 17 is 5 bytes long; expected at most the 1 left"},
+    {"8a01 0161", "withdraw: wire type 2 at byte 0; expected 0"},
+    {"0a0161 9201 05 61", "byte 3: field 18 is 5 bytes long; expected at most the 1 left"},
 };
 
 static void unreadable_events_are_explained(void **state)

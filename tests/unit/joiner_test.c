@@ -105,10 +105,10 @@ static void say(struct teller *t, const char *format, ...)
     va_end(args);
 }
 
-static const char *labels_text(uint64_t labels)
+static const char *labels_text(const double *labels)
 {
     static const char *const texts[] = {"-", "c", "o", "co"};
-    return texts[labels];
+    return texts[(int)labels[0] + 2 * (int)labels[1]];
 }
 
 static void on_sample(void *self, const struct sample *s)

@@ -105,11 +105,11 @@ static const struct {
     {"{\"b\\u0007elephants\":1}", "line",
      "line: unknown key \"b\\u0007elephants\"; expected stream, request, doc, user, version, time, event, value, "
      "features, "
-     "representation, score, propensity, position, weight or payload"},
+     "representation, score, propensity, position, weight, payload or withdraw"},
     {"{\"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggg\":1}", "line",
      "line: unknown key \"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffffff...; expected stream, request, "
      "doc, user, "
-     "version, time, event, value, features, representation, score, propensity, position, weight or payload"},
+     "version, time, event, value, features, representation, score, propensity, position, weight, payload or withdraw"},
     {"{\"items\":[]}", "items", "items: not supported by this server version; send one event per document"},
     {"{" MINIMAL ",\"user\":7}", "user", "user: got number 7; expected a string"},
     {"{" MINIMAL ",\"user\":null}", "user", "user: got null; expected a string"},

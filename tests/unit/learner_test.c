@@ -324,6 +324,31 @@ static void test_beta_draw(void **state)
     assert_true(model_beta.draw(&hourly, NULL, NOON, &one) == draw_beta(&other, 1, 20));
 }
 
+/* What was taken out has never been there, but for the newest time. */
+static void test_beta_retract(void **state)
+{
+    (void)state;
+    struct beta_block with, without;
+    const struct example kept[] = {{.reward = 1, .weight = 2, .time = NOON},
+                                   {.reward = 0.25, .weight = 1, .time = NOON + 5}};
+    const struct example taken = {.reward = 0.75, .weight = 3, .time = NOON + 3};
+    model_beta.init(&forever, &with);
+    model_beta.init(&forever, &without);
+    model_beta.learn(&forever, &with, kept, 1);
+    model_beta.learn(&forever, &with, &taken, 1);
+    model_beta.learn(&forever, &with, kept + 1, 1);
+    model_beta.retract(&forever, &with, &taken);
+    model_beta.learn(&forever, &without, kept, 2);
+    assert_memory_equal(&with, &without, sizeof with);
+
+    model_beta.init(&hourly, &with);
+    model_beta.learn(&hourly, &with, &taken, 1);
+    model_beta.learn(&hourly, &with, &(struct example){.weight = 1, .time = NOON + HOUR}, 1);
+    model_beta.retract(&hourly, &with, &taken);
+    assert_near(with.f, 1, 1e-12, "failures");
+    assert_true(fabs(with.s) < 1e-12 && with.positives == 0 && with.negatives == 1);
+}
+
 /* ---- order ---- */
 
 enum { STREAM = 200 };
@@ -484,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_beta_edges),
         cmocka_unit_test(test_beta_describe),
         cmocka_unit_test(test_beta_draw),
+        cmocka_unit_test(test_beta_retract),
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_drift),
         cmocka_unit_test(test_beta_checks),

@@ -128,7 +128,12 @@ static const struct {
     {"versions: [{ name: A, model: beta, half_life: 14 }]\n",
      "f:1:47: versions[0].half_life: got 14; expected a duration such as 14d\n"},
     {"versions: [{ name: A, model: beta, reward: click + 0.1*spend }]\n",
-     "f:1:44: versions[0].reward: click + 0.1*spend is not available in this version\n"},
+     "f:1:12: versions[0].reward: column 13: spend is no label; expected one of: click\n"},
+    {"versions: [{ name: A, model: beta, reward: \"(click\" }]\n",
+     "f:1:12: versions[0].reward: column 7: it ends; expected an operator or )\n"},
+    {"versions: [{ name: A, model: beta, reward: \" \" }]\n",
+     "f:1:44: versions[0].reward: got nothing; expected an expression of 1 to 255 bytes such as click + 5*order - "
+     "dislike\n"},
     {"versions: [{ name: A, model: beta, reward: clikc }]\n",
      "f:1:12: versions[0].reward: got clikc, which is no label; did you mean click?\n"},
     {"versions: [{ name: A1, model: beta, samples_from: [A1, A2, A1] }]\n",
@@ -136,8 +141,12 @@ static const struct {
      "f:1:12: versions[0].samples_from: got A1 twice\n"},
     {"versions: [{ name: A, model: beta }, { name: A, model: beta }]\n",
      "f:1:38: versions[1].name: got A again; versions[0] has it\n"},
-    {V "labels: [{ name: spend, stream: clicks, aggregate: sum }]\n",
-     "f:2:52: labels[0].aggregate: sum is not available in this version\n"},
+    {V "labels: [{ name: spend, stream: clicks, aggregate: sum }]\n", ""},
+    {V "labels: [{ name: spend, stream: clicks, aggregate: total }]\n",
+     "f:2:52: labels[0].aggregate: got total; expected exists, count, sum, mean, max, last or first_delay\n"},
+    {V "labels: [{ name: spend, stream: clicks, cap: lots, threshold: 1e999 }]\n",
+     "f:2:46: labels[0].cap: got lots; expected a number such as 100\n"
+     "f:2:63: labels[0].threshold: got 1e999; expected a number such as 30\n"},
     {V "labels: [{ name: click, stream: orders }]\n",
      "f:2:10: labels[0].stream: got orders, which is no action stream; expected one of: clicks\n"},
     {V "streams: [{ name: i, kind: impression, within: 1h, required: true }]\n",
@@ -473,6 +482,11 @@ static void random_items(uint64_t *seed, struct options *o)
     for (uint32_t i = 0; i < o->labels; i++) {
         random_name(seed, o->label[i].name, OPTION_NAME_MAX);
         random_name(seed, o->label[i].stream, OPTION_NAME_MAX);
+        o->label[i].label.aggregate = (enum label_aggregate)(draw(seed) % LABEL_AGGREGATE_COUNT);
+        for (int k = 0; k < 2; k++)
+            if (draw(seed) % 2)
+                *(k ? &o->label[i].label.cap : &o->label[i].label.threshold) =
+                    (struct label_bound){true, (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007)};
     }
     o->versions = (uint32_t)(draw(seed) % (OPTION_VERSIONS_MAX + 1));
     for (uint32_t i = 0; i < o->versions; i++) {
@@ -484,6 +498,8 @@ static void random_items(uint64_t *seed, struct options *o)
             v->prior[p] = (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007);
         v->half_life_ms = random_span(seed, 0, 3650 * 86400000ll);
         random_name(seed, v->reward, OPTION_NAME_MAX);
+        if (draw(seed) % 2)
+            strcat(v->reward, " * (1 - \"x\") + 0.5: #");
         v->samples_from_count = 1 + (uint32_t)(draw(seed) % OPTION_SAMPLES_FROM_MAX);
         for (uint32_t s = 0; s < v->samples_from_count; s++)
             random_name(seed, v->samples_from[s], OPTION_NAME_MAX);
@@ -545,6 +561,47 @@ static void what_is_shown_reads_back(void **state)
         forget_places(&again);
         assert_memory_equal(&o, &again, sizeof o);
         buffer_close(&text);
+    }
+}
+
+/* Nothing is wrong with these, but somebody may want to know. */
+static void rewards_beyond_their_model_are_told(void **state)
+{
+    static const struct {
+        const char *reward, *want;
+    } cases[] = {
+        {"click", ""},
+        {"min(stay / 60, 1)",
+         "f:5:5: warning: versions[0].reward: min(stay / 60, 1) can be from -infinity to 1; model beta "
+         "learns 0 to 1, and what is beyond is cut to that\n"},
+        {"max(0, min(stay / 60, 1))", ""},
+        {"click + 5*order",
+         "f:5:5: warning: versions[0].reward: click + 5*order can be from 0 to 16; model beta learns "
+         "0 to 1, and what is beyond is cut to that\n"},
+        {"order / 3", ""},
+        {"click * (stay > 30)", ""},
+        {"click - late",
+         "f:5:5: warning: versions[0].reward: click - late can be from -86400 to 1; model beta learns 0 to "
+         "1, and what is beyond is cut to that\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buffer_close) struct buffer text = {0};
+        struct option_problems problems = {0};
+        static struct options o;
+        buffer_print(&text,
+                     "labels: [{ name: click, stream: clicks }, { name: stay, stream: clicks, aggregate: sum },\n"
+                     "  { name: order, stream: clicks, aggregate: count, cap: 3 },\n"
+                     "  { name: late, stream: clicks, aggregate: first_delay }]\n"
+                     "versions:\n  - { name: A, model: beta, reward: \"%s\" }\n",
+                     cases[i].reward);
+        write_file(buffer_view(&text));
+        options_default(&o);
+        options_read_file(&o, path, &problems);
+        options_check(&o, path, &problems);
+        expect(&problems, "");
+        options_warn(&o, path, &problems);
+        expect(&problems, cases[i].want);
     }
 }
 
@@ -639,6 +696,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(texts_have_limits),
         cmocka_unit_test(only_loopback_is_served),
         cmocka_unit_test(what_is_shown_reads_back),
+        cmocka_unit_test(rewards_beyond_their_model_are_told),
         cmocka_unit_test(no_bytes_harm_the_reader),
         cmocka_unit_test(the_manual_is_up_to_date),
     };

@@ -61,10 +61,14 @@ static void test_fields_are_carried_over(void **state)
     assert_int_equal(r.version, 3);
     assert_int_equal(r.stream, 1);
     assert_true(r.weight == 1); /* not sent */
+    assert_true(r.value == 2 && !r.withdraw);
     assert_true(hash128_equal(r.doc, hash_128(bytes_text("d"), SEED)));
     e.weight = 0.25f;
     e.has |= EVENT_HAS_WEIGHT;
     assert_true(resolve(&e, 1, ALL_FIELDS, SEED).weight == 0.25);
+    e.withdraw = true; /* the event that it takes back is named by the same id */
+    assert_true(resolve(&e, 1, ALL_FIELDS, SEED).withdraw);
+    assert_true(resolve(&e, 1, ALL_FIELDS, SEED).event == r.event);
 }
 
 static void test_keys(void **state)

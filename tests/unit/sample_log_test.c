@@ -15,13 +15,18 @@ enum { SHARD = 3 };
 
 static struct sample sample_of(uint64_t sequence)
 {
-    return (struct sample){.sequence = sequence,
-                           .kind = sequence % 3 ? SAMPLE_NEW : SAMPLE_CORRECTION,
-                           .original = sequence % 3 ? 0 : sequence - 1,
-                           .version = 1 + (uint32_t)sequence % 5,
-                           .position = sequence * 7,
-                           .weight = sequence % 4 ? 1 : 0.5,
-                           .keep = 1};
+    struct sample s = {.sequence = sequence,
+                       .kind = sequence % 3 ? SAMPLE_NEW : SAMPLE_CORRECTION,
+                       .original = sequence % 3 ? 0 : sequence - 1,
+                       .version = 1 + (uint32_t)sequence % 5,
+                       .position = sequence * 7,
+                       .weight = sequence % 4 ? 1 : 0.5,
+                       .keep = 1,
+                       .label_count = 3,
+                       .labels = {(double)(sequence % 300), 0.1 * (double)sequence, -1}};
+    if (s.kind == SAMPLE_CORRECTION)
+        memcpy(s.old_labels, (double[]){254, 255, 1e300}, 3 * sizeof(double));
+    return s;
 }
 
 struct bench {
@@ -72,6 +77,9 @@ static bool on_sample(void *context, const struct sample *s, uint64_t row, size_
     struct sample want = sample_of(c->next);
     assert_true(s->sequence == want.sequence && s->original == want.original && s->version == want.version &&
                 s->position == want.position && s->weight == want.weight);
+    assert_int_equal(s->label_count, want.label_count);
+    assert_memory_equal(s->labels, want.labels, sizeof want.labels);
+    assert_memory_equal(s->old_labels, want.old_labels, sizeof want.old_labels);
     c->bytes += size;
     return ++c->next <= c->until;
 }

@@ -86,6 +86,7 @@ static void pack_version(uint32_t id, const char *name, struct buffer *out)
     struct version v = {.id = id,
                         .model = model_find(bytes_text("beta")),
                         .config = {.prior = {1, 1}, .prior_count = 2},
+                        .reward = {.text = "click"},
                         .samples_from = {1},
                         .samples_from_count = 1};
     snprintf(v.name, sizeof v.name, "%s", name);

@@ -1,0 +1,181 @@
+/* The decision of a key: its first labels, what is remembered of it, and the corrections that follow. */
+#include "joiner/joiner_state.h"
+
+static void emit(struct joiner *j, struct sample *s)
+{
+    s->sequence = ++j->sequence;
+    s->decided_at = j->gate;
+    s->keep = 1;
+    j->output.sample(j->output.self, s);
+}
+
+static void fold(const struct joiner *j, const struct label_action *actions, uint32_t count, int64_t impression_time,
+                 double labels[static JOINER_LABELS_MAX])
+{
+    labels_fold(j->config.label, j->config.labels, actions, count, impression_time, labels);
+}
+
+/* From the labels that were told last to those of now; moves them on. */
+static void correct(struct joiner *j, const struct decided_key *k, double *told, const double *now, uint64_t position,
+                    struct hash128 doc)
+{
+    uint32_t labels = j->config.labels;
+    if (labels_equal(told, now, labels))
+        return;
+    struct sample s = {.original = k->sequence,
+                       .kind = SAMPLE_CORRECTION,
+                       .version = k->version,
+                       .key = k->key,
+                       .doc = doc,
+                       .impression_time = k->time,
+                       .position = position,
+                       .weight = (double)k->weight,
+                       .place = {k->chunk, k->offset},
+                       .label_count = labels};
+    memcpy(s.old_labels, told, labels * sizeof *told);
+    memcpy(s.labels, now, labels * sizeof *now);
+    memcpy(told, now, labels * sizeof *now);
+    emit(j, &s);
+}
+
+void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
+{
+    struct label_action actions[DECIDED_COUNTED_MAX];
+    double told[JOINER_LABELS_MAX], now[JOINER_LABELS_MAX];
+    fold(j, actions, decided_counted(&j->decided, k, &j->config, actions), k->time, told);
+    decided_add_action(&j->decided, k,
+                       &(struct decided_action){.event = r->event,
+                                                .time = r->time,
+                                                .value = r->value,
+                                                .stream = r->stream,
+                                                .came = joiner_came(r->withdraw)});
+    decided_changed(&j->decided, k);
+    fold(j, actions, decided_counted(&j->decided, k, &j->config, actions), k->time, now);
+    correct(j, k, told, now, r->position, r->doc);
+}
+
+enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX * 2 }; /* actions and withdrawals */
+
+/* The notes of a key by (time, position): the order in which labels change. */
+static uint32_t sorted_notes(const struct pending *p, const struct pending_key *k, uint32_t notes[static NOTES_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = k->notes; i != PENDING_NONE; i = p->notes[i].next) {
+        const struct pending_note *n = &p->notes[i];
+        uint32_t at = count++;
+        CHECK(count <= NOTES_MAX);
+        for (; at > 0; at--) {
+            const struct pending_note *before = &p->notes[notes[at - 1]];
+            if (before->time < n->time || (before->time == n->time && before->position < n->position))
+                break;
+            notes[at] = notes[at - 1];
+        }
+        notes[at] = i;
+    }
+    return count;
+}
+
+/* Where the features lie: with the impression, unless they came apart. */
+static void find_features(const struct joiner *j, const uint32_t *notes, uint32_t count, struct sample *s)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        if (j->config.stream[n->stream].kind == JOINER_FEATURES)
+            s->place = (struct sample_place){n->chunk, n->offset};
+    }
+}
+
+/* For corrections and duplicates, from here on. */
+static struct decided_key *remember(struct joiner *j, const struct sample *s, const uint32_t *notes, uint32_t count)
+{
+    struct decided_key *k = decided_put(&j->decided, s->key);
+    k->time = s->impression_time;
+    k->sequence = j->sequence + 1; /* the sample is about to be made */
+    k->settled = j->position;
+    k->chunk = s->place.chunk;
+    k->offset = s->place.offset;
+    k->version = s->version;
+    k->weight = (float)s->weight;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        if (j->config.stream[n->stream].kind == JOINER_ACTION)
+            decided_add_action(&j->decided, k,
+                               &(struct decided_action){.event = n->event,
+                                                        .time = n->time,
+                                                        .value = n->value,
+                                                        .stream = n->stream,
+                                                        .came = joiner_came(n->withdraw)});
+    }
+    decided_changed(&j->decided, k);
+    return k;
+}
+
+/* The actions among the notes that count, in the same order. */
+static uint32_t counted_notes(const struct joiner *j, const struct decided_key *k, const uint32_t *notes,
+                              uint32_t count, struct label_action out[static DECIDED_COUNTED_MAX])
+{
+    uint32_t counted = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        uint32_t of_kind;
+        if (j->config.stream[n->stream].kind != JOINER_ACTION ||
+            decided_find_action(&j->decided, k, n->stream, n->event, DECIDED_ACTION, &of_kind)->came != DECIDED_ACTION)
+            continue;
+        CHECK(counted < DECIDED_COUNTED_MAX);
+        out[counted++] = (struct label_action){n->time, n->position, n->value, j->config.stream[n->stream].labels};
+    }
+    return counted;
+}
+
+/* The sample with its first labels, and the corrections that are due already. */
+static void tell(struct joiner *j, struct sample *s, const struct decided_key *k, const struct label_action *action,
+                 uint32_t count)
+{
+    double now[JOINER_LABELS_MAX];
+    uint32_t in_time = 0;
+    while (in_time < count && action[in_time].time <= s->impression_time + j->config.window_ms)
+        in_time++;
+    s->label_count = j->config.labels;
+    fold(j, action, in_time, s->impression_time, s->labels);
+    emit(j, s);
+    for (uint32_t i = in_time; i < count; i++) {
+        fold(j, action, i + 1, s->impression_time, now);
+        correct(j, k, s->labels, now, action[i].position, s->doc);
+    }
+}
+
+static void keep_pace(struct joiner *j, int64_t time)
+{
+    struct joiner_pace *p = &j->pace;
+    if (p->decided++ == 0)
+        p->first = p->newest = time;
+    p->newest = time > p->newest ? time : p->newest;
+}
+
+void joiner_decide(struct joiner *j, uint32_t number)
+{
+    uint32_t notes[NOTES_MAX];
+    struct label_action actions[DECIDED_COUNTED_MAX];
+    const struct pending_key *p = &j->pending.keys[number];
+    uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
+    uint8_t stream;
+    struct sample s = {.kind = SAMPLE_NEW,
+                       .version = p->version,
+                       .key = p->key,
+                       .doc = p->doc,
+                       .impression_time = p->time,
+                       .position = p->position,
+                       .place = {p->chunk, p->offset}};
+    find_features(j, notes, count, &s);
+    s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &stream);
+    const struct decided_key *k = remember(j, &s, notes, count);
+    tell(j, &s, k, actions, counted_notes(j, k, notes, count, actions));
+    for (uint32_t i = 0; i < count; i++)
+        joiner_release_note(j, notes[i]);
+    chunks_release(&j->chunks, chunk, true);
+    pending_remove(&j->pending, number);
+    j->undecided--;
+    joiner_wait_no_more(j, stream);
+    j->counts[stream].matched++;
+    keep_pace(j, s.impression_time);
+}

@@ -1,0 +1,79 @@
+#include "ps/engine/option_reward.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "ps/engine/option_problems.h"
+#include "ps/engine/option_table.h"
+#include "ps/state/version_reward.h"
+
+static enum tm_code compile(const struct version_options *v, const struct options *o, struct reward *out,
+                            struct tm_error *err)
+{
+    const char *labels[OPTION_LABELS_MAX];
+    for (uint32_t i = 0; i < o->labels; i++)
+        labels[i] = o->label[i].name;
+    return reward_compile(bytes_text(v->reward), labels, o->labels, out, err);
+}
+
+/* Of labels whose stream is not there nothing is known. */
+static struct reward_range range_of(const struct options *o, const struct reward *reward)
+{
+    struct joiner_config join = {.streams = o->streams, .labels = o->labels};
+    for (uint32_t i = 0; i < o->streams; i++)
+        join.stream[i].within_ms = o->stream[i].within_ms;
+    for (uint32_t i = 0; i < o->labels; i++) {
+        join.label[i] = o->label[i].label;
+        for (uint32_t s = 0; s < o->streams; s++)
+            if (strcmp(o->stream[s].name, o->label[i].stream) == 0)
+                join.stream[s].labels |= UINT64_C(1) << i;
+    }
+    return version_reward_range(&join, reward);
+}
+
+/* A mere name that is none: which one was meant? */
+static enum tm_code unknown_label(const struct version_options *v, const struct options *o, struct tm_error *err)
+{
+    struct option_guess guess = {.wanted = v->reward};
+    char hint[OPTION_HINT_SIZE];
+    for (uint32_t i = 0; i < o->labels; i++)
+        option_guess_offer(&guess, o->label[i].name, strlen(o->label[i].name));
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "reward: got %s, which is no label; %s", v->reward,
+                        option_guess_hint(&guess, hint));
+}
+
+enum tm_code option_reward_check(const struct version_options *v, const struct options *o, struct tm_error *err)
+{
+    struct reward reward;
+    const struct model *model = model_find(bytes_text(v->model));
+    enum tm_code rc = compile(v, o, &reward, err);
+    if (rc != TM_OK)
+        return option_name_valid(v->reward) ? unknown_label(v, o, err) : tm_error_wrap(err, "reward");
+    return model ? version_reward_check(model, range_of(o, &reward), err) : TM_OK;
+}
+
+static const char *bound_text(double bound, char text[static TEXT_NUMBER_SIZE])
+{
+    return isinf(bound) ? bound < 0 ? "-infinity" : "infinity" : text_number(bound, text);
+}
+
+bool option_reward_warning(const struct version_options *v, const struct options *o,
+                           char text[static OPTION_WARNING_SIZE])
+{
+    const struct model *model = model_find(bytes_text(v->model));
+    struct model_config config = {0};
+    struct reward reward;
+    char a[TEXT_NUMBER_SIZE], b[TEXT_NUMBER_SIZE], c[TEXT_NUMBER_SIZE], d[TEXT_NUMBER_SIZE];
+    double low, high;
+    text[0] = '\0';
+    if (!model || compile(v, o, &reward, NULL) != TM_OK)
+        return false;
+    struct reward_range range = range_of(o, &reward);
+    model->rewards(&config, &low, &high);
+    if (range.low >= low && range.high <= high)
+        return false;
+    snprintf(text, OPTION_WARNING_SIZE,
+             "reward: %s can be from %s to %s; model %s learns %s to %s, and what is beyond is cut to that", v->reward,
+             bound_text(range.low, a), bound_text(range.high, b), v->model, bound_text(low, c), bound_text(high, d));
+    return true;
+}

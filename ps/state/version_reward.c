@@ -1,0 +1,34 @@
+#include "ps/state/version_reward.h"
+
+struct version_example version_example(const struct version *v, const struct sample *s, const double *labels)
+{
+    struct version_example e = {.example = {.weight = s->weight / s->keep, .time = s->impression_time}};
+    double low, high, reward;
+    e.known = reward_value(&v->reward, labels, &reward);
+    if (!e.known)
+        return e;
+    v->model->rewards(&v->config, &low, &high);
+    e.cut = reward < low || reward > high;
+    e.example.reward = reward < low ? low : reward > high ? high : reward;
+    return e;
+}
+
+struct reward_range version_reward_range(const struct joiner_config *join, const struct reward *reward)
+{
+    double low[JOINER_LABELS_MAX] = {0}, high[JOINER_LABELS_MAX] = {0};
+    for (uint32_t i = 0; i < join->streams; i++)
+        for (uint32_t k = 0; k < join->labels; k++)
+            if (join->stream[i].labels >> k & 1)
+                label_range(&join->label[k], join->stream[i].within_ms, &low[k], &high[k]);
+    return reward_range(reward, low, high);
+}
+
+enum tm_code version_reward_check(const struct model *model, struct reward_range range, struct tm_error *err)
+{
+    if (range.always || model->retract)
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT,
+                        "reward: it divides by what can be 0, and then has no value; model %s cannot take samples out "
+                        "again: expected a divisor that is never 0, such as max(x, 1)",
+                        model->name);
+}

@@ -1,0 +1,31 @@
+/* ps/state/version_reward.h - what a version learns of a sample: its reward, by the rules that its model sets.
+ *
+ * Cut      a reward outside of what the model takes (beta: [0, 1]) becomes the nearest that it takes; counted.
+ * None     where the expression has no value (a division by 0) there is nothing to learn: the sample is skipped for the
+ *          version, counted, and if a correction takes the value away, what was learned is taken out of the model. So a
+ *          version has learned, at any time, every sample once with the reward that its labels have now, or not at all.
+ *          Whether it has follows from the labels that the correction names: nothing is kept for it.
+ *          A model that cannot take a sample out is refused with such an expression.
+ * Threads  pure. */
+#ifndef TIDEMILL_PS_STATE_VERSION_REWARD_H
+#define TIDEMILL_PS_STATE_VERSION_REWARD_H
+
+#include "joiner/sample.h"
+#include "ps/state/catalog.h"
+
+struct version_example {
+    bool known; /* it has a reward */
+    bool cut;
+    struct example example;
+};
+
+/* labels: those of the sample, or the old ones. */
+struct version_example version_example(const struct version *v, const struct sample *s, const double *labels);
+
+/* What the reward of a version can be, by what its labels can be. */
+struct reward_range version_reward_range(const struct joiner_config *join, const struct reward *reward);
+
+/* TM_INVALID_ARGUMENT: the expression may have no value, and the model cannot take samples out. */
+enum tm_code version_reward_check(const struct model *model, struct reward_range range, struct tm_error *err);
+
+#endif

@@ -1,0 +1,362 @@
+/* Labels as scenarios: what happens goes in, a line an event; samples and what was set aside come out.
+ *
+ * Labels    "count click": the aggregate and its stream; "sum order cap 10 threshold 5"; several behind ";".
+ * Lines     "100 show a": an impression of key a at time 100. "150 order a =12.5 #7": an order worth 12.5 with event id 7
+ *           (without: worth 1, with an id of its own). "190 undo order a #7": it is withdrawn at 190. "300 time": every
+ *           stream is complete up to 300; "300 clicks": one is.
+ * Outcome   "a: 1" a sample with its labels, "a: 0 1 -> 2 1" a correction with old labels and new ones, "late click".
+ * World     window 60; clicks count within 200, orders within 500; allowed lateness 500. Each scenario is played in one
+ *           go, and again with a restart from commits after every line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "joiner/joiner.h"
+
+enum { SHOW, CLICK, ORDER, STREAMS };
+static const char *const names[STREAMS] = {"show", "click", "order"};
+static const char *const reasons[] = {"", "late", "orphaned", "duplicate", "mismatch", "too many"};
+
+static const struct scenario {
+    const char *name, *labels, *lines, *outcome;
+} scenarios[] = {
+    {"three clicks, by every aggregate",
+     "exists click; count click; sum click; mean click; max click; last click; first_delay click",
+     "100 show a\n110 click a =2\n120 click a =9\n130 click a =4\n300 time", "a: 1 3 15 5 9 4 0.01"},
+    {"nobody clicked", "exists click; count click; sum click; mean click; max click; last click; first_delay click",
+     "100 show a\n300 time", "a: 0 0 0 0 0 0 0"},
+    {"a value that is not told is 1", "sum order", "100 show a\n110 order a\n120 order a\n300 time", "a: 2"},
+    {"values may be below 0", "sum order; max order; last order",
+     "100 show a\n110 order a =-3\n120 order a =-5\n300 time", "a: -8 -3 -5"},
+    {"each label has its stream", "count click; sum order",
+     "100 show a\n110 click a\n120 order a =7\n130 click a\n300 time", "a: 2 7"},
+    {"one stream may make several labels, one correction tells them all", "count order; sum order",
+     "100 show a\n300 time\n200 order a =7", "a: 0 0\na: 0 0 -> 1 7"},
+
+    /* The window. */
+    {"the window's last moment counts in the first label", "count click",
+     "100 show a\n160 click a\n161 click a\n300 time", "a: 1\na: 1 -> 2"},
+    {"what comes behind the window corrects in the order of event time", "sum order",
+     "100 show a\n190 order a =3\n170 order a =2\n110 order a =1\n300 time", "a: 1\na: 1 -> 3\na: 3 -> 6"},
+    {"in the order of the log, where times are equal", "last order",
+     "100 show a\n190 order a =3\n190 order a =2\n300 time", "a: 0\na: 0 -> 3\na: 3 -> 2"},
+    {"click after the window, order after that, order withdrawn: a chain", "exists click; count order",
+     "100 show a\n300 time\n170 click a\n180 order a #1\n250 undo order a #1",
+     "a: 0 0\na: 0 0 -> 1 0\na: 1 0 -> 1 1\na: 1 1 -> 1 0"},
+    {"nothing is told where no value changes", "exists click; max order",
+     "100 show a\n110 click a\n110 order a =5\n300 time\n120 click a\n130 order a =4\n140 order a =5", "a: 1 5"},
+    {"an action that comes late takes its place in the order", "last click; sum click",
+     "100 show a\n150 click a =3\n300 time\n120 click a =2\n160 click a =7", "a: 3 3\na: 3 3 -> 3 5\na: 3 5 -> 7 12"},
+    {"an impression whose gate is open is decided with what waits for it", "sum click",
+     "300 time\n210 click a =4\n200 show a", "a: 4"},
+    {"a stalled order stream makes no label of clicks either", "exists click; exists order",
+     "100 show a\n110 click a\n9000 shows\n9000 clicks", ""},
+
+    /* Delay. */
+    {"the first in event time, not the first to come", "first_delay click",
+     "100 show a\n150 click a\n140 click a\n300 time\n110 click a", "a: 0.04\na: 0.04 -> 0.01"},
+    {"clocks differ: no delay is below 0", "first_delay click; count click", "90 click a\n100 show a\n300 time",
+     "a: 0 1"},
+
+    /* Cap and threshold. */
+    {"a cap bounds, and hides what is beyond it", "sum order cap 10",
+     "100 show a\n110 order a =6\n300 time\n170 order a =9\n180 order a =9", "a: 6\na: 6 -> 10"},
+    {"a threshold makes 0 and 1", "sum order threshold 10",
+     "100 show a\n110 order a =6\n300 time\n170 order a =4\n180 order a =9", "a: 0\na: 0 -> 1"},
+    {"the threshold is reached by what is equal", "count click threshold 2",
+     "100 show a\n110 click a\n120 click a\n300 time", "a: 1"},
+    {"the cap comes first", "sum order cap 5 threshold 10", "100 show a\n110 order a =20\n300 time", "a: 0"},
+    {"without an action a label is 0, whatever its threshold", "sum order threshold -1",
+     "100 show a\n300 time\n150 order a =-1", "a: 0\na: 0 -> 1"},
+    {"a cap below 0 leaves 0 where there was nothing", "sum order cap -2",
+     "100 show a\n110 show b\n120 order b =5\n300 time", "a: 0\nb: -2"},
+
+    /* Withdrawals. */
+    {"an order withdrawn before the decision was never there", "count order; sum order",
+     "100 show a\n110 order a =5 #1\n120 order a =7 #2\n130 undo order a #1\n300 time", "a: 1 7"},
+    {"whatever its time: it came before the decision", "sum order",
+     "100 show a\n110 order a =5 #1\n400 undo order a #1\n300 time", "a: 0"},
+    {"after the decision it corrects", "sum order; max order; last order; mean order",
+     "100 show a\n110 order a =5 #1\n120 order a =7 #2\n300 time\n290 undo order a #2",
+     "a: 12 7 7 6\na: 12 7 7 6 -> 5 5 5 5"},
+    {"the largest goes, the second largest is the largest again", "max click",
+     "100 show a\n110 click a =3 #1\n120 click a =9 #2\n130 click a =5 #3\n300 time\n200 undo click a #2\n210 undo "
+     "click a #3",
+     "a: 9\na: 9 -> 5\na: 5 -> 3"},
+    {"one of many changes no label", "exists click",
+     "100 show a\n110 click a #1\n120 click a #2\n300 time\n200 undo click a #1", "a: 1"},
+    {"a withdrawal may come before its action", "count order",
+     "100 show a\n120 undo order a #1\n110 order a #1\n300 time", "a: 0"},
+    {"also before its impression", "count order", "120 undo order a #1\n110 order a #1\n100 show a\n300 time", "a: 0"},
+    {"also after the decision", "count order", "100 show a\n300 time\n200 undo order a #1\n180 order a #1", "a: 0"},
+    {"or wait in vain", "count order", "100 show a\n120 undo order a #1\n300 time\n180 order a #2", "a: 0\na: 0 -> 1"},
+    {"before the decision the one, after it the other", "count order",
+     "100 show a\n120 undo order a #1\n300 time\n110 order a #1", "a: 0"},
+    {"a second withdrawal is a duplicate", "count order",
+     "100 show a\n110 order a #1\n120 undo order a #1\n130 undo order a #1\n300 time\n140 undo order a #1",
+     "duplicate order\na: 0\nduplicate order"},
+    {"what was withdrawn does not come again", "count order",
+     "100 show a\n110 order a #1\n120 undo order a #1\n130 order a #1\n300 time\n140 order a #1",
+     "duplicate order\na: 0\nduplicate order"},
+    {"a withdrawal behind its horizon is late", "count click",
+     "100 show a\n110 click a #1\n301 undo click a #1\n300 time\n301 undo click a #1\n300 undo click a #1",
+     "late click\na: 1\nlate click\na: 1 -> 0"},
+    {"one without an impression is an orphan", "count click", "100 undo click a #1\n601 time\n100 undo click a #1",
+     "orphaned click\nlate click"},
+    {"an early action goes, its withdrawal stays", "count click",
+     "100 click a #1\n650 undo click a #1\n601 time\n640 show a\n660 click a #1\n9000 time", "orphaned click\na: 0"},
+    {"ids are those of the stream", "count click; count order",
+     "100 show a\n110 click a #1\n120 order a #1\n300 time\n200 undo order a #1", "a: 1 1\na: 1 1 -> 1 0"},
+    {"and of the key", "count click", "100 show a\n100 show b\n110 click a #1\n120 undo click b #1\n300 time",
+     "a: 1\nb: 0"},
+};
+
+enum { LINES_MAX = 32, COMMITS_MAX = 64 };
+
+struct player {
+    struct joiner_config config;
+    struct joiner *joiner;
+    uint64_t position, commit, keep_from;
+    int64_t watermark[STREAMS];
+    struct buffer chunks[COMMITS_MAX], runs[COMMITS_MAX]; /* by commit */
+    struct buffer outcome;
+};
+
+static void end_line(struct player *p) { buffer_put_u8(&p->outcome, '\n'); }
+
+static void say_labels(struct player *p, const double *labels)
+{
+    for (uint32_t i = 0; i < p->config.labels; i++)
+        buffer_print(&p->outcome, " %g", labels[i]);
+}
+
+static void on_sample(void *self, const struct sample *s)
+{
+    struct player *p = self;
+    assert_int_equal(s->label_count, p->config.labels);
+    buffer_print(&p->outcome, "%c:", (char)s->key.lo);
+    if (s->kind == SAMPLE_CORRECTION) {
+        say_labels(p, s->old_labels);
+        buffer_print(&p->outcome, " ->");
+    }
+    say_labels(p, s->labels);
+    end_line(p);
+}
+
+static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
+{
+    struct player *p = self;
+    buffer_print(&p->outcome, "%s %s", reasons[reason], names[r->stream]);
+    end_line(p);
+}
+
+static uint32_t stream_of(const char *name)
+{
+    uint32_t i = 0;
+    while (strcmp(names[i], name) != 0)
+        assert_true(++i < STREAMS);
+    return i;
+}
+
+static void add_label(struct player *p, const char *text)
+{
+    char aggregate[16], stream[16];
+    struct joiner_label *l = &p->config.label[p->config.labels];
+    const char *cap = strstr(text, " cap "), *threshold = strstr(text, " threshold ");
+    assert_int_equal(sscanf(text, " %15s %15s", aggregate, stream), 2);
+    while (strcmp(label_aggregate_word(l->aggregate), aggregate) != 0)
+        assert_true(++l->aggregate < LABEL_AGGREGATE_COUNT);
+    if (cap)
+        l->cap = (struct label_bound){true, strtod(cap + strlen(" cap "), NULL)};
+    if (threshold)
+        l->threshold = (struct label_bound){true, strtod(threshold + strlen(" threshold "), NULL)};
+    p->config.stream[stream_of(stream)].labels |= UINT64_C(1) << p->config.labels++;
+}
+
+static void begin(struct player *p, const char *labels)
+{
+    char text[256];
+    *p = (struct player){.keep_from = 1, .watermark = {WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE}};
+    p->config = (struct joiner_config){.streams = STREAMS, .window_ms = 60, .allowed_lateness_ms = 500};
+    p->config.stream[SHOW].kind = JOINER_IMPRESSION;
+    p->config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 200};
+    p->config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 500};
+    snprintf(text, sizeof text, "%s", labels);
+    for (char *rest = text, *one; (one = strsep(&rest, ";"));)
+        add_label(p, one);
+    p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside});
+}
+
+static void end(struct player *p)
+{
+    joiner_close(p->joiner);
+    buffer_close(&p->outcome);
+    for (int i = 0; i < COMMITS_MAX; i++) {
+        buffer_close(&p->chunks[i]);
+        buffer_close(&p->runs[i]);
+    }
+}
+
+/* Commit, and go on with another joiner that knows only what commits left behind. */
+static void restart(struct player *p)
+{
+    struct joiner_delta delta;
+    struct stream_counts counts[JOINER_STREAMS_MAX];
+    int64_t watermarks[JOINER_STREAMS_MAX] = {0};
+    uint64_t sequence = joiner_sequence(p->joiner);
+    p->commit += joiner_freeze(p->joiner, p->commit + 1, &delta);
+    buffer_put(&p->chunks[p->commit], delta.chunk.data, delta.chunk.size);
+    buffer_put(&p->runs[p->commit], delta.run.data, delta.run.size);
+    p->keep_from = delta.keep_from;
+    memcpy(counts, joiner_counts(p->joiner), sizeof counts);
+    memcpy(watermarks, p->watermark, sizeof p->watermark);
+    joiner_close(p->joiner);
+    p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside});
+    joiner_load_begin(p->joiner, p->keep_from, p->commit);
+    for (uint64_t i = p->keep_from; i <= p->commit; i++)
+        if (p->runs[i].size)
+            assert_int_equal(joiner_load_run(p->joiner, i, buffer_view(&p->runs[i]), NULL), TM_OK);
+    for (uint64_t i = p->keep_from; i <= p->commit; i++)
+        if (p->chunks[i].size)
+            assert_int_equal(joiner_load_chunk(p->joiner, i, buffer_view(&p->chunks[i]), NULL), TM_OK);
+    assert_int_equal(joiner_load_done(p->joiner, p->position + 1, watermarks, sequence, counts, NULL), TM_OK);
+}
+
+static void pass_time(struct player *p, const char *whose, int64_t time)
+{
+    for (uint32_t i = 0; i < STREAMS; i++)
+        if (strcmp(whose, "time") == 0 || strncmp(whose, names[i], strlen(names[i])) == 0)
+            p->watermark[i] = time;
+    joiner_advance(p->joiner, p->watermark);
+}
+
+static void play(struct player *p, const char *line)
+{
+    char what[16], key;
+    int time, id = 0;
+    const char *number = strchr(line, '#'), *value = strchr(line, '='), *undo = strstr(line, " undo ");
+    if (sscanf(line, "%d %*s %*s", &time) == 1 && !strchr(strchr(line, ' ') + 1, ' ')) {
+        pass_time(p, strchr(line, ' ') + 1, time);
+        return;
+    }
+    assert_int_equal(sscanf(undo ? undo + strlen(" undo ") : strchr(line, ' ') + 1, "%15s %c", what, &key), 2);
+    if (number)
+        id = atoi(number + 1);
+    p->position++;
+    joiner_step(p->joiner, &(struct joiner_record){.position = p->position,
+                                                   .time = time,
+                                                   .key = {(uint64_t)key, 1},
+                                                   .doc = {(uint64_t)key, 2},
+                                                   .event = id ? (uint64_t)id : 1000 + p->position,
+                                                   .stream = (uint8_t)stream_of(what),
+                                                   .withdraw = undo != NULL,
+                                                   .weight = 1,
+                                                   .value = value ? strtod(value + 1, NULL) : 1,
+                                                   .body = bytes_of(&key, 1)});
+}
+
+static void tell(const struct scenario *scenario, bool restarts)
+{
+    struct player p;
+    char lines[512], want[512];
+    begin(&p, scenario->labels);
+    snprintf(lines, sizeof lines, "%s", scenario->lines);
+    for (char *rest = lines, *line; (line = strsep(&rest, "\n"));) {
+        play(&p, line);
+        for (uint32_t i = 0; i < STREAMS; i++)
+            assert_int_equal(stream_counts_imbalance(&joiner_counts(p.joiner)[i]), 0);
+        if (restarts)
+            restart(&p);
+    }
+    snprintf(want, sizeof want, "%s%s", scenario->outcome, *scenario->outcome ? "\n" : "");
+    if (!bytes_equal(buffer_view(&p.outcome), bytes_text(want)))
+        fail_msg("%s%s\n%s\nmade\n%.*sexpected\n%s", scenario->name, restarts ? ", with restarts" : "", scenario->lines,
+                 (int)p.outcome.size, (const char *)p.outcome.data, want);
+    end(&p);
+}
+
+static void test_scenarios(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
+        tell(&scenarios[i], false);
+        tell(&scenarios[i], true);
+    }
+}
+
+/* Sums of doubles depend on their order; the order of arrival must not show. */
+static void test_every_order_of_arrival_gives_the_same_bits(void **state)
+{
+    (void)state;
+    enum { ORDERS = 6 };
+    static const char *const orders[ORDERS] = {"110 order a =0.1",   "120 order a =1e16", "130 order a =0.3",
+                                               "140 order a =-1e16", "150 order a =0.7",  "155 order a =3"};
+    static const char first[] = "a: ";
+    double want = 0.1 + 1e16 + 0.3 - 1e16 + 0.7 + 3;
+    char text[64];
+    snprintf(text, sizeof text, "%s%g\n", first, want);
+    for (int round = 0; round < 2 * ORDERS; round++) {
+        struct player p;
+        bool late = round >= ORDERS; /* half of them after the decision */
+        begin(&p, "sum order");
+        play(&p, "100 show a");
+        for (int i = 0; i < ORDERS; i++) {
+            if (late && i == ORDERS / 2)
+                play(&p, "300 time");
+            play(&p, orders[(i * 5 + round) % ORDERS]);
+        }
+        play(&p, "301 time");
+        const char *last = (const char *)p.outcome.data + p.outcome.size - (strlen(text) - strlen("a:"));
+        assert_memory_equal(last, text + strlen("a:"), strlen(text) - strlen("a:"));
+        end(&p);
+    }
+}
+
+static void test_a_sum_beyond_doubles_stays_at_their_end(void **state)
+{
+    (void)state;
+    tell(&(struct scenario){"", "sum order; mean order",
+                            "100 show a\n110 order a =1.7e308\n120 order a =1.7e308\n130 order a =-1.7e308\n300 time",
+                            "a: 9.76931e+306 3.25644e+306"},
+         false);
+}
+
+/* Sixteen actions, and as many withdrawals. */
+static void test_bounds(void **state)
+{
+    (void)state;
+    for (int decided = 0; decided <= 1; decided++) {
+        struct player p;
+        char line[32];
+        begin(&p, "count click");
+        play(&p, "100 show a");
+        if (decided)
+            play(&p, "170 time");
+        for (int i = 1; i <= 20; i++) {
+            snprintf(line, sizeof line, "110 click a #%d", i);
+            play(&p, line);
+        }
+        for (int i = 1; i <= 20; i++) {
+            snprintf(line, sizeof line, "120 undo click a #%d", i);
+            play(&p, line);
+        }
+        assert_int_equal(joiner_counts(p.joiner)[CLICK].matched, 2 * JOINER_ACTIONS_MAX);
+        assert_int_equal(joiner_counts(p.joiner)[CLICK].filtered, 8);
+        assert_int_equal(joiner_delays(p.joiner, CLICK)->sum_ms, 10 * JOINER_ACTIONS_MAX); /* none of a withdrawal */
+        end(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scenarios),
+        cmocka_unit_test(test_every_order_of_arrival_gives_the_same_bits),
+        cmocka_unit_test(test_a_sum_beyond_doubles_stays_at_their_end),
+        cmocka_unit_test(test_bounds),
+    };
+    return cmocka_run_group_tests_name("scenarios", tests, NULL, NULL);
+}
