@@ -11,6 +11,7 @@
 #ifndef TIDEMILL_LEARNER_OPTIMIZER_STEPS_H
 #define TIDEMILL_LEARNER_OPTIMIZER_STEPS_H
 
+#include <float.h>
 #include <math.h>
 
 static inline double step_momentum(double w, double g, double *velocity, double rate, double momentum)
@@ -47,11 +48,11 @@ static inline double ftrl_divisor(double squares, const struct ftrl_rates *r)
     return (r->beta + sqrt(squares)) / r->alpha + r->l2;
 }
 
-/* The weight is a function of its slots. */
+/* The weight is a function of its slots: 0 where |z| is within l1 (and never -0). */
 static inline double ftrl_weight(double z, double squares, const struct ftrl_rates *r)
 {
-    double beyond = fabs(z) - r->l1;
-    return beyond > 0 ? -copysign(beyond, z) / ftrl_divisor(squares, r) : 0;
+    double beyond = fabs(z) - r->l1, size = beyond > 0 ? beyond : 0;
+    return 0 - copysign(size, z) / ftrl_divisor(squares, r);
 }
 
 /* The z of a weight that is not 0. */
@@ -60,11 +61,12 @@ static inline double ftrl_z(double w, double squares, const struct ftrl_rates *r
     return -copysign(fabs(w) * ftrl_divisor(squares, r) + r->l1, w);
 }
 
-/* The sum of squares grows by g^2, its root by that over the sum of both roots: no digits cancel for small g. */
+/* The sum of squares grows by g^2, its root by that over the sum of both roots: no digits cancel for small g. DBL_MIN
+ * makes 0 / 0 a 0. */
 static inline double step_ftrl(double w, double g, double *z, double *squares, const struct ftrl_rates *r)
 {
     double old = sqrt(*squares), now = sqrt(*squares + g * g);
-    double sigma = g * g > 0 ? g * g / (r->alpha * (now + old)) : 0;
+    double sigma = g * g / (r->alpha * (now + old) + DBL_MIN);
     *z += g - sigma * w;
     *squares += g * g;
     return ftrl_weight(*z, *squares, r);

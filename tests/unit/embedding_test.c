@@ -233,6 +233,54 @@ static void test_norm(void **state)
     free(b);
 }
 
+static void test_largest_bias(void **state)
+{
+    static const float x[] = {0, 0};
+    struct model_config config = embedding(2, OPTIMIZER_SGD);
+    double w[3];
+    (void)state;
+    config.embedding.loss = LOSS_SQUARED;
+    config.reward_max = config.embedding.optimizer.clip = 1e6;
+    config.embedding.optimizer.rate = 1000;
+    struct embedding_block *b = embedding_new(&config);
+    learn_it(&config, b, shown(x, 1e6));
+    weights(&config, b, w);
+    assert_near(w[2], EMBEDDING_BIAS_MAX, 1e-6, "bias");
+    assert_int_equal(b->head.repairs, 1);
+    free(b);
+}
+
+/* l1 and l2 hold vectors small, and leave the base rate alone. */
+static void test_bias_is_not_pulled(void **state)
+{
+    static const float x[] = {0, 0};
+    (void)state;
+    for (int kind = 0; kind < OPTIMIZER_COUNT; kind++) {
+        struct model_config config = embedding(2, (enum optimizer_kind)kind);
+        struct example still = shown(x, 0);
+        double w[3];
+        config.embedding.optimizer.l1 = 10;
+        config.embedding.optimizer.l2 = 0.5;
+        config.prior_sd = 0.5;
+        still.weight = 0;
+        struct embedding_block *b = embedding_new(&config);
+        learn_it(&config, b, still);
+        weights(&config, b, w);
+        double length = hypot(w[0], w[1]);
+        for (int i = 0; i < 20; i++)
+            learn_it(&config, b, still);
+        weights(&config, b, w);
+        assert_near(w[2], -1.5, 1e-6, "bias");
+        assert_true(kind == OPTIMIZER_FTRL || hypot(w[0], w[1]) < 0.95 * length);
+        config.intercept_mean = 0;
+        model_embedding.init(&config, b);
+        learn_it(&config, b, shown(x, 1));
+        weights(&config, b, w);
+        assert_true(w[2] > 0.001);
+        free(b);
+    }
+}
+
 /* ---- admission, expiry ---- */
 
 static void test_admission_by_count(void **state)
@@ -280,8 +328,9 @@ static void test_admission_by_share(void **state)
         struct embedding_block *b = embedding_new(&config);
         struct example e = shown(x, 0);
         e.item = draw_key(bytes_of(&doc, sizeof doc));
-        while (!embedding_admitted(b))
+        for (int i = 0; i < 200 && !embedding_admitted(b); i++)
             learn_it(&config, b, e);
+        assert_true(embedding_admitted(b));
         sights += b->seen;
         at_first += b->seen == 1;
         free(b);
@@ -573,6 +622,8 @@ int main(void)
         cmocka_unit_test(test_start),
         cmocka_unit_test(test_never_nan),
         cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_largest_bias),
+        cmocka_unit_test(test_bias_is_not_pulled),
         cmocka_unit_test(test_admission_by_count),
         cmocka_unit_test(test_admission_by_share),
         cmocka_unit_test(test_expiry),

@@ -127,7 +127,7 @@ static void test_golden_file(void **state)
         seen |= 1 << config.kind;
         cases++;
     }
-    assert_int_equal(cases, 6 * OPTIMIZER_COUNT);
+    assert_int_equal(cases, 5 * OPTIMIZER_COUNT);
     assert_int_equal(seen, (1 << OPTIMIZER_COUNT) - 1);
     fclose(f);
 }
