@@ -18,11 +18,12 @@
  * Memory is bounded by two rules, functions of records alone. What the shard does for them:
  * Admission the first admit_at - 1 samples of a document, and then each with probability 1 - admit_share, are only
  *           counted in `seen`. Until embedding_admitted() the block is its first sizeof(struct embedding_block) bytes
- *           and zeros: no more need be kept of it. When learn admits it, nothing older has been learned: the
+ *           (32) and zeros: no more need be kept of it. When learn admits it, nothing older has been learned: the
  *           shard sets the block's base there, so that corrections of samples that were only counted do not apply.
- * Expiry    before a shard lets a sample or a correction reach a block it asks embedding_expired() with its watermark
- *           as `now`; if so it begins again with init and sets the base. A sweep that drops expired blocks by the same
- *           watermark changes no result, whenever it comes.
+ * Expiry    counts from the newest sample, learned or only seen. Before a shard lets a sample or a correction reach a
+ *           block it asks embedding_expired() with its watermark as `now`; if so the block begins again with init and
+ *           the base is set. A sweep that drops expired blocks by the same watermark changes no result, whenever it
+ *           comes.
  *
  * Correction one step along the gradient that the right label has at the weights of today minus that of the wrong
  *           one; without l2. With equal features, weight and offset that is c (y0 - y1) (x, 1), whatever the weights.
@@ -45,7 +46,7 @@
 #define EMBEDDING_BIAS_MAX 1e6
 
 struct embedding_block {
-    struct block_head head; /* counts what was learned, not what was only seen */
+    struct block_head head; /* counts what was learned; its time is that of the newest sample seen */
     uint32_t seen;          /* samples before it was admitted, and the one that did it; sticks at UINT32_MAX */
     uint32_t admitted;      /* 0 or 1 */
     float value[];          /* vector: n, its slots; bias, its slots; to a multiple of 8 bytes */
