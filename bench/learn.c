@@ -2,11 +2,13 @@
  * OpenBLAS, or the bytes of the block copied, as a floor in the same run. */
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "bench/bench.h"
 #include "learner/beta.h"
+#include "learner/embedding.h"
 #include "learner/linear.h"
 #include "learner/lr.h"
 
@@ -59,6 +61,16 @@ static uint64_t draw(uint64_t *seed) /* splitmix64: Steele, Lea, Flood 2014 */
 
 static double uniform(uint64_t *seed) { return (double)(draw(seed) >> 11) * 0x1p-53; }
 
+/* Fresh ones, for the configuration as it is. */
+static void world_blocks(struct world *w)
+{
+    for (int i = 0; i < DOCUMENTS; i++) {
+        free(w->block[i]);
+        w->block[i] = mem_new(1, w->model->block_size(&w->config));
+        w->model->init(&w->config, w->block[i]);
+    }
+}
+
 /* Features of variance 1, about one reward in eight. */
 static struct world *world_open(const struct model *m, uint32_t n, enum model_covariance covariance, size_t batch)
 {
@@ -82,10 +94,7 @@ static struct world *world_open(const struct model *m, uint32_t n, enum model_co
     w->batch = batch;
     w->interval = 600000;
     w->time = BEGAN;
-    for (int i = 0; i < DOCUMENTS; i++) {
-        w->block[i] = mem_new(1, m->block_size(&w->config));
-        m->init(&w->config, w->block[i]);
-    }
+    world_blocks(w);
     for (int j = 0; j < SAMPLES; j++) {
         double score = -2.5;
         float *x = w->x + (size_t)j * n;
@@ -249,6 +258,35 @@ static void full_rows(struct bench *b, uint32_t n)
     world_close(w);
 }
 
+/* Vector and slots of each optimizer; the floor copies as many bytes. */
+static void embedding_rows(struct bench *b, uint32_t n)
+{
+    char name[64];
+    for (int kind = 0; kind < OPTIMIZER_COUNT; kind++) {
+        struct world *w = world_open(&model_embedding, n, COVARIANCE_DIAGONAL, 1);
+        snprintf(name, sizeof name, "embedding/%s", optimizer_name((enum optimizer_kind)kind));
+        w->config.decay_per_ms = 0;
+        w->config.intercept = true;
+        w->config.intercept_sd = 1;
+        w->config.embedding = (struct embedding_config){.optimizer = {.kind = (enum optimizer_kind)kind,
+                                                                      .rate = 0.01,
+                                                                      .momentum = 0.9,
+                                                                      .beta1 = 0.9,
+                                                                      .beta2 = 0.999,
+                                                                      .epsilon = 1e-6,
+                                                                      .beta = 1,
+                                                                      .clip = 10},
+                                                        .norm_max = 10,
+                                                        .admit_at = 1,
+                                                        .admit_share = 1};
+        world_blocks(w);
+        add_row(b, w, learn_all, "copy of the block", copy_all, 0, name, n);
+        if (kind == 0)
+            add_row(b, w, score_all, "copy of the block", copy_all, 0, "embedding/score", n);
+        world_close(w);
+    }
+}
+
 static void linear_rows(struct bench *b, uint32_t n)
 {
     struct world *w = world_open(&model_linear, n, COVARIANCE_FULL, 1);
@@ -270,6 +308,8 @@ int main(int argc, char **argv)
         full_rows(b, sizes[i]);
     for (size_t i = 0; i < ARRAY_LEN(sizes) - 1; i++)
         linear_rows(b, sizes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        embedding_rows(b, sizes[i]);
     int status = bench_finish(b);
     free(b);
     return status;

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "learner/draw.h"
+#include "learner/optimizer.h"
 
 enum {
     MODEL_PRIOR_MAX = 8,
@@ -28,6 +29,19 @@ enum {
 };
 
 enum model_covariance { COVARIANCE_DIAGONAL, COVARIANCE_FULL };
+
+enum embedding_loss { LOSS_LOGISTIC, LOSS_SQUARED };
+
+/* learner/embedding.h */
+struct embedding_config {
+    enum embedding_loss loss; /* squared: rewards in [reward_min, reward_max] */
+    struct optimizer_config optimizer;
+    double norm_max;      /* greatest length of a vector */
+    uint32_t admit_at;    /* a document is learned from its n-th sample on; 1: from the first */
+    double admit_share;   /* from there on a sample lets it in with this probability, in (0, 1] */
+    int64_t expire_after; /* ms of event time without a sample, > 0; 0: never */
+    uint64_t seed;        /* of first vectors and of admission */
+};
 
 /* How one version wants its model; fixed for the life of the version. */
 struct model_config {
@@ -46,6 +60,8 @@ struct model_config {
 
     /* linear: rewards in [reward_min, reward_max]; residuals of about noise_sd, a guess worth noise_samples samples. */
     double reward_min, reward_max, noise_sd, noise_samples;
+
+    struct embedding_config embedding;
 };
 
 /* One labelled sample as the learner sees it. */
@@ -56,6 +72,7 @@ struct example {
     const float *x; /* dimension features; NULL for models without */
     double offset;  /* lr: added to the score while learning, not while serving: -ln r where negatives are kept with
                      * probability r; finite */
+    uint64_t item;  /* embedding: draw_key() of the document, of which its first vector is drawn */
 };
 
 /* What a correction changes: the same impression, first learned as `before`, is really `after`. Times agree. */

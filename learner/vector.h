@@ -62,6 +62,21 @@ static inline double vector_dot_features(const float *x, const double *w, uint32
     return sum;
 }
 
+/* Of two rows of floats. */
+static inline double vector_dot_floats(const float *a, const float *b, uint32_t n)
+{
+    vector_pair even = {0, 0}, odd = {0, 0};
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        even += vector_widen(a + i) * vector_widen(b + i);
+        odd += vector_widen(a + i + 2) * vector_widen(b + i + 2);
+    }
+    double sum = vector_sum(even, odd);
+    for (; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
 static inline void vector_add_features(double *restrict y, double c, const float *restrict x, uint32_t n)
 {
     vector_pair factor = {c, c};
