@@ -23,10 +23,10 @@ OURS = "build/release/peer_learn"
 FOLDER = "build/peers"
 WORLDS = {"own": (0, 0.2), "shared": (0.15, 0.15)}  # standard deviations: common weights, a document's around them
 US, LOSS = "us CPU/example", "nats/example"
-FORMS = ["diagonal, one by one", "diagonal, batches of 100", "full"]
+FORMS = ["one by one", "in batches", "full"]
 
 
-def best_of_vowpal(text, folder):
+def best_of_vowpal(world_name, text, folder):
     """The setting with the smallest loss, what it costs from the cache and parsed, and all settings' rows."""
     cached = vowpal.Cached(text, folder)
     rows, found = [], {}
@@ -34,8 +34,8 @@ def best_of_vowpal(text, folder):
         say(f"peers: Vowpal Wabbit, {setting}")
         cpu, loss = cached.learn(setting, world.EXAMPLES)
         found[setting] = (loss, median(cpu))
-        rows.append(row(f"peers/VW/{setting}/cached", median(cpu), US))
-        rows.append(row(f"peers/VW/{setting}/log loss", loss, LOSS))
+        rows.append(row(f"peers/{world_name}/VW {setting}", median(cpu), US))
+        rows.append(row(f"peers/{world_name}/VW {setting}: loss", loss, LOSS))
     best = min(found, key=found.get)
     return {"name": best, "loss": found[best][0], "cached": found[best][1],
             "parsed": median(vowpal.learn_parsed(best, text))}, rows  # fmt: skip
@@ -47,18 +47,18 @@ def compare_learning(name, folder):
     records = world.make(*WORLDS[name])
     binary, text = world.write(records, folder)
     ours = json.loads(subprocess.run([OURS, binary], stdout=subprocess.PIPE, check=True).stdout)
-    vw, rows = best_of_vowpal(text, folder)
+    vw, rows = best_of_vowpal(name, text, folder)
     say("peers: River")
     river_us, river_loss = stream.learn(records)
     for form in FORMS:
         cost, place = ours[form], f"peers/{name}/{form}"
         factor = 3 if form == FORMS[0] else None
-        rows.append(row(place, cost["cpu_us"], US, "VW parsed", vw["parsed"], factor))
-        rows.append(row(place, cost["cpu_us"], US, "VW cached", vw["cached"]))
-        rows.append(row(f"{place}/learn", cost["learn_us"], US, "VW parsed", vw["parsed"]))
-        rows.append(row(f"{place}/log loss", cost["log_loss"], LOSS, f"VW {vw['name']}", vw["loss"], factor and 1))
-        rows.append(row(place, cost["cpu_us"], US, "River", river_us))
-        rows.append(row(f"{place}/log loss", cost["log_loss"], LOSS, "River", river_loss))
+        rows.append(row(f"{place} v VW parsed", cost["cpu_us"], US, "VW parsed", vw["parsed"], factor))
+        rows.append(row(f"{place} v VW cached", cost["cpu_us"], US, "VW cached", vw["cached"]))
+        rows.append(row(f"{place} v River", cost["cpu_us"], US, "River", river_us))
+        rows.append(row(f"{place}: learn alone", cost["learn_us"], US))
+        rows.append(row(f"{place}: loss v VW", cost["log_loss"], LOSS, f"VW {vw['name']}", vw["loss"], factor and 1))
+        rows.append(row(f"{place}: loss v River", cost["log_loss"], LOSS, "River", river_loss))
     return rows, ours
 
 
@@ -68,10 +68,10 @@ def compare_decisions(ours):
     linear, interacting, river = (median(d) for d in (vowpal.decide(""), vowpal.decide("-q ua"), stream.decide()))
     features, beta = (ours[f"Thompson, {m}"]["cpu_us"] for m in ("diagonal", "Beta"))
     return [
-        row("peers/Thompson/100 arms, 16 features", features, unit, "VW -q ua", interacting, factor=20),
-        row("peers/Thompson/100 arms, 16 features", features, unit, "VW without interactions", linear),
-        row("peers/Thompson/100 arms, Beta", beta, unit, "VW without interactions", linear, factor=20),
-        row("peers/Thompson/100 arms, Beta", beta, unit, "River, Beta", river),
+        row("peers/100 arms, features v VW -q ua", features, unit, "VW -q ua", interacting, factor=20),
+        row("peers/100 arms, features v VW linear", features, unit, "VW linear", linear),
+        row("peers/100 arms, Beta v VW linear", beta, unit, "VW linear", linear, factor=20),
+        row("peers/100 arms, Beta v River", beta, unit, "River ThompsonSampling", river),
     ]
 
 

@@ -1,5 +1,5 @@
-/* What our learner costs on examples that its rivals read too, and how well it predicts them; and a decision of Thompson
- * sampling over 100 documents.
+/* What our learner costs on examples that its rivals read too, and how well it predicts them; and what a decision of
+ * Thompson sampling over 100 documents costs.
  *
  * usage    peer_learn FILE        FILE: examples.bin of bench/peers/learn/world.py, read into memory first
  * Output   one object of JSON: by name, microseconds of CPU of one thread and the log loss.
@@ -237,8 +237,8 @@ int main(int argc, char **argv)
         stop(1, "%s", err.message);
     world_open(&w, buffer_view(&file));
     printf("{");
-    report_learning(&w, "diagonal, one by one", COVARIANCE_DIAGONAL, 1);
-    report_learning(&w, "diagonal, batches of 100", COVARIANCE_DIAGONAL, BATCH);
+    report_learning(&w, "one by one", COVARIANCE_DIAGONAL, 1);
+    report_learning(&w, "in batches", COVARIANCE_DIAGONAL, BATCH);
     report_learning(&w, "full", COVARIANCE_FULL, 1);
     report_decisions("Thompson, diagonal", &model_lr_diagonal, lr_config(COVARIANCE_DIAGONAL, CONTEXT), ",\n ");
     report_decisions("Thompson, Beta", &model_beta,
