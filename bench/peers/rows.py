@@ -28,13 +28,13 @@ def print_rows(rows, as_json):
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    print(f"{'NAME':<44} {'VALUE':>10}  {'UNIT':<16} {'REFERENCE':<38} {'RATIO':>7} {'AIM':>9}  MET")
+    print(f"{'NAME':<50} {'VALUE':>10}  {'UNIT':<16} {'REFERENCE':<38} {'RATIO':>7} {'AIM':>9}  MET")
     for r in rows:
         reference = f"{r['reference']['name']} {r['reference']['value']:.4g}" if r["reference"] else ""
         ratio = "" if r["ratio"] is None else f"{r['ratio']:.3f}"
         aim = "" if r["aim"] is None else f"<= {r['aim']:.3g}"
         met = {None: "", True: "yes", False: "NO"}[r["met"]]
-        value = f"{r['name']:<44} {r['value']:>10.4g}  {r['unit']:<16}"
+        value = f"{r['name']:<50} {r['value']:>10.4g}  {r['unit']:<16}"
         print(f"{value} {reference:<38} {ratio:>7} {aim:>9}  {met}".rstrip())
 
 

@@ -2,8 +2,8 @@
 
 cached    the command line reads its own cache (the text parsed before), learns in one pass, and says its progressive
           loss; CPU of the process, less that of a run on nothing. Unpacking the cache is in it.
-parsed    Python holds parsed examples and calls learn() for each; CPU of the second and third pass (the first, over
-          cold memory, costs twice as much). No parsing is in it; the call from Python is.
+parsed    Python holds parsed examples and calls learn() for each; CPU of the passes behind the first, which over
+          cold memory costs twice as much. No parsing is in it; the call from Python is.
 decision  predict() of --cb_explore_adf for 100 actions that are parsed already; the choice by the probabilities that it
           returns is not in it.
 """
