@@ -26,10 +26,13 @@ static Tidemill__V1__SampleCounts both_kinds(const VersionStatus *v)
     return sum;
 }
 
+/* beta: alpha and beta; models over features: mean and sd of a weight. */
 static const char *prior_text(const VersionStatus *v, char buf[static LIST_TEXT])
 {
     size_t used = 0;
     buf[0] = '\0';
+    if (v->has_prior_sd)
+        snprintf(buf, LIST_TEXT, "%.6g, sd %.6g", v->prior_mean, v->prior_sd);
     for (size_t i = 0; i < v->n_prior && used < LIST_TEXT; i++)
         used += (size_t)snprintf(buf + used, LIST_TEXT - used, "%s%.6g", i ? ", " : "", v->prior[i]);
     return buf;
@@ -87,13 +90,30 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped: memory.samples", c->skipped_limit},
                 {"skipped: original not learned", c->skipped_original},
                 {"skipped: reward divides by 0", c->skipped_reward},
-                {"learned, reward cut to the model's range", c->clamped}};
+                {"learned, reward cut to the model's range", c->clamped},
+                {"skipped: no features", c->skipped_no_features},
+                {"skipped: wrong dimension", c->skipped_dimension},
+                {"skipped: features out of range", c->skipped_range},
+                {"skipped: other representation", c->skipped_representation}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (i >= REASONS && rows[i].count == 0)
             continue;
         snprintf(name, sizeof name, "%s, %s", kind, rows[i].fate);
         add_row(p, name, cell_count(rows[i].count));
     }
+}
+
+static void add_features(struct printer *p, const VersionStatus *v)
+{
+    char intercept[LIST_TEXT];
+    snprintf(intercept, sizeof intercept, "%.6g, sd %.6g", v->intercept_mean, v->intercept_sd);
+    add_row(p, "prior of the intercept", cell_text(intercept));
+    add_row(p, "dimension", cell_count(v->dimension));
+    add_row(p, "covariance", cell_text(v->covariance));
+    if (v->has_noise_sd)
+        add_row(p, "noise sd", cell_number(v->noise_sd));
+    add_row(p, "representation", cell_text(v->representation ? v->representation : "any"));
+    add_row(p, "repairs", cell_count(v->repairs));
 }
 
 static void print_version(const VersionStatus *v)
@@ -107,6 +127,8 @@ static void print_version(const VersionStatus *v)
         add_row(p, "catching up, samples left", cell_count(v->catching_up));
     add_row(p, "model", cell_text(v->model));
     add_row(p, "prior", cell_text(prior_text(v, prior)));
+    if (v->has_dimension)
+        add_features(p, v);
     add_row(p, "half life", cell_text(half_life_text(v, half_life)));
     add_row(p, "reward", cell_text(v->reward));
     add_row(p, "samples from", cell_text(names_text(v->samples_from, v->n_samples_from, from)));
@@ -190,7 +212,23 @@ int command_version_show(const struct command *self, int argc, char **argv)
 
 /* ---- create ---- */
 
-enum { KEY_MODEL = 1, KEY_PRIOR, KEY_HALF_LIFE, KEY_REWARD, KEY_SAMPLES_FROM, PRIOR_MAX = 64, SOURCES_MAX = 64 };
+enum {
+    KEY_MODEL = 1,
+    KEY_PRIOR,
+    KEY_HALF_LIFE,
+    KEY_REWARD,
+    KEY_SAMPLES_FROM,
+    KEY_DIMENSION,
+    KEY_COVARIANCE,
+    KEY_PRIOR_MEAN,
+    KEY_PRIOR_SD,
+    KEY_INTERCEPT_MEAN,
+    KEY_INTERCEPT_SD,
+    KEY_NOISE_SD,
+    KEY_REPRESENTATION,
+    PRIOR_MAX = 64,
+    SOURCES_MAX = 64,
+};
 
 struct description {
     Tidemill__V1__CreateVersionRequest request;
@@ -222,6 +260,58 @@ static void parse_samples_from(struct description *d, char *text)
     d->request.samples_from = d->samples_from;
 }
 
+static double parse_number(const char *option, const char *text, struct argp_state *state)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end)
+        argp_error(state, "--%s: got \"%s\"; expected a number", option, text);
+    return v;
+}
+
+static uint32_t parse_dimension(const char *text, struct argp_state *state)
+{
+    double v = parse_number("dimension", text, state);
+    if (!(v >= 0 && v <= UINT32_MAX && v == (double)(uint32_t)v))
+        argp_error(state, "--dimension: got \"%s\"; expected a whole number", text);
+    return (uint32_t)v;
+}
+
+/* Options of the models over features. */
+static error_t parse_features(int key, char *argument, struct argp_state *state)
+{
+    Tidemill__V1__CreateVersionRequest *r = &((struct description *)state->input)->request;
+    switch (key) {
+    case KEY_DIMENSION:
+        r->has_dimension = true;
+        r->dimension = parse_dimension(argument, state);
+        return 0;
+    case KEY_COVARIANCE: r->covariance = argument; return 0;
+    case KEY_REPRESENTATION: r->representation = argument; return 0;
+    case KEY_PRIOR_MEAN:
+        r->has_prior_mean = true;
+        r->prior_mean = parse_number("prior-mean", argument, state);
+        return 0;
+    case KEY_PRIOR_SD:
+        r->has_prior_sd = true;
+        r->prior_sd = parse_number("prior-sd", argument, state);
+        return 0;
+    case KEY_INTERCEPT_MEAN:
+        r->has_intercept_mean = true;
+        r->intercept_mean = parse_number("intercept-mean", argument, state);
+        return 0;
+    case KEY_INTERCEPT_SD:
+        r->has_intercept_sd = true;
+        r->intercept_sd = parse_number("intercept-sd", argument, state);
+        return 0;
+    case KEY_NOISE_SD:
+        r->has_noise_sd = true;
+        r->noise_sd = parse_number("noise-sd", argument, state);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_description(int key, char *argument, struct argp_state *state)
 {
     struct description *d = state->input;
@@ -244,7 +334,7 @@ static error_t parse_description(int key, char *argument, struct argp_state *sta
         if (!d->request.name || !d->request.model)
             argp_error(state, "NAME and --model are required");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_features(key, argument, state);
     }
 }
 
@@ -269,12 +359,21 @@ static void hint_created(const Tidemill__V1__CreateVersionRequest *r)
 int command_version_create(const struct command *self, int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta (required)", 0},
-        {"prior", KEY_PRIOR, "A,B", 0, "What is believed of a new document (default: 1,1)", 0},
+        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta, lr or linear (required)", 0},
+        {"prior", KEY_PRIOR, "A,B", 0, "beta: what is believed of a new document (default: 1,1)", 0},
         {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
         {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
         {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
          "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
+        {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
+        {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
+         0},
+        {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear: of the weight of every feature (default: 0)", 0},
+        {"prior-sd", KEY_PRIOR_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
+        {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear: of the intercept (default: 0)", 0},
+        {"intercept-sd", KEY_INTERCEPT_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
+        {"noise-sd", KEY_NOISE_SD, "X", 0, "linear: how far rewards are from what features explain (default: 1)", 0},
+        {"representation", KEY_REPRESENTATION, "NAME", 0, "lr, linear: that features must have (default: any)", 0},
         {0},
     };
     struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT};

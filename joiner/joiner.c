@@ -64,6 +64,18 @@ int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermark
     return gate == INT64_MAX ? WATERMARK_NONE : gate;
 }
 
+/* A correction waits for actions of up to `within`, the gate for those of the window; and for impressions that are late. */
+int64_t joiner_expiry_least(const struct joiner_config *config, int64_t gate)
+{
+    int64_t reach = config->allowed_lateness_ms;
+    for (uint32_t i = 0; i < config->streams; i++) {
+        const struct joiner_stream *s = &config->stream[i];
+        if (s->kind == JOINER_ACTION && s->labels && s->within_ms - config->window_ms > reach)
+            reach = s->within_ms - config->window_ms;
+    }
+    return minus(gate, reach);
+}
+
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
 {
     int64_t impressions = INT64_MAX, actions = INT64_MAX;
@@ -95,10 +107,7 @@ static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_r
     case REASON_DUPLICATE: c->duplicate++; break;
     case REASON_VERSION_MISMATCH:
     case REASON_TOO_MANY_ACTIONS: c->filtered++; break;
-    case REASON_MALFORMED:
-    case REASON_REJECTED:
-    case REASON_NONE:
-    case REASON_COUNT: CHECK(!"a reason of the joiner's");
+    default: CHECK(!"a reason of the joiner's");
     }
     j->output.aside(j->output.self, r, reason);
 }

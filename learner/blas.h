@@ -6,7 +6,7 @@
  * Shapes   square matrices: n x n by rows, n <= BLAS_MAX. Packed ones: learner/packed.h. Others are named.
  * Threads  any number may call. OpenBLAS itself is held to one thread from the moment it is loaded: small matrices only
  *          lose by more, and equal inputs give equal bits on one machine.
- * Memory   the caller's; blas_invert has a square matrix on its stack (32 KiB at most). */
+ * Memory   the caller's; blas_invert has a square matrix on its stack (33 KiB at most). */
 #ifndef TIDEMILL_LEARNER_BLAS_H
 #define TIDEMILL_LEARNER_BLAS_H
 
@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 
-enum { BLAS_MAX = 64 };
+enum { BLAS_MAX = 65 };
 
 /* TM_FAILED_PRECONDITION: the OpenBLAS that is installed gives wrong results when several threads call it (its serial
  * build does, silently). */

@@ -52,7 +52,7 @@ static void load_shard(struct mill *m, uint32_t i)
     history_check_counts(m->history, i, shard_position(s->shard), &counts);
     s->samples = counts.samples;
     s->committed = shard_position(s->shard);
-    s->rows = 0;
+    s->rows = (struct shard_rows){0};
 }
 
 static void place_thread(struct mill *m, uint32_t thread)
