@@ -64,18 +64,6 @@ int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermark
     return gate == INT64_MAX ? WATERMARK_NONE : gate;
 }
 
-/* A correction waits for actions of up to `within`, the gate for those of the window; and for impressions that are late. */
-int64_t joiner_expiry_least(const struct joiner_config *config, int64_t gate)
-{
-    int64_t reach = config->allowed_lateness_ms;
-    for (uint32_t i = 0; i < config->streams; i++) {
-        const struct joiner_stream *s = &config->stream[i];
-        if (s->kind == JOINER_ACTION && s->labels && s->within_ms - config->window_ms > reach)
-            reach = s->within_ms - config->window_ms;
-    }
-    return minus(gate, reach);
-}
-
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
 {
     int64_t impressions = INT64_MAX, actions = INT64_MAX;

@@ -85,7 +85,7 @@ struct joiner_record {
 
 struct joiner_output {
     void *self;
-    /* A sample was made. Of a new one the callee may set place and feature_bytes: its corrections bring the place. */
+    /* A sample was made. Of a new one the callee may say where features are kept: its corrections bring the place. */
     void (*sample)(void *self, struct sample *s);
     /* A record is set aside. Of *r only stream, position, time (0: it could not be read) and body hold; the body is
      * empty when only the record's marks were kept while it waited. */
@@ -114,10 +114,6 @@ int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermark
 /* What was decided of impressions before it is forgotten: only newer ones can still be corrected. WATERMARK_NONE while
  * a watermark is unknown. */
 int64_t joiner_expiry(const struct joiner *j);
-
-/* What joiner_expiry() was at least when the gate was `gate`: no correction made since then is of an impression before
- * it. */
-int64_t joiner_expiry_least(const struct joiner_config *config, int64_t gate);
 
 /* Smallest time of an undecided impression: nothing is decided before the gate passes it. INT64_MAX: none waits. */
 int64_t joiner_next_due(const struct joiner *j);

@@ -44,6 +44,7 @@ void sample_encode(const struct sample *s, struct buffer *out)
         buffer_put_u64(out, s->place.row);
         buffer_put_u32(out, s->place.offset);
         buffer_put_u32(out, s->feature_bytes);
+        buffer_put_u32(out, s->feature_reach);
     }
     if (has & HAS_ORIGINAL) {
         buffer_put_u64(out, s->original);
@@ -85,6 +86,7 @@ void sample_decode(struct reader *r, struct sample *out)
         out->place.row = reader_u64(r);
         out->place.offset = reader_u32(r);
         out->feature_bytes = reader_u32(r);
+        out->feature_reach = reader_u32(r);
     }
     if (has & HAS_ORIGINAL) {
         out->original = reader_u64(r);

@@ -32,7 +32,9 @@ struct sample {
     double labels[JOINER_LABELS_MAX];     /* as they are now */
     double old_labels[JOINER_LABELS_MAX]; /* corrections: as they were */
     struct sample_place place; /* of the features; whoever takes the new sample says it, corrections bring it back */
-    uint32_t feature_bytes;    /* kept for a new sample at its place */
+    /* Of a new one, where its features are kept: their bytes; and how many rows in front of its own were kept then,
+     * because no later sample refers to an older one. */
+    uint32_t feature_bytes, feature_reach;
 
     /* During the call that hands a new sample over, and not stored. */
     uint8_t stream;               /* the impression's */

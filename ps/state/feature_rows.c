@@ -101,11 +101,11 @@ static void drop_rows(struct feature_rows *f, uint64_t before)
 }
 
 /* Those that no commit carries yet are never written. */
-static void let_go(struct feature_rows *f, int64_t needed, struct store_batch *out)
+static void let_go(struct feature_rows *f, int64_t expiry, uint64_t held, struct store_batch *out)
 {
     uint8_t key[ROW_KEY];
     uint32_t gone = 0;
-    for (; gone < f->stretches && f->stretch[gone].newest < needed; gone++)
+    for (; gone < f->stretches && f->stretch[gone].newest < expiry && f->stretch[gone].end <= held; gone++)
         for (; f->first < f->stretch[gone].end; f->first++)
             if (f->first < f->frozen) {
                 row_key(key, f->shard, f->first);
@@ -115,10 +115,10 @@ static void let_go(struct feature_rows *f, int64_t needed, struct store_batch *o
     memmove(f->stretch, f->stretch + gone, f->stretches * sizeof *f->stretch);
 }
 
-uint64_t feature_rows_freeze(struct feature_rows *f, int64_t needed, struct store_batch *out)
+uint64_t feature_rows_freeze(struct feature_rows *f, int64_t expiry, uint64_t held, struct store_batch *out)
 {
     uint8_t key[ROW_KEY];
-    let_go(f, needed, out);
+    let_go(f, expiry, held, out);
     for (; f->frozen < f->memory + f->rows; f->frozen++) {
         if (f->frozen < f->first)
             continue;

@@ -6,7 +6,7 @@
  * Rows     packed features (ps/state/feature_vector.h) one after the other, each with its size (u32) in front, in rows
  *          of at most FEATURE_ROW_BYTES, numbered without gaps from 1: STORE_FEATURE, {shard u16, row u64}, big-endian.
  *          A commit writes the rows that came since the last one; a row goes, oldest first, once no impression in it can
- *          be corrected any more.
+ *          be corrected any more, unless a version still holds samples that refer to it.
  * Where    a row is in memory until the commit that carries it is written to the store; after that it is read back from
  *          there, through a cache of the FEATURE_ROWS_CACHED read last. So what is read never depends on commits.
  * Time     rows are taken together in stretches, each with its newest impression time: FEATURE_STRETCHES of them, of
@@ -57,9 +57,10 @@ enum tm_code feature_rows_read(struct feature_rows *f, const struct store *store
 
 size_t feature_rows_unfrozen(const struct feature_rows *f); /* bytes that the next commit will carry */
 
-/* Put what came since the last freeze into the commit. Impressions before `needed` are corrected no more. Returns the
- * number up to which (exclusive) rows are in commits now, or needed by nobody: f->frozen. */
-uint64_t feature_rows_freeze(struct feature_rows *f, int64_t needed, struct store_batch *out);
+/* Put what came since the last freeze into the commit. Impressions before `expiry` are corrected no more; rows from
+ * `held` on are needed all the same (UINT64_MAX: none). Returns the number up to which (exclusive) rows are in commits
+ * now, or needed by nobody: f->frozen. */
+uint64_t feature_rows_freeze(struct feature_rows *f, int64_t expiry, uint64_t held, struct store_batch *out);
 
 /* The commits that carry the rows below `rows` can be read from the store. */
 void feature_rows_written(struct feature_rows *f, uint64_t rows);

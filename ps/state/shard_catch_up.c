@@ -10,6 +10,7 @@ void shard_hold(struct shard *s, struct version_slot *slot, const struct sample 
             cursor_pass(&slot->cursor, sample->sequence - 1);
         slot->place = place;
         slot->horizon = joiner_expiry(s->joiner);
+        slot->features_from = s->features.first;
         s->holding++;
     }
     (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->held++;
@@ -59,13 +60,6 @@ static bool listens(const struct version *v, uint32_t source)
     return false;
 }
 
-/* Corrections of older impressions than this stand in front of the sample. */
-static void raise_horizon(const struct shard *s, struct version_slot *slot, const struct sample *sample)
-{
-    int64_t least = joiner_expiry_least(&s->catalog.join, sample->decided_at);
-    slot->horizon = least > slot->horizon ? least : slot->horizon;
-}
-
 /* Does a version that holds samples pass this one? What it refuses it has not held. */
 static bool passes(struct shard *s, const struct version_slot *slot, const struct sample *sample)
 {
@@ -78,7 +72,8 @@ static bool passes(struct shard *s, const struct version_slot *slot, const struc
 /* Returns whether the version had something to do with it. */
 static bool take(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    raise_horizon(s, slot, sample);
+    if (sample->kind == SAMPLE_NEW && sample->place.row)
+        slot->features_from = sample->place.row - sample->feature_reach;
     if (passes(s, slot, sample)) {
         cursor_pass(&slot->cursor, sample->sequence);
         return false;

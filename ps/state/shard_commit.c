@@ -55,7 +55,7 @@ static void put_history(struct shard *s, struct store_batch *out)
     if (delta.run.size)
         store_batch_put(out, STORE_RUN, k, delta.run);
     sample_log_freeze(&s->log, shard_rows_needed(s), out);
-    feature_rows_freeze(&s->features, shard_features_needed(s), out);
+    feature_rows_freeze(&s->features, joiner_expiry(s->joiner), shard_features_held(s), out);
     s->waiting_from = delta.waiting_from;
     for (; s->keep_from < delta.keep_from; s->keep_from++) {
         commit_key(key, s->options.id, s->keep_from);
@@ -71,6 +71,7 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     buffer_put_u64(out, slot->place.row);
     buffer_put_u64(out, slot->place.bytes);
     buffer_put_i64(out, slot->horizon);
+    buffer_put_u64(out, slot->features_from);
     sample_counts_encode(&slot->fresh, out);
     sample_counts_encode(&slot->corrections, out);
     buffer_put_u64(out, slot->repairs);
@@ -171,6 +172,7 @@ static enum tm_code load_version(struct loading *l, struct version_slot *slot, s
     slot->place.row = reader_u64(r);
     slot->place.bytes = reader_u64(r);
     slot->horizon = reader_i64(r);
+    slot->features_from = reader_u64(r);
     sample_counts_decode(r, &slot->fresh);
     sample_counts_decode(r, &slot->corrections);
     slot->repairs = reader_u64(r);

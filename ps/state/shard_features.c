@@ -60,6 +60,7 @@ void shard_bring_features(struct shard *s, struct sample *sample)
         return;
     sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
     sample->feature_bytes = (uint32_t)packed.size;
+    sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
 }
 
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample)
@@ -120,14 +121,13 @@ bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sampl
     return true;
 }
 
-/* The oldest impression of which a correction may still come, or is held by a version that learns from features. */
-int64_t shard_features_needed(const struct shard *s)
+uint64_t shard_features_held(const struct shard *s)
 {
-    int64_t needed = joiner_expiry(s->joiner);
+    uint64_t needed = UINT64_MAX;
     for (uint32_t i = 0; i < s->slots; i++) {
         const struct version_slot *slot = &s->slot[i];
-        if (model_uses_features(slot->version->model) && slot_held(slot) && slot->horizon < needed)
-            needed = slot->horizon;
+        if (model_uses_features(slot->version->model) && slot_held(slot) && slot->features_from < needed)
+            needed = slot->features_from;
     }
     return needed;
 }

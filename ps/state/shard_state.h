@@ -21,6 +21,7 @@ struct version_slot {
     struct cursor cursor;
     struct sample_log_place place; /* while something is held: of cursor.next */
     int64_t horizon;               /* while something is held: impressions before it are corrected no more */
+    uint64_t features_from;        /* while something is held: no older row of features is needed for it */
     struct sample_counts fresh, corrections;
     uint64_t repairs;          /* of its parameters, as the model says */
     uint32_t stored_documents; /* as the last commit before loading counted them */
@@ -110,7 +111,8 @@ const struct feature_vector *shard_features(struct shard *s, const struct sample
 enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
 /* A new sample goes by a version that cannot learn it: counted and set aside. False: it can. */
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
-int64_t shard_features_needed(const struct shard *s); /* impressions before it need no features any more */
+uint64_t shard_features_held(
+    const struct shard *s); /* rows from here on are needed for held samples; UINT64_MAX: none */
 
 static inline uint64_t slot_held(const struct version_slot *slot) { return slot->fresh.held + slot->corrections.held; }
 static inline bool slot_paused(const struct shard *s, const struct version_slot *slot)
