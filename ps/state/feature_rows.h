@@ -5,8 +5,8 @@
  *
  * Rows     packed features (ps/state/feature_vector.h) one after the other, each with its size (u32) in front, in rows
  *          of at most FEATURE_ROW_BYTES, numbered without gaps from 1: STORE_FEATURE, {shard u16, row u64}, big-endian.
- *          A commit writes the rows that came since the last one; a row goes, oldest first, once no impression in it can
- *          be corrected any more, unless a version still holds samples that refer to it.
+ *          A commit writes the rows that came since the last one. A row goes, oldest first, once no impression in it
+ *          can be corrected any more, unless a version still holds samples that refer to it.
  * Where    a row is in memory until the commit that carries it is written to the store; after that it is read back from
  *          there, through a cache of the FEATURE_ROWS_CACHED read last. So what is read never depends on commits.
  * Time     rows are taken together in stretches, each with its newest impression time: FEATURE_STRETCHES of them, of

@@ -17,11 +17,12 @@
  *          in the same slices: new ones are skipped, corrections apply if their original was learned. Nothing else
  *          moves a paused version.
  * Discard  skips the new samples held until then, at once; the corrections among them apply as if it had not been.
- * Features are gathered when a sample is made, for the versions that learn from them: the impression's own, or one record
- *          of every feature stream, their vectors one behind the other in the order of the streams. A version refuses a
- *          sample that has none, or not as many as its dimension, or any beyond its range, or of another representation
- *          than it wants: counted as skipped, set aside once, and its corrections are skipped as those of a sample that
- *          was not learned. What somebody takes is kept for corrections and for who holds the sample.
+ * Features are gathered when a sample is made, for the versions that learn from them: the impression's own, or those
+ *          of one record of every feature stream, their vectors one behind the other in the order of the streams. A
+ *          version refuses a sample that has none, or not as many as its dimension, or one beyond its range, or those
+ *          of another representation than it wants: counted as skipped, and set aside once; its corrections are
+ *          skipped like those of any sample that was not learned. What somebody takes is kept, for corrections and for
+ *          who holds it.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */

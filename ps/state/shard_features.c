@@ -18,7 +18,7 @@ static void pack(struct buffer *out, struct bytes body, bool *found)
         feature_pack(out, &e);
 }
 
-/* The impression's own features; else those of the records of every feature stream, if all have come and brought some. */
+/* The impression's own features; else those of the records of all feature streams, if each has brought some. */
 static bool gather(const struct shard *s, const struct sample *sample, struct buffer *out)
 {
     bool found = false;

@@ -1,6 +1,6 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
- * what), shard_features.c (from what), shard_catch_up.c (what was held), shard_commit.c (commit, load). Nobody else includes
- * it. */
+ * what), shard_features.c (from what), shard_catch_up.c (what was held), shard_commit.c (commit, load). Nobody else
+ * includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 

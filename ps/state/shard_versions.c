@@ -90,8 +90,9 @@ static void note_held_doc(struct shard *s, const struct version_slot *slot, cons
 
 static uint64_t repairs_of(const struct version *v, const void *content)
 {
-    struct summary summary;
-    v->model->summarise(&v->config, content, &summary);
+    struct summary summary = {0};
+    if (model_uses_features(v->model)) /* the others have no guard that mends */
+        v->model->summarise(&v->config, content, &summary);
     return summary.repairs;
 }
 
