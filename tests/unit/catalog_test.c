@@ -231,6 +231,7 @@ static void test_versions_over_features(void **state)
         struct version *v = &made[i];
         *v = (struct version){.id = 10 + i, .samples_from = {1}, .samples_from_count = 1};
         snprintf(v->name, sizeof v->name, "v%u", i);
+        snprintf(v->reward.text, sizeof v->reward.text, "click");
         snprintf(v->representation, sizeof v->representation, "%s", i ? "" : "encoder-3");
         v->config.dimension = 3 + i;
         v->config.covariance = i == 0 ? COVARIANCE_FULL : COVARIANCE_DIAGONAL;
