@@ -84,7 +84,7 @@ struct joining {
     struct sink sink;
 };
 
-static void on_sample(void *self, const struct sample *s)
+static void on_sample(void *self, struct sample *s)
 {
     if (s->kind == SAMPLE_NEW)
         take_sample(&((struct joining *)self)->sink, s->body, s->labels[0] > 0);

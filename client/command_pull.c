@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -7,7 +8,7 @@
 #include "proto/wire.h"
 #include "tidemill/v1/parameters.pb-c.h"
 
-enum { KEY_VERSION = 1, KEY_AT_LEAST, INTERVAL_SIZE = 64 };
+enum { KEY_VERSION = 1, KEY_AT_LEAST, INTERVAL_SIZE = 64, NAME_SIZE = 64, WEIGHTS_SHOWN = 4, WEIGHTS_SIZE = 256 };
 
 static const struct argp_option options[] = {
     {"version", KEY_VERSION, "NAME", 0, "Version whose parameters are wanted (required)", 0},
@@ -69,10 +70,10 @@ static struct cell updated_cell(const Tidemill__V1__PullReply *m, size_t i)
     return m->known[i] ? cell_time(m->updated_at[i]) : cell_none();
 }
 
-static void print_people(const Tidemill__V1__PullRequest *r, const Tidemill__V1__PullReply *m)
+static void print_rates(const Tidemill__V1__PullRequest *r, const Tidemill__V1__PullReply *m)
 {
     static const char *const names[] = {"doc", "mean", "sd", "95 % interval", "n", "updated", "source"};
-    char as_of[CLOCK_TEXT_SIZE], interval[INTERVAL_SIZE];
+    char interval[INTERVAL_SIZE];
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (size_t i = 0; i < r->n_docs; i++) {
         snprintf(interval, sizeof interval, "[%.6g, %.6g]", m->lower[i], m->upper[i]);
@@ -81,6 +82,65 @@ static void print_people(const Tidemill__V1__PullRequest *r, const Tidemill__V1_
                                        cell_text(source_name(m->source.data[i]))});
     }
     printer_close(p);
+}
+
+static size_t value_at(const Tidemill__V1__PullReply *m, const char *name)
+{
+    size_t i = 0;
+    while (i < m->width && strcmp(m->names[i], name) != 0)
+        i++;
+    return i; /* width: there is none */
+}
+
+/* Where the mean and the variance of a weight lie among the values of a document. False: no such weight. */
+static bool find_weight(const Tidemill__V1__PullReply *m, size_t weight, size_t *mean, size_t *variance)
+{
+    char name[NAME_SIZE];
+    snprintf(name, sizeof name, "mean[%zu]", weight);
+    *mean = value_at(m, name);
+    snprintf(name, sizeof name, "variance[%zu]", weight);
+    *variance = value_at(m, name);
+    if (*variance == m->width) {
+        snprintf(name, sizeof name, "covariance[%zu][%zu]", weight, weight);
+        *variance = value_at(m, name);
+    }
+    return *mean < m->width && *variance < m->width;
+}
+
+/* The first few weights of a document, as "0.2 +- 0.1, ...". */
+static const char *weights_text(const Tidemill__V1__PullReply *m, size_t doc, char text[static WEIGHTS_SIZE])
+{
+    const double *values = m->values + doc * m->width;
+    size_t used = 0, mean, variance, weight = 0;
+    text[0] = '\0';
+    for (; weight < WEIGHTS_SHOWN && find_weight(m, weight, &mean, &variance); weight++)
+        used += (size_t)snprintf(text + used, WEIGHTS_SIZE - used, "%s%.4g +- %.2g", weight ? ", " : "", values[mean],
+                                 sqrt(values[variance]));
+    if (find_weight(m, weight, &mean, &variance))
+        snprintf(text + used, WEIGHTS_SIZE - used, ", ...");
+    return text;
+}
+
+static void print_weights(const Tidemill__V1__PullRequest *r, const Tidemill__V1__PullReply *m)
+{
+    static const char *const names[] = {"doc", "weights: mean +- sd", "n", "updated", "source"};
+    char weights[WEIGHTS_SIZE];
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < r->n_docs; i++)
+        printer_row(p,
+                    (struct cell[]){cell_text(r->docs[i]), cell_text(weights_text(m, i, weights)), cell_count(m->n[i]),
+                                    updated_cell(m, i), cell_text(source_name(m->source.data[i]))});
+    printer_close(p);
+}
+
+static void print_people(const Tidemill__V1__PullRequest *r, const Tidemill__V1__PullReply *m)
+{
+    char as_of[CLOCK_TEXT_SIZE];
+    size_t mean, variance;
+    if (find_weight(m, 0, &mean, &variance))
+        print_weights(r, m);
+    else
+        print_rates(r, m);
     printf("version %s, model %s, generation %s, as of %s, position %" PRIu64 " (durable %" PRIu64 ")\n",
            m->version ? m->version : r->version, m->model ? m->model : "?", m->generation ? m->generation : "?",
            m->has_as_of ? clock_text(m->as_of, as_of) : "no time yet", m->position, m->durable_position);

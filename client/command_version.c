@@ -1,4 +1,4 @@
-/* Versions at run time: version create, list, show, pause, resume. */
+/* Versions at run time: version list, show, pause, resume. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -9,7 +9,10 @@
 
 typedef Tidemill__V1__VersionStatus VersionStatus;
 
-enum { LIST_TEXT = 256, REASONS = 4 }; /* REASONS: rows of add_counts() from here on tell why samples were skipped */
+enum {
+    LIST_TEXT = COMMAND_NAMES_SIZE,
+    REASONS = 4
+}; /* REASONS: rows of add_counts() from here on tell why samples were skipped */
 
 /* ---- showing ---- */
 
@@ -26,21 +29,15 @@ static Tidemill__V1__SampleCounts both_kinds(const VersionStatus *v)
     return sum;
 }
 
+/* beta: alpha and beta; models over features: mean and sd of a weight. */
 static const char *prior_text(const VersionStatus *v, char buf[static LIST_TEXT])
 {
     size_t used = 0;
     buf[0] = '\0';
+    if (v->has_prior_sd)
+        snprintf(buf, LIST_TEXT, "%.6g, sd %.6g", v->prior_mean, v->prior_sd);
     for (size_t i = 0; i < v->n_prior && used < LIST_TEXT; i++)
         used += (size_t)snprintf(buf + used, LIST_TEXT - used, "%s%.6g", i ? ", " : "", v->prior[i]);
-    return buf;
-}
-
-static const char *names_text(char *const *names, size_t count, char buf[static LIST_TEXT])
-{
-    size_t used = 0;
-    buf[0] = '\0';
-    for (size_t i = 0; i < count && used < LIST_TEXT; i++)
-        used += (size_t)snprintf(buf + used, LIST_TEXT - used, "%s%s", i ? ", " : "", names[i]);
     return buf;
 }
 
@@ -61,7 +58,7 @@ static void print_versions(VersionStatus *const *versions, size_t count)
         printer_row(p, (struct cell[]){cell_text(v->name), cell_text(v->state), cell_text(v->model),
                                        cell_text(prior_text(v, prior)), cell_text(half_life_text(v, half_life)),
                                        cell_text(v->reward),
-                                       cell_text(names_text(v->samples_from, v->n_samples_from, from)),
+                                       cell_text(command_names(v->samples_from, v->n_samples_from, from)),
                                        cell_count(v->documents), cell_count(sum.samples), cell_count(sum.learned),
                                        cell_count(sum.held)});
     }
@@ -87,13 +84,30 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped: memory.samples", c->skipped_limit},
                 {"skipped: original not learned", c->skipped_original},
                 {"skipped: reward divides by 0", c->skipped_reward},
-                {"learned, reward cut to the model's range", c->clamped}};
+                {"learned, reward cut to the model's range", c->clamped},
+                {"skipped: no features", c->skipped_no_features},
+                {"skipped: wrong dimension", c->skipped_dimension},
+                {"skipped: features out of range", c->skipped_range},
+                {"skipped: other representation", c->skipped_representation}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (i >= REASONS && rows[i].count == 0)
             continue;
         snprintf(name, sizeof name, "%s, %s", kind, rows[i].fate);
         add_row(p, name, cell_count(rows[i].count));
     }
+}
+
+static void add_features(struct printer *p, const VersionStatus *v)
+{
+    char intercept[LIST_TEXT];
+    snprintf(intercept, sizeof intercept, "%.6g, sd %.6g", v->intercept_mean, v->intercept_sd);
+    add_row(p, "prior of the intercept", cell_text(intercept));
+    add_row(p, "dimension", cell_count(v->dimension));
+    add_row(p, "covariance", cell_text(v->covariance));
+    if (v->has_noise_sd)
+        add_row(p, "noise sd", cell_number(v->noise_sd));
+    add_row(p, "representation", cell_text(v->representation ? v->representation : "any"));
+    add_row(p, "repairs", cell_count(v->repairs));
 }
 
 static void print_version(const VersionStatus *v)
@@ -107,9 +121,11 @@ static void print_version(const VersionStatus *v)
         add_row(p, "catching up, samples left", cell_count(v->catching_up));
     add_row(p, "model", cell_text(v->model));
     add_row(p, "prior", cell_text(prior_text(v, prior)));
+    if (v->has_dimension)
+        add_features(p, v);
     add_row(p, "half life", cell_text(half_life_text(v, half_life)));
     add_row(p, "reward", cell_text(v->reward));
-    add_row(p, "samples from", cell_text(names_text(v->samples_from, v->n_samples_from, from)));
+    add_row(p, "samples from", cell_text(command_names(v->samples_from, v->n_samples_from, from)));
     add_row(p, "documents", cell_count(v->documents));
     if (v->new_samples)
         add_counts(p, "new", v->new_samples);
@@ -184,114 +200,6 @@ int command_version_show(const struct command *self, int argc, char **argv)
         print_json_line(reply);
     else if (v)
         print_version(v);
-    wire_free(reply);
-    return command_flushed(0);
-}
-
-/* ---- create ---- */
-
-enum { KEY_MODEL = 1, KEY_PRIOR, KEY_HALF_LIFE, KEY_REWARD, KEY_SAMPLES_FROM, PRIOR_MAX = 64, SOURCES_MAX = 64 };
-
-struct description {
-    Tidemill__V1__CreateVersionRequest request;
-    double prior[PRIOR_MAX];
-    char *samples_from[SOURCES_MAX];
-};
-
-/* "1,20": how many and which is the server's to judge. */
-static void parse_prior(struct description *d, char *text, struct argp_state *state)
-{
-    char *end = text;
-    for (d->request.n_prior = 0; d->request.n_prior < PRIOR_MAX; text = end + 1) {
-        d->prior[d->request.n_prior++] = strtod(text, &end);
-        if (end == text || (*end != ',' && *end))
-            argp_error(state, "--prior: got \"%s\"; expected numbers such as 1,20", text);
-        if (!*end)
-            break;
-    }
-    d->request.prior = d->prior;
-}
-
-static void parse_samples_from(struct description *d, char *text)
-{
-    char *rest = NULL;
-    d->request.n_samples_from = 0;
-    for (char *name = strtok_r(text, ",", &rest); name && d->request.n_samples_from < SOURCES_MAX;
-         name = strtok_r(NULL, ",", &rest))
-        d->samples_from[d->request.n_samples_from++] = name;
-    d->request.samples_from = d->samples_from;
-}
-
-static error_t parse_description(int key, char *argument, struct argp_state *state)
-{
-    struct description *d = state->input;
-    switch (key) {
-    case KEY_MODEL: d->request.model = argument; return 0;
-    case KEY_PRIOR: parse_prior(d, argument, state); return 0;
-    case KEY_HALF_LIFE:
-        d->request.has_half_life_ms = true;
-        if (!duration_parse(argument, &d->request.half_life_ms))
-            argp_error(state, "--half-life: got \"%s\"; expected a duration such as 14d, or 0s", argument);
-        return 0;
-    case KEY_REWARD: d->request.reward = argument; return 0;
-    case KEY_SAMPLES_FROM: parse_samples_from(d, argument); return 0;
-    case ARGP_KEY_ARG:
-        if (d->request.name)
-            argp_error(state, "one NAME is expected");
-        d->request.name = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!d->request.name || !d->request.model)
-            argp_error(state, "NAME and --model are required");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static bool is_shadow(const Tidemill__V1__CreateVersionRequest *r)
-{
-    for (size_t i = 0; i < r->n_samples_from; i++)
-        if (strcmp(r->samples_from[i], r->name) == 0)
-            return false;
-    return r->n_samples_from > 0;
-}
-
-static void hint_created(const Tidemill__V1__CreateVersionRequest *r)
-{
-    char from[LIST_TEXT];
-    if (is_shadow(r))
-        command_hint("a shadow: impressions that name %s feed it; next: \"tidemill pull --version %s DOC...\"",
-                     names_text(r->samples_from, r->n_samples_from, from), r->name);
-    else
-        command_hint("next: send impressions that name it, then \"tidemill pull --version %s DOC...\"", r->name);
-}
-
-int command_version_create(const struct command *self, int argc, char **argv)
-{
-    static const struct argp_option options[] = {
-        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta (required)", 0},
-        {"prior", KEY_PRIOR, "A,B", 0, "What is believed of a new document (default: 1,1)", 0},
-        {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
-        {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
-        {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
-         "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
-        {0},
-    };
-    struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT};
-    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
-    command_parse(self, options, parse_description, &d, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/CreateVersion", &d.request.base,
-                     &tidemill__v1__create_version_reply__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    const Tidemill__V1__CreateVersionReply *m = (const Tidemill__V1__CreateVersionReply *)reply;
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        printf("created version %s at position %" PRIu64 ": it learns what is decided from now on\n", d.request.name,
-               m->position);
-    hint_created(&d.request);
     wire_free(reply);
     return command_flushed(0);
 }

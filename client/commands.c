@@ -355,3 +355,12 @@ int commands_main(int argc, char **argv, const struct command *more, size_t more
     command = find(&c, argc, argv, &words);
     return command ? run(command, words, argc, argv) : no_command(&c, argc, argv, false);
 }
+
+const char *command_names(char *const *names, size_t count, char buf[static COMMAND_NAMES_SIZE])
+{
+    size_t used = 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < count && used < COMMAND_NAMES_SIZE; i++)
+        used += (size_t)snprintf(buf + used, COMMAND_NAMES_SIZE - used, "%s%s", i ? ", " : "", names[i]);
+    return buf;
+}

@@ -49,6 +49,10 @@ int command_failed(const struct tm_error *err);
 /* What to do next: a line on standard error, behind all that was printed so far; control characters are escaped. */
 void command_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* "A, B", cut where the room ends. Returns buf. */
+enum { COMMAND_NAMES_SIZE = 256 };
+const char *command_names(char *const *names, size_t count, char buf[static COMMAND_NAMES_SIZE]);
+
 /* Flush standard output: data that could not be written is an error too. Returns code, or EXIT_IO. */
 int command_flushed(int code);
 

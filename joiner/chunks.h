@@ -4,7 +4,7 @@
  * key 16, doc 16, event u64} and then `size` bytes of body (impressions and features). An action is stored without a
  * body: only its marks are needed, and its value, f64, in place of the doc, which is its impression's.
  * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart
- * needs one of its records, a sample refers to it, or an older chunk is still needed: rows go oldest first.
+ * needs one of its records or its run, or an older chunk is still needed: rows go oldest first.
  * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_CHUNKS_H
 #define TIDEMILL_JOINER_CHUNKS_H

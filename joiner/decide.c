@@ -30,7 +30,7 @@ static void correct(struct joiner *j, const struct decided_key *k, double *told,
                        .impression_time = k->time,
                        .position = position,
                        .weight = (double)k->weight,
-                       .place = {k->chunk, k->offset},
+                       .place = {k->row, k->offset},
                        .label_count = labels};
     memcpy(s.old_labels, told, labels * sizeof *told);
     memcpy(s.labels, now, labels * sizeof *now);
@@ -75,16 +75,6 @@ static uint32_t sorted_notes(const struct pending *p, const struct pending_key *
     return count;
 }
 
-/* Where the features lie: with the impression, unless they came apart. */
-static void find_features(const struct joiner *j, const uint32_t *notes, uint32_t count, struct sample *s)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pending_note *n = &j->pending.notes[notes[i]];
-        if (j->config.stream[n->stream].kind == JOINER_FEATURES)
-            s->place = (struct sample_place){n->chunk, n->offset};
-    }
-}
-
 /* For corrections and duplicates, from here on. */
 static struct decided_key *remember(struct joiner *j, const struct sample *s, const uint32_t *notes, uint32_t count)
 {
@@ -92,8 +82,6 @@ static struct decided_key *remember(struct joiner *j, const struct sample *s, co
     k->time = s->impression_time;
     k->sequence = j->sequence + 1; /* the sample is about to be made */
     k->settled = j->position;
-    k->chunk = s->place.chunk;
-    k->offset = s->place.offset;
     k->version = s->version;
     k->weight = (float)s->weight;
     for (uint32_t i = 0; i < count; i++) {
@@ -128,7 +116,7 @@ static uint32_t counted_notes(const struct joiner *j, const struct decided_key *
 }
 
 /* The sample with its first labels, and the corrections that are due already. */
-static void tell(struct joiner *j, struct sample *s, const struct decided_key *k, const struct label_action *action,
+static void tell(struct joiner *j, struct sample *s, struct decided_key *k, const struct label_action *action,
                  uint32_t count)
 {
     double now[JOINER_LABELS_MAX];
@@ -138,10 +126,35 @@ static void tell(struct joiner *j, struct sample *s, const struct decided_key *k
     s->label_count = j->config.labels;
     fold(j, action, in_time, s->impression_time, s->labels);
     emit(j, s);
+    k->row = s->place.row; /* whoever took the sample has put its features somewhere */
+    k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
         fold(j, action, i + 1, s->impression_time, now);
         correct(j, k, s->labels, now, action[i].position, s->doc);
     }
+}
+
+/* The feature records of a key, in the order of their streams. Returns how many. */
+static uint32_t gather(struct joiner *j, const uint32_t *notes, uint32_t count,
+                       struct bytes features[static JOINER_STREAMS_MAX])
+{
+    uint8_t streams[JOINER_STREAMS_MAX], stream;
+    uint32_t found = 0;
+    double weight;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_note *n = &j->pending.notes[notes[i]];
+        if (j->config.stream[n->stream].kind != JOINER_FEATURES)
+            continue;
+        uint32_t at = found++;
+        CHECK(found <= JOINER_STREAMS_MAX); /* a second one of a stream is a duplicate */
+        for (; at > 0 && streams[at - 1] > n->stream; at--) {
+            streams[at] = streams[at - 1];
+            features[at] = features[at - 1];
+        }
+        streams[at] = n->stream;
+        features[at] = chunks_body(&j->chunks, n->chunk, n->offset, &weight, &stream);
+    }
+    return found;
 }
 
 static void keep_pace(struct joiner *j, int64_t time)
@@ -158,24 +171,24 @@ void joiner_decide(struct joiner *j, uint32_t number)
     struct label_action actions[DECIDED_COUNTED_MAX];
     const struct pending_key *p = &j->pending.keys[number];
     uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
-    uint8_t stream;
+    struct bytes features[JOINER_STREAMS_MAX];
     struct sample s = {.kind = SAMPLE_NEW,
                        .version = p->version,
                        .key = p->key,
                        .doc = p->doc,
                        .impression_time = p->time,
                        .position = p->position,
-                       .place = {p->chunk, p->offset}};
-    find_features(j, notes, count, &s);
-    s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &stream);
-    const struct decided_key *k = remember(j, &s, notes, count);
+                       .features = features};
+    s.feature_count = gather(j, notes, count, features);
+    s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &s.stream);
+    struct decided_key *k = remember(j, &s, notes, count);
     tell(j, &s, k, actions, counted_notes(j, k, notes, count, actions));
     for (uint32_t i = 0; i < count; i++)
         joiner_release_note(j, notes[i]);
     chunks_release(&j->chunks, chunk, true);
     pending_remove(&j->pending, number);
     j->undecided--;
-    joiner_wait_no_more(j, stream);
-    j->counts[stream].matched++;
+    joiner_wait_no_more(j, s.stream);
+    j->counts[s.stream].matched++;
     keep_pace(j, s.impression_time);
 }

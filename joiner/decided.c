@@ -186,7 +186,7 @@ static void encode(const struct decided *d, const struct decided_key *k, struct 
     buffer_put_i64(run, k->time);
     buffer_put_u64(run, k->sequence);
     buffer_put_u64(run, k->settled);
-    buffer_put_u64(run, k->chunk);
+    buffer_put_u64(run, k->row);
     buffer_put_u32(run, k->offset);
     buffer_put_u32(run, k->version);
     buffer_put(run, &k->weight, sizeof k->weight);
@@ -244,7 +244,7 @@ static void load_one(struct decided *d, struct reader *r, int64_t *newest)
     stored.time = reader_i64(r);
     stored.sequence = reader_u64(r);
     stored.settled = reader_u64(r);
-    stored.chunk = reader_u64(r);
+    stored.row = reader_u64(r);
     stored.offset = reader_u32(r);
     stored.version = reader_u32(r);
     if ((p = reader_take(r, sizeof stored.weight)))

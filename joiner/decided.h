@@ -16,7 +16,7 @@ struct decided_key {
     int64_t time;      /* of the impression */
     uint64_t sequence; /* of its sample */
     uint64_t settled;  /* records up to this position belong to what was decided; later ones with this key do not */
-    uint64_t chunk;    /* place of the features */
+    uint64_t row;      /* place of the features, as the sample has it */
     uint32_t offset;
     uint32_t version;
     float weight;

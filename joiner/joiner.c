@@ -95,10 +95,7 @@ static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_r
     case REASON_DUPLICATE: c->duplicate++; break;
     case REASON_VERSION_MISMATCH:
     case REASON_TOO_MANY_ACTIONS: c->filtered++; break;
-    case REASON_MALFORMED:
-    case REASON_REJECTED:
-    case REASON_NONE:
-    case REASON_COUNT: CHECK(!"a reason of the joiner's");
+    default: CHECK(!"a reason of the joiner's");
     }
     j->output.aside(j->output.self, r, reason);
 }

@@ -85,7 +85,8 @@ struct joiner_record {
 
 struct joiner_output {
     void *self;
-    void (*sample)(void *self, const struct sample *s);
+    /* A sample was made. Of a new one the callee may say where features are kept: its corrections bring the place. */
+    void (*sample)(void *self, struct sample *s);
     /* A record is set aside. Of *r only stream, position, time (0: it could not be read) and body hold; the body is
      * empty when only the record's marks were kept while it waited. */
     void (*aside)(void *self, const struct joiner_record *r, enum joiner_reason reason);

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 
 /* clang-format off */
-/*    name, text, what it means, what to do */
+/*    name, text, what it means, what to do; the last four: of an impression whose sample a version cannot learn */
 #define JOINER_REASONS(R)                                                                                       \
     R(LATE, "late", "it came after its horizon",                                                                \
       "is the sender late, or its clock wrong? Else allowed_lateness or within is too short")                   \
@@ -23,7 +23,15 @@
     R(MALFORMED, "malformed", "it could not be read from the log",                                              \
       "the door lets nothing like that in: keep the data directory and report it")                              \
     R(REJECTED, "rejected", "it was refused at the door and never logged",                                      \
-      "field and message say what was expected; the sender was told, and may mend the event and send it again")
+      "field and message say what was expected; the sender was told, and may mend the event and send it again") \
+    R(NO_FEATURES, "no_features", "its version learns from features, and its sample has none",                  \
+      "send features with the impression, or a record of every feature stream; required: true waits for them")  \
+    R(WRONG_DIMENSION, "wrong_dimension", "its features are not as many as the version's dimension",            \
+      "does the sender's schema fit the version? A sparse vector may only come last, with indices below it")    \
+    R(FEATURE_RANGE, "feature_range", "a feature is not within a million, or its weight is not",                \
+      "scale features to about 1: what is that large is a mistake, or drowns all others")                       \
+    R(WRONG_REPRESENTATION, "wrong_representation", "its features are not of the version's representation",     \
+      "a new encoder takes a new version: parameters mean nothing for features they were not learned from")
 /* clang-format on */
 
 enum joiner_reason {

@@ -1,6 +1,6 @@
 #include "joiner/sample.h"
 
-enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4 };
+enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4, HAS_FEATURES = 8 };
 
 /* A label that is a small whole number, as nearly all are, is one byte; any other is this byte and its 8. */
 enum { LABEL_AS_DOUBLE = 255 };
@@ -23,11 +23,11 @@ static void decode_labels(struct reader *r, double *labels, uint32_t count)
     }
 }
 
-/* 86 bytes with one label for the usual new sample: what is nearly always the same is left out. */
+/* 74 bytes with one label for the usual new sample: what is nearly always the same is left out. */
 void sample_encode(const struct sample *s, struct buffer *out)
 {
-    uint8_t has =
-        (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0));
+    uint8_t has = (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) |
+                            (s->keep != 1 ? HAS_KEEP : 0) | (s->place.row ? HAS_FEATURES : 0));
     buffer_reserve(out, 320);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);
@@ -40,8 +40,12 @@ void sample_encode(const struct sample *s, struct buffer *out)
     buffer_put_u64(out, s->position);
     buffer_put_u8(out, (uint8_t)s->label_count);
     encode_labels(s->labels, s->label_count, out);
-    buffer_put_u64(out, s->place.chunk);
-    buffer_put_u32(out, s->place.offset);
+    if (has & HAS_FEATURES) {
+        buffer_put_u64(out, s->place.row);
+        buffer_put_u32(out, s->place.offset);
+        buffer_put_u32(out, s->feature_bytes);
+        buffer_put_u32(out, s->feature_reach);
+    }
     if (has & HAS_ORIGINAL) {
         buffer_put_u64(out, s->original);
         encode_labels(s->old_labels, s->label_count, out);
@@ -78,8 +82,12 @@ void sample_decode(struct reader *r, struct sample *out)
         return;
     }
     decode_labels(r, out->labels, out->label_count);
-    out->place.chunk = reader_u64(r);
-    out->place.offset = reader_u32(r);
+    if (has & HAS_FEATURES) {
+        out->place.row = reader_u64(r);
+        out->place.offset = reader_u32(r);
+        out->feature_bytes = reader_u32(r);
+        out->feature_reach = reader_u32(r);
+    }
     if (has & HAS_ORIGINAL) {
         out->original = reader_u64(r);
         decode_labels(r, out->old_labels, out->label_count);

@@ -2,8 +2,7 @@
  *
  * Units    times are event time, ms since 1970 UTC.
  * Labels   as many as the join configuration has, in its order; what they are: joiner/labels.h. The rest is 0.
- * Memory   a sample is a value; `body` (the impression's event bytes; empty on corrections) lives during the call that
- *          hands the sample over. */
+ * Memory   a sample is a value; the events it was made from live during the call that hands it over. */
 #ifndef TIDEMILL_JOINER_SAMPLE_H
 #define TIDEMILL_JOINER_SAMPLE_H
 
@@ -12,9 +11,9 @@
 
 enum sample_kind { SAMPLE_NEW, SAMPLE_CORRECTION };
 
-/* Where the record that brought the features lies: chunk (commit number of the shard) and byte offset in it. */
+/* Where the features lie among the rows of features that the shard keeps; row 0: they are not kept. */
 struct sample_place {
-    uint64_t chunk;
+    uint64_t row;
     uint32_t offset;
 };
 
@@ -26,14 +25,22 @@ struct sample {
     struct hash128 key; /* join key */
     struct hash128 doc; /* hash of the document id */
     int64_t impression_time;
-    int64_t decided_at;        /* the gate when it was made */
-    uint64_t position;         /* in the input, of what made it: the impression, or the action that corrects it */
-    double weight, keep;       /* keep: probability with which it was kept; 1 without sampling */
-    struct sample_place place; /* of the impression's record */
-    struct bytes body;
+    int64_t decided_at;  /* the gate when it was made */
+    uint64_t position;   /* in the input, of what made it: the impression, or the action that corrects it */
+    double weight, keep; /* keep: probability with which it was kept; 1 without sampling */
     uint32_t label_count;
     double labels[JOINER_LABELS_MAX];     /* as they are now */
     double old_labels[JOINER_LABELS_MAX]; /* corrections: as they were */
+    struct sample_place place; /* of the features; whoever takes the new sample says it, corrections bring it back */
+    /* Of a new one, where its features are kept: their bytes; and how many rows in front of its own were kept then,
+     * because no later sample refers to an older one. */
+    uint32_t feature_bytes, feature_reach;
+
+    /* During the call that hands a new sample over, and not stored. */
+    uint8_t stream;               /* the impression's */
+    struct bytes body;            /* the impression's event */
+    const struct bytes *features; /* events of feature streams, at most one of each, in the order of the streams */
+    uint32_t feature_count;
 };
 
 void sample_encode(const struct sample *s, struct buffer *out); /* without body */

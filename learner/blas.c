@@ -9,7 +9,17 @@
 int dpotrf_(const char *triangle, const int *n, double *a, const int *stride, int *info);
 int dpotri_(const char *triangle, const int *n, double *a, const int *stride, int *info);
 
-__attribute__((constructor)) static void hold_to_one_thread(void) { openblas_set_num_threads(1); }
+/* What OpenBLAS itself does in front of a fork; its serial build has no such function. */
+extern int blas_thread_shutdown_(void) __attribute__((weak));
+
+/* Its threads are there as soon as it is loaded, before main() can block a signal: one of them would take a SIGTERM
+ * that the server waits for, and the process would just end. */
+__attribute__((constructor)) static void hold_to_one_thread(void)
+{
+    openblas_set_num_threads(1);
+    if (blas_thread_shutdown_)
+        blas_thread_shutdown_();
+}
 
 enum tm_code blas_check(struct tm_error *err)
 {

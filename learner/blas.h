@@ -4,9 +4,10 @@
  * inverse by it 950, 7,400, 43,000 in all (LAPACK's packed routines: 1,350, 12,600, 67,000). Products of a matrix and a
  * vector and rank-one updates are own loops (learner/vector.h).
  * Shapes   square matrices: n x n by rows, n <= BLAS_MAX. Packed ones: learner/packed.h. Others are named.
- * Threads  any number may call. OpenBLAS itself is held to one thread from the moment it is loaded: small matrices only
- *          lose by more, and equal inputs give equal bits on one machine.
- * Memory   the caller's; blas_invert has a square matrix on its stack (32 KiB at most). */
+ * Threads  any number may call. OpenBLAS itself is held to one thread from the moment it is loaded, and those that it
+ *          began are ended: small matrices only lose by more, equal inputs give equal bits on one machine, and no
+ *          thread is there that main() did not start.
+ * Memory   the caller's; blas_invert has a square matrix on its stack (33 KiB at most). */
 #ifndef TIDEMILL_LEARNER_BLAS_H
 #define TIDEMILL_LEARNER_BLAS_H
 
@@ -15,7 +16,7 @@
 
 #include "base/error.h"
 
-enum { BLAS_MAX = 64 };
+enum { BLAS_MAX = 65 };
 
 /* TM_FAILED_PRECONDITION: the OpenBLAS that is installed gives wrong results when several threads call it (its serial
  * build does, silently). */

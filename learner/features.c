@@ -76,7 +76,8 @@ void features_summarise(const struct model_config *config, const void *block, st
 {
     const struct block_head *head = block;
     (void)config;
-    *out = (struct summary){.samples = (uint64_t)head->positives + head->negatives, .updated_at = head->time};
+    *out = (struct summary){
+        .samples = (uint64_t)head->positives + head->negatives, .updated_at = head->time, .repairs = head->repairs};
 }
 
 bool features_head_valid(const struct block_head *head) { return head->zero == 0; }

@@ -4,8 +4,14 @@
 #include <stdlib.h>
 
 #include "learner/beta.h"
+#include "learner/linear.h"
+#include "learner/lr.h"
 
-static const struct model *const models[] = {&model_beta};
+static const struct model *const models[] = {&model_beta, &model_lr_full, &model_linear};
+
+/* A feature beyond a million is a mistake of its sender, and would drown all others. The guess at linear's noise counts
+ * as much as a few samples. */
+static const double feature_max = 1e6, reward_max = 1e9, noise_samples = 4;
 
 void block_copy_close(struct block_copy *copy) { free(copy->large); }
 
@@ -24,6 +30,20 @@ void model_unit_rewards(const struct model_config *config, double *low, double *
     *high = 1;
 }
 
-const char *model_names(void) { return "beta"; }
+const struct model *model_form(const struct model *model, const struct model_config *config)
+{
+    return model == &model_lr_full ? lr_model(config) : model;
+}
+
+void model_fix(struct model_config *config)
+{
+    config->intercept = true;
+    config->feature_max = feature_max;
+    config->reward_min = -reward_max;
+    config->reward_max = reward_max;
+    config->noise_samples = noise_samples;
+}
+
+const char *model_names(void) { return "beta, lr, linear"; }
 
 double model_decay(double half_life_ms) { return half_life_ms > 0 ? log(2.0) / half_life_ms : 0; }

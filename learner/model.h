@@ -23,7 +23,7 @@
 enum {
     MODEL_PRIOR_MAX = 8,
     MODEL_DIAGONAL_MAX = 4096, /* weights of a model with a variance for each */
-    MODEL_FULL_MAX = 64,       /* weights of a model with a covariance for each pair */
+    MODEL_FULL_MAX = 65,       /* weights of a model with a covariance for each pair: 64 features and the intercept */
     MODEL_BLOCK_MAX = 32 + 2 * 8 * MODEL_DIAGONAL_MAX,
     MODEL_BLOCK_SMALL = 8192, /* bytes that a copy may take on a stack */
 };
@@ -92,6 +92,7 @@ struct belief {
 struct summary {
     uint64_t samples;   /* learned, raw */
     int64_t updated_at; /* as in struct belief */
+    uint64_t repairs;   /* how often a guard had to step in; models without: 0 */
 };
 
 /* The belief about one candidate with its features. */
@@ -158,6 +159,8 @@ struct model {
     bool (*valid)(const struct model_config *config, const void *block);
 };
 
+static inline bool model_uses_features(const struct model *model) { return model->score != NULL; }
+
 static inline uint32_t model_weights(const struct model_config *config)
 {
     return config->dimension + config->intercept;
@@ -175,12 +178,15 @@ void block_copy_close(struct block_copy *copy);
 /* decay_per_ms of a half-life; 0 (never forgets) for 0. */
 double model_decay(double half_life_ms);
 
-/* The models a version can be configured with; NULL: no such model. (lr.h and linear.h have more: samples do not bring
- * features to the learner yet.) */
+/* The models a version can be configured with; NULL: no such model. */
 const struct model *model_find(struct bytes name);
 /* model->rewards of a model that takes the unit interval. */
 void model_unit_rewards(const struct model_config *config, double *low, double *high);
-/* All names in one line, for messages: "beta". */
+/* The form of it that the configuration asks for: lr has two. */
+const struct model *model_form(const struct model *model, const struct model_config *config);
+/* What no version chooses: the intercept, and the ranges of features and rewards. */
+void model_fix(struct model_config *config);
+/* All names in one line, for messages. */
 const char *model_names(void);
 
 #endif

@@ -17,7 +17,9 @@ static void commit(struct committer *c, struct commit *frozen)
     int64_t began_ns = clock_monotonic_ns();
     uint64_t bytes = state_db_commit(c->engine->dir.state, &frozen->batch);
     histogram_observe(&c->write, clock_monotonic_ns() - began_ns);
-    atomic_store_explicit(&c->written[frozen->shard], frozen->rows, memory_order_release);
+    struct written *written = &c->written[frozen->shard];
+    atomic_store_explicit(&written->samples, frozen->rows.samples, memory_order_release);
+    atomic_store_explicit(&written->features, frozen->rows.features, memory_order_release);
     committer_set_counts(c, frozen->shard, &frozen->counts);
     pthread_mutex_lock(&c->mutex);
     c->commits++;

@@ -69,6 +69,7 @@ bool engine_wait_applied(struct engine *e, uint64_t position, int64_t timeout_ms
 /* Parameters of many documents. Arrays are the caller's, `count` long (values: count x model->width()). Statistics are
  * computed when `mean` is there; then sd, lower and upper must be, too.
  * Lock-free: never waits for a writer. */
+#define PULL_NO_PRIOR SIZE_MAX
 struct pull {
     const struct version *version;
     const struct bytes *docs;
@@ -82,6 +83,7 @@ struct pull {
     /* Results. */
     int64_t as_of; /* event time decided in all shards touched; INT64_MIN: nothing yet */
     uint64_t position, durable_position;
+    size_t prior_at; /* the first document that nothing was learned about; PULL_NO_PRIOR */
 };
 void engine_pull(struct engine *e, struct pull *p);
 
@@ -129,6 +131,7 @@ struct engine_version_status {
     struct sample_counts fresh, corrections; /* joiner/counts.h */
     int64_t imbalance;
     uint64_t documents, bytes; /* bytes: of memory for their parameters */
+    uint64_t repairs;          /* of them, by the model's guards */
     enum version_state state;  /* now */
     uint64_t catching_up;      /* held samples that it is learning; 0: it has caught up, or is paused */
 };

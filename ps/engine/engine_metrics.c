@@ -136,6 +136,7 @@ static void version(const char *name, const struct engine_version_status *v, str
     metric_value(m, METRIC_VERSION_IMBALANCE, (double)v->imbalance, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_DOCUMENTS, v->documents, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_BYTES, v->bytes, METRIC_LABELS(name));
+    metric_count(m, METRIC_VERSION_REPAIRS, v->repairs, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_PAUSED, v->state == VERSION_PAUSED, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_CATCHING_UP, v->catching_up, METRIC_LABELS(name));
 }
@@ -155,6 +156,7 @@ static void versions(const struct engine_status *s, struct metrics *m)
         rest.imbalance += v->imbalance;
         rest.documents += v->documents;
         rest.bytes += v->bytes;
+        rest.repairs += v->repairs;
         rest.catching_up += v->catching_up;
     }
     if (s->version_count > METRIC_VERSIONS_MAX)

@@ -36,6 +36,7 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
         sample_counts_add(&v->corrections, &from->corrections);
         v->documents += from->documents;
         v->bytes += from->bytes;
+        v->repairs += from->repairs;
         v->imbalance += imbalance;
         out->imbalance += imbalance;
     }

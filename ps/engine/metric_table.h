@@ -59,6 +59,8 @@
     M("Versions", VERSION_DOCUMENTS, "tidemill_version_documents", GAUGE, "version", "Documents with parameters")     \
     M("Versions", VERSION_BYTES, "tidemill_version_bytes", GAUGE, "version",                                          \
       "Memory for these parameters: about 60 bytes a document of a Beta version")                                     \
+    M("Versions", VERSION_REPAIRS, "tidemill_version_repairs_total", COUNTER, "version",                             \
+      "How often a guard of the model had to mend a parameter, as of the shards' last commits")                      \
     M("Versions", VERSION_PAUSED, "tidemill_version_paused", GAUGE, "version", "1 while the version is paused")      \
     M("Versions", VERSION_CATCHING_UP, "tidemill_version_catching_up_samples", GAUGE, "version",                     \
       "Samples that were held and are being learned; 0 while it is paused")                                          \

@@ -25,11 +25,16 @@ static const struct choice aggregates[] = {
     LABEL_AGGREGATES(A)
 #undef A
 };
+static const struct choice covariances[] = {{"diagonal", OPTION_COVARIANCE_DIAGONAL, true},
+                                            {"full", OPTION_COVARIANCE_FULL, true}};
 static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
 const char *option_choice_word(enum option_type type, uint32_t value)
 {
-    const struct choice *c = type == OPTION_KIND ? kinds : type == OPTION_AGGREGATE ? aggregates : keys;
+    const struct choice *c = type == OPTION_KIND         ? kinds
+                             : type == OPTION_AGGREGATE  ? aggregates
+                             : type == OPTION_COVARIANCE ? covariances
+                                                         : keys;
     while (!c->available || c->value != value)
         c++;
     return c->word;
@@ -160,6 +165,25 @@ static enum tm_code parse_size(const struct option_row *row, void *owner, const 
     return TM_OK;
 }
 
+static bool number_parse(const char *text, double *value)
+{
+    char *end;
+    if (*text == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
+        return false;
+    *value = strtod(text, &end);
+    return *end == '\0' && isfinite(*value);
+}
+
+static enum tm_code parse_number(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    double v, min, max;
+    CHECK(number_parse(row->min, &min) && number_parse(row->max, &max));
+    if (!number_parse(text, &v) || v < min || v > max)
+        return wrong(row, text, err);
+    memcpy((char *)owner + row->offset, &v, sizeof v);
+    return TM_OK;
+}
+
 static enum tm_code parse_flag(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     bool v = strcmp(text, "true") == 0;
@@ -188,7 +212,7 @@ static enum tm_code parse_name(const struct option_row *row, void *owner, const 
 /* Whether there is such a model shows when everything is read; the models of later versions are told apart at once. */
 static enum tm_code parse_model(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
-    static const char *const later[] = {"lr", "embedding"};
+    static const char *const later[] = {"embedding"};
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         if (strcmp(text, later[i]) == 0 && !model_find(bytes_text(text)))
             return unavailable(text, err);
@@ -239,6 +263,15 @@ static enum tm_code parse_aggregate(const struct option_row *row, void *owner, c
     return rc;
 }
 
+static enum tm_code parse_covariance(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint32_t v = 0;
+    enum tm_code rc = parse_choice(row, covariances, ARRAY_LEN(covariances), text, &v, err);
+    if (rc == TM_OK)
+        *(uint32_t *)((char *)owner + row->offset) = v;
+    return rc;
+}
+
 enum { ELEMENT_SIZE = 128 };
 
 /* The next of "a, b, c" without the blanks around it; too long ones come out cut, and are then no valid element. */
@@ -266,15 +299,6 @@ static enum tm_code parse_key_fields(const struct option_row *row, void *owner, 
             return wrong(row, text, err);
     *(uint32_t *)((char *)owner + row->offset) = v;
     return TM_OK;
-}
-
-static bool number_parse(const char *text, double *value)
-{
-    char *end;
-    if (*text == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
-        return false;
-    *value = strtod(text, &end);
-    return *end == '\0' && isfinite(*value);
 }
 
 static enum tm_code parse_bound(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
@@ -333,6 +357,7 @@ static const struct {
     [OPTION_COUNT] = {"number", false, parse_count},
     [OPTION_DURATION] = {"duration", false, parse_duration},
     [OPTION_SIZE] = {"size", false, parse_size},
+    [OPTION_NUMBER] = {"number", false, parse_number},
     [OPTION_FLAG] = {"flag", false, parse_flag},
     [OPTION_NAME] = {"name", false, parse_name},
     [OPTION_MODEL] = {"name", false, parse_model},
@@ -340,6 +365,7 @@ static const struct {
     [OPTION_KIND] = {"word", false, parse_kind},
     [OPTION_AGGREGATE] = {"word", false, parse_aggregate},
     [OPTION_BOUND] = {"number", false, parse_bound},
+    [OPTION_COVARIANCE] = {"word", false, parse_covariance},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
     [OPTION_PRIOR] = {"list", true, parse_prior},
     [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
@@ -368,6 +394,8 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_ADDRESS: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s", example); break;
     case OPTION_SWITCHABLE: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s, or off", example); break;
     case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
+    case OPTION_NUMBER: snprintf(buf, OPTION_EXPECTED_SIZE, "a number from %s to %s", row->min, row->max); break;
+    case OPTION_COVARIANCE: snprintf(buf, OPTION_EXPECTED_SIZE, "full or diagonal"); break;
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;
     case OPTION_AGGREGATE: expected_aggregate(buf); break;

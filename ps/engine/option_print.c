@@ -32,6 +32,12 @@ static void print_count(const struct option_row *row, const void *owner, struct 
     buffer_print(out, "%" PRIu32, *(const uint32_t *)((const char *)owner + row->offset));
 }
 
+static void print_number(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    char text[TEXT_NUMBER_SIZE];
+    buffer_print(out, "%s", text_number(*(const double *)(const void *)((const char *)owner + row->offset), text));
+}
+
 static void print_duration(const struct option_row *row, const void *owner, struct buffer *out)
 {
     char text[UNITS_TEXT_SIZE];
@@ -66,6 +72,12 @@ static void print_bound(const struct option_row *row, const void *owner, struct 
     char text[TEXT_NUMBER_SIZE];
     const struct label_bound *bound = (const void *)((const char *)owner + row->offset);
     buffer_print(out, "%s", text_number(bound->value, text));
+}
+
+static void print_covariance(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    uint32_t covariance = *(const uint32_t *)(const void *)((const char *)owner + row->offset);
+    buffer_print(out, "%s", option_choice_word(OPTION_COVARIANCE, covariance));
 }
 
 static void print_key_fields(const struct option_row *row, const void *owner, struct buffer *out)
@@ -107,14 +119,24 @@ static void print_samples_from(const struct option_row *row, const void *owner, 
 typedef void print_fn(const struct option_row *row, const void *owner, struct buffer *out);
 
 static print_fn *const printers[OPTION_TYPES] = {
-    [OPTION_PATH] = print_text,         [OPTION_ADDRESS] = print_text,
-    [OPTION_SWITCHABLE] = print_text,   [OPTION_COUNT] = print_count,
-    [OPTION_DURATION] = print_duration, [OPTION_SIZE] = print_size,
-    [OPTION_FLAG] = print_flag,         [OPTION_NAME] = print_text,
-    [OPTION_MODEL] = print_text,        [OPTION_REWARD] = print_text,
-    [OPTION_KIND] = print_kind,         [OPTION_AGGREGATE] = print_aggregate,
-    [OPTION_BOUND] = print_bound,       [OPTION_KEY_FIELDS] = print_key_fields,
-    [OPTION_PRIOR] = print_prior,       [OPTION_SAMPLES_FROM] = print_samples_from,
+    [OPTION_PATH] = print_text,
+    [OPTION_ADDRESS] = print_text,
+    [OPTION_SWITCHABLE] = print_text,
+    [OPTION_COUNT] = print_count,
+    [OPTION_DURATION] = print_duration,
+    [OPTION_SIZE] = print_size,
+    [OPTION_NUMBER] = print_number,
+    [OPTION_FLAG] = print_flag,
+    [OPTION_NAME] = print_text,
+    [OPTION_MODEL] = print_text,
+    [OPTION_REWARD] = print_text,
+    [OPTION_KIND] = print_kind,
+    [OPTION_AGGREGATE] = print_aggregate,
+    [OPTION_BOUND] = print_bound,
+    [OPTION_COVARIANCE] = print_covariance,
+    [OPTION_KEY_FIELDS] = print_key_fields,
+    [OPTION_PRIOR] = print_prior,
+    [OPTION_SAMPLES_FROM] = print_samples_from,
 };
 
 void option_print(const struct option_row *row, const void *owner, struct buffer *out)

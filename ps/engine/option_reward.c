@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "ps/engine/option_problems.h"
-#include "ps/engine/option_table.h"
+#include "ps/engine/version_model.h"
 #include "ps/state/version_reward.h"
 
 static enum tm_code compile(const struct version_options *v, const struct options *o, struct reward *out,
@@ -60,8 +60,8 @@ static const char *bound_text(double bound, char text[static TEXT_NUMBER_SIZE])
 bool option_reward_warning(const struct version_options *v, const struct options *o,
                            char text[static OPTION_WARNING_SIZE])
 {
-    const struct model *model = model_find(bytes_text(v->model));
-    struct model_config config = {0};
+    struct model_config config;
+    const struct model *model = version_model(v, &config);
     struct reward reward;
     char a[TEXT_NUMBER_SIZE], b[TEXT_NUMBER_SIZE], c[TEXT_NUMBER_SIZE], d[TEXT_NUMBER_SIZE];
     double low, high;

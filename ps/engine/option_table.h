@@ -16,6 +16,7 @@ enum option_type {
     OPTION_COUNT,        /* uint32_t */
     OPTION_DURATION,     /* int64_t, ms */
     OPTION_SIZE,         /* uint64_t, bytes */
+    OPTION_NUMBER,       /* double */
     OPTION_FLAG,         /* bool */
     OPTION_NAME,         /* char[OPTION_NAME_MAX + 1] */
     OPTION_MODEL,        /* the same; the name of a model */
@@ -23,12 +24,15 @@ enum option_type {
     OPTION_KIND,         /* enum option_stream_kind */
     OPTION_AGGREGATE,    /* enum label_aggregate */
     OPTION_BOUND,        /* struct label_bound */
+    OPTION_COVARIANCE,   /* uint32_t */
     OPTION_KEY_FIELDS,   /* uint32_t, list */
     OPTION_PRIOR,        /* double[8] and prior_count of a version, list */
     OPTION_SAMPLES_FROM, /* names and their count of a version, list */
     OPTION_UNAVAILABLE,  /* a key of the interface that this version does not serve */
     OPTION_TYPES,
 };
+
+enum option_models { OPTION_OF_BETA = 1, OPTION_OF_LR = 2, OPTION_OF_LINEAR = 4 };
 
 struct option_row {
     const char *key; /* "commit.interval"; of an item's field: "within" */
@@ -37,7 +41,8 @@ struct option_row {
     const char *preset;    /* the default, as people write it; NULL: there is none */
     const char *derived;   /* where the default comes from, when it is not a constant; preset is then NULL */
     const char *example;   /* for messages; NULL: the preset is one */
-    const char *min, *max; /* counts, durations and sizes; both included */
+    const char *min, *max; /* counts, numbers, durations and sizes; both included */
+    uint32_t models;       /* of a version: the models that have it, enum option_models; 0: all */
     const char *help;
 };
 
@@ -66,7 +71,7 @@ static inline uint32_t *option_item_count(const struct option_list *list, const 
 const char *option_type_word(enum option_type type); /* "duration" */
 bool option_type_is_list(enum option_type type);     /* written as [a, b]; its text is "a, b" */
 
-/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE and one bit of OPTION_KEY_FIELDS. */
+/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_COVARIANCE and one bit of OPTION_KEY_FIELDS. */
 const char *option_choice_word(enum option_type type, uint32_t value);
 
 /* What a text must be: "a duration from 0s to 7d". Returns buf. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ps/engine/option_table.h"
+#include "ps/engine/version_model.h"
 
 const struct option_row *option_scalar_find(const char *key)
 {
@@ -24,10 +24,7 @@ const struct option_list *option_list_find(const char *key)
 
 void option_derive_version(struct version_options *v, const char *first_label)
 {
-    if (v->prior_count == 0) {
-        v->prior[0] = v->prior[1] = 1;
-        v->prior_count = 2;
-    }
+    version_model_derive(v);
     if (v->reward[0] == '\0')
         snprintf(v->reward, sizeof v->reward, "%s", first_label);
     if (v->samples_from_count == 0) {

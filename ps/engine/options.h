@@ -46,14 +46,21 @@ struct label_options {
     struct joiner_label label;
 };
 
+enum option_covariance { OPTION_COVARIANCE_DIAGONAL = 1, OPTION_COVARIANCE_FULL };
+
 struct version_options {
     struct option_place place;
     char name[OPTION_NAME_MAX + 1];
     char model[OPTION_NAME_MAX + 1];
     double prior[8];
-    uint32_t prior_count;             /* beta: default [1, 1] */
-    int64_t half_life_ms;             /* 0: never forgets */
-    char reward[REWARD_TEXT_MAX + 1]; /* an expression over labels; default: the first label */
+    uint32_t prior_count; /* beta: default [1, 1] */
+    int64_t half_life_ms; /* 0: never forgets */
+    /* lr and linear; 0: not given, see ps/engine/version_model.h. */
+    uint32_t dimension;
+    uint32_t covariance; /* enum option_covariance */
+    double prior_mean, prior_sd, intercept_mean, intercept_sd, noise_sd;
+    char representation[OPTION_NAME_MAX + 1]; /* "": any */
+    char reward[REWARD_TEXT_MAX + 1];         /* an expression over labels; default: the first label */
     char samples_from[OPTION_SAMPLES_FROM_MAX][OPTION_NAME_MAX + 1];
     uint32_t samples_from_count; /* default: itself */
 };

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 
 #include "base/units.h"
-#include "learner/model.h"
 #include "ps/engine/option_reward.h"
-#include "ps/engine/option_table.h"
+#include "ps/engine/version_model.h"
 
 struct checking {
     const struct options *o;
@@ -146,22 +145,8 @@ static void version_problem(const struct version_check *v, const char *field, co
 
 static void check_model(const struct version_check *c)
 {
-    const struct version_options *v = c->version;
-    struct model_config config = {.prior_count = v->prior_count};
-    const struct model *model = model_find(bytes_text(v->model));
-    char text[OPTION_EXPECTED_SIZE];
     struct tm_error err;
-    static_assert(sizeof config.prior == sizeof v->prior, "a version's prior is its model's");
-    if (v->model[0] == '\0')
-        return;
-    if (!model) {
-        snprintf(text, sizeof text, ": got %s; expected one of the models: %s", v->model, model_names());
-        version_problem(c, "model", text);
-        return;
-    }
-    memcpy(config.prior, v->prior, sizeof config.prior);
-    config.decay_per_ms = model_decay((double)v->half_life_ms);
-    if (model->check(&config, &err)) /* "prior[0]: 0 is not ..." */
+    if (c->version->model[0] && version_model_check(c->version, &err) != TM_OK) /* "prior[0]: 0 is not ..." */
         version_problem(c, "", err.message);
 }
 

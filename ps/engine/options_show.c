@@ -1,8 +1,8 @@
 #include <stdio.h>
 
-#include "ps/engine/option_table.h"
+#include "ps/engine/version_model.h"
 
-/* Fields of one kind of stream stay away from the others, which would refuse them. */
+/* Fields of one kind of stream or model stay away from the others, which would refuse them. */
 static bool is_shown(const struct option_list *list, const struct option_row *row, const void *item)
 {
     const struct stream_options *stream = item;
@@ -10,6 +10,8 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
         return false;
     if (row->type == OPTION_BOUND)
         return ((const struct label_bound *)(const void *)((const char *)item + row->offset))->given;
+    if (list->items == offsetof(struct options, version))
+        return version_model_has(item, row) && !(row->type == OPTION_NAME && !*((const char *)item + row->offset));
     if (list->items != offsetof(struct options, stream))
         return true;
     if (row->offset == offsetof(struct stream_options, within_ms))
@@ -140,5 +142,5 @@ void options_reference(struct buffer *out)
         snprintf(prefix, sizeof prefix, "%s[].", option_lists[i].key);
         describe_unavailable(prefix, option_lists[i].rows, option_lists[i].row_count, out);
     }
-    buffer_print(out, "- values: stream kind `table`; models `lr` and `embedding`\n");
+    buffer_print(out, "- values: stream kind `table`; model `embedding`\n");
 }

@@ -38,7 +38,7 @@ struct work {
 struct commit {
     uint32_t shard;
     struct store_batch batch;
-    uint64_t rows;              /* as shard_commit() returned it */
+    struct shard_rows rows;     /* as shard_commit() returned them */
     struct shard_counts counts; /* one copy, taken when it was frozen */
     struct barrier *barrier;
 };
@@ -64,12 +64,17 @@ struct worker {
     struct tm_error load_error;            /* of worker_load */
 };
 
+/* The rows of a shard's last written commit, for shard_written(). */
+struct written {
+    _Atomic uint64_t samples, features;
+};
+
 struct committer {
     struct engine *engine;
     pthread_t thread;
     bool started;
     struct queue *queue;
-    _Atomic uint64_t *written;   /* per shard: `rows` of its last written commit, for shard_written() */
+    struct written *written;     /* per shard */
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     struct waiting *waiting;     /* per shard */

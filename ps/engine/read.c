@@ -40,7 +40,25 @@ static void fill_statistics(const struct pull *p, size_t at, const void *block)
     p->upper[at] = b.upper;
 }
 
-static void fill(const struct pull *p, size_t at, const struct found *f)
+/* What nothing was learned about is all the same: computed for the first one, copied for the others. */
+static bool repeat_prior(struct pull *p, size_t at)
+{
+    size_t first = p->prior_at, width = p->version->model->width(&p->version->config);
+    if (first == PULL_NO_PRIOR) {
+        p->prior_at = at;
+        return false;
+    }
+    memcpy(p->values + at * width, p->values + first * width, width * sizeof *p->values);
+    if (p->mean) {
+        p->mean[at] = p->mean[first];
+        p->sd[at] = p->sd[first];
+        p->lower[at] = p->lower[first];
+        p->upper[at] = p->upper[first];
+    }
+    return true;
+}
+
+static void fill(struct pull *p, size_t at, const struct found *f)
 {
     const struct model *m = p->version->model;
     const struct model_config *config = &p->version->config;
@@ -53,11 +71,13 @@ static void fill(const struct pull *p, size_t at, const struct found *f)
         block = content;
         m->summarise(config, block, &s);
     }
-    m->values(config, block, p->as_of, p->values + at * m->width(config));
     p->known[at] = block != NULL;
     p->updated_at[at] = s.updated_at;
     p->n[at] = s.samples;
     p->source[at] = block ? TIDEMILL__V1__SOURCE__LEARNED : TIDEMILL__V1__SOURCE__PRIOR;
+    if (!block && repeat_prior(p, at))
+        return;
+    m->values(config, block, p->as_of, p->values + at * m->width(config));
     if (p->mean)
         fill_statistics(p, at, block);
 }
@@ -65,6 +85,7 @@ static void fill(const struct pull *p, size_t at, const struct found *f)
 void engine_pull(struct engine *e, struct pull *p)
 {
     struct found f[GROUP];
+    p->prior_at = PULL_NO_PRIOR;
     p->position = engine_applied(e); /* before reading: what is read is at least this new */
     p->durable_position = engine_durable(e);
     p->as_of = engine_gate(e); /* one time for all values, before any of them is read */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "ps/engine/option_reward.h"
 #include "ps/engine/parts.h"
+#include "ps/engine/version_model.h"
 
 static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREAMS_MAX <= SEQUENCER_STREAMS_MAX &&
                   (int)OPTION_LABELS_MAX <= JOINER_LABELS_MAX && (int)OPTION_NAME_MAX == CATALOG_NAME_MAX &&
@@ -71,11 +72,9 @@ static void set_labels(const struct options *o, struct catalog *c)
 void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out)
 {
     memcpy(out->name, from->name, sizeof from->name);
-    out->model = model_find(bytes_text(from->model));
-    memcpy(out->config.prior, from->prior, sizeof from->prior);
-    out->config.prior_count = from->prior_count;
+    memcpy(out->representation, from->representation, sizeof from->representation);
+    out->model = version_model(from, &out->config);
     out->half_life_ms = (double)from->half_life_ms;
-    out->config.decay_per_ms = model_decay(out->half_life_ms);
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
 }
 
@@ -179,7 +178,7 @@ bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 &&
            a->half_life_ms == b->half_life_ms && strcmp(a->reward.text, b->reward.text) == 0 &&
-           a->samples_from_count == b->samples_from_count &&
+           strcmp(a->representation, b->representation) == 0 && a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 

@@ -63,9 +63,11 @@ static uint32_t shard_number(const struct worker *w, const struct worker_shard *
     return (uint32_t)(s - w->shards) * w->engine->workers + (uint32_t)(w - w->engine->worker);
 }
 
-static _Atomic uint64_t *written_rows(const struct worker *w, const struct worker_shard *s)
+static struct shard_rows written_rows(const struct worker *w, const struct worker_shard *s)
 {
-    return &w->engine->committer.written[shard_number(w, s)];
+    const struct written *written = &w->engine->committer.written[shard_number(w, s)];
+    return (struct shard_rows){atomic_load_explicit(&written->samples, memory_order_acquire),
+                               atomic_load_explicit(&written->features, memory_order_acquire)};
 }
 
 /* A worker stands where the shard stands that is furthest behind; the others skip what they have seen. */
@@ -142,7 +144,7 @@ static uint64_t step_shards(struct worker *w, const struct block *b, const int64
             continue;
         if (slots[i] == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, gate))
             continue;
-        shard_written(s, atomic_load_explicit(written_rows(w, &w->shards[i]), memory_order_acquire));
+        shard_written(s, written_rows(w, &w->shards[i]));
         if (shard_step(s, b, slots[i], w->watermark, after, &err) != TM_OK)
             stop(STOP_DATA_LOSS, "the log cannot be applied: %s", err.message);
         if (slots[i] != SHARD_NOT_NAMED) {

@@ -13,7 +13,8 @@
 #include "tidemill/v1/parameters.pb-c.h"
 
 enum {
-    WAIT_SLICE_MS = 5, /* how late a deadline, a cancellation or an earlier position may be noticed */
+    PULL_VALUES_MAX = 4 << 20, /* of one reply: 32 MiB */
+    WAIT_SLICE_MS = 5,         /* how late a deadline, a cancellation or an earlier position may be noticed */
     ANSWER_EARLY_MS = 50,
 };
 
@@ -291,11 +292,23 @@ static void *waiter_main(void *context)
 
 /* ---- the method ---- */
 
+static enum tm_code check_size(const struct request *q, const struct version *v, struct tm_error *err)
+{
+    uint32_t width = v->model->width(&v->config);
+    if (q->count <= PULL_VALUES_MAX / width)
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT,
+                        "docs: %zu of %u values each; expected at most %d of version %s, split the call", q->count,
+                        width, PULL_VALUES_MAX / width, v->name);
+}
+
 static enum tm_code pull_start(struct parameters *p, const struct pull_caller *caller, struct request *q,
                                struct tm_error *err)
 {
     const struct version *v;
     enum tm_code rc = door_version(p->engine, q->version, &v, err);
+    if (rc == TM_OK)
+        rc = check_size(q, v, err);
     if (rc != TM_OK)
         return rc;
     if (q->at_least <= engine_applied(p->engine)) {

@@ -1,5 +1,6 @@
 #include "ps/server/version_message.h"
 
+#include "learner/linear.h"
 #include "ps/server/fill.h"
 
 const char *version_state_name(enum version_state state)
@@ -19,6 +20,22 @@ static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCount
 #undef F
 }
 
+static void fill_features(const struct version *v, Tidemill__V1__VersionStatus *m)
+{
+    const struct model_config *config = &v->config;
+    bool linear = v->model == &model_linear;
+    FILL(m, dimension, config->dimension);
+    m->covariance = fill_text(linear || config->covariance == COVARIANCE_FULL ? "full" : "diagonal");
+    FILL(m, prior_mean, config->prior_mean);
+    FILL(m, prior_sd, config->prior_sd);
+    FILL(m, intercept_mean, config->intercept_mean);
+    FILL(m, intercept_sd, config->intercept_sd);
+    if (linear)
+        FILL(m, noise_sd, config->noise_sd);
+    if (v->representation[0])
+        m->representation = fill_text(v->representation);
+}
+
 static void fill_description(const struct engine *engine, const struct version *v, struct version_message *out)
 {
     Tidemill__V1__VersionStatus *m = &out->message;
@@ -27,6 +44,8 @@ static void fill_description(const struct engine *engine, const struct version *
     m->model = fill_text(v->model->name);
     m->n_prior = v->config.prior_count;
     m->prior = (double *)(uintptr_t)v->config.prior;
+    if (model_uses_features(v->model))
+        fill_features(v, m);
     FILL(m, half_life_ms, (int64_t)v->half_life_ms);
     m->reward = fill_text(v->reward.text);
     m->n_samples_from = v->samples_from_count;
@@ -49,4 +68,6 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     m->corrections = &out->corrections;
     FILL(m, imbalance, v->imbalance);
     FILL(m, documents, v->documents);
+    if (model_uses_features(v->version->model))
+        FILL(m, repairs, v->repairs);
 }

@@ -134,6 +134,34 @@ static void set_samples_from(struct version_options *v, char **names, size_t cou
         options_set_version(v, "samples_from", (const char *)text.data, problems);
 }
 
+static void set_number(struct version_options *v, const char *key, bool has, double number,
+                       struct option_problems *problems)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", number);
+    if (has)
+        options_set_version(v, key, text, problems);
+}
+
+static void set_text(struct version_options *v, const char *key, const char *text, struct option_problems *problems)
+{
+    if (text)
+        options_set_version(v, key, text, problems);
+}
+
+static void set_features(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
+                         struct option_problems *problems)
+{
+    set_number(v, "dimension", q->has_dimension, q->dimension, problems);
+    set_text(v, "covariance", q->covariance, problems);
+    set_number(v, "prior_mean", q->has_prior_mean, q->prior_mean, problems);
+    set_number(v, "prior_sd", q->has_prior_sd, q->prior_sd, problems);
+    set_number(v, "intercept_mean", q->has_intercept_mean, q->intercept_mean, problems);
+    set_number(v, "intercept_sd", q->has_intercept_sd, q->intercept_sd, problems);
+    set_number(v, "noise_sd", q->has_noise_sd, q->noise_sd, problems);
+    set_text(v, "representation", q->representation, problems);
+}
+
 static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
                              struct option_problems *problems)
 {
@@ -144,8 +172,8 @@ static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct
     snprintf(half_life, sizeof half_life, "%" PRId64 "ms", q->half_life_ms);
     if (q->has_half_life_ms)
         options_set_version(v, "half_life", half_life, problems);
-    if (q->reward)
-        options_set_version(v, "reward", q->reward, problems);
+    set_text(v, "reward", q->reward, problems);
+    set_features(q, v, problems);
     set_samples_from(v, q->samples_from, q->n_samples_from, problems);
 }
 

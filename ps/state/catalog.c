@@ -85,22 +85,39 @@ static enum tm_code fill_reward(const struct catalog *c, struct version *v, cons
     return rc == TM_OK ? version_reward_check(v->model, version_reward_range(&c->join, &v->reward), err) : rc;
 }
 
+/* What the model is told. */
+static void fill_config(struct model_config *config, const VersionSpec *spec)
+{
+    for (size_t i = 0; i < spec->n_prior; i++)
+        config->prior[i] = spec->prior[i];
+    config->prior_count = (uint32_t)spec->n_prior;
+    config->decay_per_ms = model_decay(spec->half_life_ms);
+    config->dimension = spec->dimension;
+    config->covariance = spec->full_covariance ? COVARIANCE_FULL : COVARIANCE_DIAGONAL;
+    config->prior_mean = spec->prior_mean;
+    config->prior_sd = spec->prior_sd;
+    config->intercept_mean = spec->intercept_mean;
+    config->intercept_sd = spec->intercept_sd;
+    config->noise_sd = spec->noise_sd;
+    model_fix(config);
+}
+
 static enum tm_code fill_version(const struct catalog *c, struct version *v, const VersionSpec *spec,
                                  struct tm_error *err)
 {
     enum tm_code rc = take_name(v->name, spec->name, "version", err);
+    if (rc == TM_OK && spec->representation)
+        rc = take_name(v->representation, spec->representation, "representation", err);
     if (rc != TM_OK)
         return rc;
     v->id = spec->id;
-    v->model = model_find(bytes_text(spec->model ? spec->model : ""));
-    if (!v->model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
+    const struct model *model = model_find(bytes_text(spec->model ? spec->model : ""));
+    if (!model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
                             spec->model ? spec->model : "", spec->n_prior);
-    for (size_t i = 0; i < spec->n_prior; i++)
-        v->config.prior[i] = spec->prior[i];
-    v->config.prior_count = (uint32_t)spec->n_prior;
+    fill_config(&v->config, spec);
+    v->model = model_form(model, &v->config);
     v->half_life_ms = spec->half_life_ms;
-    v->config.decay_per_ms = model_decay(spec->half_life_ms);
     for (size_t i = 0; i < spec->n_samples_from; i++)
         v->samples_from[i] = spec->samples_from[i];
     v->samples_from_count = (uint32_t)spec->n_samples_from;
@@ -241,6 +258,22 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
     p->spec.labels = p->labels;
 }
 
+static void describe_features(const struct version *v, VersionSpec *spec)
+{
+    const struct model_config *config = &v->config;
+    spec->has_dimension = spec->has_full_covariance = spec->has_prior_mean = spec->has_prior_sd = true;
+    spec->has_intercept_mean = spec->has_intercept_sd = spec->has_noise_sd = true;
+    spec->dimension = config->dimension;
+    spec->full_covariance = config->covariance == COVARIANCE_FULL;
+    spec->prior_mean = config->prior_mean;
+    spec->prior_sd = config->prior_sd;
+    spec->intercept_mean = config->intercept_mean;
+    spec->intercept_sd = config->intercept_sd;
+    spec->noise_sd = config->noise_sd;
+    if (v->representation[0])
+        spec->representation = text(v->representation);
+}
+
 static void describe_version(const struct version *v, VersionSpec *spec)
 {
     tidemill__v1__version_spec__init(spec);
@@ -254,6 +287,8 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->reward = text(v->reward.text);
     spec->n_samples_from = v->samples_from_count;
     spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
+    if (model_uses_features(v->model))
+        describe_features(v, spec);
 }
 
 static void describe_limits(const struct catalog_limits *limits, Limits *spec)

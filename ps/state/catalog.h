@@ -20,7 +20,8 @@ struct version {
     char name[CATALOG_NAME_MAX + 1];
     const struct model *model;
     struct model_config config;
-    double half_life_ms; /* 0: never forgets; config.decay_per_ms follows from it */
+    double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */
+    char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any */
     struct reward reward;
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;

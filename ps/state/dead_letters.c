@@ -123,7 +123,7 @@ void dead_letters_commit(struct dead_letters *d, struct store_batch *out)
 
 static bool is_kind(uint8_t stream, uint8_t reason)
 {
-    return stream < JOINER_STREAMS_MAX && reason > REASON_NONE && reason < REASON_REJECTED;
+    return stream < JOINER_STREAMS_MAX && reason > REASON_NONE && reason < REASON_COUNT && reason != REASON_REJECTED;
 }
 
 bool dead_letter_count_next(struct reader *r, struct dead_letter_count *out)

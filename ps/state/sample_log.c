@@ -52,7 +52,7 @@ void sample_log_append(struct sample_log *l, const struct sample *s)
         row = begin_row(l);
     size_t before = row->size;
     sample_encode(s, row);
-    l->bytes += row->size - before;
+    l->bytes += row->size - before + s->feature_bytes;
 }
 
 size_t sample_log_unfrozen(const struct sample_log *l)
@@ -123,7 +123,7 @@ static enum tm_code read_row(struct reading *g, struct bytes content, struct tm_
         sample_decode(&r, &s);
         if (r.bad)
             return tm_error_set(err, TM_DATA_LOSS, "row %llu of the sample log is damaged", (unsigned long long)g->row);
-        g->ended = !g->visit(g->context, &s, g->row, before - reader_left(&r));
+        g->ended = !g->visit(g->context, &s, g->row, before - reader_left(&r) + s.feature_bytes);
     }
     g->row++;
     return TM_OK;

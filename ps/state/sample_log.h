@@ -5,8 +5,8 @@
  *          those that nobody needs any more.
  * Where    a row is in memory until the commit that carries it is written to the store, but only while somebody needs
  *          it; after that it is read back from there. So memory is bounded by the commits that wait to be written.
- * Bytes    the log counts the encoded bytes of all samples ever: a place in it and two places' distance do not depend
- *          on commits.
+ * Bytes    the log counts the encoded bytes of all samples ever, and those of the features that are kept for them: a
+ *          place in it and two places' distance do not depend on commits.
  * Memory   owns its rows. Threads: one owner. */
 #ifndef TIDEMILL_PS_STATE_SAMPLE_LOG_H
 #define TIDEMILL_PS_STATE_SAMPLE_LOG_H
@@ -47,7 +47,7 @@ uint64_t sample_log_freeze(struct sample_log *l, uint64_t needed, struct store_b
 /* The commits that carry the rows below `rows` can be read from the store. */
 void sample_log_written(struct sample_log *l, uint64_t rows);
 
-/* Called for each sample; size: its encoded bytes. False ends the reading. */
+/* Called for each sample; size: its bytes, features included. False ends the reading. */
 typedef bool sample_log_visit(void *context, const struct sample *s, uint64_t row, size_t size);
 
 /* Read from the beginning of a row to the end of the log. TM_DATA_LOSS: a row is damaged or missing. */

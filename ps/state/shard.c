@@ -10,6 +10,7 @@ struct shard *shard_open(const struct shard_options *options)
     s->keep_from = 1;
     s->dead_letters = dead_letters_open(options->id);
     sample_log_open(&s->log, options->id, 1, 1, 0);
+    feature_rows_open(&s->features, options->id);
     param_store_open(&s->params, options->id,
                      options->param_chunk_bytes ? options->param_chunk_bytes : PARAM_CHUNK_BYTES);
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
@@ -31,17 +32,24 @@ void shard_close(struct shard *s)
     free(atomic_load(&s->readers));
     free(s->new_doc);
     sample_log_close(&s->log);
+    feature_rows_close(&s->features);
+    feature_vector_close(&s->hand.vector);
+    buffer_close(&s->hand.packed);
     buffer_close(&s->new_doc_text);
     catalog_close(&s->catalog);
     free(s);
 }
 
-static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
+void shard_set_aside(struct shard *s, const struct joiner_record *r, enum joiner_reason reason)
 {
-    struct shard *s = self;
     dead_letters_add(s->dead_letters, r, reason);
     if (s->options.aside)
         s->options.aside(s->options.context, s->options.id, r->stream, r->position, reason, r->body);
+}
+
+static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
+{
+    shard_set_aside(self, r, reason);
 }
 
 void shard_follow_catalog(struct shard *s)
@@ -112,6 +120,14 @@ static void advance(struct shard *s, const int64_t *watermarks)
     s->changed = true;
 }
 
+/* Samples are made where no error can be returned. */
+static enum tm_code told_trouble(const struct shard *s, struct tm_error *err)
+{
+    if (s->trouble.code == TM_OK)
+        return TM_OK;
+    return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);
+}
+
 enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
                         const int64_t *after, struct tm_error *err)
 {
@@ -135,7 +151,8 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
             return rc;
     }
     advance(s, after);
-    return shard_catch_up(s, err);
+    rc = shard_catch_up(s, err);
+    return rc == TM_OK ? told_trouble(s, err) : rc;
 }
 
 bool shard_behind(const struct shard *s) { return s->behind; }
@@ -151,7 +168,8 @@ const struct catalog *shard_catalog(const struct shard *s) { return &s->catalog;
 bool shard_changed(const struct shard *s) { return s->changed; }
 size_t shard_unfrozen(const struct shard *s)
 {
-    return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) + s->new_doc_text.size;
+    return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) +
+           feature_rows_unfrozen(&s->features) + s->new_doc_text.size;
 }
 
 static void count_joined(const struct shard *s, struct shard_counts *out)
@@ -188,6 +206,7 @@ void shard_count(const struct shard *s, struct shard_counts *out)
                                                    .corrections = slot->corrections,
                                                    .intervals = cursor_intervals(&slot->cursor, shard_horizon(s, slot)),
                                                    .documents = table_count(slot->table),
+                                                   .repairs = slot->repairs,
                                                    .bytes = table_bytes(slot->table)};
     }
 }

@@ -17,6 +17,12 @@
  *          in the same slices: new ones are skipped, corrections apply if their original was learned. Nothing else
  *          moves a paused version.
  * Discard  skips the new samples held until then, at once; the corrections among them apply as if it had not been.
+ * Features are gathered when a sample is made, for the versions that learn from them: the impression's own, or those
+ *          of one record of every feature stream, their vectors one behind the other in the order of the streams. A
+ *          version refuses a sample that has none, or not as many as its dimension, or one beyond its range, or those
+ *          of another representation than it wants: counted as skipped, and set aside once; its corrections are
+ *          skipped like those of any sample that was not learned. What somebody takes is kept, for corrections and for
+ *          who holds it.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
@@ -66,13 +72,18 @@ bool shard_due(const struct shard *s, int64_t gate);
 /* Some version is behind, and works on with every step. */
 bool shard_behind(const struct shard *s);
 
-/* Freeze: everything before `position` is applied. watermarks: as of there. Appends to *out. Returns the number of this
- * commit's rows for shard_written(). */
-uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out);
+/* The rows that commits carry: up to these numbers, exclusive. */
+struct shard_rows {
+    uint64_t samples, features;
+};
+
+/* Freeze: everything before `position` is applied. watermarks: as of there. Appends to *out. Returns this commit's rows
+ * for shard_written(). */
+struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out);
 
 /* The commit that returned `rows`, and all before it, can be read from options.store. Never saying so keeps the
  * samples that are held in memory. */
-void shard_written(struct shard *s, uint64_t rows);
+void shard_written(struct shard *s, struct shard_rows rows);
 
 /* Everything below is as of the last commit or load... */
 uint64_t shard_position(const struct shard *s);
@@ -88,7 +99,8 @@ struct shard_version_counts {
     struct sample_counts fresh, corrections; /* held of a version that learns: it catches up, so many are left */
     uint32_t intervals; /* of learned samples: at CURSOR_INTERVALS_MAX a discard is to be refused (learner/cursor.h) */
     uint64_t documents;
-    uint64_t bytes; /* of memory for their parameters */
+    uint64_t repairs; /* of parameters, by the model's guards */
+    uint64_t bytes;   /* of memory for their parameters */
 };
 struct shard_counts {
     uint64_t position, samples, undecided, decided;

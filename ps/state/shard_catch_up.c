@@ -10,6 +10,7 @@ void shard_hold(struct shard *s, struct version_slot *slot, const struct sample 
             cursor_pass(&slot->cursor, sample->sequence - 1);
         slot->place = place;
         slot->horizon = joiner_expiry(s->joiner);
+        slot->features_from = s->features.first;
         s->holding++;
     }
     (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->held++;
@@ -59,11 +60,21 @@ static bool listens(const struct version *v, uint32_t source)
     return false;
 }
 
+/* Does a version that holds samples pass this one? What it refuses it has not held. */
+static bool passes(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    if (!listens(slot->version, sample->version))
+        return true;
+    return sample->kind == SAMPLE_NEW &&
+           (cursor_discards(&slot->cursor, sample->sequence) || shard_refusal(s, slot, sample) != REASON_NONE);
+}
+
 /* Returns whether the version had something to do with it. */
 static bool take(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    if (!listens(slot->version, sample->version) ||
-        (sample->kind == SAMPLE_NEW && cursor_discards(&slot->cursor, sample->sequence))) {
+    if (sample->kind == SAMPLE_NEW && sample->place.row)
+        slot->features_from = sample->place.row - sample->feature_reach;
+    if (passes(s, slot, sample)) {
         cursor_pass(&slot->cursor, sample->sequence);
         return false;
     }
@@ -72,7 +83,7 @@ static bool take(struct shard *s, struct version_slot *slot, const struct sample
         slot->fresh.skipped++;
         slot->fresh.skipped_limit++;
     } else {
-        shard_learn(slot, sample, slot->horizon);
+        shard_learn(s, slot, sample, slot->horizon);
     }
     hold_less(s, slot, sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections, 1);
     return true;
@@ -164,4 +175,8 @@ uint64_t shard_rows_needed(const struct shard *s)
     return needed;
 }
 
-void shard_written(struct shard *s, uint64_t rows) { sample_log_written(&s->log, rows); }
+void shard_written(struct shard *s, struct shard_rows rows)
+{
+    sample_log_written(&s->log, rows.samples);
+    feature_rows_written(&s->features, rows.features);
+}

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 4,
+    SHARD_FORMAT = 5,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -49,12 +49,13 @@ static void put_history(struct shard *s, struct store_batch *out)
     if (joiner_freeze(s->joiner, s->commit + 1, &delta))
         commit_key(key, s->options.id, ++s->commit);
     CHECK(sample_log_unfrozen(&s->log) == 0 || delta.run.size > 0);
-    buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + sample_log_unfrozen(&s->log) + 4096);
+    buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + shard_unfrozen(s) + 4096);
     if (delta.chunk.size)
         store_batch_put(out, STORE_CHUNK, k, delta.chunk);
     if (delta.run.size)
         store_batch_put(out, STORE_RUN, k, delta.run);
     sample_log_freeze(&s->log, shard_rows_needed(s), out);
+    feature_rows_freeze(&s->features, joiner_expiry(s->joiner), shard_features_held(s), out);
     s->waiting_from = delta.waiting_from;
     for (; s->keep_from < delta.keep_from; s->keep_from++) {
         commit_key(key, s->options.id, s->keep_from);
@@ -70,8 +71,10 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     buffer_put_u64(out, slot->place.row);
     buffer_put_u64(out, slot->place.bytes);
     buffer_put_i64(out, slot->horizon);
+    buffer_put_u64(out, slot->features_from);
     sample_counts_encode(&slot->fresh, out);
     sample_counts_encode(&slot->corrections, out);
+    buffer_put_u64(out, slot->repairs);
     buffer_put_u32(out, table_count(slot->table));
 }
 
@@ -101,17 +104,19 @@ static void encode_place(const struct shard *s, struct buffer *out)
     buffer_put_u64(out, s->log.first);
     buffer_put_u64(out, s->log.frozen);
     buffer_put_u64(out, s->log.bytes);
+    feature_rows_encode(&s->features, out);
     param_store_encode(&s->params, out);
     buffer_put_u32(out, s->slots);
     for (uint32_t i = 0; i < s->slots; i++)
         encode_slot(&s->slot[i], out);
 }
 
-uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out)
+struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out)
 {
     CLEANUP(buffer_close) struct buffer value = {0};
     uint8_t key[SHARD_KEY] = {0};
     shard_key(key, s->options.id);
+    CHECK(s->trouble.code == TM_OK); /* the step said so */
     if (s->joiner) {
         if (memcmp(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks) != 0) {
             memcpy(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks);
@@ -130,7 +135,7 @@ uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *waterma
     encode_place(s, &value);
     store_batch_put(out, STORE_SHARD, bytes_of(key, sizeof key), buffer_view(&value));
     s->catalog_changed = s->changed = false;
-    return s->log.frozen;
+    return (struct shard_rows){s->log.frozen, s->features.frozen};
 }
 
 /* Loading: the place first, then runs, chunks and parameters. */
@@ -167,8 +172,10 @@ static enum tm_code load_version(struct loading *l, struct version_slot *slot, s
     slot->place.row = reader_u64(r);
     slot->place.bytes = reader_u64(r);
     slot->horizon = reader_i64(r);
+    slot->features_from = reader_u64(r);
     sample_counts_decode(r, &slot->fresh);
     sample_counts_decode(r, &slot->corrections);
+    slot->repairs = reader_u64(r);
     slot->stored_documents = reader_u32(r);
     if (slot_held(slot) && !fits_log(&l->shard->log, slot, l->sequence))
         return tm_error_set(err, TM_DATA_LOSS, "version %s holds samples that the stored place does not know",
@@ -183,6 +190,7 @@ static enum tm_code load_versions(struct loading *l, struct reader *r, struct tm
     if (first < 1 || first > next)
         return tm_error_set(err, TM_DATA_LOSS, "the stored place of the sample log is damaged");
     sample_log_open(&s->log, s->options.id, first, next, bytes);
+    feature_rows_decode(&s->features, r);
     param_store_decode(&s->params, r);
     uint32_t count = reader_u32(r);
     enum tm_code rc = TM_OK;

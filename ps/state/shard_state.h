@@ -1,11 +1,14 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
- * what), shard_catch_up.c (what was held), shard_commit.c (commit, load). Nobody else includes it. */
+ * what), shard_features.c (from what), shard_catch_up.c (what was held), shard_commit.c (commit, load). Nobody else
+ * includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
 #include <stdatomic.h>
 
 #include "ps/state/dead_letters.h"
+#include "ps/state/feature_rows.h"
+#include "ps/state/feature_vector.h"
 #include "ps/state/param_store.h"
 #include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
@@ -18,7 +21,9 @@ struct version_slot {
     struct cursor cursor;
     struct sample_log_place place; /* while something is held: of cursor.next */
     int64_t horizon;               /* while something is held: impressions before it are corrected no more */
+    uint64_t features_from;        /* while something is held: no older row of features is needed for it */
     struct sample_counts fresh, corrections;
+    uint64_t repairs;          /* of its parameters, as the model says */
     uint32_t stored_documents; /* as the last commit before loading counted them */
 };
 
@@ -41,6 +46,15 @@ struct new_doc {
     uint32_t offset, size; /* in new_doc_text */
 };
 
+/* The features of one sample at a time, while it goes round. */
+struct features_at_hand {
+    uint64_t sequence; /* whose they are; 0: nobody's yet */
+    bool there;        /* it has some */
+    struct buffer packed;
+    struct feature_vector vector;
+    uint64_t letter; /* the newest sample that became a dead letter */
+};
+
 struct shard {
     struct shard_options options;
     struct catalog catalog;
@@ -58,8 +72,12 @@ struct shard {
     uint64_t keep_from;                    /* rows of older commits are deleted */
     uint64_t waiting_from;                 /* chunks of older commits are not read at a restart */
     struct sample_log log;
-    uint32_t holding;          /* slots for which something is held */
-    uint64_t brought;          /* cost of the samples made in this step */
+    struct feature_rows features;
+    struct features_at_hand hand;
+    uint32_t feature_slots;  /* of versions that learn from features */
+    struct tm_error trouble; /* features that are kept cannot be read: the step fails, and so does every one after it */
+    uint32_t holding;        /* slots for which something is held */
+    uint64_t brought;        /* cost of the samples made in this step */
     struct param_store params; /* its tables are those of the slots, in the same order */
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;
@@ -69,15 +87,32 @@ struct shard {
 
 /* shard.c */
 void shard_follow_catalog(struct shard *s); /* it has grown */
+void shard_set_aside(struct shard *s, const struct joiner_record *r, enum joiner_reason reason);
 
 /* shard_versions.c */
 void shard_add_versions(struct shard *s); /* the catalog has grown: give the new versions their places */
 struct version_slot *shard_slot(struct shard *s, uint32_t version);
-void shard_take_sample(void *shard, const struct sample *sample); /* joiner_output.sample */
-/* The version learns a sample, or corrects what it learned of it; samples++ and what held has to do with it are the
- * caller's. horizon: see cursor_learn(). Returns whether it is a new sample of a document without parameters here: then
- * the document's text must be stored. */
-bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon);
+void shard_take_sample(void *shard, struct sample *sample); /* joiner_output.sample */
+uint32_t shard_first_route(const struct shard *s, uint32_t source);
+/* The version learns a sample that it does not refuse, or corrects what it learned of it; samples++ and what held has
+ * to do with it are the caller's. horizon: see cursor_learn(). Returns whether it is a new sample of a document without
+ * parameters here: then the document's text must be stored. */
+bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon);
+
+static inline double shard_weight(const struct sample *sample) { return sample->weight / sample->keep; }
+
+/* shard_features.c */
+/* A sample was made, and somebody learns from features: gather them, and keep them if somebody takes them. */
+void shard_bring_features(struct shard *s, struct sample *sample);
+/* Decoded once for a sample, until another's are asked for. NULL: it has none, or s->trouble. */
+const struct feature_vector *shard_features(struct shard *s, const struct sample *sample);
+/* Why the version cannot learn the sample, or any correction of it: both are judged by the same features, so that what
+ * was refused needs no mark. */
+enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
+/* A new sample goes by a version that cannot learn it: counted and set aside. False: it can. */
+bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
+uint64_t shard_features_held(
+    const struct shard *s); /* rows from here on are needed for held samples; UINT64_MAX: none */
 
 static inline uint64_t slot_held(const struct version_slot *slot) { return slot->fresh.held + slot->corrections.held; }
 static inline bool slot_paused(const struct shard *s, const struct version_slot *slot)

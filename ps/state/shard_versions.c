@@ -73,6 +73,12 @@ static void note_doc(struct shard *s, struct doc_id id, struct bytes body)
     buffer_put(&s->new_doc_text, e.doc.data, e.doc.size);
 }
 
+/* NULL: the model learns from labels alone. */
+static const float *features_for(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    return model_uses_features(slot->version->model) ? shard_features(s, sample)->x : NULL;
+}
+
 /* Its text goes to the store with the sample that comes first, learned or held: nothing is stored of a document without
  * its name. Of a document that is only held it may go there several times. */
 static void note_held_doc(struct shard *s, const struct version_slot *slot, const struct sample *sample)
@@ -80,6 +86,14 @@ static void note_held_doc(struct shard *s, const struct version_slot *slot, cons
     struct doc_id id = doc_id_of(sample->doc);
     if (sample->kind == SAMPLE_NEW && table_find(slot->table, id) == TABLE_NONE)
         note_doc(s, id, sample->body);
+}
+
+static uint64_t repairs_of(const struct version *v, const void *content)
+{
+    struct summary summary = {0};
+    if (model_uses_features(v->model)) /* the others have no guard that mends */
+        v->model->summarise(&v->config, content, &summary);
+    return summary.repairs;
 }
 
 /* The document's block, learned into and published. */
@@ -94,7 +108,9 @@ static bool learn_into(struct version_slot *slot, const struct sample *sample, c
     v->model->init(&v->config, content);
     uint32_t number = table_upsert(slot->table, id, content, &fresh);
     memcpy(content, table_block(slot->table, number), size);
+    uint64_t before = repairs_of(v, content);
     v->model->learn(&v->config, content, e, 1);
+    slot->repairs += repairs_of(v, content) - before;
     table_write(slot->table, number, content);
     table_mark_dirty(slot->table, number);
     return fresh;
@@ -126,9 +142,9 @@ static void skip(struct sample_counts *c, uint64_t *reason)
 }
 
 /* Returns whether the document has no parameters here, or had none. */
-static bool learn_new(struct version_slot *slot, const struct sample *sample)
+static bool learn_new(struct version_slot *slot, const struct sample *sample, const float *x)
 {
-    struct version_example e = version_example(slot->version, sample, sample->labels);
+    struct version_example e = version_example(slot->version, sample, sample->labels, x);
     if (!e.known) {
         skip(&slot->fresh, &slot->fresh.skipped_reward);
         return table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE;
@@ -139,10 +155,10 @@ static bool learn_new(struct version_slot *slot, const struct sample *sample)
 }
 
 /* From what the old labels say that the version has learned to what it should have: the original is one of its. */
-static void learn_correction(struct version_slot *slot, const struct sample *sample)
+static void learn_correction(struct version_slot *slot, const struct sample *sample, const float *x)
 {
-    struct version_example before = version_example(slot->version, sample, sample->old_labels);
-    struct version_example after = version_example(slot->version, sample, sample->labels);
+    struct version_example before = version_example(slot->version, sample, sample->old_labels, x);
+    struct version_example after = version_example(slot->version, sample, sample->labels, x);
     if (!before.known && !after.known) {
         skip(&slot->corrections, &slot->corrections.skipped_reward);
         return;
@@ -155,16 +171,16 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
     slot->corrections.clamped += after.known && after.cut;
 }
 
-bool shard_learn(struct version_slot *slot, const struct sample *sample, int64_t horizon)
+bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon)
 {
     if (sample->kind == SAMPLE_NEW) {
-        bool unknown = learn_new(slot, sample);
+        bool unknown = learn_new(slot, sample, features_for(s, slot, sample));
         cursor_learn(&slot->cursor, sample->sequence, horizon);
         return unknown;
     }
     cursor_pass(&slot->cursor, sample->sequence);
-    if (cursor_learned(&slot->cursor, sample->original))
-        learn_correction(slot, sample);
+    if (cursor_learned(&slot->cursor, sample->original) && shard_refusal(s, slot, sample) == REASON_NONE)
+        learn_correction(slot, sample, features_for(s, slot, sample));
     else
         skip(&slot->corrections, &slot->corrections.skipped_original);
     return false;
@@ -175,33 +191,46 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
                   struct sample_log_place place)
 {
     (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->samples++;
+    if (sample->kind == SAMPLE_NEW && shard_refuse(s, slot, sample))
+        return false;
     if (slot_paused(s, slot) || slot_held(slot)) {
         note_held_doc(s, slot, sample);
         shard_hold(s, slot, sample, place);
         return true;
     }
-    if (shard_learn(slot, sample, joiner_expiry(s->joiner)))
+    if (shard_learn(s, slot, sample, joiner_expiry(s->joiner)))
         note_doc(s, doc_id_of(sample->doc), sample->body);
     return false;
 }
 
-void shard_take_sample(void *self, const struct sample *sample)
+uint32_t shard_first_route(const struct shard *s, uint32_t source)
 {
-    struct shard *s = self;
-    struct sample_log_place place = sample_log_end(&s->log);
-    uint32_t low = 0, high = s->routes, held = 0;
-    sample_log_append(&s->log, sample);
-    if (s->options.sample)
-        s->options.sample(s->options.context, s->options.id, sample);
+    uint32_t low = 0, high = s->routes;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (s->route[middle].source < sample->version)
+        if (s->route[middle].source < source)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < s->routes && s->route[low].source == sample->version; low++)
-        held += offer(s, &s->slot[s->route[low].slot], sample, place);
+    return low;
+}
+
+void shard_take_sample(void *self, struct sample *sample)
+{
+    struct shard *s = self;
+    uint32_t held = 0;
+    if (s->feature_slots && sample->kind == SAMPLE_NEW)
+        shard_bring_features(s, sample);
+    struct sample_log_place place = sample_log_end(&s->log);
+    sample_log_append(&s->log, sample);
+    if (s->options.sample)
+        s->options.sample(s->options.context, s->options.id, sample);
+    for (uint32_t i = shard_first_route(s, sample->version); i < s->routes; i++) {
+        if (s->route[i].source != sample->version)
+            break;
+        held += offer(s, &s->slot[s->route[i].slot], sample, place);
+    }
     s->brought += held ? held : 1;
 }
 
@@ -214,6 +243,7 @@ void shard_add_versions(struct shard *s)
             .version = v, .table = table_open(v->model->block_size(&v->config)), .horizon = WATERMARK_NONE};
         cursor_start(&s->slot[i].cursor, (s->joiner ? joiner_sequence(s->joiner) : 0) + 1);
         s->slots = i + 1;
+        s->feature_slots += model_uses_features(v->model);
         param_store_add(&s->params, v, s->slot[i].table);
     }
     plan_routes(s);

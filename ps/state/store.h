@@ -18,6 +18,7 @@
     T(CHUNK,   "chunk",   "shard, commit -> records that came in and wait to be decided")                          \
     T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
     T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \
+    T(FEATURE, "feature", "shard, row -> features of samples that may be corrected (ps/state/feature_rows.h)")     \
     T(PARAM,   "param",   "shard -> parameters: base chunks by version, then deltas (ps/state/param_store.h)")     \
     T(DOC,     "doc",     "shard, document hash -> document id")                                                   \
     T(DEAD_LETTER, "deadletter", "shard -> numbers; shard, stream, reason, slot -> a record that was set aside")

@@ -1,8 +1,9 @@
 #include "ps/state/version_reward.h"
 
-struct version_example version_example(const struct version *v, const struct sample *s, const double *labels)
+struct version_example version_example(const struct version *v, const struct sample *s, const double *labels,
+                                       const float *x)
 {
-    struct version_example e = {.example = {.weight = s->weight / s->keep, .time = s->impression_time}};
+    struct version_example e = {.example = {.weight = s->weight / s->keep, .time = s->impression_time, .x = x}};
     double low, high, reward;
     e.known = reward_value(&v->reward, labels, &reward);
     if (!e.known)

@@ -178,7 +178,7 @@ static bool same_sample(const struct sample *a, const struct sample *b)
            a->decided_at == b->decided_at && a->position == b->position && a->label_count == b->label_count &&
            memcmp(a->labels, b->labels, sizeof a->labels) == 0 &&
            memcmp(a->old_labels, b->old_labels, sizeof a->old_labels) == 0 && a->weight == b->weight &&
-           a->keep == b->keep;
+           a->keep == b->keep && a->feature_bytes == b->feature_bytes && (a->place.row > 0) == (b->place.row > 0);
 }
 
 /* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */
@@ -213,18 +213,13 @@ static bool same_sum(double got, double want, double mass, bool whole)
     return fabs(got - want) <= 1e-9 * fmax(fabs(got), fabs(want)) + 1e-13 * (1 + mass);
 }
 
-/* Against the sums, and bit for bit against the model fed in the right order. */
-static void check_param(const struct history *h, uint32_t shard, const struct table *t, uint32_t version, uint32_t doc)
+/* Against the sums. */
+static void check_sums(const struct history *h, uint32_t shard, const struct table *t, uint32_t version, uint32_t doc,
+                       uint32_t number)
 {
-    const struct lessons *l = &oracle_shard(h->oracle, shard)->lessons;
     const struct version *v = oracle_catalog(h->oracle)->version[version];
-    struct lessons_sum want = lessons_sum(l, v, version, doc);
+    struct lessons_sum want = lessons_sum(&oracle_shard(h->oracle, shard)->lessons, v, version, doc);
     struct beta_block got;
-    uint32_t number = table_find(t, shard_doc_id(bytes_text(world_doc(doc)), SIMULATION_HASH_SEED));
-    if ((number != TABLE_NONE) != want.known)
-        mismatch("shard %u version %u: d%u is %s", shard, v->id, doc, want.known ? "not known" : "known");
-    if (!want.known)
-        return;
     table_read(t, number, &got);
     if (got.time != want.time || got.positives != want.positives || got.negatives != want.negatives ||
         !same_sum(got.s, want.s, want.mass, h->world->whole) || !same_sum(got.f, want.f, want.mass, h->world->whole))
@@ -232,9 +227,25 @@ static void check_param(const struct history *h, uint32_t shard, const struct ta
                  ", expected +%u -%u s %.17g f %.17g time %" PRId64,
                  shard, v->id, doc, got.positives, got.negatives, got.s, got.f, got.time, want.positives,
                  want.negatives, want.s, want.f, want.time);
-    if (memcmp(&got, &l->student[version].belief[doc], sizeof got) != 0)
-        mismatch("shard %u version %u d%u: learned in another order: s %.17g f %.17g, expected s %.17g f %.17g", shard,
-                 v->id, doc, got.s, got.f, l->student[version].belief[doc].s, l->student[version].belief[doc].f);
+}
+
+/* Bit for bit against the model fed in the right order. */
+static void check_param(const struct history *h, uint32_t shard, const struct table *t, uint32_t version, uint32_t doc)
+{
+    const struct student *student = &oracle_shard(h->oracle, shard)->lessons.student[version];
+    const struct version *v = oracle_catalog(h->oracle)->version[version];
+    uint64_t got[LESSONS_BLOCK_MAX / 8];
+    uint32_t number = table_find(t, shard_doc_id(bytes_text(world_doc(doc)), SIMULATION_HASH_SEED));
+    if ((number != TABLE_NONE) != student->known[doc])
+        mismatch("shard %u version %u: d%u is %s", shard, v->id, doc, student->known[doc] ? "not known" : "known");
+    if (!student->known[doc])
+        return;
+    if (v->model == &model_beta)
+        check_sums(h, shard, t, version, doc, number);
+    table_read(t, number, got);
+    if (memcmp(got, student->belief[doc], v->model->block_size(&v->config)) != 0)
+        mismatch("shard %u version %u d%u: %s has learned something else, or in another order", shard, v->id, doc,
+                 v->model->name);
 }
 
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s)
@@ -263,9 +274,9 @@ void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream
     const struct oracle_record *r = oracle_find(h->oracle, shard, position);
     if (!r)
         mismatch("shard %u: a record at %" PRIu64 " was set aside that is not there", shard, position);
-    if (r->stream != stream || r->reason != reason)
+    if (r->stream != stream || oracle_letter(r) != reason)
         mismatch("shard %u: the record of s%u at %" PRIu64 " was set aside for reason %d, expected s%u, reason %d",
-                 shard, stream, position, (int)reason, r->stream, (int)r->reason);
+                 shard, stream, position, (int)reason, r->stream, (int)oracle_letter(r));
     if (body.size && !bytes_equal(body, r->wire))
         mismatch("shard %u: the record at %" PRIu64 " was set aside with another's bytes", shard, position);
 }
@@ -289,7 +300,7 @@ void history_check_letters(const struct history *h, uint32_t shard, int stream, 
     const struct oracle_shard *o = oracle_shard(h->oracle, shard);
     uint64_t want = 0;
     for (uint32_t i = 0; i < o->records; i++)
-        want += reason != REASON_NONE && o->record[i].stream == stream && (int)o->record[i].reason == reason;
+        want += reason != REASON_NONE && o->record[i].stream == stream && (int)oracle_letter(&o->record[i]) == reason;
     if (seen != want || kept != dead_letters_kept(want))
         mismatch("shard %u: %" PRIu64 " letters of s%d for reason %d, %" PRIu64 " kept; expected %" PRIu64, shard, seen,
                  stream, reason, kept, want);

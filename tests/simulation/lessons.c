@@ -9,15 +9,15 @@ void lessons_close(struct lessons *l) { free(l->lesson); }
 
 static bool paused(const struct catalog *c, uint32_t version) { return c->state[version] == VERSION_PAUSED; }
 
-/* What a version makes of labels: beta learns rewards from 0 to 1. False: there is no reward. */
-static bool example_of(const struct version *v, const struct sample *s, const double *labels, struct example *out,
-                       bool *cut)
+/* What a version makes of labels: beta and lr learn rewards from 0 to 1. False: there is no reward. */
+static bool example_of(const struct version *v, const struct sample *s, const double *labels, const float *x,
+                       struct example *out, bool *cut)
 {
-    double reward = 0;
+    double reward = 0, low = v->model == &model_linear ? -1e9 : 0, high = v->model == &model_linear ? 1e9 : 1;
     bool known = world_reward_value(v->reward.text, labels, &reward);
-    *cut = known && (reward < 0 || reward > 1);
-    *out =
-        (struct example){.reward = fmax(0, fmin(1, reward)), .weight = s->weight / s->keep, .time = s->impression_time};
+    *cut = known && (reward < low || reward > high);
+    *out = (struct example){
+        .reward = fmax(low, fmin(high, reward)), .weight = s->weight / s->keep, .time = s->impression_time, .x = x};
     return known;
 }
 
@@ -25,7 +25,8 @@ static void put_in(struct lessons *l, const struct version *v, uint32_t version,
                    const struct example *e)
 {
     struct student *me = &l->student[version];
-    struct beta_block *belief = &me->belief[original->doc];
+    void *belief = me->belief[original->doc];
+    CHECK(v->model->block_size(&v->config) <= LESSONS_BLOCK_MAX);
     if (!me->known[original->doc])
         v->model->init(&v->config, belief);
     me->known[original->doc] = original->put[version] = true;
@@ -36,10 +37,11 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
 {
     const struct sample *s = &lesson->sample;
     struct lesson *original = s->kind == SAMPLE_NEW ? lesson : &l->lesson[s->original - 1];
-    struct beta_block *belief = &l->student[version].belief[lesson->doc];
+    const float *x = model_uses_features(v->model) ? original->features.x : NULL;
+    void *belief = l->student[version].belief[lesson->doc];
     struct example was, now;
-    bool ignored, is = example_of(v, s, s->labels, &now, &lesson->cut[version]);
-    bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, &was, &ignored);
+    bool ignored, is = example_of(v, s, s->labels, x, &now, &lesson->cut[version]);
+    bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, x, &was, &ignored);
     if (s->kind == SAMPLE_CORRECTION && original->fate[version] != LESSON_LEARNED &&
         original->fate[version] != LESSON_REWARD) {
         lesson->fate[version] = LESSON_ORIGINAL;
@@ -54,6 +56,22 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
         put_in(l, v, version, original, &now);
 }
 
+static enum joiner_reason refusal(const struct version *v, const struct lesson_features *f)
+{
+    if (!model_uses_features(v->model))
+        return REASON_NONE;
+    if (!f->there)
+        return REASON_NO_FEATURES;
+    if (v->representation[0] && strcmp(v->representation, f->representation) != 0)
+        return REASON_WRONG_REPRESENTATION;
+    if (f->broken || f->count > v->config.dimension || (!f->sparse && f->count < v->config.dimension))
+        return REASON_WRONG_DIMENSION;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->x[i] > 1e6f || f->x[i] < -1e6f)
+            return REASON_FEATURE_RANGE;
+    return REASON_NONE;
+}
+
 static bool listens(const struct version *v, const struct sample *s)
 {
     for (uint32_t k = 0; k < v->samples_from_count; k++)
@@ -62,28 +80,62 @@ static bool listens(const struct version *v, const struct sample *s)
     return false;
 }
 
-void lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc)
+/* Are its features kept? Then they count among the bytes of the log. */
+static bool somebody_takes(const struct catalog *c, const struct lesson *lesson)
+{
+    for (uint32_t i = 0; i < c->versions; i++)
+        if (listens(c->version[i], &lesson->sample) && model_uses_features(c->version[i]->model) &&
+            refusal(c->version[i], &lesson->features) == REASON_NONE)
+            return true;
+    return false;
+}
+
+static void count_bytes(struct lessons *l, const struct catalog *c, struct lesson *lesson)
 {
     CLEANUP(buffer_close) struct buffer encoded = {0};
+    struct sample *s = &lesson->sample;
+    if (s->kind == SAMPLE_CORRECTION) {
+        s->place.row = l->lesson[s->original - 1].sample.place.row;
+    } else if (somebody_takes(c, lesson)) {
+        s->place.row = 1;
+        s->feature_bytes = lesson->features.packed;
+    }
+    sample_encode(s, &encoded);
+    l->bytes += encoded.size + s->feature_bytes;
+}
+
+enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
+                               const struct lesson_features *features)
+{
     uint32_t holders = 0, at = l->lessons++;
+    enum joiner_reason refused = REASON_NONE;
     l->lesson = mem_grow(l->lesson, l->lessons, sizeof *l->lesson);
-    l->lesson[at] = (struct lesson){.sample = *sample, .doc = doc, .before = l->bytes};
-    sample_encode(sample, &encoded);
-    l->bytes += encoded.size;
+    struct lesson *lesson = &l->lesson[at];
+    *lesson = (struct lesson){.sample = *sample, .doc = doc, .before = l->bytes};
+    if (features)
+        lesson->features = *features;
+    count_bytes(l, c, lesson);
     for (uint32_t i = 0; i < c->versions; i++) {
         struct student *me = &l->student[i];
         if (!listens(c->version[i], sample))
             continue;
+        if (features && refusal(c->version[i], features) != REASON_NONE) {
+            lesson->fate[i] = LESSON_REFUSED;
+            lesson->refused[i] = refusal(c->version[i], features);
+            refused = refused ? refused : lesson->refused[i];
+            continue;
+        }
         if (!paused(c, i) && me->held == 0) {
-            learn(l, c->version[i], i, &l->lesson[at]);
+            learn(l, c->version[i], i, lesson);
             continue;
         }
         if (me->held++ == 0)
             me->at = at;
-        l->lesson[at].fate[i] = LESSON_HELD;
+        lesson->fate[i] = LESSON_HELD;
         holders++;
     }
     l->brought += holders ? holders : 1;
+    return refused;
 }
 
 void lessons_discard(struct lessons *l, uint32_t version)
@@ -171,6 +223,11 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_original += fate == LESSON_ORIGINAL;
         c->skipped_reward += fate == LESSON_REWARD;
         c->clamped += fate == LESSON_LEARNED && l->lesson[i].cut[version];
+        enum joiner_reason refused = l->lesson[i].refused[version];
+        c->skipped_no_features += refused == REASON_NO_FEATURES;
+        c->skipped_dimension += refused == REASON_WRONG_DIMENSION;
+        c->skipped_range += refused == REASON_FEATURE_RANGE;
+        c->skipped_representation += refused == REASON_WRONG_REPRESENTATION;
     }
 }
 
@@ -207,7 +264,7 @@ struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v,
         if (x->doc != doc || !x->put[version] || !dealt_with(x, version))
             continue;
         sum.mass += x->sample.weight;
-        if (!example_of(v, &x->sample, newest_of(l, version, i)->labels, &e, &ignored))
+        if (!example_of(v, &x->sample, newest_of(l, version, i)->labels, NULL, &e, &ignored))
             continue;
         double w = e.weight * exp(-v->config.decay_per_ms * (double)(sum.time - e.time));
         sum.s += w * e.reward;

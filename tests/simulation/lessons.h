@@ -11,9 +11,11 @@
 
 #include "joiner/counts.h"
 #include "learner/beta.h"
+#include "learner/linear.h"
+#include "learner/lr.h"
 #include "ps/state/catalog.h"
 
-enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8 };
+enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8, LESSONS_VALUES_MAX = 64, LESSONS_BLOCK_MAX = 160 };
 
 enum lesson_fate {
     LESSON_NONE, /* the version does not listen, or did not exist */
@@ -23,23 +25,36 @@ enum lesson_fate {
     LESSON_LIMIT,
     LESSON_ORIGINAL, /* a correction whose original was not learned */
     LESSON_REWARD,   /* the reward has no value, before and now */
+    LESSON_REFUSED,  /* its features do not fit the version */
+};
+
+/* What a sample was predicted from. */
+struct lesson_features {
+    bool there;
+    float x[LESSONS_VALUES_MAX]; /* 0 where none was named */
+    uint32_t count;         /* values of a dense vector; of a sparse one, or one that ends sparse, at least so many */
+    bool sparse, broken;    /* broken: something follows a sparse part */
+    char representation[8]; /* "?": of several */
+    uint32_t packed;        /* bytes, as they are kept */
 };
 
 /* One sample of the shard: sequence - 1 is its index. */
 struct lesson {
     struct sample sample;
-    uint32_t doc;  /* index of the document */
-    size_t before; /* encoded bytes of all samples in front of it */
+    uint32_t doc;                    /* index of the document */
+    struct lesson_features features; /* of a new sample */
+    size_t before;                   /* encoded bytes of all samples in front of it */
     enum lesson_fate fate[LESSONS_VERSIONS_MAX];
-    bool cut[LESSONS_VERSIONS_MAX]; /* the reward was beyond the model's range */
-    bool put[LESSONS_VERSIONS_MAX]; /* a new sample: at some time it was in the parameters */
+    bool cut[LESSONS_VERSIONS_MAX];                   /* the reward was beyond the model's range */
+    bool put[LESSONS_VERSIONS_MAX];                   /* a new sample: at some time it was in the parameters */
+    enum joiner_reason refused[LESSONS_VERSIONS_MAX]; /* why */
 };
 
 struct student {
     uint32_t held;
     uint32_t at; /* while something is held: index of the sample it goes on with */
     bool known[LESSONS_DOCS_MAX];
-    struct beta_block belief[LESSONS_DOCS_MAX];
+    uint64_t belief[LESSONS_DOCS_MAX][LESSONS_BLOCK_MAX / 8];
 };
 
 struct lessons {
@@ -52,8 +67,9 @@ struct lessons {
 
 void lessons_close(struct lessons *l);
 
-/* A sample was made. */
-void lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc);
+/* A sample was made; features: of a new one, else NULL. Returns why the first version that refuses it does so. */
+enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
+                               const struct lesson_features *features);
 void lessons_discard(struct lessons *l, uint32_t version);                 /* index */
 void lessons_end_block(struct lessons *l, const struct catalog *c);        /* one slice */
 bool lessons_behind(const struct lessons *l, const struct catalog *c);     /* would one more block change something? */

@@ -52,7 +52,7 @@ static void load_shard(struct mill *m, uint32_t i)
     history_check_counts(m->history, i, shard_position(s->shard), &counts);
     s->samples = counts.samples;
     s->committed = shard_position(s->shard);
-    s->rows = 0;
+    s->rows = (struct shard_rows){0};
 }
 
 static void place_thread(struct mill *m, uint32_t thread)
@@ -232,7 +232,7 @@ static void check_asides(const struct mill *m, uint32_t shard)
     const struct oracle_shard *o = oracle_shard(m->history->oracle, shard);
     uint32_t want = 0;
     for (uint32_t i = 0; i < o->records; i++)
-        want += o->record[i].reason != REASON_NONE;
+        want += oracle_letter(&o->record[i]) != REASON_NONE;
     if (m->shard[shard].asides != want)
         mismatch("shard %u: %u records were set aside, expected %u", shard, m->shard[shard].asides, want);
 }

@@ -18,9 +18,10 @@ struct mill_thread {
 struct mill_shard {
     struct mill *mill;
     struct shard *shard;
-    uint64_t samples;         /* the newest sequence */
-    uint64_t committed, rows; /* as of the last commit: position, rows of the sample log */
-    uint64_t *aside;          /* positions set aside, ever; repeated by replays */
+    uint64_t samples;       /* the newest sequence */
+    uint64_t committed;     /* position of the last commit */
+    struct shard_rows rows; /* of it */
+    uint64_t *aside;        /* positions set aside, ever; repeated by replays */
     uint32_t asides;
 };
 

@@ -88,9 +88,67 @@ static int64_t expiry(const struct oracle *o)
 
 /* ---- joining ---- */
 
+static void text_of(char *out, size_t room, struct bytes text)
+{
+    snprintf(out, room, "%.*s", (int)text.size, (const char *)text.data);
+}
+
+/* What one record brought goes behind what others did. False: it brought nothing. */
+static bool add_features(struct lesson_features *f, const struct oracle_record *r)
+{
+    struct event e;
+    char representation[8];
+    CHECK(event_scan(r->wire, &e, NULL) == TM_OK);
+    if (!(e.has & EVENT_HAS_FEATURES))
+        return false;
+    text_of(representation, sizeof representation, e.representation);
+    if (f->packed && strcmp(f->representation, representation) != 0)
+        snprintf(representation, sizeof representation, "?");
+    memcpy(f->representation, representation, sizeof representation);
+    f->packed += (uint32_t)(2 + e.representation.size + 1 + 4 + e.features.size);
+    f->broken = f->broken || f->sparse;
+    uint32_t values = (uint32_t)e.features.size / (e.encoding ? 8 : 4), from = f->count;
+    for (uint32_t i = 0; i < values; i++) {
+        uint32_t at = i;
+        if (e.encoding)
+            memcpy(&at, e.features.data + 4 * i, sizeof at);
+        CHECK(from + at < LESSONS_VALUES_MAX);
+        memcpy(&f->x[from + at], e.features.data + e.features.size - 4 * (values - i), sizeof f->x[0]);
+        f->count = from + at + 1;
+    }
+    f->sparse = f->sparse || e.encoding != 0;
+    return true;
+}
+
+/* The impression's own features, or one record of every feature stream. */
+static struct lesson_features features_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    struct lesson_features f = {0};
+    bool streams = false;
+    f.there = add_features(&f, &s->record[impression]);
+    if (f.there)
+        return f;
+    for (uint32_t stream = 0; stream < o->catalog.join.streams; stream++) {
+        bool came = false;
+        if (o->catalog.join.stream[stream].kind != JOINER_FEATURES)
+            continue;
+        for (uint32_t i = 0; i < s->records; i++) {
+            const struct oracle_record *r = &s->record[i];
+            if (r->stream == stream && r->fate == FATE_MATCHED && r->impression == impression)
+                came = add_features(&f, r);
+        }
+        if (!came)
+            return (struct lesson_features){0};
+        streams = true;
+    }
+    f.there = streams;
+    return f;
+}
+
 static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
                  const double *labels, uint64_t position)
 {
+    struct lesson_features features;
     struct oracle_record *r = &s->record[impression];
     struct sample sample = {.sequence = s->lessons.lessons + 1,
                             .kind = kind,
@@ -111,7 +169,12 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     }
     memcpy(sample.labels, labels, sizeof r->labels);
     memcpy(r->labels, labels, sizeof r->labels);
-    lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0')); /* "d3" */
+    if (kind == SAMPLE_NEW)
+        features = features_of(o, s, impression);
+    enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
+                                             kind == SAMPLE_NEW ? &features : NULL);
+    if (refused)
+        r->refused = refused;
 }
 
 static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint32_t impression)
@@ -341,11 +404,6 @@ static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
 }
 
 /* ---- the sequence ---- */
-
-static void text_of(char *out, size_t room, struct bytes text)
-{
-    snprintf(out, room, "%.*s", (int)text.size, (const char *)text.data);
-}
 
 static void read_record(const struct oracle *o, const struct block_event *e, struct oracle_record *out)
 {

@@ -30,9 +30,10 @@ struct oracle_record {
     struct bytes wire;
     struct hash128 key_hash, doc_hash;
     enum oracle_fate fate;
-    enum joiner_reason reason;
-    uint32_t impression;     /* of a matched action or feature record: its index */
-    bool decided, forgotten; /* impressions */
+    enum joiner_reason reason;  /* why it was set aside */
+    enum joiner_reason refused; /* impressions: why a version could not learn its sample, which sets it aside, too */
+    uint32_t impression;        /* of a matched action or feature record: its index */
+    bool decided, forgotten;    /* impressions */
     uint64_t sequence;
     double labels[JOINER_LABELS_MAX]; /* of impressions: as they were told last */
 };
@@ -47,6 +48,12 @@ struct oracle;
 
 struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed);
 void oracle_close(struct oracle *o);
+
+/* Why it is a dead letter; REASON_NONE: it is none. */
+static inline enum joiner_reason oracle_letter(const struct oracle_record *r)
+{
+    return r->reason ? r->reason : r->refused;
+}
 
 /* The block's bytes must outlive the oracle. */
 void oracle_block(struct oracle *o, const struct block *b);

@@ -24,7 +24,7 @@ enum { CASES_DEFAULT = 10000 };
 struct totals {
     uint64_t seed; /* of the case that runs */
     uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_COUNT];
-    uint64_t lessons[LESSON_REWARD + 1], held_at_marks; /* per version; samples held, summed over all blocks */
+    uint64_t lessons[LESSON_REFUSED + 1], held_at_marks; /* per version; samples held, summed over all blocks */
 };
 
 /* ---- one case ---- */
@@ -90,7 +90,7 @@ static void tally(const struct history *h, struct totals *t)
                 t->lessons[s->lessons.lesson[k].fate[v]]++;
         }
         for (uint32_t k = 0; k < s->records; k++)
-            t->fates[s->record[k].reason]++;
+            t->fates[oracle_letter(&s->record[k])]++;
     }
 }
 
@@ -216,6 +216,10 @@ static int run_cases(uint64_t first, uint64_t cases)
            " version mismatch, %" PRIu64 " too many\n",
            t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
            t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS]);
+    printf("refused: %" PRIu64 " without features, %" PRIu64 " of another dimension, %" PRIu64 " out of range, %" PRIu64
+           " of another representation\n",
+           t->fates[REASON_NO_FEATURES], t->fates[REASON_WRONG_DIMENSION], t->fates[REASON_FEATURE_RANGE],
+           t->fates[REASON_WRONG_REPRESENTATION]);
     printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
            " without an original, %" PRIu64 " without a reward, %" PRIu64 " held in the end, %.1f held at a block\n",
            t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],

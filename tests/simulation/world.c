@@ -83,25 +83,50 @@ static void make_labels(struct author *a)
     }
 }
 
+/* What divides by 0 is for models that can take samples out again. */
 static void pick_reward(struct author *a, struct version *v)
 {
     const struct world_reward *r = &world_rewards[below(a, world_reward_count)];
-    while (r->labels > a->w->join.join.labels || (!r->exact && !a->fractions))
+    while (r->labels > a->w->join.join.labels || (!r->exact && (!a->fractions || !v->model->retract)))
         r = &world_rewards[below(a, world_reward_count)];
     snprintf(v->reward.text, sizeof v->reward.text, "%s", r->text);
+}
+
+/* Some of the models over features, about half of the worlds. */
+static void make_model(struct author *a, struct version *v)
+{
+    bool features = a->w->own_features < 100 && chance(a, 70);
+    uint32_t kind = below(a, 3);
+    v->model = model_find(bytes_text(!features ? "beta" : kind == 2 ? "linear" : "lr"));
+    if (!features) {
+        v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
+    } else {
+        v->config = (struct model_config){.dimension = chance(a, 85) ? WORLD_DIMENSION : 2,
+                                          .covariance = kind == 0 ? COVARIANCE_DIAGONAL : COVARIANCE_FULL,
+                                          .prior_sd = 0.5,
+                                          .intercept_mean = -1,
+                                          .intercept_sd = 1,
+                                          .noise_sd = 0.5};
+        if (chance(a, 25))
+            snprintf(v->representation, sizeof v->representation, "%s", world_representation(between(a, 1, 2)));
+    }
+    model_fix(&v->config);
+    v->model = model_form(v->model, &v->config);
 }
 
 static void make_versions(struct author *a)
 {
     struct world *w = a->w;
+    static const uint32_t own[] = {0, 50, 90, 100, 100, 100};
+    w->own_features = own[below(a, ARRAY_LEN(own))];
     w->versions = between(a, 1, WORLD_VERSIONS_MAX);
     w->whole = !a->fractions;
     for (uint32_t i = 0; i < w->versions; i++) {
         struct version *v = &w->version[i];
-        *v = (struct version){.id = i + 1, .model = model_find(bytes_text("beta"))};
-        pick_reward(a, v);
+        *v = (struct version){.id = i + 1};
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
-        v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
+        make_model(a, v);
+        pick_reward(a, v);
         if (chance(a, 25)) {
             v->half_life_ms = (double)a->unit * between(a, 1, 20);
             v->config.decay_per_ms = log(2) / v->half_life_ms;
@@ -275,6 +300,36 @@ static void follow(struct author *a, struct world_event *e)
         e->time = shown->time + (int64_t)below(a, (uint32_t)c->stream[e->stream].within_ms + 1);
 }
 
+/* How many values the streams of features send, so that they are WORLD_DIMENSION together. */
+static uint32_t values_of(const struct world *w, uint32_t stream)
+{
+    uint32_t before = 0, streams = 0;
+    for (uint32_t i = 0; i < w->join.join.streams; i++) {
+        bool features = w->join.join.stream[i].kind == JOINER_FEATURES;
+        before += features && i < stream;
+        streams += features;
+    }
+    return before + 1 == streams ? WORLD_DIMENSION - before : 1;
+}
+
+static void add_features(struct author *a, struct world_event *e)
+{
+    const struct world *w = a->w;
+    enum joiner_stream_kind kind = w->join.join.stream[e->stream].kind;
+    uint32_t there = kind == JOINER_ACTION ? 0 : kind == JOINER_FEATURES ? 95 : w->own_features;
+    if (w->own_features == 100 || !chance(a, there))
+        return;
+    uint32_t values = kind == JOINER_FEATURES ? values_of(w, e->stream) : WORLD_DIMENSION;
+    e->features = (struct world_features){
+        .there = true,
+        .sparse = chance(a, 10),
+        .huge = chance(a, 3),
+        .values = (uint8_t)(chance(a, 93) ? values : below(a, WORLD_VALUES_MAX + 1)),
+        .representation = (uint8_t)(chance(a, 60) ? 1 : below(a, 3)),
+        .luck = (uint32_t)random_next(&a->r),
+    };
+}
+
 static void fill_event(struct author *a, const struct world_lane *lane, struct world_event *e)
 {
     const struct world *w = a->w;
@@ -296,6 +351,7 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
         e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
     if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
         follow(a, e);
+    add_features(a, e);
 }
 
 static void make_event(struct author *a, const struct world_lane *lane)
@@ -457,8 +513,31 @@ const char *world_doc(uint32_t doc)
     return docs[doc];
 }
 
+const char *world_representation(uint32_t representation)
+{
+    static const char *const names[] = {"", "x", "y"};
+    return names[representation];
+}
+
+/* As a producer packs them: the indices of a sparse vector, then the values. */
+static void encode_features(const struct world_features *f, struct event *event, struct buffer *packed)
+{
+    for (uint32_t i = 0; f->sparse && i < f->values; i++)
+        buffer_put_u32(packed, 2 * i);
+    for (uint32_t i = 0; i < f->values; i++) {
+        float value = f->huge && i == 0 ? 1e7f : (float)((int)(f->luck >> 6 * i & 63) - 32) / 16;
+        buffer_put(packed, &value, sizeof value);
+    }
+    event->features = buffer_view(packed);
+    event->encoding = f->sparse;
+    event->has |= EVENT_HAS_FEATURES;
+    if (f->representation)
+        event->representation = bytes_text(world_representation(f->representation));
+}
+
 void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
 {
+    CLEANUP(buffer_close) struct buffer features = {0};
     char request[8], user[8], id[8];
     snprintf(request, sizeof request, "r%u", e->request);
     snprintf(user, sizeof user, "u%u", e->user);
@@ -474,6 +553,8 @@ void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
                           .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
     if (e->id)
         event.event = bytes_text(id);
+    if (e->features.there)
+        encode_features(&e->features, &event, &features);
     event_encode(&event, out);
 }
 
@@ -490,9 +571,14 @@ const char *act_name(enum act_kind kind)
 static void print_event(const struct world *w, const struct world_event *e)
 {
     static const char *const kinds[] = {"features", "impression", "action"};
-    printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g\n", e->stream,
+    const struct world_features *f = &e->features;
+    printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g", e->stream,
            e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc,
            e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight);
+    if (f->there)
+        printf(" %u %s%sfeatures of \"%s\"", f->values, f->huge ? "huge " : "", f->sparse ? "sparse " : "",
+               world_representation(f->representation));
+    printf("\n");
 }
 
 void world_print(const struct world *w)
@@ -503,8 +589,10 @@ void world_print(const struct world *w)
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
         printf("limits %" PRIu64 " bytes, slice %u\n", w->limits[i].held_bytes, w->limits[i].slice);
     for (uint32_t i = 0; i < w->versions; i++)
-        printf("version %u from %u and %u, reward %s\n", w->version[i].id, w->version[i].samples_from[0],
-               w->version[i].samples_from[1], w->version[i].reward.text);
+        printf("version %u from %u and %u, reward %s: %s, dimension %u, covariance %d, representation \"%s\"\n",
+               w->version[i].id, w->version[i].samples_from[0], w->version[i].samples_from[1],
+               w->version[i].reward.text, w->version[i].model->name, w->version[i].config.dimension,
+               w->version[i].config.covariance, w->version[i].representation);
     for (uint32_t i = 0; i < c->labels; i++)
         printf("label l%u: %s, cap %g%s, threshold %g%s\n", i, label_aggregate_word(c->label[i].aggregate),
                c->label[i].cap.value, c->label[i].cap.given ? "" : " (none)", c->label[i].threshold.value,

@@ -18,8 +18,18 @@ enum {
     WORLD_THREADS_MAX = 3,
     WORLD_DOCS_MAX = 8,
     WORLD_STREAMS_MAX = 9,
+    WORLD_DIMENSION = 3, /* of models over features, mostly */
+    WORLD_VALUES_MAX = 4,
     WORLD_SHORT_MEMORY_MS = 300
 }; /* of producers; else they are never forgotten */
+
+/* What an event brings to learn from. Values are small fractions, and follow from luck. */
+struct world_features {
+    bool there, sparse, huge; /* huge: the first value is no model's */
+    uint8_t values;           /* how many; sparse: every other index */
+    uint8_t representation;   /* 0: none named */
+    uint32_t luck;
+};
 
 struct world_event {
     uint8_t stream, request, user, doc;
@@ -29,6 +39,7 @@ struct world_event {
     double value;
     float weight;
     int64_t time;
+    struct world_features features;
 };
 
 /*    kind         what happens                                                         */
@@ -90,7 +101,8 @@ struct world {
     bool *event_dropped;
     struct act *act;
     uint32_t acts;
-    bool whole; /* weights are whole, rewards quarters or so, and nothing is forgotten: sums are exact */
+    bool whole;            /* weights are whole, rewards quarters or so, and nothing is forgotten: sums are exact */
+    uint32_t own_features; /* percent of impressions that bring their own; 100: nobody learns from features */
 };
 
 void world_make(struct world *w, uint64_t seed);
@@ -98,6 +110,7 @@ void world_close(struct world *w);
 const char *act_name(enum act_kind kind);
 void world_print(const struct world *w); /* configuration and what is not dropped */
 
+const char *world_representation(uint32_t representation);
 /* "d3", and the wire form of an event; tag ends up in its payload. */
 const char *world_doc(uint32_t doc);
 void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out);

@@ -208,6 +208,54 @@ static void test_packed_parts_say_the_same(void **state)
     catalog_close(&c);
 }
 
+static void apply_packed(struct catalog *c, const struct version *v)
+{
+    CLEANUP(buffer_close) struct buffer packed = {0};
+    struct tm_error err;
+    catalog_pack_version(v, &packed);
+    if (catalog_apply(c, buffer_view(&packed), NULL, &err) != TM_OK)
+        fail_msg("%s", err.message);
+}
+
+/* What a version over features is told goes through control record and stored catalog byte for byte: that is how two of
+ * them are compared. */
+static void test_versions_over_features(void **state)
+{
+    static const char *const models[] = {"lr", "lr", "linear"};
+    struct catalog c, read = {0};
+    CLEANUP(buffer_close) struct buffer stored = {0};
+    struct version made[3] = {0};
+    (void)state;
+    make(&c);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct version *v = &made[i];
+        *v = (struct version){.id = 10 + i, .samples_from = {1}, .samples_from_count = 1};
+        snprintf(v->name, sizeof v->name, "v%u", i);
+        snprintf(v->reward.text, sizeof v->reward.text, "click");
+        snprintf(v->representation, sizeof v->representation, "%s", i ? "" : "encoder-3");
+        v->config.dimension = 3 + i;
+        v->config.covariance = i == 0 ? COVARIANCE_FULL : COVARIANCE_DIAGONAL;
+        v->config.prior_mean = 0.1;
+        v->config.prior_sd = 0.2;
+        v->config.intercept_mean = -0.3;
+        v->config.intercept_sd = 0.4;
+        v->config.noise_sd = i == 2 ? 0.5 : 0;
+        model_fix(&v->config);
+        v->model = model_form(model_find(bytes_text(models[i])), &v->config);
+        apply_packed(&c, v);
+    }
+    catalog_encode(&c, &stored);
+    assert_int_equal(catalog_decode(&read, buffer_view(&stored), NULL), TM_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct version *v = catalog_by_id(&read, 10 + i);
+        assert_ptr_equal(v->model, made[i].model);
+        assert_memory_equal(&v->config, &made[i].config, sizeof v->config);
+        assert_string_equal(v->representation, made[i].representation);
+    }
+    catalog_close(&c);
+    catalog_close(&read);
+}
+
 static void test_versions_do_not_move(void **state)
 {
     (void)state;
@@ -506,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_what_was_applied_is_there),
         cmocka_unit_test(test_encoded_and_decoded_it_is_the_same),
         cmocka_unit_test(test_packed_parts_say_the_same),
+        cmocka_unit_test(test_versions_over_features),
         cmocka_unit_test(test_versions_do_not_move),
         cmocka_unit_test(test_joins_that_make_no_sense),
         cmocka_unit_test(test_versions_that_make_no_sense),

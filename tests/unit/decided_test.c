@@ -55,7 +55,7 @@ static void assert_agrees(struct decided *d, const struct model *m, uint32_t i)
     assert_int_equal(k->sequence, w->sequence);
     assert_int_equal(k->time, w->time);
     assert_int_equal(k->settled, w->sequence + 1);
-    assert_int_equal(k->chunk, w->sequence + 2);
+    assert_int_equal(k->row, w->sequence + 2);
     assert_int_equal(k->offset, (uint32_t)w->sequence + 3);
     assert_int_equal(k->version, (uint32_t)w->sequence + 4);
     assert_true(k->weight == (float)(w->sequence % 1000) / 8);
@@ -87,7 +87,7 @@ static void decide(struct decided *d, struct model *m, uint32_t i)
     k->time = w->time;
     k->sequence = w->sequence;
     k->settled = w->sequence + 1;
-    k->chunk = w->sequence + 2;
+    k->row = w->sequence + 2;
     k->offset = (uint32_t)w->sequence + 3;
     k->version = (uint32_t)w->sequence + 4;
     k->weight = (float)(w->sequence % 1000) / 8;

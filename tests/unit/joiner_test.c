@@ -111,7 +111,7 @@ static const char *labels_text(const double *labels)
     return texts[(int)labels[0] + 2 * (int)labels[1]];
 }
 
-static void on_sample(void *self, const struct sample *s)
+static void on_sample(void *self, struct sample *s)
 {
     struct teller *t = self;
     char key = (char)s->key.lo;

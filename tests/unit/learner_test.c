@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "learner/beta.h"
+#include "learner/linear.h"
+#include "learner/lr.h"
 #include "learner/special.h"
 
 #define HOUR INT64_C(3600000)
@@ -183,7 +185,13 @@ static void test_model_table(void **state)
     assert_ptr_equal(model_find(bytes_text("beta")), &model_beta);
     assert_null(model_find(bytes_text("bet")));
     assert_null(model_find((struct bytes){0}));
-    assert_string_equal(model_names(), "beta");
+    struct model_config full = {.covariance = COVARIANCE_FULL}, diagonal = {.covariance = COVARIANCE_DIAGONAL};
+    const struct model *lr = model_find(bytes_text("lr"));
+    assert_ptr_equal(model_form(lr, &full), &model_lr_full);
+    assert_ptr_equal(model_form(lr, &diagonal), &model_lr_diagonal);
+    assert_ptr_equal(model_form(model_find(bytes_text("linear")), &diagonal), &model_linear);
+    assert_ptr_equal(model_form(&model_beta, &full), &model_beta);
+    assert_string_equal(model_names(), "beta, lr, linear");
     assert_int_equal(model_beta.width(&forever), 2);
     struct value_name name;
     model_beta.value_name(&forever, 0, &name);

@@ -221,7 +221,7 @@ static void test_check(void **state)
         case 3: config.reward_max = INFINITY; message = "reward: "; break;
         case 4: config.noise_sd = 0;          message = "noise_sd"; break;
         case 5: config.noise_samples = 2;     message = "noise_samples"; break;
-        case 6: config.dimension = 64;        message = "dimension"; break;
+        case 6: config.dimension = 65;        message = "dimension"; break;
         case 7: config.noise_samples = NAN;   message = "noise_samples"; break;
         }
         /* clang-format on */

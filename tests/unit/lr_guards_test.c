@@ -96,7 +96,7 @@ static void test_check(void **state)
         /* clang-format off */
         switch (i) {
         case 1: config.dimension = 0;           message = "dimension"; break;
-        case 2: config.dimension = 64;          message = "dimension: 64 is not in [1, 63]"; break;
+        case 2: config.dimension = 65;          message = "dimension: 65 is not in [1, 64]"; break;
         case 3: config.prior_sd = 0;            message = "prior sd of weight 0"; break;
         case 4: config.intercept_sd = NAN;      message = "prior sd of weight 2"; break;
         case 5: config.prior_means = means;     message = "prior mean of weight 1"; break;

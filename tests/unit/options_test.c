@@ -114,13 +114,33 @@ static const struct {
                       "f: versions: none; expected at least one\n"},
     {"versions: [A]\n", "f:1:12: versions[0]: got A; expected a map such as { name: ... }\n"},
     {"versions: [{ nam: A }]\n", "f:1:12: versions[0].name: missing; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
-                                 "f:1:12: versions[0].model: missing; expected one of the models: beta\n"
+                                 "f:1:12: versions[0].model: missing; expected one of the models: beta, lr, linear\n"
                                  "f:1:14: versions[0].nam: unknown key; did you mean name?\n"},
-    {"versions:\n  - { name: A b, model: lr, dimension: 32 }\n",
+    {"versions:\n  - { name: A b, model: embedding, batch: 32 }\n",
      "f:2:13: versions[0].name: got A b; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
-     "f:2:25: versions[0].model: lr is not available in this version\n"
-     "f:2:29: versions[0].dimension is not available in this version\n"},
-    {"versions: [{ name: A, model: bta }]\n", "f:1:12: versions[0].model: got bta; expected one of the models: beta\n"},
+     "f:2:25: versions[0].model: embedding is not available in this version\n"
+     "f:2:36: versions[0].batch is not available in this version\n"},
+    {"versions: [{ name: A, model: lr }]\n", "f:1:12: versions[0].dimension: 0 is not in [1, 64]\n"},
+    {"versions: [{ name: A, model: lr, dimension: 65 }]\n", "f:1:12: versions[0].dimension: 65 is not in [1, 64]\n"},
+    {"versions: [{ name: A, model: linear, dimension: 65 }]\n",
+     "f:1:12: versions[0].dimension: 65 is not in [1, 64]\n"},
+    {"versions: [{ name: A, model: lr, covariance: diagonal, dimension: 4096 }]\n",
+     "f:1:67: versions[0].dimension: got 4096; expected a whole number from 1 to 4095\n"
+     "f:1:12: versions[0].dimension: 0 is not in [1, 4095]\n"},
+    {"versions: [{ name: A, model: lr, dimension: 2, covariance: half, prior_sd: 0, prior_mean: x }]\n",
+     "f:1:60: versions[0].covariance: got half; expected full or diagonal\n"
+     "f:1:76: versions[0].prior_sd: got 0; expected a number from 0.000001 to 1000000\n"
+     "f:1:91: versions[0].prior_mean: got x; expected a number from -1000000 to 1000000\n"},
+    {"versions: [{ name: A, model: lr, dimension: 2, prior: [1, 2] }]\n",
+     "f:1:12: versions[0].prior: lr has no such option\n"},
+    {"versions: [{ name: A, model: beta, dimension: 2 }]\n",
+     "f:1:12: versions[0].dimension: beta has no such option\n"},
+    {"versions: [{ name: A, model: lr, dimension: 2, noise_sd: 1 }]\n",
+     "f:1:12: versions[0].noise_sd: lr has no such option\n"},
+    {"versions: [{ name: A, model: linear, dimension: 2, covariance: full }]\n",
+     "f:1:12: versions[0].covariance: linear has no such option\n"},
+    {"versions: [{ name: A, model: bta }]\n",
+     "f:1:12: versions[0].model: got bta; expected one of the models: beta, lr, linear\n"},
     {"versions: [{ name: A, model: beta, prior: [1] }]\n",
      "f:1:12: versions[0].prior: beta takes 2 numbers (alpha, beta), not 1\n"},
     {"versions: [{ name: A, model: beta, prior: [1, x] }]\n",
@@ -271,6 +291,8 @@ static const char good_file[] =
     "versions:\n"
     "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
     "  - { name: B, model: beta }\n"
+    "  - { name: C, model: lr, dimension: 32, covariance: diagonal, prior_sd: 0.25, intercept_mean: -4.6 }\n"
+    "  - { name: D, model: linear, dimension: 3, noise_sd: 1e2, representation: encoder-3 }\n"
     "  - { name: A-shadow, model: beta, prior: [0.1, 5e1], reward: order, samples_from: [A, B] }\n";
 
 static void a_good_file_means_what_it_says(void **state)
@@ -296,13 +318,18 @@ static void a_good_file_means_what_it_says(void **state)
     assert_int_equal(o.stream[2].within_ms, 36 * 3600000);
     assert_int_equal(o.stream[3].within_ms, 12 * 3600000);
     assert_int_equal(o.stream[3].place.line, 13);
-    assert_int_equal(o.versions, 3);
+    assert_int_equal(o.versions, 5);
+    assert_true(o.version[2].dimension == 32 && o.version[2].covariance == OPTION_COVARIANCE_DIAGONAL);
+    assert_true(o.version[2].prior_count == 0 && o.version[2].prior_sd == 0.25 && o.version[2].intercept_sd == 1);
+    assert_true(o.version[2].intercept_mean == -4.6 && o.version[2].noise_sd == 0);
+    assert_true(o.version[3].dimension == 3 && o.version[3].noise_sd == 100 && o.version[3].covariance == 0);
+    assert_string_equal(o.version[3].representation, "encoder-3");
     assert_true(o.version[0].prior[1] == 20 && o.version[0].half_life_ms == 14 * 86400000ll);
     assert_true(o.version[1].prior[0] == 1 && o.version[1].prior_count == 2 && o.version[1].half_life_ms == 0);
     assert_string_equal(o.version[1].reward, "click");
     assert_string_equal(o.version[1].samples_from[0], "B");
-    assert_int_equal(o.version[2].samples_from_count, 2);
-    assert_string_equal(o.version[2].samples_from[1], "B");
+    assert_int_equal(o.version[4].samples_from_count, 2);
+    assert_string_equal(o.version[4].samples_from[1], "B");
 }
 
 static void defaults_are_those_of_the_manual(void **state)

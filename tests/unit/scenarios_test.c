@@ -133,7 +133,7 @@ static void say_labels(struct player *p, const double *labels)
         buffer_print(&p->outcome, " %g", labels[i]);
 }
 
-static void on_sample(void *self, const struct sample *s)
+static void on_sample(void *self, struct sample *s)
 {
     struct player *p = self;
     assert_int_equal(s->label_count, p->config.labels);

@@ -13,7 +13,7 @@
 
 enum { SHOW, CLICK, LOOK, STREAMS, MINUTE = 60000, BODY_MAX = 700, PER_SECOND = 40 };
 
-static void ignore_sample(void *self, const struct sample *s) { (void)self, (void)s; }
+static void ignore_sample(void *self, struct sample *s) { (void)self, (void)s; }
 static void ignore_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
 {
     (void)self, (void)r, (void)reason;

@@ -1,0 +1,191 @@
+/* A version at run time: version create. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "client/commands.h"
+#include "proto/wire.h"
+#include "tidemill/v1/versions.pb-c.h"
+
+enum {
+    KEY_MODEL = 1,
+    KEY_PRIOR,
+    KEY_HALF_LIFE,
+    KEY_REWARD,
+    KEY_SAMPLES_FROM,
+    KEY_DIMENSION,
+    KEY_COVARIANCE,
+    KEY_PRIOR_MEAN,
+    KEY_PRIOR_SD,
+    KEY_INTERCEPT_MEAN,
+    KEY_INTERCEPT_SD,
+    KEY_NOISE_SD,
+    KEY_REPRESENTATION,
+    PRIOR_MAX = 64,
+    SOURCES_MAX = 64,
+};
+
+struct description {
+    Tidemill__V1__CreateVersionRequest request;
+    double prior[PRIOR_MAX];
+    char *samples_from[SOURCES_MAX];
+};
+
+/* "1,20": how many and which is the server's to judge. */
+static void parse_prior(struct description *d, char *text, struct argp_state *state)
+{
+    char *end = text;
+    for (d->request.n_prior = 0; d->request.n_prior < PRIOR_MAX; text = end + 1) {
+        d->prior[d->request.n_prior++] = strtod(text, &end);
+        if (end == text || (*end != ',' && *end))
+            argp_error(state, "--prior: got \"%s\"; expected numbers such as 1,20", text);
+        if (!*end)
+            break;
+    }
+    d->request.prior = d->prior;
+}
+
+static void parse_samples_from(struct description *d, char *text)
+{
+    char *rest = NULL;
+    d->request.n_samples_from = 0;
+    for (char *name = strtok_r(text, ",", &rest); name && d->request.n_samples_from < SOURCES_MAX;
+         name = strtok_r(NULL, ",", &rest))
+        d->samples_from[d->request.n_samples_from++] = name;
+    d->request.samples_from = d->samples_from;
+}
+
+static double parse_number(const char *option, const char *text, struct argp_state *state)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end)
+        argp_error(state, "--%s: got \"%s\"; expected a number", option, text);
+    return v;
+}
+
+static uint32_t parse_dimension(const char *text, struct argp_state *state)
+{
+    double v = parse_number("dimension", text, state);
+    if (!(v >= 0 && v <= UINT32_MAX && v == (double)(uint32_t)v))
+        argp_error(state, "--dimension: got \"%s\"; expected a whole number", text);
+    return (uint32_t)v;
+}
+
+/* Options of the models over features. */
+static error_t parse_features(int key, char *argument, struct argp_state *state)
+{
+    Tidemill__V1__CreateVersionRequest *r = &((struct description *)state->input)->request;
+    switch (key) {
+    case KEY_DIMENSION:
+        r->has_dimension = true;
+        r->dimension = parse_dimension(argument, state);
+        return 0;
+    case KEY_COVARIANCE: r->covariance = argument; return 0;
+    case KEY_REPRESENTATION: r->representation = argument; return 0;
+    case KEY_PRIOR_MEAN:
+        r->has_prior_mean = true;
+        r->prior_mean = parse_number("prior-mean", argument, state);
+        return 0;
+    case KEY_PRIOR_SD:
+        r->has_prior_sd = true;
+        r->prior_sd = parse_number("prior-sd", argument, state);
+        return 0;
+    case KEY_INTERCEPT_MEAN:
+        r->has_intercept_mean = true;
+        r->intercept_mean = parse_number("intercept-mean", argument, state);
+        return 0;
+    case KEY_INTERCEPT_SD:
+        r->has_intercept_sd = true;
+        r->intercept_sd = parse_number("intercept-sd", argument, state);
+        return 0;
+    case KEY_NOISE_SD:
+        r->has_noise_sd = true;
+        r->noise_sd = parse_number("noise-sd", argument, state);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_description(int key, char *argument, struct argp_state *state)
+{
+    struct description *d = state->input;
+    switch (key) {
+    case KEY_MODEL: d->request.model = argument; return 0;
+    case KEY_PRIOR: parse_prior(d, argument, state); return 0;
+    case KEY_HALF_LIFE:
+        d->request.has_half_life_ms = true;
+        if (!duration_parse(argument, &d->request.half_life_ms))
+            argp_error(state, "--half-life: got \"%s\"; expected a duration such as 14d, or 0s", argument);
+        return 0;
+    case KEY_REWARD: d->request.reward = argument; return 0;
+    case KEY_SAMPLES_FROM: parse_samples_from(d, argument); return 0;
+    case ARGP_KEY_ARG:
+        if (d->request.name)
+            argp_error(state, "one NAME is expected");
+        d->request.name = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!d->request.name || !d->request.model)
+            argp_error(state, "NAME and --model are required");
+        return 0;
+    default: return parse_features(key, argument, state);
+    }
+}
+
+static bool is_shadow(const Tidemill__V1__CreateVersionRequest *r)
+{
+    for (size_t i = 0; i < r->n_samples_from; i++)
+        if (strcmp(r->samples_from[i], r->name) == 0)
+            return false;
+    return r->n_samples_from > 0;
+}
+
+static void hint_created(const Tidemill__V1__CreateVersionRequest *r)
+{
+    char from[COMMAND_NAMES_SIZE];
+    if (is_shadow(r))
+        command_hint("a shadow: impressions that name %s feed it; next: \"tidemill pull --version %s DOC...\"",
+                     command_names(r->samples_from, r->n_samples_from, from), r->name);
+    else
+        command_hint("next: send impressions that name it, then \"tidemill pull --version %s DOC...\"", r->name);
+}
+
+int command_version_create(const struct command *self, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta, lr or linear (required)", 0},
+        {"prior", KEY_PRIOR, "A,B", 0, "beta: what is believed of a new document (default: 1,1)", 0},
+        {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
+        {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
+        {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
+         "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
+        {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
+        {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
+         0},
+        {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear: of the weight of every feature (default: 0)", 0},
+        {"prior-sd", KEY_PRIOR_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
+        {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear: of the intercept (default: 0)", 0},
+        {"intercept-sd", KEY_INTERCEPT_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
+        {"noise-sd", KEY_NOISE_SD, "X", 0, "linear: how far rewards are from what features explain (default: 1)", 0},
+        {"representation", KEY_REPRESENTATION, "NAME", 0, "lr, linear: that features must have (default: any)", 0},
+        {0},
+    };
+    struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT};
+    struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    command_parse(self, options, parse_description, &d, &settings, argc, argv);
+    if (command_call(&settings, "/tidemill.v1.Admin/CreateVersion", &d.request.base,
+                     &tidemill__v1__create_version_reply__descriptor, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    const Tidemill__V1__CreateVersionReply *m = (const Tidemill__V1__CreateVersionReply *)reply;
+    if (settings.output == OUTPUT_JSON)
+        print_json_line(reply);
+    else
+        printf("created version %s at position %" PRIu64 ": it learns what is decided from now on\n", d.request.name,
+               m->position);
+    hint_created(&d.request);
+    wire_free(reply);
+    return command_flushed(0);
+}

@@ -1,0 +1,133 @@
+/* The features of samples: from the events that brought them to the rows that keep them, and back to the learner. */
+#include "ps/state/shard_state.h"
+
+static uint32_t feature_streams(const struct shard *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->catalog.join.streams; i++)
+        count += s->catalog.join.stream[i].kind == JOINER_FEATURES;
+    return count;
+}
+
+static void pack(struct buffer *out, struct bytes body, bool *found)
+{
+    struct event e;
+    CHECK(event_scan(body, &e, NULL) == TM_OK); /* it was read when it came in */
+    *found = e.has & EVENT_HAS_FEATURES;
+    if (*found)
+        feature_pack(out, &e);
+}
+
+/* The impression's own features; else those of the records of all feature streams, if each has brought some. */
+static bool gather(const struct shard *s, const struct sample *sample, struct buffer *out)
+{
+    bool found = false;
+    out->size = 0;
+    pack(out, sample->body, &found);
+    if (found || sample->feature_count == 0 || sample->feature_count < feature_streams(s))
+        return found;
+    for (uint32_t i = 0; i < sample->feature_count; i++) {
+        pack(out, sample->features[i], &found);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static bool somebody_takes(const struct shard *s, const struct sample *sample, const struct feature_vector *x)
+{
+    for (uint32_t i = shard_first_route(s, sample->version); i < s->routes; i++) {
+        if (s->route[i].source != sample->version)
+            break;
+        const struct version *v = s->slot[s->route[i].slot].version;
+        if (model_uses_features(v->model) && feature_vector_judge(x, v, shard_weight(sample)) == REASON_NONE)
+            return true;
+    }
+    return false;
+}
+
+/* What nobody takes need not be kept: the same samples without features are refused, too. */
+void shard_bring_features(struct shard *s, struct sample *sample)
+{
+    struct features_at_hand *hand = &s->hand;
+    hand->sequence = sample->sequence;
+    hand->there = gather(s, sample, &hand->packed);
+    if (!hand->there)
+        return;
+    struct bytes packed = buffer_view(&hand->packed);
+    CHECK(feature_vector_unpack(packed, &hand->vector));
+    if (!somebody_takes(s, sample, &hand->vector))
+        return;
+    sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
+    sample->feature_bytes = (uint32_t)packed.size;
+    sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
+}
+
+const struct feature_vector *shard_features(struct shard *s, const struct sample *sample)
+{
+    struct features_at_hand *hand = &s->hand;
+    struct bytes packed;
+    if (hand->sequence == sample->sequence)
+        return hand->there ? &hand->vector : NULL;
+    hand->sequence = sample->sequence;
+    hand->there = false;
+    if (sample->place.row == 0 || s->trouble.code != TM_OK)
+        return NULL;
+    if (feature_rows_read(&s->features, &s->options.store, sample->place, &packed, &s->trouble) != TM_OK)
+        return NULL;
+    hand->packed.size = 0; /* a copy: the rows may change while it is at hand */
+    buffer_put(&hand->packed, packed.data, packed.size);
+    hand->there = feature_vector_unpack(buffer_view(&hand->packed), &hand->vector);
+    if (!hand->there)
+        tm_error_set(&s->trouble, TM_DATA_LOSS, "the features at row %llu, offset %u are damaged",
+                     (unsigned long long)sample->place.row, sample->place.offset);
+    return hand->there ? &hand->vector : NULL;
+}
+
+enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    if (!model_uses_features(slot->version->model))
+        return REASON_NONE;
+    return feature_vector_judge(shard_features(s, sample), slot->version, shard_weight(sample));
+}
+
+static uint64_t *counter_of(struct sample_counts *c, enum joiner_reason reason)
+{
+    switch (reason) {
+    case REASON_NO_FEATURES: return &c->skipped_no_features;
+    case REASON_WRONG_DIMENSION: return &c->skipped_dimension;
+    case REASON_FEATURE_RANGE: return &c->skipped_range;
+    default: CHECK(reason == REASON_WRONG_REPRESENTATION); return &c->skipped_representation;
+    }
+}
+
+/* One letter for a sample, whoever else refuses it: its place names it. */
+bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample)
+{
+    enum joiner_reason reason = shard_refusal(s, slot, sample);
+    if (reason == REASON_NONE)
+        return false;
+    slot->fresh.skipped++;
+    ++*counter_of(&slot->fresh, reason);
+    if (s->hand.letter == sample->sequence)
+        return true;
+    s->hand.letter = sample->sequence;
+    shard_set_aside(s,
+                    &(struct joiner_record){.position = sample->position,
+                                            .time = sample->impression_time,
+                                            .stream = sample->stream,
+                                            .body = sample->body},
+                    reason);
+    return true;
+}
+
+uint64_t shard_features_held(const struct shard *s)
+{
+    uint64_t needed = UINT64_MAX;
+    for (uint32_t i = 0; i < s->slots; i++) {
+        const struct version_slot *slot = &s->slot[i];
+        if (model_uses_features(slot->version->model) && slot_held(slot) && slot->features_from < needed)
+            needed = slot->features_from;
+    }
+    return needed;
+}
