@@ -18,6 +18,7 @@ static void commit(struct committer *c, struct commit *frozen)
     uint64_t bytes = state_db_commit(c->engine->dir.state, &frozen->batch);
     histogram_observe(&c->write, clock_monotonic_ns() - began_ns);
     atomic_store_explicit(&c->written[frozen->shard], frozen->rows, memory_order_release);
+    atomic_store_explicit(&c->archived[frozen->shard], frozen->archived, memory_order_release);
     committer_set_counts(c, frozen->shard, &frozen->counts);
     pthread_mutex_lock(&c->mutex);
     c->commits++;
@@ -93,6 +94,7 @@ void committer_open(struct committer *c, struct engine *e)
     c->counts = mem_new(e->options.shards, sizeof *c->counts);
     c->waiting = mem_new(e->options.shards, sizeof *c->waiting);
     c->written = mem_new(e->options.shards, sizeof *c->written);
+    c->archived = mem_new(e->options.shards, sizeof *c->archived);
     pthread_mutex_init(&c->mutex, NULL);
 }
 
@@ -123,5 +125,6 @@ void committer_close(struct committer *c)
     free(c->counts);
     free(c->waiting);
     free(c->written);
+    free(c->archived);
     pthread_mutex_destroy(&c->mutex);
 }

@@ -39,6 +39,7 @@ struct commit {
     uint32_t shard;
     struct store_batch batch;
     uint64_t rows;              /* as shard_commit() returned it */
+    uint64_t archived;          /* as shard_archived() returned it then */
     struct shard_counts counts; /* one copy, taken when it was frozen */
     struct barrier *barrier;
 };
@@ -70,6 +71,7 @@ struct committer {
     bool started;
     struct queue *queue;
     _Atomic uint64_t *written;   /* per shard: `rows` of its last written commit, for shard_written() */
+    _Atomic uint64_t *archived;  /* per shard: rows of kept samples below it can be read */
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     struct waiting *waiting;     /* per shard */

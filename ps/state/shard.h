@@ -24,6 +24,7 @@
 #define TIDEMILL_PS_STATE_SHARD_H
 
 #include "learner/cursor.h"
+#include "ps/state/archive.h"
 #include "ps/state/block.h"
 #include "ps/state/catalog.h"
 #include "ps/state/store.h"
@@ -42,6 +43,7 @@ struct shard_options {
     void *context;
     /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
     struct store store;
+    struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
     size_t param_chunk_bytes; /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
 };
 
@@ -73,6 +75,9 @@ uint64_t shard_commit(struct shard *s, uint64_t position, const int64_t *waterma
 /* The commit that returned `rows`, and all before it, can be read from options.store. Never saying so keeps the
  * samples that are held in memory. */
 void shard_written(struct shard *s, uint64_t rows);
+
+/* The kept samples that this commit, or the one loaded, and those before it carry: rows below this number. */
+uint64_t shard_archived(const struct shard *s);
 
 /* Everything below is as of the last commit or load... */
 uint64_t shard_position(const struct shard *s);

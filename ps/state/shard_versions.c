@@ -191,6 +191,7 @@ void shard_take_sample(void *self, const struct sample *sample)
     struct sample_log_place place = sample_log_end(&s->log);
     uint32_t low = 0, high = s->routes, held = 0;
     sample_log_append(&s->log, sample);
+    shard_archive(s, sample);
     if (s->options.sample)
         s->options.sample(s->options.context, s->options.id, sample);
     while (low < high) {

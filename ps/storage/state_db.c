@@ -14,7 +14,8 @@ static enum rocks_rows rows_of(enum store_table table)
     switch (table) {
     case STORE_CHUNK:
     case STORE_RUN:
-    case STORE_SAMPLE: return ROCKS_PASSING;
+    case STORE_SAMPLE:
+    case STORE_ARCHIVE: return ROCKS_PASSING;
     case STORE_DOC: return ROCKS_SMALL;
     default: return ROCKS_PLAIN;
     }

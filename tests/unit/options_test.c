@@ -519,6 +519,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->commit_interval_ms = random_span(seed, 10, 300000);
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
     o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
+    o->samples_retain_ms = random_span(seed, 0, 3650 * 86400000ll);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);
     o->allowed_lateness_ms = random_span(seed, 0, 30 * 86400000ll);
     o->producer_timeout_ms = random_span(seed, 1000, 7 * 86400000ll);
