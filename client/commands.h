@@ -66,6 +66,7 @@ int command_params_export(const struct command *self, int argc, char **argv);
 int command_pull(const struct command *self, int argc, char **argv);
 int command_samples_export(const struct command *self, int argc, char **argv);
 int command_samples_tail(const struct command *self, int argc, char **argv);
+int command_samples_verify(const struct command *self, int argc, char **argv);
 int command_samples_window(const struct command *self, int argc, char **argv);
 int command_status(const struct command *self, int argc, char **argv);
 int command_version_create(const struct command *self, int argc, char **argv);

@@ -10,11 +10,13 @@
 enum { SAMPLE_KEY_VERSION = 500, SAMPLE_KEY_DOC, SAMPLE_KEY_USER, SAMPLE_KEY_REQUEST, SAMPLE_KEY_FROM, SAMPLE_KEY_TO };
 
 /* Rows of an argp_option table. */
-#define SAMPLE_ID_OPTIONS                                                                                             \
-    {"version", SAMPLE_KEY_VERSION, "NAME", 0, "Samples of this version; may be given again", 0},                     \
-    {"doc", SAMPLE_KEY_DOC, "ID", 0, "Of this document; may be given again", 0},                                      \
-    {"user", SAMPLE_KEY_USER, "ID", 0, "Of this user; may be given again", 0},                                        \
-    {"request", SAMPLE_KEY_REQUEST, "ID", 0, "Of this request; may be given again", 0}
+#define SAMPLE_ID_OPTIONS                                                                         \
+    {"version", SAMPLE_KEY_VERSION, "NAME", 0, "Samples of this version; may be given again", 0}, \
+        {"doc", SAMPLE_KEY_DOC, "ID", 0, "Of this document; may be given again", 0},              \
+        {"user", SAMPLE_KEY_USER, "ID", 0, "Of this user; may be given again", 0},                \
+    {                                                                                             \
+        "request", SAMPLE_KEY_REQUEST, "ID", 0, "Of this request; may be given again", 0          \
+    }
 
 /* Takes an option of SAMPLE_ID_OPTIONS; false: it is none of them. */
 bool sample_argument(Tidemill__V1__SampleFilter *filter, int key, char *argument);

@@ -19,10 +19,11 @@ struct csv_writer {
     size_t columns;
 };
 
-static const char *const csv_ids[] = {"id", "kind", "version", "request", "doc", "user", "impression_time",
-                                      "decision_time"};
-static const char *const csv_rest[] = {"reward", "weight",   "keep_probability", "corrects", "old_reward", "score",
-                                       "propensity", "rank", "representation",   "shard",    "sequence",   "position"};
+static const char *const csv_ids[] = {"id",  "kind", "version",         "request",
+                                      "doc", "user", "impression_time", "decision_time"};
+static const char *const csv_rest[] = {"reward",         "weight", "keep_probability", "corrects",
+                                       "old_reward",     "score",  "propensity",       "rank",
+                                       "representation", "shard",  "sequence",         "position"};
 static const char *const csv_features[] = {"features", "payload"};
 
 static void add_names(struct csv_writer *w, const char *prefix, char *const *names, size_t count)
@@ -83,10 +84,14 @@ static enum tm_code csv_sample(struct sample_writer *writer, const struct sample
     struct csv_writer *w = (struct csv_writer *)writer;
     char score[TEXT_NUMBER_SIZE], propensity[TEXT_NUMBER_SIZE];
     struct cell *c = w->cells;
-    const struct cell ids[] = {cell_text(s->id),      cell_text(s->corrects ? "correction" : "new"),
-                               cell_text(s->version), cell_text(s->request),
-                               cell_text(s->doc),     cell_text(s->user),
-                               cell_time(s->impression_time), cell_time(s->decision_time)};
+    const struct cell ids[] = {cell_text(s->id),
+                               cell_text(s->corrects ? "correction" : "new"),
+                               cell_text(s->version),
+                               cell_text(s->request),
+                               cell_text(s->doc),
+                               cell_text(s->user),
+                               cell_time(s->impression_time),
+                               cell_time(s->decision_time)};
     const struct cell rest[] = {cell_number(s->reward),
                                 cell_number(s->weight),
                                 cell_number(s->keep),

@@ -59,6 +59,6 @@ bool sample_filter_sample(const struct sample_filter *f, const struct kept_sampl
 {
     enum sample_kinds kind = s->kind == SAMPLE_CORRECTION ? SAMPLES_CORRECTIONS : SAMPLES_NEW;
     return sample_filter_time(f, s->decided_at, s->decided_at) && s->position < f->until_position &&
-           (f->kinds == SAMPLES_ALL || f->kinds == kind) && has_version(f, s->version) &&
-           has(&f->docs, s->event.doc) && has(&f->users, s->event.user) && has(&f->requests, s->event.request);
+           (f->kinds == SAMPLES_ALL || f->kinds == kind) && has_version(f, s->version) && has(&f->docs, s->event.doc) &&
+           has(&f->users, s->event.user) && has(&f->requests, s->event.request);
 }

@@ -1,5 +1,5 @@
-/* ps/engine/sample_filter.h - which of the kept samples somebody wants, asked as early as possible: by shard, by row, by
- * sample.
+/* ps/engine/sample_filter.h - which of the kept samples somebody wants, asked as early as possible: by shard, by row,
+ * by sample.
  *
  * Memory   the lists and their texts are the asker's as long as the filter is used; they are sorted in place.
  * Threads  one. */

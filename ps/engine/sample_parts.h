@@ -24,8 +24,8 @@ struct newest {
     struct newest_sample *heap;
     uint32_t count, max;
     size_t bytes;
-    uint32_t shard; /* being read, backwards */
-    uint64_t row;   /* behind the row to read */
+    uint32_t shard;  /* being read, backwards */
+    uint64_t row;    /* behind the row to read */
     uint32_t handed; /* out */
     bool begun;
 };

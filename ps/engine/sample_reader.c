@@ -40,8 +40,7 @@ static double reward_of(const struct version *v, const struct kept_sample *s, co
 
 void sample_show(struct sample_reader *r, uint32_t shard, const struct kept_sample *s)
 {
-    struct engine_sample shown = {
-        .shard = shard, .sample = s, .version = engine_version_by_id(r->engine, s->version)};
+    struct engine_sample shown = {.shard = shard, .sample = s, .version = engine_version_by_id(r->engine, s->version)};
     put_id(r, s, shown.version, shown.id);
     shown.reward = reward_of(shown.version, s, s->label);
     shown.old_reward = s->kind == SAMPLE_CORRECTION ? reward_of(shown.version, s, s->old_label) : 0;

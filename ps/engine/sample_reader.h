@@ -1,18 +1,19 @@
-/* ps/engine/sample_reader.h - reads what ps/state/archive.h keeps of all shards, piece by piece, while it grows and goes.
+/* ps/engine/sample_reader.h - reads what ps/state/archive.h keeps of all shards, piece by piece, while it grows and
+ * goes.
  *
  * Export   every wanted sample that was committed when the reader was opened, shard by shard, each in the order of its
- *          sequence. A row never changes and numbers have no gaps, so the end of each shard's rows at the opening is the
- *          whole snapshot: nothing is held back for it, neither a commit nor a file.
+ *          sequence. A row never changes and numbers have no gaps, so the end of each shard's rows at the opening is
+ *          the whole snapshot: nothing is held back for it, neither a commit nor a file.
  * Newest   the last `newest` of them by (time of decision, shard, sequence), at most SAMPLE_NEWEST_BYTES of them,
  *          oldest first; rows are read backwards, of each shard only as far as they can still be among the newest.
  * Follow   behind either, what is committed from then on; shards take turns.
  * Gaps     rows may go while somebody reads (samples.retain). Sequences have no gaps, so they tell how many samples are
  *          missing in front of the next row: `lost`, whether they were wanted or not.
- * Id       XXH3-128, seed 0, of the version's name, the join key's fields (request, user, doc, those that join.key names)
- *          and the impression's time: u16 length and bytes of each text, i64; as 32 hex digits, high half first. The
- *          same for a correction and what it corrects, in every replay and on every server.
- * Pieces   a step reads one row, or hands out SAMPLE_STEP_BYTES: between two steps the caller may wait for a slow reader
- *          as long as it likes.
+ * Id       XXH3-128, seed 0, of the version's name, the join key's fields (request, user, doc, those that join.key
+ *          names) and the impression's time: u16 length and bytes of each text, i64; as 32 hex digits, high half first.
+ *          The same for a correction and what it corrects, in every replay and on every server.
+ * Pieces   a step reads one row, or hands out SAMPLE_STEP_BYTES: between two steps the caller may wait for a slow
+ *          reader as long as it likes.
  * Threads  one at a time. Blocks: disk. */
 #ifndef TIDEMILL_PS_ENGINE_SAMPLE_READER_H
 #define TIDEMILL_PS_ENGINE_SAMPLE_READER_H

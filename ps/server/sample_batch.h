@@ -10,11 +10,11 @@ enum { SAMPLE_BATCH_TEXTS = 7, SAMPLE_BATCH_PACKED = 17 };
 
 struct sample_batch {
     struct engine *engine;
-    bool features;                                  /* also features and payload */
-    uint32_t versions_told;                         /* names sent so far */
-    uint32_t rows;                                  /* gathered */
-    struct buffer text[SAMPLE_BATCH_TEXTS];         /* fields with their tags */
-    struct buffer packed[SAMPLE_BATCH_PACKED];      /* contents */
+    bool features;                             /* also features and payload */
+    uint32_t versions_told;                    /* names sent so far */
+    uint32_t rows;                             /* gathered */
+    struct buffer text[SAMPLE_BATCH_TEXTS];    /* fields with their tags */
+    struct buffer packed[SAMPLE_BATCH_PACKED]; /* contents */
 };
 
 void sample_batch_open(struct sample_batch *b, struct engine *e, bool features);

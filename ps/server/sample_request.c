@@ -89,9 +89,9 @@ enum tm_code sample_request_tail(struct engine *e, struct bytes wire, struct sam
     out->query.follow = m->follow;
     out->query.newest = m->has_last ? m->last : SAMPLES_LAST;
     if (out->query.newest > SAMPLES_LAST_MAX)
-        return finish(tm_error_set(err, TM_INVALID_ARGUMENT, "last: %u; expected 0 to %d", out->query.newest,
-                                   SAMPLES_LAST_MAX),
-                      out);
+        return finish(
+            tm_error_set(err, TM_INVALID_ARGUMENT, "last: %u; expected 0 to %d", out->query.newest, SAMPLES_LAST_MAX),
+            out);
     return finish(read_filter(e, m->filter, &out->query.filter, err), out);
 }
 

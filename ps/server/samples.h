@@ -1,11 +1,11 @@
-/* ps/server/samples.h - Admin.TailSamples and ExportSamples: samples that are kept, streamed as fast as each reader takes
- * them.
+/* ps/server/samples.h - Admin.TailSamples and ExportSamples: samples that are kept, streamed as fast as each reader
+ * takes them.
  *
- * One thread serves all these calls in turns: a piece is read for a call (ps/engine/sample_reader.h) only when fewer than
- * SAMPLES_UNSENT of its replies have not left, so a slow reader costs no memory and holds up nobody. Those that follow
- * are looked after every SAMPLES_POLL_MS.
- * Bounds   SAMPLES_CALLS at a time; more are RESOURCE_EXHAUSTED. A reader that takes nothing for SAMPLES_STALL_MS, while
- *          there is something to send, ends with DEADLINE_EXCEEDED.
+ * One thread serves all these calls in turns: a piece is read for a call (ps/engine/sample_reader.h) only when fewer
+ * than SAMPLES_UNSENT of its replies have not left, so a slow reader costs no memory and holds up nobody. Those that
+ * follow are looked after every SAMPLES_POLL_MS.
+ * Bounds   SAMPLES_CALLS at a time; more are RESOURCE_EXHAUSTED. A reader that takes nothing for SAMPLES_STALL_MS,
+ *          while there is something to send, ends with DEADLINE_EXCEEDED.
  * Threads  any. */
 #ifndef TIDEMILL_PS_SERVER_SAMPLES_H
 #define TIDEMILL_PS_SERVER_SAMPLES_H

@@ -4,10 +4,10 @@
  * versions hold lies in ps/state/sample_log.h, which counts its own bytes and lives by its own rule.
  * Rows     (ps/state/sample_row.h) of about ARCHIVE_ROW_BYTES, numbered from 1 without gaps; those that came since the
  *          last commit go with the next one. Only what a commit has written can be read.
- * Marks    stretches of rows with their bytes and the newest time of decision in them: a dozen bytes in memory for about
- *          a MiB on disk. Whole stretches go, the oldest first: when all of it was decided more than retain_ms before
- *          the gate, or when there is more than bytes_max. So up to a stretch more than that is kept. With retain_ms 0
- *          nothing is added and everything goes.
+ * Marks    stretches of rows with their bytes and the newest time of decision in them: a dozen bytes in memory for
+ *          about a MiB on disk. Whole stretches go, the oldest first: when all of it was decided more than retain_ms
+ *          before the gate, or when there is more than bytes_max. So up to a stretch more than that is kept. With
+ *          retain_ms 0 nothing is added and everything goes.
  * Bounds   ARCHIVE_DROPS stretches of at most ARCHIVE_MARK_ROWS rows go with one commit.
  * Keys     shard u16, tag u8 {place, mark, row}, number u64, big-endian.
  * Memory   owns its rows and marks. Threads: one owner. */
@@ -21,8 +21,8 @@ enum {
     ARCHIVE_ROW_BYTES = 64 << 10,
     ARCHIVE_MARK_BYTES = 1 << 20,
     ARCHIVE_MARK_ROWS = 4096,
-    ARCHIVE_MARKS = 1024,  /* with a large bytes_max stretches are as long as makes so many */
-    ARCHIVE_TIMES = 64,    /* and of a time kept they are at most this part */
+    ARCHIVE_MARKS = 1024, /* with a large bytes_max stretches are as long as makes so many */
+    ARCHIVE_TIMES = 64,   /* and of a time kept they are at most this part */
     ARCHIVE_DROPS = 4,
     ARCHIVE_KEY = 11,
 };
