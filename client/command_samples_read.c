@@ -40,8 +40,8 @@ static enum tm_code look_up(void *self, uint64_t lost, uint64_t done, uint64_t t
     r->lost += lost;
     if (lost)
         progress_problem(&r->progress,
-                         "%" PRIu64 " samples are missing here: they went (samples.retain) before they "
-                         "were read",
+                         "%" PRIu64 " samples are missing here: they were not kept, or went (samples.retain) "
+                         "before they were read",
                          lost);
     if (r->shows_progress)
         progress_show(&r->progress, done, total, r->samples);
@@ -208,8 +208,9 @@ static void say_done(const struct export_arguments *a, struct reading *r)
     progress_notice(&r->progress, "%s samples, %s of them corrections%s%s", text_count(r->samples, samples),
                     text_count(r->corrections, corrections), a->file ? ", in " : "", a->file ? a->file : "");
     if (r->lost)
-        progress_problem(&r->progress,
-                         "%" PRIu64 " samples went while they were read: ask for a later time, with --from", r->lost);
+        progress_problem(
+            &r->progress,
+            "%" PRIu64 " samples in between are missing (samples.retain): ask for a later time, with --from", r->lost);
 }
 
 int command_samples_export(const struct command *self, int argc, char **argv)

@@ -117,8 +117,7 @@ static enum tm_code read_here(struct verdict *v, const struct arguments *a, cons
 static void hint(const struct verdict *v)
 {
     if (v->lost)
-        command_hint("%" PRIu64
-                     " samples went (samples.retain) before they were read: compare a later time, with --from",
+        command_hint("%" PRIu64 " samples in between are missing (samples.retain): compare a later time, with --from",
                      v->lost);
     if (v->count[MATCH_ONLY_THERE])
         command_hint("only there: not decided yet (tidemill ingest --end, or wait), not kept any more, or never taken "

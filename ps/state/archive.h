@@ -4,7 +4,7 @@
  * versions hold lies in ps/state/sample_log.h, which counts its own bytes and lives by its own rule.
  * Rows     (ps/state/sample_row.h) of about ARCHIVE_ROW_BYTES, numbered from 1 without gaps; those that came since the
  *          last commit go with the next one. Only what a commit has written can be read.
- * Marks    stretches of rows with their bytes and the newest time of decision in them: a dozen bytes in memory for
+ * Marks    stretches of rows with their bytes and the newest time of decision in them: 40 bytes in memory for
  *          about a MiB on disk. Whole stretches go, the oldest first: when all of it was decided more than retain_ms
  *          before the gate, or when there is more than bytes_max. So up to a stretch more than that is kept. With
  *          retain_ms 0 nothing is added and everything goes.

@@ -1,7 +1,8 @@
 /* ps/state/sample_row.h - samples as they are kept for people and their tools: rows that can be read alone.
  *
  * A row holds samples of one shard whose sequences follow each other. Of a new sample it holds the impression's event
- * as it came, of a correction the ids of what caused it, so that both name version, request, document and user as text.
+ * as it came, of a correction the ids of what caused it, so that both name request, document and user as text. The
+ * version is its id in the catalog.
  * Layout   little-endian: {format u8, count u32, first sequence u64, oldest and newest time of decision i64}, then for
  *          each sample {kind u8, labels u8, version u32, impression time i64, decided at i64, position u64, weight f64,
  *          keep f64, label f64..., of a correction {original u64, old label f64...}, event {size u32, bytes}}.

@@ -64,7 +64,7 @@ static const struct {
     {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync, retain, retain_size\n"},
     {V "commit.interval: 1s\n", "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, "
                                 "threads, rpc_threads, log, disk, "
-                                "commit, memory, join, streams, labels, versions\n"},
+                                "commit, memory, samples, join, streams, labels, versions\n"},
     {V "join: { window: 60 }\n", "f:2:17: join.window: got 60; expected a duration such as 60s\n"},
     {V "join: { window: 8d }\n", "f:2:17: join.window: got 8d; expected a duration from 0s to 7d\n"},
     {V "join: { window: -5s }\n", "f:2:17: join.window: got -5s; expected a duration such as 60s\n"},
