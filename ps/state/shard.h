@@ -43,8 +43,8 @@ struct shard_options {
     void *context;
     /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
     struct store store;
-    struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
     size_t param_chunk_bytes;       /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
+    struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
 };
 
 struct shard *shard_open(const struct shard_options *options);
