@@ -59,8 +59,8 @@ static void assert_sample(const struct kept_sample *s, uint64_t sequence, int64_
     assert_true(s->impression_time == want.impression_time && s->decided_at == want.decided_at);
     assert_true(s->weight == want.weight && s->keep == want.keep);
     for (uint32_t i = 0; i < LABELS; i++)
-        assert_true(s->label[i] == want.label[i] && s->old_label[i] == want.old_label[i] &&
-                    s->label[i] == (double)(sequence % 8 >> i & 1));
+        assert_true(s->label[i] == (double)(sequence % 8 >> i & 1) &&
+                    s->old_label[i] == (sequence % 4 == 3 ? (double)(sequence % 5 >> i & 1) : 0));
     assert_true(bytes_equal(s->wire, want.wire) && s->event.score == 0.25F);
 }
 
@@ -224,16 +224,21 @@ static void test_time_decides(void **state)
 {
     struct bench b = {.options = {.retain_ms = 64000, .bytes_max = UINT64_C(1) << 30}, .gate = 1000000};
     uint64_t seed = 4;
+    int64_t decided_at[4 * 3000]; /* by sequence */
     (void)state;
     open_archive(&b);
     for (int i = 0; i < 3000; i++) {
         b.gate += (int64_t)below(&seed, 500);
-        add(&b, below(&seed, 4));
+        for (uint64_t n = below(&seed, 4); n > 0; n--) {
+            add(&b, 1);
+            decided_at[b.added] = b.gate;
+        }
         commit(&b);
         struct stored s = look(&b);
         if (s.rows == 0)
             continue;
         assert_int_equal(s.next, b.added + 1);
+        assert_true(s.first == 1 || decided_at[s.first - 1] < b.gate - b.options.retain_ms);
         assert_true(s.oldest >= b.gate - b.options.retain_ms - 2 * 1000 - 500); /* a stretch and a commit more */
         if (below(&seed, 50) == 0) {                                            /* a restart */
             archive_close(&b.archive);
