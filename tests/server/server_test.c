@@ -172,7 +172,7 @@ static void tell(const struct lanes *l, const struct readers *r)
     }
     printf("producers: %u calls, %u cancelled by them\n", calls, cancelled);
     static const char *const names[READ_KINDS] = {
-        "Pull", "Pull that waits too long", "Status", "Drain", "Digest", "Export", "Watch"};
+        "Pull", "Pull that waits too long", "Status", "Drain", "Digest", "Export", "Watch", "Samples"};
     for (int k = 0; k < READ_KINDS; k++)
         printf("%s: %u answered, %u not\n", names[k], atomic_load(&r->thread[k].answered),
                atomic_load(&r->thread[k].refused));
