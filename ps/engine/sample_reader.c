@@ -33,17 +33,18 @@ static void put_id(const struct sample_reader *r, const struct kept_sample *s, c
     snprintf(id, SAMPLE_ID_SIZE, "%016" PRIx64 "%016" PRIx64, h.hi, h.lo);
 }
 
-static double reward_of(const struct version *v, const struct kept_sample *s, const double *label)
+static double reward_of(const struct version *v, const double *label)
 {
-    return v && v->reward_label < s->labels ? label[v->reward_label] : NAN;
+    double value;
+    return v && reward_value(&v->reward, label, &value) ? value : NAN;
 }
 
 void sample_show(struct sample_reader *r, uint32_t shard, const struct kept_sample *s)
 {
     struct engine_sample shown = {.shard = shard, .sample = s, .version = engine_version_by_id(r->engine, s->version)};
     put_id(r, s, shown.version, shown.id);
-    shown.reward = reward_of(shown.version, s, s->label);
-    shown.old_reward = s->kind == SAMPLE_CORRECTION ? reward_of(shown.version, s, s->old_label) : 0;
+    shown.reward = reward_of(shown.version, s->label);
+    shown.old_reward = s->kind == SAMPLE_CORRECTION ? reward_of(shown.version, s->old_label) : 0;
     r->visit(r->context, &shown);
 }
 

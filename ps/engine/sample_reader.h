@@ -33,7 +33,7 @@ struct engine_sample {
     uint32_t shard;
     char id[SAMPLE_ID_SIZE];
     const struct version *version; /* NULL: this server does not know it */
-    double reward, old_reward;     /* of its version; NaN without one */
+    double reward, old_reward;     /* of its version, as it is, not as a model cuts it; NaN without any */
     const struct kept_sample *sample;
 };
 typedef void sample_visit(void *context, const struct engine_sample *s);

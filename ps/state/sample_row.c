@@ -7,27 +7,23 @@ enum {
     HEAD = NEWEST_AT + 8,
 };
 
-/* What a bit of the joiner's labels says as a number. */
-static double label_of(uint64_t labels, uint32_t i) { return (double)(labels >> i & 1); }
-
-void kept_sample_of(const struct sample *s, uint32_t labels, struct bytes event, struct kept_sample *out)
+void kept_sample_of(const struct sample *s, struct bytes event, struct kept_sample *out)
 {
-    CHECK(labels <= JOINER_LABELS_MAX);
+    CHECK(s->label_count <= JOINER_LABELS_MAX);
     *out = (struct kept_sample){.kind = s->kind,
                                 .sequence = s->sequence,
                                 .original = s->original,
                                 .version = s->version,
-                                .labels = labels,
+                                .labels = s->label_count,
                                 .impression_time = s->impression_time,
                                 .decided_at = s->decided_at,
                                 .position = s->position,
                                 .weight = s->weight,
                                 .keep = s->keep,
                                 .wire = event};
-    for (uint32_t i = 0; i < labels; i++) {
-        out->label[i] = label_of(s->labels, i);
-        out->old_label[i] = s->kind == SAMPLE_CORRECTION ? label_of(s->old_labels, i) : 0;
-    }
+    memcpy(out->label, s->labels, sizeof out->label);
+    if (s->kind == SAMPLE_CORRECTION)
+        memcpy(out->old_label, s->old_labels, sizeof out->old_label);
 }
 
 static void begin(struct buffer *row, const struct kept_sample *s)

@@ -30,8 +30,8 @@ struct kept_sample {
     struct event event; /* the same, read */
 };
 
-/* labels: of the join configuration. *event becomes the sample's wire and is not read. */
-void kept_sample_of(const struct sample *s, uint32_t labels, struct bytes event, struct kept_sample *out);
+/* *event becomes the sample's wire and is not read. */
+void kept_sample_of(const struct sample *s, struct bytes event, struct kept_sample *out);
 
 /* Append; a row that is empty is begun. Its sequence follows the row's last one. */
 void sample_row_append(struct buffer *row, const struct kept_sample *s);

@@ -31,6 +31,6 @@ void shard_archive(struct shard *s, const struct sample *sample)
         event = ids_of_correction(s);
     else if (s->at_hand.size == 0)
         put_ids(sample->body, &s->newest_ids);
-    kept_sample_of(sample, s->catalog.join.labels, event, &kept);
+    kept_sample_of(sample, event, &kept);
     archive_add(&s->archive, &kept);
 }

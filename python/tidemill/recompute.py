@@ -10,12 +10,12 @@ events are held in memory (about 1 KB each), and each rule stands in one place.
 The rules. Files are merged by time, as `tidemill ingest` merges them. The first impression of a key makes one sample,
 further ones are repetitions. An action belongs to the impression of its key, before or after it, unless it names another
 version or comes more than `within` behind it. An action that was sent before (same event id, or without one the same
-fields) counts once, and of one stream and key the first 16 count. The first labels fold the actions up to `window`
-behind the impression, the final ones all.
+fields) counts once, and of one stream and key the first 16 count. An action that is withdrawn does not count, whenever
+that is said. The first labels fold the actions up to `window` behind the impression, the final ones all.
 
 What it takes for granted: nothing came so late that the server could not take it (a record behind its stream's watermark
-by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), and a key is not used again after
-`allowed_lateness`. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
+by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), a key is not used again after
+`allowed_lateness`, and, for the first labels, what was withdrawn was so before the decision. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
 
 Needs PyYAML.
 """
@@ -127,8 +127,8 @@ def gather(events, config):
     return impressions, actions
 
 
-def accepted(impression, actions, within):
-    """Those of one stream that count for the impression."""
+def fitting(impression, actions, within):
+    """Those of one stream that came in time and name no other version, each once, and the first 16 of them."""
     taken, seen = [], set()
     for action in actions:
         if action.get("version", impression["version"]) != impression["version"]:
@@ -142,27 +142,47 @@ def accepted(impression, actions, within):
     return taken
 
 
+def accepted(impression, events, within):
+    """The actions of one stream that count for the impression: those that fit and are not withdrawn."""
+    actions = fitting(impression, [e for e in events if not e.get("withdraw")], within)
+    withdrawn = {e["event"] for e in fitting(impression, [e for e in events if e.get("withdraw")], within)}
+    return [action for action in actions if action.get("event") not in withdrawn]
+
+
 def values(actions):
-    """By time, so that the last one is the last that happened."""
-    return [action.get("value", 1) for action in sorted(actions, key=lambda action: action["time"])]
+    return [action.get("value", 1) for action in actions]
 
 
+# Of at least one action, by time, so that the last one is the last that happened.
 AGGREGATES = {
-    "exists": lambda actions: 1 if actions else 0,
-    "count": lambda actions: len(actions),
-    "sum": lambda actions: sum(values(actions)),
-    "mean": lambda actions: sum(values(actions)) / len(actions) if actions else 0,
-    "max": lambda actions: max(values(actions), default=0),
-    "last": lambda actions: (values(actions) or [0])[-1],
+    "exists": lambda actions, shown: 1,
+    "count": lambda actions, shown: len(actions),
+    "sum": lambda actions, shown: sum(values(actions)),
+    "mean": lambda actions, shown: sum(values(actions)) / len(actions),
+    "max": lambda actions, shown: max(values(actions)),
+    "last": lambda actions, shown: values(actions)[-1],
+    "first_delay": lambda actions, shown: max(0, actions[0]["time"] - shown) / 1000,
 }
 
 
-def labels_of(taken, config, until):
+def fold(label, actions, shown):
+    """One label: 0 without an action, else the aggregate, then its cap, then its threshold."""
+    if not actions:
+        return 0
+    value = AGGREGATES[label.get("aggregate", "exists")](actions, shown)
+    if "cap" in label:
+        value = min(value, label["cap"])
+    if "threshold" in label:
+        value = 1 if value >= label["threshold"] else 0
+    return value
+
+
+def labels_of(taken, config, shown, until):
     """label -> its value, of the actions up to a time"""
     labels = {}
     for label in config.labels:
         actions = [action for action in taken[label["stream"]] if action["time"] <= until]
-        labels[label["name"]] = AGGREGATES[label.get("aggregate", "exists")](actions)
+        labels[label["name"]] = fold(label, sorted(actions, key=lambda action: action["time"]), shown)
     return labels
 
 
@@ -179,7 +199,7 @@ def samples(events, config, first=False):
         if "user" in config.key:
             sample["user"] = impression["user"]
         sample["impression_time"] = impression["time"]
-        sample["labels"] = labels_of(taken, config, until)
+        sample["labels"] = labels_of(taken, config, impression["time"], until)
         sample["weight"] = impression.get("weight", 1)
         yield sample
 

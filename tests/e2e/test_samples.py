@@ -181,6 +181,42 @@ def test_a_file_that_is_none_says_where(replay):
         assert words in replay.server.run("samples", "verify", "--against", str(path), code=2).stderr
 
 
+LABELS = """labels:
+  - { name: click, stream: clicks }
+  - { name: clicks, stream: clicks, aggregate: count }
+  - { name: spend, stream: clicks, aggregate: sum, cap: 40 }
+  - { name: price, stream: clicks, aggregate: mean }
+  - { name: most, stream: clicks, aggregate: max, threshold: 15 }
+  - { name: newest, stream: clicks, aggregate: last }
+  - { name: delay, stream: clicks, aggregate: first_delay }
+versions:"""
+
+
+def test_every_aggregate_is_what_recompute_says(make_server, tmp_path):
+    """Also of actions that are taken back."""
+    rng = random.Random(6)
+    before, _, rest = harness.config().partition("labels:")
+    server = make_server(kept(before + LABELS + rest.partition("versions:")[2])).start()
+    events = event_files.generate(17, requests=700)
+    for e in list(events):
+        if e["stream"] == "clicks":
+            e["value"] = rng.randrange(80) / 4
+            if rng.random() < 0.2:
+                withdrawal = {**{k: e[k] for k in ("stream", "request", "doc", "event")}, "withdraw": True}
+                events.append({**withdrawal, "time": e["time"] + rng.randrange(20_000)})
+    events.sort(key=lambda e: e["time"])
+    files = [event_files.write(tmp_path / "events.jsonl", events)]
+    server.ingest(*files)
+    server.drain()
+    verdict = verify(server, recompute(tmp_path, server.config_file, files))
+    assert verdict["identical"], verdict
+    rows = export(server)
+    assert {len(r["labels"]) for r in rows} == {7} and verdict["here"] > 1000
+    assert len({r["labels"]["spend"] for r in rows}) > 20 and any(r["labels"]["delay"] > 1 for r in rows)
+    lowered = [r for r in rows if r["kind"] == "correction" and r["labels"]["clicks"] < r["old_labels"]["clicks"]]
+    assert lowered  # withdrawn after the decision
+
+
 # ---- readers and formats ----
 
 

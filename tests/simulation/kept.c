@@ -17,7 +17,7 @@ static void check_sample(const struct mill *m, uint32_t shard, const struct kept
         s->weight != want->weight || s->keep != want->keep)
         mismatch("shard %u keeps another sample %" PRIu64, shard, want->sequence);
     for (uint32_t i = 0; i < c->join.labels; i++)
-        if (s->label[i] != (double)(want->labels >> i & 1) || s->old_label[i] != (double)(want->old_labels >> i & 1))
+        if (s->label[i] != want->labels[i] || s->old_label[i] != (s->original ? want->old_labels[i] : 0))
             mismatch("shard %u keeps other labels of sample %" PRIu64, shard, want->sequence);
     if (record_resolve(&event, c->key_fields, SIMULATION_HASH_SEED, &record, NULL) != TM_OK ||
         !hash128_equal(record.key, want->key) || !hash128_equal(record.doc, want->doc))

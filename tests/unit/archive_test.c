@@ -42,11 +42,12 @@ static struct kept_sample sample_of(uint64_t sequence, int64_t decided_at, struc
                        .impression_time = decided_at - 10,
                        .decided_at = decided_at,
                        .position = 9 * sequence,
-                       .labels = sequence % 8,
-                       .old_labels = sequence % 4 == 3 ? sequence % 5 : 0,
+                       .label_count = LABELS,
+                       .labels = {(double)(sequence % 8), 0.5, -1},
+                       .old_labels = {sequence % 4 == 3 ? (double)(sequence % 5) : 0, 7},
                        .weight = 0.5,
                        .keep = 0.25};
-    kept_sample_of(&s, LABELS, event_of(sequence, event), &kept);
+    kept_sample_of(&s, event_of(sequence, event), &kept);
     return kept;
 }
 
@@ -58,9 +59,10 @@ static void assert_sample(const struct kept_sample *s, uint64_t sequence, int64_
     assert_true(s->version == want.version && s->position == want.position && s->labels == LABELS);
     assert_true(s->impression_time == want.impression_time && s->decided_at == want.decided_at);
     assert_true(s->weight == want.weight && s->keep == want.keep);
-    for (uint32_t i = 0; i < LABELS; i++)
-        assert_true(s->label[i] == (double)(sequence % 8 >> i & 1) &&
-                    s->old_label[i] == (sequence % 4 == 3 ? (double)(sequence % 5 >> i & 1) : 0));
+    assert_true(s->label[0] == (double)(sequence % 8) && s->label[1] == 0.5 && s->label[2] == -1);
+    bool correction = sequence % 4 == 3;
+    assert_true(s->old_label[0] == (correction ? (double)(sequence % 5) : 0) &&
+                s->old_label[1] == (correction ? 7 : 0));
     assert_true(bytes_equal(s->wire, want.wire) && s->event.score == 0.25F);
 }
 
