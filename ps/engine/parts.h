@@ -39,6 +39,7 @@ struct commit {
     uint32_t shard;
     struct store_batch batch;
     struct shard_rows rows;     /* as shard_commit() returned them */
+    uint64_t archived;          /* as shard_archived() returned it then */
     struct shard_counts counts; /* one copy, taken when it was frozen */
     struct barrier *barrier;
 };
@@ -75,6 +76,7 @@ struct committer {
     bool started;
     struct queue *queue;
     struct written *written;     /* per shard */
+    _Atomic uint64_t *archived;  /* per shard: rows of kept samples below it can be read */
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     struct waiting *waiting;     /* per shard */
