@@ -126,14 +126,6 @@ static void advance(struct shard *s, const int64_t *watermarks)
     s->changed = true;
 }
 
-/* Samples are made where no error can be returned. */
-static enum tm_code told_trouble(const struct shard *s, struct tm_error *err)
-{
-    if (s->trouble.code == TM_OK)
-        return TM_OK;
-    return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);
-}
-
 enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
                         const int64_t *after, struct tm_error *err)
 {
@@ -158,7 +150,9 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
     }
     advance(s, after);
     rc = shard_catch_up(s, err);
-    return rc == TM_OK ? told_trouble(s, err) : rc;
+    if (s->trouble.code == TM_OK)
+        return rc;
+    return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);
 }
 
 bool shard_behind(const struct shard *s) { return s->behind; }
