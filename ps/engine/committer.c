@@ -20,7 +20,7 @@ static void commit(struct committer *c, struct commit *frozen)
     struct written *written = &c->written[frozen->shard];
     atomic_store_explicit(&written->samples, frozen->rows.samples, memory_order_release);
     atomic_store_explicit(&written->features, frozen->rows.features, memory_order_release);
-    atomic_store_explicit(&c->archived[frozen->shard], frozen->archived, memory_order_release);
+    atomic_store_explicit(&written->archived, frozen->archived, memory_order_release);
     committer_set_counts(c, frozen->shard, &frozen->counts);
     pthread_mutex_lock(&c->mutex);
     c->commits++;
@@ -96,7 +96,6 @@ void committer_open(struct committer *c, struct engine *e)
     c->counts = mem_new(e->options.shards, sizeof *c->counts);
     c->waiting = mem_new(e->options.shards, sizeof *c->waiting);
     c->written = mem_new(e->options.shards, sizeof *c->written);
-    c->archived = mem_new(e->options.shards, sizeof *c->archived);
     pthread_mutex_init(&c->mutex, NULL);
 }
 
@@ -127,6 +126,5 @@ void committer_close(struct committer *c)
     free(c->counts);
     free(c->waiting);
     free(c->written);
-    free(c->archived);
     pthread_mutex_destroy(&c->mutex);
 }

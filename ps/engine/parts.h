@@ -65,9 +65,9 @@ struct worker {
     struct tm_error load_error;            /* of worker_load */
 };
 
-/* The rows of a shard's last written commit, for shard_written(). */
+/* The rows of a shard's last written commit, for shard_written(); rows of kept samples below `archived` can be read. */
 struct written {
-    _Atomic uint64_t samples, features;
+    _Atomic uint64_t samples, features, archived;
 };
 
 struct committer {
@@ -76,7 +76,6 @@ struct committer {
     bool started;
     struct queue *queue;
     struct written *written;     /* per shard */
-    _Atomic uint64_t *archived;  /* per shard: rows of kept samples below it can be read */
     pthread_mutex_t mutex;       /* guards the rest */
     struct shard_counts *counts; /* per shard, as of its last written commit */
     struct waiting *waiting;     /* per shard */

@@ -73,7 +73,7 @@ enum tm_code sample_read_row(struct sample_reader *r, uint32_t shard, uint64_t r
 
 static uint64_t committed_end(const struct sample_reader *r, uint32_t shard)
 {
-    return atomic_load_explicit(&r->engine->committer.archived[shard], memory_order_acquire);
+    return atomic_load_explicit(&r->engine->committer.written[shard].archived, memory_order_acquire);
 }
 
 /* Rows have gone: go on with the oldest one that is there. */

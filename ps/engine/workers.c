@@ -83,7 +83,7 @@ enum tm_code worker_load(struct worker *w, struct tm_error *err)
         struct shard_counts counts = {0};
         shard_count(s, &counts);
         committer_set_counts(&w->engine->committer, shard_number(w, &w->shards[i]), &counts);
-        atomic_store(&w->engine->committer.archived[shard_number(w, &w->shards[i])], shard_archived(s));
+        atomic_store(&w->engine->committer.written[shard_number(w, &w->shards[i])].archived, shard_archived(s));
         if (shard_position(s) < w->position) {
             w->position = shard_position(s);
             memcpy(w->watermark, shard_watermarks(s), sizeof w->watermark);
