@@ -15,7 +15,8 @@ static const int64_t draw_ns = 100000000, plain_ns = 5000000000, second_ns = 100
 void progress_start(struct progress *p, bool quiet)
 {
     int64_t now = clock_monotonic_ns();
-    *p = (struct progress){.quiet = quiet, .terminal = isatty(STDERR_FILENO), .started_ns = now, .shown_ns = now};
+    *p = (struct progress){
+        .quiet = quiet, .terminal = isatty(STDERR_FILENO), .started_ns = now, .shown_ns = now, .unit = "events"};
 }
 
 void progress_clear(struct progress *p)
@@ -61,20 +62,20 @@ static void draw_bar(double part)
     fprintf(stderr, "] %3.0f %%  ", part * 100);
 }
 
-void progress_show(struct progress *p, uint64_t bytes, uint64_t bytes_total, uint64_t events)
+void progress_show(struct progress *p, uint64_t bytes, uint64_t bytes_total, uint64_t count)
 {
     int64_t now = clock_monotonic_ns();
     double elapsed = (double)(now - p->started_ns) / (double)second_ns;
     double part = bytes_total == 0 ? 0 : bytes < bytes_total ? (double)bytes / (double)bytes_total : 1;
-    char count[TEXT_NUMBER_SIZE], rate[TEXT_NUMBER_SIZE];
+    char counted[TEXT_NUMBER_SIZE], rate[TEXT_NUMBER_SIZE];
     if (p->quiet || now - p->shown_ns < (p->terminal ? draw_ns : plain_ns))
         return;
     p->shown_ns = now;
     progress_clear(p);
     if (p->terminal && bytes_total)
         draw_bar(part);
-    fprintf(stderr, "%s events, %s/s", text_count(events, count),
-            text_count((uint64_t)((double)events / elapsed), rate));
+    fprintf(stderr, "%s %s, %s/s", text_count(count, counted), p->unit,
+            text_count((uint64_t)((double)count / elapsed), rate));
     if (part > 0)
         fprintf(stderr, ", %.0f %% of %.1f MiB, %.0f s left", part * 100, (double)bytes_total / (1 << 20),
                 elapsed / part - elapsed);

@@ -146,14 +146,18 @@ static enum tm_code put_sparse(const json_t *v, struct buffer *out, struct tm_er
     return rc == TM_OK ? put_values(values, out, err) : rc;
 }
 
-static enum tm_code read_features(const json_t *v, struct reading *l, void *out, struct tm_error *err)
+enum tm_code json_put_features(const json_t *v, struct buffer *out, uint32_t *encoding, struct tm_error *err)
 {
-    enum tm_code rc;
     if (!json_is_array(v) && !json_is_object(v))
         return json_unexpected(v, "an array of numbers or {\"i\":[indices],\"v\":[values]}", err);
+    *encoding = json_is_object(v) ? ENCODING_SPARSE_FLOAT32 : ENCODING_FLOAT32;
+    return json_is_object(v) ? put_sparse(v, out, err) : put_values(v, out, err);
+}
+
+static enum tm_code read_features(const json_t *v, struct reading *l, void *out, struct tm_error *err)
+{
+    enum tm_code rc = json_put_features(v, &l->features, &l->event.encoding, err);
     l->event.has |= EVENT_HAS_FEATURES;
-    l->event.encoding = json_is_object(v) ? ENCODING_SPARSE_FLOAT32 : ENCODING_FLOAT32;
-    rc = json_is_object(v) ? put_sparse(v, &l->features, err) : put_values(v, &l->features, err);
     *(struct bytes *)out = buffer_view(&l->features);
     return rc;
 }

@@ -23,6 +23,9 @@ enum tm_code json_unknown_key(const char *key, json_known_key *name, const void 
 enum tm_code json_put_object(const ProtobufCMessageDescriptor *type, const json_t *object, struct buffer *wire,
                              struct tm_error *err);
 
+/* Append features as they stand in an Event. */
+enum tm_code json_put_features(const json_t *v, struct buffer *out, uint32_t *encoding, struct tm_error *err);
+
 static inline struct bytes json_text(const json_t *v) { return bytes_of(json_string_value(v), json_string_length(v)); }
 
 #endif

@@ -43,7 +43,10 @@ static void make_parts(struct engine *e)
     e->shard_worker = mem_new(e->options.shards, sizeof *e->shard_worker);
     for (uint32_t i = 0; i < e->options.shards; i++)
         e->shard[i] = shard_open(&(struct shard_options){
-            .id = i, .hash_seed = e->dir.hash_seed, .store = state_db_patient_store(e->dir.state)});
+            .id = i,
+            .hash_seed = e->dir.hash_seed,
+            .store = state_db_patient_store(e->dir.state),
+            .archive = {e->options.samples_retain_ms, e->options.memory_samples / e->options.shards}});
     e->worker = mem_new(e->workers, sizeof *e->worker);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_open(&e->worker[i], e, i);

@@ -102,7 +102,16 @@ const struct option_row option_scalars[] = {
      .max = "1024TiB",
      .help =
          "Bytes on disk, over all shards, of samples kept for a paused version; a version that holds more skips its "
-         "oldest."},
+         "oldest. As many again of those kept by samples.retain, the oldest go first."},
+    {.key = "samples.retain",
+     .type = OPTION_DURATION,
+     .offset = OF(samples_retain_ms),
+     .preset = "0s",
+     .example = "24h",
+     .min = "0s",
+     .max = "3650d",
+     .help = "How long samples can be read after they were decided, in event time (tidemill samples tail, export and "
+             "verify), within memory.samples; 0s: they are not kept, and nothing is written for it."},
     {.key = "join.key",
      .type = OPTION_KEY_FIELDS,
      .offset = OF(key_fields),

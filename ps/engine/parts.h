@@ -39,6 +39,7 @@ struct commit {
     uint32_t shard;
     struct store_batch batch;
     struct shard_rows rows;     /* as shard_commit() returned them */
+    uint64_t archived;          /* as shard_archived() returned it then */
     struct shard_counts counts; /* one copy, taken when it was frozen */
     struct barrier *barrier;
 };
@@ -64,9 +65,9 @@ struct worker {
     struct tm_error load_error;            /* of worker_load */
 };
 
-/* The rows of a shard's last written commit, for shard_written(). */
+/* The rows of a shard's last written commit, for shard_written(); rows of kept samples below `archived` can be read. */
 struct written {
-    _Atomic uint64_t samples, features;
+    _Atomic uint64_t samples, features, archived;
 };
 
 struct committer {

@@ -83,6 +83,7 @@ enum tm_code worker_load(struct worker *w, struct tm_error *err)
         struct shard_counts counts = {0};
         shard_count(s, &counts);
         committer_set_counts(&w->engine->committer, shard_number(w, &w->shards[i]), &counts);
+        atomic_store(&w->engine->committer.written[shard_number(w, &w->shards[i])].archived, shard_archived(s));
         if (shard_position(s) < w->position) {
             w->position = shard_position(s);
             memcpy(w->watermark, shard_watermarks(s), sizeof w->watermark);
@@ -96,6 +97,7 @@ static void freeze(struct worker *w, struct worker_shard *s, int64_t now_ns)
 {
     struct commit *c = mem_new(1, sizeof *c);
     c->rows = shard_commit(s->shard, w->position, w->watermark, &c->batch);
+    c->archived = shard_archived(s->shard);
     shard_count(s->shard, &c->counts);
     c->shard = shard_number(w, s);
     s->next_commit_ns = now_ns + w->engine->options.commit_interval_ms * NS_PER_MS;

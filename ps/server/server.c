@@ -19,6 +19,7 @@
 #include "ps/server/http_api.h"
 #include "ps/server/parameters.h"
 #include "ps/server/reflection.h"
+#include "ps/server/samples.h"
 #include "ps/server/versions.h"
 #include "ps/server/window.h"
 
@@ -38,6 +39,7 @@ struct server {
     struct parameters *parameters;
     struct admin *admin;
     struct deadletters *deadletters;
+    struct samples *samples;
     struct versions *versions;
     struct window *window;
     struct health *health;
@@ -173,6 +175,7 @@ static void services_open(struct server *s, const struct options *options)
     s->admin = admin_open(s->engine, s->rpc);
     s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
     s->versions = versions_open(s->engine, s->rpc);
+    s->samples = samples_open(s->engine, s->rpc);
     s->window = window_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
     s->reflection = reflection_open(s->descriptors, s->rpc);
@@ -192,6 +195,7 @@ static void services_close(struct server *s)
     parameters_drain(s->parameters);
     admin_drain(s->admin);
     reflection_drain(s->reflection);
+    samples_drain(s->samples);
     versions_drain(s->versions);
     rpc_stop(s->rpc, GRACE_MS);
     if (s->http)
@@ -200,6 +204,7 @@ static void services_close(struct server *s)
     parameters_close(s->parameters);
     admin_close(s->admin);
     deadletters_close(s->deadletters);
+    samples_close(s->samples);
     versions_close(s->versions);
     window_close(s->window);
     health_close(s->health);

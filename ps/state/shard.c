@@ -11,6 +11,7 @@ struct shard *shard_open(const struct shard_options *options)
     s->dead_letters = dead_letters_open(options->id);
     sample_log_open(&s->log, options->id, 1, 1, 0);
     feature_rows_open(&s->features, options->id);
+    archive_open(&s->archive, options->id, &options->archive);
     param_store_open(&s->params, options->id,
                      options->param_chunk_bytes ? options->param_chunk_bytes : PARAM_CHUNK_BYTES);
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
@@ -35,6 +36,8 @@ void shard_close(struct shard *s)
     feature_rows_close(&s->features);
     feature_vector_close(&s->hand.vector);
     buffer_close(&s->hand.packed);
+    archive_close(&s->archive);
+    buffer_close(&s->newest_ids);
     buffer_close(&s->new_doc_text);
     catalog_close(&s->catalog);
     free(s);
@@ -102,11 +105,14 @@ static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t
         if (readable[i])
             joiner_prefetch(s->joiner, record[i].key);
     }
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        s->at_hand = event[i].wire;
         if (readable[i])
             joiner_step(s->joiner, &record[i]);
         else
             joiner_malformed(s->joiner, event[i].stream, event[i].position, event[i].wire);
+    }
+    s->at_hand = (struct bytes){0};
     return TM_OK;
 }
 
@@ -169,8 +175,10 @@ bool shard_changed(const struct shard *s) { return s->changed; }
 size_t shard_unfrozen(const struct shard *s)
 {
     return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) +
-           feature_rows_unfrozen(&s->features) + s->new_doc_text.size;
+           feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) + s->new_doc_text.size;
 }
+
+uint64_t shard_archived(const struct shard *s) { return archive_end(&s->archive); }
 
 static void count_joined(const struct shard *s, struct shard_counts *out)
 {

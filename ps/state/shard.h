@@ -30,6 +30,7 @@
 #define TIDEMILL_PS_STATE_SHARD_H
 
 #include "learner/cursor.h"
+#include "ps/state/archive.h"
 #include "ps/state/block.h"
 #include "ps/state/catalog.h"
 #include "ps/state/store.h"
@@ -48,7 +49,8 @@ struct shard_options {
     void *context;
     /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
     struct store store;
-    size_t param_chunk_bytes; /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
+    size_t param_chunk_bytes;       /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
+    struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
 };
 
 struct shard *shard_open(const struct shard_options *options);
@@ -84,6 +86,9 @@ struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t
 /* The commit that returned `rows`, and all before it, can be read from options.store. Never saying so keeps the
  * samples that are held in memory. */
 void shard_written(struct shard *s, struct shard_rows rows);
+
+/* The kept samples that this commit, or the one loaded, and those before it carry: rows below this number. */
+uint64_t shard_archived(const struct shard *s);
 
 /* Everything below is as of the last commit or load... */
 uint64_t shard_position(const struct shard *s);

@@ -56,6 +56,7 @@ static void put_history(struct shard *s, struct store_batch *out)
         store_batch_put(out, STORE_RUN, k, delta.run);
     sample_log_freeze(&s->log, shard_rows_needed(s), out);
     feature_rows_freeze(&s->features, joiner_expiry(s->joiner), shard_features_held(s), out);
+    archive_freeze(&s->archive, joiner_gate(&s->catalog.join, s->watermark), out);
     s->waiting_from = delta.waiting_from;
     for (; s->keep_from < delta.keep_from; s->keep_from++) {
         commit_key(key, s->options.id, s->keep_from);
@@ -314,5 +315,7 @@ enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_er
         rc = load_tables(&l, store, prefix, err);
     if (rc == TM_OK && l.found)
         rc = dead_letters_load(s->dead_letters, store, err);
+    if (rc == TM_OK && l.found)
+        rc = archive_load(&s->archive, store, err);
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", s->options.id);
 }

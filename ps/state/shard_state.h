@@ -1,11 +1,12 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
- * what), shard_features.c (from what), shard_catch_up.c (what was held), shard_commit.c (commit, load). Nobody else
- * includes it. */
+ * what), shard_features.c (from what), shard_archive.c (what is kept), shard_catch_up.c (what was held), shard_commit.c
+ * (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
 #include <stdatomic.h>
 
+#include "ps/state/archive.h"
 #include "ps/state/dead_letters.h"
 #include "ps/state/feature_rows.h"
 #include "ps/state/feature_vector.h"
@@ -83,6 +84,9 @@ struct shard {
     size_t new_docs, new_doc_capacity;
     struct buffer new_doc_text;
     struct dead_letters *dead_letters;
+    struct archive archive;
+    struct bytes at_hand;     /* the event being joined; empty while time passes */
+    struct buffer newest_ids; /* of the sample made last, for corrections that come right behind it */
 };
 
 /* shard.c */
@@ -125,6 +129,9 @@ static inline int64_t shard_horizon(const struct shard *s, const struct version_
 {
     return slot_held(slot) || !s->joiner ? slot->horizon : joiner_expiry(s->joiner);
 }
+
+/* shard_archive.c */
+void shard_archive(struct shard *s, const struct sample *sample); /* keep it, if samples are kept */
 
 /* shard_catch_up.c */
 void shard_hold(struct shard *s, struct version_slot *slot, const struct sample *sample, struct sample_log_place place);

@@ -224,6 +224,7 @@ void shard_take_sample(void *self, struct sample *sample)
         shard_bring_features(s, sample);
     struct sample_log_place place = sample_log_end(&s->log);
     sample_log_append(&s->log, sample);
+    shard_archive(s, sample);
     if (s->options.sample)
         s->options.sample(s->options.context, s->options.id, sample);
     for (uint32_t i = shard_first_route(s, sample->version); i < s->routes; i++) {

@@ -21,6 +21,7 @@
     T(FEATURE, "feature", "shard, row -> features of samples that may be corrected (ps/state/feature_rows.h)")     \
     T(PARAM,   "param",   "shard -> parameters: base chunks by version, then deltas (ps/state/param_store.h)")     \
     T(DOC,     "doc",     "shard, document hash -> document id")                                                   \
+    T(ARCHIVE, "archive", "shard -> index; shard, row -> samples kept for people and tools (ps/state/archive.h)")     \
     T(DEAD_LETTER, "deadletter", "shard -> numbers; shard, stream, reason, slot -> a record that was set aside")
 /* clang-format on */
 

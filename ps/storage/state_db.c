@@ -15,7 +15,8 @@ static enum rocks_rows rows_of(enum store_table table)
     case STORE_CHUNK:
     case STORE_RUN:
     case STORE_SAMPLE:
-    case STORE_FEATURE: return ROCKS_PASSING;
+    case STORE_FEATURE:
+    case STORE_ARCHIVE: return ROCKS_PASSING;
     case STORE_DOC: return ROCKS_SMALL;
     default: return ROCKS_PLAIN;
     }

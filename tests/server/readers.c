@@ -9,6 +9,7 @@
 #include "tests/transport/transport.h"
 #include "tidemill/v1/admin.pb-c.h"
 #include "tidemill/v1/parameters.pb-c.h"
+#include "tidemill/v1/samples.pb-c.h"
 
 enum { REPLY_MAX = 8 << 20, PULL_DOCS = 60, SHORT_MS = 20, WATCHED_MS = 50 };
 
@@ -182,11 +183,55 @@ static void watch(struct reader_thread *t, uint32_t round)
     CHECK(!is_answer(t, transport_end(call, &status), TM_DEADLINE_EXCEEDED, &status));
 }
 
+/* ---- samples ---- */
+
+enum { SHARDS_MAX = 64 };
+
+/* Of each shard in the order of the sequence, none left out. next: per shard, 0 before its first sample. */
+static void check_samples(const Tidemill__V1__SampleBatch *m, uint64_t next[static SHARDS_MAX])
+{
+    CHECK(m->lost == 0 && m->n_docs == m->n_sequence && m->n_id == m->n_sequence && m->n_labels == m->n_sequence);
+    for (size_t i = 0; i < m->n_sequence; i++) {
+        CHECK(m->shard[i] < SHARDS_MAX && *m->docs[i] && *m->requests[i]);
+        CHECK(next[m->shard[i]] == 0 || m->sequence[i] == next[m->shard[i]]);
+        next[m->shard[i]] = m->sequence[i] + 1;
+    }
+}
+
+/* A slow export, or somebody who follows for a while and hangs up. */
+static void samples(struct reader_thread *t, uint32_t round)
+{
+    enum { LAST = 2, FOLLOW };
+    CLEANUP(buffer_close) struct buffer request = {0}, reply = {0};
+    uint64_t next[SHARDS_MAX] = {0};
+    struct tm_error status;
+    bool follow = round % 2;
+    if (follow) {
+        wire_put_integer(&request, LAST, 0);
+        wire_put_integer(&request, FOLLOW, true);
+    }
+    struct bytes wire = buffer_view(&request);
+    struct grpc_call *call = transport_call(
+        t->readers->port, round, follow ? "/tidemill.v1.Admin/TailSamples" : "/tidemill.v1.Admin/ExportSamples", &wire,
+        follow ? WATCHED_MS : TRANSPORT_NO_DEADLINE);
+    if (!call) {
+        pause_ms(2);
+        return;
+    }
+    for (uint32_t i = 0; (follow || i < 1 || round % 3) && transport_read(call, &reply); i++) {
+        Tidemill__V1__SampleBatch *m = unpack(&tidemill__v1__sample_batch__descriptor, &reply);
+        check_samples(m, next);
+        wire_free(&m->base);
+        pause_ms(1);
+    }
+    is_answer(t, transport_end(call, &status), TM_DEADLINE_EXCEEDED, &status);
+}
+
 /* ---- threads ---- */
 
 static void (*const turns[READ_KINDS])(struct reader_thread *t, uint32_t round) = {
     [READ_PULL] = pull,     [READ_PULL_LATE] = pull_late, [READ_STATUS] = status, [READ_DRAIN] = drain,
-    [READ_DIGEST] = digest, [READ_EXPORT] = export,       [READ_WATCH] = watch};
+    [READ_DIGEST] = digest, [READ_EXPORT] = export,       [READ_WATCH] = watch,   [READ_SAMPLES] = samples};
 
 static void *run(void *context)
 {

@@ -48,9 +48,9 @@ static void options_of(struct options *o, const char *folder)
 {
     struct option_problems problems = {0};
     const char *const settings[][2] = {
-        {"data", folder},     {"listen", "127.0.0.1:7070"}, {"http", "127.0.0.1:0"},     {"shards", "8"},
-        {"threads", "3"},     {"rpc_threads", "3"},         {"commit.interval", "50ms"}, {"log.sync", "1ms"},
-        {"join.window", "2s"}};
+        {"data", folder},      {"listen", "127.0.0.1:7070"}, {"http", "127.0.0.1:0"},     {"shards", "8"},
+        {"threads", "3"},      {"rpc_threads", "3"},         {"commit.interval", "50ms"}, {"log.sync", "1ms"},
+        {"join.window", "2s"}, {"samples.retain", "24h"}};
     options_default(o);
     for (size_t i = 0; i < ARRAY_LEN(settings); i++)
         options_set(o, settings[i][0], settings[i][1], "test", &problems);
@@ -172,7 +172,7 @@ static void tell(const struct lanes *l, const struct readers *r)
     }
     printf("producers: %u calls, %u cancelled by them\n", calls, cancelled);
     static const char *const names[READ_KINDS] = {
-        "Pull", "Pull that waits too long", "Status", "Drain", "Digest", "Export", "Watch"};
+        "Pull", "Pull that waits too long", "Status", "Drain", "Digest", "Export", "Watch", "Samples"};
     for (int k = 0; k < READ_KINDS; k++)
         printf("%s: %u answered, %u not\n", names[k], atomic_load(&r->thread[k].answered),
                atomic_load(&r->thread[k].refused));

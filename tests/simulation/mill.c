@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ps/state/param_store.h"
+#include "tests/simulation/kept.h"
 
 static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
                      struct bytes body)
@@ -44,8 +45,9 @@ static void load_shard(struct mill *m, uint32_t i)
     struct tm_error err;
     struct store face = memory_store_face(&m->store);
     struct mill_shard *s = &m->shard[i];
-    s->shard =
-        shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, on_sample, m, face, chunk_bytes(m)});
+    struct archive_options archive = {m->keeps ? INT64_MAX / 2 : 0, UINT64_C(1) << 40};
+    s->shard = shard_open(
+        &(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, on_sample, m, face, chunk_bytes(m), archive});
     if (shard_load(s->shard, &face, &err) != TM_OK)
         mismatch("shard %u cannot be loaded: %s", i, err.message);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
@@ -82,7 +84,7 @@ static void start(struct mill *m, uint32_t threads)
 
 void mill_open(struct mill *m, struct history *h, uint32_t threads)
 {
-    *m = (struct mill){.history = h, .shards = h->world->shards};
+    *m = (struct mill){.history = h, .shards = h->world->shards, .keeps = (h->world->seed + threads) % 2 == 0};
     for (uint32_t i = 0; i < m->shards; i++)
         m->shard[i].mill = m;
     start(m, threads);
@@ -377,6 +379,7 @@ void mill_finish(struct mill *m)
         mill_commit(m, i);
     mill_sync(m);
     check_sample_rows(m);
+    kept_check(m);
     check_all(m);
     mill_crash(m, 0, m->threads);
     check_all(m);

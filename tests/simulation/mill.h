@@ -28,6 +28,7 @@ struct mill_shard {
 struct mill {
     struct history *history;
     uint32_t shards, threads;
+    bool keeps; /* samples for people: it must make no difference, so some mills do and some do not */
     struct mill_thread thread[WORLD_THREADS_MAX];
     struct mill_shard shard[WORLD_SHARDS_MAX];
     struct memory_store store;

@@ -64,7 +64,7 @@ static const struct {
     {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync, retain, retain_size\n"},
     {V "commit.interval: 1s\n", "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, "
                                 "threads, rpc_threads, log, disk, "
-                                "commit, memory, join, streams, labels, versions\n"},
+                                "commit, memory, samples, join, streams, labels, versions\n"},
     {V "join: { window: 60 }\n", "f:2:17: join.window: got 60; expected a duration such as 60s\n"},
     {V "join: { window: 8d }\n", "f:2:17: join.window: got 8d; expected a duration from 0s to 7d\n"},
     {V "join: { window: -5s }\n", "f:2:17: join.window: got -5s; expected a duration such as 60s\n"},
@@ -546,6 +546,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->commit_interval_ms = random_span(seed, 10, 300000);
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
     o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
+    o->samples_retain_ms = random_span(seed, 0, 3650 * 86400000ll);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);
     o->allowed_lateness_ms = random_span(seed, 0, 30 * 86400000ll);
     o->producer_timeout_ms = random_span(seed, 1000, 7 * 86400000ll);

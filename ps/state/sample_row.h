@@ -1,0 +1,55 @@
+/* ps/state/sample_row.h - samples as they are kept for people and their tools: rows that can be read alone.
+ *
+ * A row holds samples of one shard whose sequences follow each other. Of a new sample it holds the impression's event
+ * as it came, of a correction the ids of what caused it, so that both name request, document and user as text. The
+ * version is its id in the catalog.
+ * Layout   little-endian: {format u8, count u32, first sequence u64, oldest and newest time of decision i64}, then for
+ *          each sample {kind u8, labels u8, version u32, impression time i64, decided at i64, position u64, weight f64,
+ *          keep f64, label f64..., of a correction {original u64, old label f64...}, event {size u32, bytes}}.
+ * Units    times are event time, ms since 1970 UTC.
+ * Memory   a sample that was read has views into the row.
+ * Errors   rows come from a disk: whatever is not as above is TM_DATA_LOSS.
+ * Threads  pure. */
+#ifndef TIDEMILL_PS_STATE_SAMPLE_ROW_H
+#define TIDEMILL_PS_STATE_SAMPLE_ROW_H
+
+#include "joiner/joiner.h"
+#include "proto/event.h"
+
+struct kept_sample {
+    enum sample_kind kind;
+    uint64_t sequence; /* in its shard */
+    uint64_t original; /* corrections: the sequence of what they correct */
+    uint32_t version;
+    uint32_t labels; /* how many */
+    int64_t impression_time, decided_at;
+    uint64_t position; /* of the record that made it: the impression, or the action that corrects it */
+    double weight, keep;
+    double label[JOINER_LABELS_MAX], old_label[JOINER_LABELS_MAX];
+    struct bytes wire;  /* the impression's Event; corrections: one with ids alone */
+    struct event event; /* the same, read */
+};
+
+/* *event becomes the sample's wire and is not read. */
+void kept_sample_of(const struct sample *s, struct bytes event, struct kept_sample *out);
+
+/* Append; a row that is empty is begun. Its sequence follows the row's last one. */
+void sample_row_append(struct buffer *row, const struct kept_sample *s);
+
+struct sample_row_head {
+    uint32_t count;
+    uint64_t first; /* sequence */
+    int64_t oldest, newest;
+};
+enum tm_code sample_row_head(struct bytes row, struct sample_row_head *out, struct tm_error *err);
+
+/* Read a row from its beginning: sample_row_open, then sample_row_next until *end. */
+struct sample_row_reader {
+    struct sample_row_head head;
+    struct reader reader;
+    uint32_t done;
+};
+enum tm_code sample_row_open(struct bytes row, struct sample_row_reader *out, struct tm_error *err);
+enum tm_code sample_row_next(struct sample_row_reader *r, struct kept_sample *out, bool *end, struct tm_error *err);
+
+#endif

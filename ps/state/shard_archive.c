@@ -1,0 +1,36 @@
+/* What a shard keeps of a sample for people and their tools. */
+#include "proto/event.h"
+#include "ps/state/shard_state.h"
+
+/* An event that holds the ids of another one, and nothing else. */
+static void put_ids(struct bytes wire, struct buffer *out)
+{
+    struct event e;
+    CHECK(event_scan(wire, &e, NULL) == TM_OK); /* it was read when it came in */
+    struct event ids = {.request = e.request, .doc = e.doc, .user = e.user};
+    out->size = 0;
+    event_encode(&ids, out);
+}
+
+/* A correction has no event of its own. It is made while the event is joined that causes it, an action or the
+ * impression that the action waited for; or, as time passes, right behind the sample that it corrects. */
+static struct bytes ids_of_correction(struct shard *s)
+{
+    if (s->at_hand.size)
+        put_ids(s->at_hand, &s->newest_ids);
+    return buffer_view(&s->newest_ids);
+}
+
+void shard_archive(struct shard *s, const struct sample *sample)
+{
+    struct kept_sample kept;
+    struct bytes event = sample->body;
+    if (!archive_keeps(&s->archive))
+        return;
+    if (sample->kind == SAMPLE_CORRECTION)
+        event = ids_of_correction(s);
+    else if (s->at_hand.size == 0)
+        put_ids(sample->body, &s->newest_ids);
+    kept_sample_of(sample, event, &kept);
+    archive_add(&s->archive, &kept);
+}

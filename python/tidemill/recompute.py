@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""The samples that events should have made, worked out again from the files they came from.
+
+    python3 python/tidemill/recompute.py impressions.jsonl clicks.jsonl --config tidemill.yaml -o expected.jsonl
+    tidemill samples verify --against expected.jsonl
+
+This is a second opinion: it shares no code with the server and is written to be obviously right, not to be fast. All
+events are held in memory (about 1 KB each), and each rule stands in one place.
+
+The rules. Files are merged by time, as `tidemill ingest` merges them. The first impression of a key makes one sample,
+further ones are repetitions. An action belongs to the impression of its key, before or after it, unless it names another
+version or comes more than `within` behind it. An action that was sent before (same event id, or without one the same
+fields) counts once, and of one stream and key the first 16 count. An action that is withdrawn does not count, whenever
+that is said. The first labels fold the actions up to `window` behind the impression, the final ones all.
+
+What it takes for granted: nothing came so late that the server could not take it (a record behind its stream's watermark
+by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), a key is not used again after
+`allowed_lateness`, and, for the first labels, what was withdrawn was so before the decision. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
+
+Needs PyYAML.
+"""
+
+import argparse
+import datetime
+import heapq
+import json
+import sys
+
+import yaml
+
+ACTIONS_MAX = 16  # of one stream and key
+UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+DEFAULT_STREAMS = [{"name": "impressions", "kind": "impression"}, {"name": "clicks", "kind": "action"}]
+DEFAULT_LABELS = [{"name": "click", "stream": "clicks"}]
+
+
+class Refused(Exception):
+    """What is wrong, in words for whoever started this."""
+
+
+# ---- the configuration ----
+
+
+def milliseconds(text):
+    """"90s" -> 90000"""
+    text = str(text)
+    number = text.rstrip("mshd")
+    unit = text[len(number) :]
+    if text == "0":
+        return 0
+    if not number.isdigit() or unit not in UNITS_MS:
+        raise Refused(f'a duration like 30s or 24h was expected, not "{text}"')
+    return int(number) * UNITS_MS[unit]
+
+
+class Config:
+    """What the join needs to know of a server's configuration."""
+
+    def __init__(self, text):
+        tree = yaml.safe_load(text) or {}
+        join = tree.get("join") or {}
+        self.key = join.get("key", ["request", "doc"])
+        self.window = milliseconds(join.get("window", "60s"))
+        lateness = milliseconds(join.get("allowed_lateness", "24h"))
+        self.impressions, self.within = set(), {}
+        for stream in tree.get("streams", DEFAULT_STREAMS):
+            if stream["kind"] == "impression":
+                self.impressions.add(stream["name"])
+            if stream["kind"] == "action":
+                self.within[stream["name"]] = milliseconds(stream["within"]) if "within" in stream else lateness
+        self.labels = tree.get("labels", DEFAULT_LABELS)
+        for label in self.labels:
+            if label.get("aggregate", "exists") not in AGGREGATES:
+                raise Refused(f"label {label['name']}: aggregate {label['aggregate']} is not known here")
+
+
+# ---- the events ----
+
+
+def time_of(event):
+    """ms since 1970; a fraction of a millisecond is cut off"""
+    time = event["time"]
+    if isinstance(time, int):
+        return time
+    moment = datetime.datetime.fromisoformat(time.upper().replace("Z", "+00:00"))
+    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(milliseconds=1)
+
+
+def read_file(path):
+    """Its events, each with its time in ms; lines that no server would take are skipped and told."""
+    with sys.stdin if path == "-" else open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                event = json.loads(line)
+                event["time"] = time_of(event)
+                yield event
+            except (ValueError, KeyError, TypeError) as problem:
+                print(f"{path}:{number}: skipped: {problem!r}", file=sys.stderr)
+
+
+def merged(paths):
+    """All files by time; at equal times the file named first comes first, and within a file the order is kept."""
+    return heapq.merge(*(read_file(path) for path in paths), key=lambda event: event["time"])
+
+
+def identity(event):
+    """Equal for an event that was sent again."""
+    if event.get("event"):
+        return event["event"]
+    return tuple(event.get(field) for field in ("request", "doc", "user", "time")) + (event.get("value", 1),)
+
+
+# ---- the join ----
+
+
+def gather(events, config):
+    """key -> its first impression; key -> stream -> its actions in the order in which they came"""
+    impressions, actions = {}, {}
+    for event in events:
+        key = tuple(event.get(field) for field in config.key)
+        if event["stream"] in config.impressions:
+            impressions.setdefault(key, event)
+        elif event["stream"] in config.within:
+            actions.setdefault(key, {}).setdefault(event["stream"], []).append(event)
+    return impressions, actions
+
+
+def fitting(impression, actions, within):
+    """Those of one stream that came in time and name no other version, each once, and the first 16 of them."""
+    taken, seen = [], set()
+    for action in actions:
+        if action.get("version", impression["version"]) != impression["version"]:
+            continue
+        if action["time"] > impression["time"] + within or identity(action) in seen:
+            continue
+        if len(taken) == ACTIONS_MAX:
+            break
+        seen.add(identity(action))
+        taken.append(action)
+    return taken
+
+
+def accepted(impression, events, within):
+    """The actions of one stream that count for the impression: those that fit and are not withdrawn."""
+    actions = fitting(impression, [e for e in events if not e.get("withdraw")], within)
+    withdrawn = {e["event"] for e in fitting(impression, [e for e in events if e.get("withdraw")], within)}
+    return [action for action in actions if action.get("event") not in withdrawn]
+
+
+def values(actions):
+    return [action.get("value", 1) for action in actions]
+
+
+# Of at least one action, by time, so that the last one is the last that happened.
+AGGREGATES = {
+    "exists": lambda actions, shown: 1,
+    "count": lambda actions, shown: len(actions),
+    "sum": lambda actions, shown: sum(values(actions)),
+    "mean": lambda actions, shown: sum(values(actions)) / len(actions),
+    "max": lambda actions, shown: max(values(actions)),
+    "last": lambda actions, shown: values(actions)[-1],
+    "first_delay": lambda actions, shown: max(0, actions[0]["time"] - shown) / 1000,
+}
+
+
+def fold(label, actions, shown):
+    """One label: 0 without an action, else the aggregate, then its cap, then its threshold."""
+    if not actions:
+        return 0
+    value = AGGREGATES[label.get("aggregate", "exists")](actions, shown)
+    if "cap" in label:
+        value = min(value, label["cap"])
+    if "threshold" in label:
+        value = 1 if value >= label["threshold"] else 0
+    return value
+
+
+def labels_of(taken, config, shown, until):
+    """label -> its value, of the actions up to a time"""
+    labels = {}
+    for label in config.labels:
+        actions = [action for action in taken[label["stream"]] if action["time"] <= until]
+        labels[label["name"]] = fold(label, sorted(actions, key=lambda action: action["time"]), shown)
+    return labels
+
+
+def samples(events, config, first=False):
+    """One for each key that was shown, in the order of the impressions' time."""
+    impressions, actions = gather(events, config)
+    for key, impression in sorted(impressions.items(), key=lambda item: item[1]["time"]):
+        taken = {
+            stream: accepted(impression, actions.get(key, {}).get(stream, []), within)
+            for stream, within in config.within.items()
+        }
+        until = impression["time"] + config.window if first else float("inf")
+        sample = {field: impression[field] for field in ("version", "request", "doc") if field in impression}
+        if "user" in config.key:
+            sample["user"] = impression["user"]
+        sample["impression_time"] = impression["time"]
+        sample["labels"] = labels_of(taken, config, impression["time"], until)
+        sample["weight"] = impression.get("weight", 1)
+        yield sample
+
+
+# ---- the command ----
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description="Work out from event files which samples they should have made.")
+    parser.add_argument("events", nargs="+", metavar="EVENTS", help="JSON lines, as tidemill ingest reads them")
+    parser.add_argument("--config", required=True, metavar="FILE", help="the server's configuration")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument("--first", action="store_true", help="the first labels, not those behind all corrections")
+    a = parser.parse_args(arguments)
+    try:
+        with open(a.config, encoding="utf-8") as f:
+            config = Config(f.read())
+        with open(a.output, "w", encoding="utf-8") if a.output else sys.stdout as out:
+            count = 0
+            for sample in samples(merged(a.events), config, a.first):
+                out.write(json.dumps(sample, ensure_ascii=False) + "\n")
+                count += 1
+    except (OSError, Refused) as problem:
+        print(f"recompute: {problem}", file=sys.stderr)
+        return 2
+    print(f"{count} samples", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+#include "tests/simulation/kept.h"
+
+#include <inttypes.h>
+
+#include "ps/state/record.h"
+#include "ps/state/sample_row.h"
+
+enum { ROW = 2 /* tag of a row, behind the shard in its key */ };
+
+static void check_sample(const struct mill *m, uint32_t shard, const struct kept_sample *s, const struct sample *want)
+{
+    const struct catalog *c = oracle_catalog(m->history->oracle);
+    struct block_event event = {.wire = s->wire};
+    struct joiner_record record;
+    if (s->sequence != want->sequence || s->kind != want->kind || s->original != want->original ||
+        s->version != want->version || s->impression_time != want->impression_time || s->position != want->position ||
+        s->weight != want->weight || s->keep != want->keep)
+        mismatch("shard %u keeps another sample %" PRIu64, shard, want->sequence);
+    for (uint32_t i = 0; i < c->join.labels; i++)
+        if (s->label[i] != want->labels[i] || s->old_label[i] != (s->original ? want->old_labels[i] : 0))
+            mismatch("shard %u keeps other labels of sample %" PRIu64, shard, want->sequence);
+    if (record_resolve(&event, c->key_fields, SIMULATION_HASH_SEED, &record, NULL) != TM_OK ||
+        !hash128_equal(record.key, want->key) || !hash128_equal(record.doc, want->doc))
+        mismatch("shard %u keeps other ids of sample %" PRIu64, shard, want->sequence);
+}
+
+static uint32_t check_row(const struct mill *m, uint32_t shard, uint32_t seen, struct bytes row)
+{
+    const struct lessons *l = &oracle_shard(m->history->oracle, shard)->lessons;
+    struct sample_row_reader r;
+    struct kept_sample s;
+    struct tm_error err;
+    bool end = false;
+    enum tm_code rc = sample_row_open(row, &r, &err);
+    while (rc == TM_OK && (rc = sample_row_next(&r, &s, &end, &err)) == TM_OK && !end) {
+        if (seen == l->lessons)
+            mismatch("shard %u keeps more than its %u samples", shard, l->lessons);
+        check_sample(m, shard, &s, &l->lesson[seen++].sample);
+    }
+    if (rc != TM_OK)
+        mismatch("shard %u: %s", shard, err.message);
+    return seen;
+}
+
+void kept_check(const struct mill *m)
+{
+    const struct memory_table *t = &m->store.table[STORE_ARCHIVE];
+    uint32_t seen[WORLD_SHARDS_MAX] = {0};
+    for (size_t i = 0; i < t->rows; i++) {
+        uint32_t shard = key_get_u16(t->row[i].key.data);
+        if (t->row[i].key.data[2] == ROW)
+            seen[shard] = check_row(m, shard, seen[shard], buffer_view(&t->row[i].value));
+    }
+    for (uint32_t i = 0; i < m->shards; i++)
+        if (seen[i] != (m->keeps ? oracle_shard(m->history->oracle, i)->lessons.lessons : 0))
+            mismatch("shard %u keeps %u samples of %u", i, seen[i],
+                     oracle_shard(m->history->oracle, i)->lessons.lessons);
+}
