@@ -316,6 +316,16 @@ static bool embedding_valid(const struct model_config *config, const void *block
     return b->admitted <= 1 && b->seen >= b->admitted && features_head_valid(&b->head);
 }
 
+static void embedding_rewards(const struct model_config *config, double *low, double *high)
+{
+    if (config->embedding.loss == LOSS_LOGISTIC) {
+        model_unit_rewards(config, low, high);
+        return;
+    }
+    *low = config->reward_min;
+    *high = config->reward_max;
+}
+
 const struct model model_embedding = {
     .name = "embedding",
     .width = embedding_width,
@@ -326,6 +336,7 @@ const struct model model_embedding = {
     .takes = embedding_takes,
     .learn = embedding_learn,
     .correct = embedding_correct,
+    .rewards = embedding_rewards,
     .values = embedding_values,
     .score = embedding_score,
     .summarise = embedding_summarise,

@@ -561,6 +561,24 @@ static void test_takes(void **state)
     }
 }
 
+/* What it says that it takes it takes, to the ends, and nothing beyond. */
+static void test_rewards(void **state)
+{
+    static const float x[] = {1, 2};
+    (void)state;
+    for (enum embedding_loss loss = LOSS_LOGISTIC; loss <= LOSS_SQUARED; loss++) {
+        struct model_config config = embedding(2, OPTIMIZER_SGD);
+        double low, high;
+        config.embedding.loss = loss;
+        model_embedding.rewards(&config, &low, &high);
+        const double rewards[] = {low, high, low - 0.5, high + 0.5};
+        for (size_t i = 0; i < ARRAY_LEN(rewards); i++) {
+            const struct example e = {.reward = rewards[i], .weight = 1, .x = x};
+            assert_int_equal(model_embedding.takes(&config, &e, NULL), i < 2 ? TM_OK : TM_INVALID_ARGUMENT);
+        }
+    }
+}
+
 static struct model_config two;
 static const float nowhere[] = {NAN, 0}, somewhere[] = {1, 1};
 static void learn_nan(void) { learn_it(&two, embedding_new(&two), shown(nowhere, 1)); }
@@ -631,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_corrections_against_refitting),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_takes),
+        cmocka_unit_test(test_rewards),
         cmocka_unit_test(test_checks),
         cmocka_unit_test(test_reading),
     };
