@@ -304,7 +304,8 @@ static const struct option_row version_rows[] = {
      .derived = "the first label",
      .example = "click + 5*order - dislike",
      .help = "What to learn: an expression over labels with + - * / ( ), min(a, b), max(a, b), > >= < <= (1 or 0). "
-             "Beta learns 0 to 1, what is beyond is cut to it; a sample whose reward divides by 0 is skipped."},
+             "beta and lr learn 0 to 1, what is beyond is cut to it; a sample whose reward divides by 0 is skipped "
+             "(beta only)."},
     {.key = "samples_from",
      .type = OPTION_SAMPLES_FROM,
      .offset = OF(samples_from),

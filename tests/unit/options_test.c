@@ -154,6 +154,10 @@ static const struct {
     {"versions: [{ name: A, model: beta, reward: \" \" }]\n",
      "f:1:44: versions[0].reward: got nothing; expected an expression of 1 to 255 bytes such as click + 5*order - "
      "dislike\n"},
+    {"versions: [{ name: A, model: lr, dimension: 2, reward: 1 / click }]\n",
+     "f:1:12: versions[0].reward: it divides by what can be 0, and then has no value; model lr cannot take samples out "
+     "again: expected a divisor that is never 0, such as max(x, 1)\n"},
+    {"versions: [{ name: A, model: lr, dimension: 2, reward: 1 / (1 + click) }]\n", ""},
     {"versions: [{ name: A, model: beta, reward: clikc }]\n",
      "f:1:12: versions[0].reward: got clikc, which is no label; did you mean click?\n"},
     {"versions: [{ name: A1, model: beta, samples_from: [A1, A2, A1] }]\n",
