@@ -88,7 +88,8 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped: no features", c->skipped_no_features},
                 {"skipped: wrong dimension", c->skipped_dimension},
                 {"skipped: features out of range", c->skipped_range},
-                {"skipped: other representation", c->skipped_representation}};
+                {"skipped: other representation", c->skipped_representation},
+                {"skipped: negative sampling", c->skipped_sampling}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (i >= REASONS && rows[i].count == 0)
             continue;

@@ -7,7 +7,7 @@ struct record_head {
     uint64_t position;
     int64_t time;
     float weight;
-    uint8_t stream, kind, withdraw, zero;
+    uint8_t stream, kind, withdraw, lot; /* enum lot */
     struct hash128 key;
     union {
         struct hash128 doc;
@@ -15,7 +15,9 @@ struct record_head {
     };
     uint64_t event;
 };
-static_assert(sizeof(struct record_head) == 72, "the head of a stored record has no hidden padding");
+static_assert(sizeof(struct record_head) == CHUNK_HEAD_BYTES, "the head of a stored record has no hidden padding");
+
+enum lot { LOT_RATE = 1, LOT_LEFT_OUT = 2 }; /* a rate lies behind the head */
 
 enum { RING_MIN = 16 };
 
@@ -54,6 +56,20 @@ struct chunk *chunks_at(struct chunks *c, uint64_t commit)
     return &c->ring[commit & (c->capacity - 1)];
 }
 
+static size_t head_size(const struct record_head *head)
+{
+    return sizeof *head + (head->lot & LOT_RATE ? sizeof(float) : 0);
+}
+
+/* The head of a record at p, and the lot behind it; p has room for both. */
+static struct sampling_lot lot_of(const struct record_head *head, const uint8_t *p)
+{
+    struct sampling_lot lot = {.rate = 1, .left_out = (head->lot & LOT_LEFT_OUT) != 0};
+    if (head->lot & LOT_RATE)
+        memcpy(&lot.rate, p + sizeof *head, sizeof lot.rate);
+    return lot;
+}
+
 uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind)
 {
     struct chunk *k = chunks_at(c, c->open);
@@ -65,21 +81,24 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
                                .stream = r->stream,
                                .kind = (uint8_t)kind,
                                .withdraw = r->withdraw,
+                               .lot =
+                                   (uint8_t)((r->lot.rate < 1 ? LOT_RATE : 0) | (r->lot.left_out ? LOT_LEFT_OUT : 0)),
                                .key = r->key,
-                               .doc = r->doc,
                                .event = r->event};
     if (r->body.size)
         head.doc = r->doc;
     else
         head.value = r->value;
-    size_t before = k->bytes.capacity;
+    size_t before = k->bytes.capacity, size = head_size(&head) + r->body.size;
     uint32_t offset = (uint32_t)k->bytes.size;
-    CHECK(k->bytes.size + sizeof head + r->body.size < UINT32_MAX);
+    CHECK(k->bytes.size + size < UINT32_MAX);
     buffer_put(&k->bytes, &head, sizeof head);
+    if (head.lot & LOT_RATE)
+        buffer_put(&k->bytes, &r->lot.rate, sizeof r->lot.rate);
     buffer_put(&k->bytes, r->body.data, r->body.size);
     c->memory += k->bytes.capacity - before;
-    c->used += sizeof head + r->body.size;
-    c->stored += sizeof head + r->body.size;
+    c->used += size;
+    c->stored += size;
     if (kind == CHUNK_RECORD) {
         k->waiting++;
         k->bodies += r->body.size > 0;
@@ -90,11 +109,17 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
 bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind)
 {
     struct record_head head;
-    const uint8_t *p;
-    if (reader_left(r) == 0 || !(p = reader_take(r, sizeof head)))
+    const uint8_t *start, *p;
+    if (reader_left(r) == 0 || !(start = reader_take(r, sizeof head)))
         return false;
-    memcpy(&head, p, sizeof head);
-    if (!(p = reader_take(r, head.size)) || head.kind > CHUNK_REMOVED || head.stream >= JOINER_STREAMS_MAX) {
+    memcpy(&head, start, sizeof head);
+    if (!reader_take(r, head_size(&head) - sizeof head) || !(p = reader_take(r, head.size)) ||
+        head.kind > CHUNK_REMOVED || head.stream >= JOINER_STREAMS_MAX) {
+        r->bad = true;
+        return false;
+    }
+    struct sampling_lot lot = lot_of(&head, start);
+    if (!(lot.rate > 0 && lot.rate <= 1)) {
         r->bad = true;
         return false;
     }
@@ -107,6 +132,7 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
                                      .stream = head.stream,
                                      .withdraw = head.withdraw,
                                      .weight = (double)head.weight,
+                                     .lot = lot,
                                      .body = bytes_of(p, head.size)};
     if (head.size)
         record->doc = head.doc;
@@ -115,16 +141,30 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
     return true;
 }
 
-struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream)
+/* The record at (commit, offset), whole; returns where it lies. */
+static const uint8_t *record_at(struct chunks *c, uint64_t commit, uint32_t offset, struct record_head *head)
 {
     struct chunk *k = chunks_at(c, commit);
+    CHECK(offset + sizeof *head <= k->bytes.size);
+    memcpy(head, k->bytes.data + offset, sizeof *head);
+    CHECK(offset + head_size(head) + head->size <= k->bytes.size);
+    return k->bytes.data + offset;
+}
+
+struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream)
+{
     struct record_head head;
-    CHECK(offset + sizeof head <= k->bytes.size);
-    memcpy(&head, k->bytes.data + offset, sizeof head);
-    CHECK(offset + sizeof head + head.size <= k->bytes.size);
+    const uint8_t *p = record_at(c, commit, offset, &head);
     *weight = (double)head.weight;
     *stream = head.stream;
-    return bytes_of(k->bytes.data + offset + sizeof head, head.size);
+    return bytes_of(p + head_size(&head), head.size);
+}
+
+struct sampling_lot chunks_lot(struct chunks *c, uint64_t commit, uint32_t offset)
+{
+    struct record_head head;
+    const uint8_t *p = record_at(c, commit, offset, &head);
+    return lot_of(&head, p);
 }
 
 void chunks_release(struct chunks *c, uint64_t commit, bool body)

@@ -1,8 +1,9 @@
 /* joiner/chunks.h - what came in and waits, one chunk per commit: one value on disk, one array in memory.
  *
- * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, withdraw u8, 0 u8,
- * key 16, doc 16, event u64} and then `size` bytes of body (impressions and features). An action is stored without a
- * body: only its marks are needed, and its value, f64, in place of the doc, which is its impression's.
+ * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, withdraw u8, lot u8,
+ * key 16, doc 16, event u64}, the rate f32 where `lot` says that a rule of sampling fits, and then `size` bytes of body
+ * (impressions and features). An action is stored without a body: only its marks are needed, and its value, f64, in
+ * place of the doc, which is its impression's.
  * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart
  * needs one of its records or its run, or an older chunk is still needed: rows go oldest first.
  * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */
@@ -20,7 +21,7 @@ struct chunk {
     int64_t newest;   /* held until expiry passes it: largest time of an impression, or of features and their wait */
 };
 
-enum { CHUNK_SPARES = 4 };
+enum { CHUNK_SPARES = 4, CHUNK_HEAD_BYTES = 72 };
 
 struct chunks {
     struct chunk *ring;
@@ -47,6 +48,9 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
 
 /* The body, weight and stream of the record at (commit, offset). */
 struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream);
+
+/* The lot that the impression at (commit, offset) drew. */
+struct sampling_lot chunks_lot(struct chunks *c, uint64_t commit, uint32_t offset);
 
 /* A record of that commit needs not be kept for a restart (and its body not for a decision). */
 void chunks_release(struct chunks *c, uint64_t commit, bool body);

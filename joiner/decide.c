@@ -5,7 +5,6 @@ static void emit(struct joiner *j, struct sample *s)
 {
     s->sequence = ++j->sequence;
     s->decided_at = j->gate;
-    s->keep = 1;
     j->output.sample(j->output.self, s);
 }
 
@@ -15,27 +14,45 @@ static void fold(const struct joiner *j, const struct label_action *actions, uin
     labels_fold(j->config.label, j->config.labels, actions, count, impression_time, labels);
 }
 
+/* The document, and an event of it for a sample that was left out and is made now. */
+struct correction_of {
+    struct hash128 doc;
+    struct bytes body;
+};
+
 /* From the labels that were told last to those of now; moves them on. */
-static void correct(struct joiner *j, const struct decided_key *k, double *told, const double *now, uint64_t position,
-                    struct hash128 doc)
+static void correct(struct joiner *j, struct decided_key *k, double *told, const double *now, uint64_t position,
+                    const struct correction_of *of)
 {
     uint32_t labels = j->config.labels;
     if (labels_equal(told, now, labels))
         return;
+    bool is_new = k->standing == DECIDED_LEFT_OUT;
     struct sample s = {.original = k->sequence,
-                       .kind = SAMPLE_CORRECTION,
+                       .kind = is_new ? SAMPLE_NEW : SAMPLE_CORRECTION,
                        .version = k->version,
                        .key = k->key,
-                       .doc = doc,
+                       .doc = of->doc,
                        .impression_time = k->time,
                        .position = position,
                        .weight = (double)k->weight,
+                       .keep = 1,
+                       .old_keep = k->standing == DECIDED_THINNED ? (double)k->rate : 1,
+                       .rate = (double)k->rate,
                        .place = {k->row, k->offset},
+                       .late = is_new,
+                       .body = is_new ? of->body : (struct bytes){0},
                        .label_count = labels};
     memcpy(s.old_labels, told, labels * sizeof *told);
     memcpy(s.labels, now, labels * sizeof *now);
     memcpy(told, now, labels * sizeof *now);
     emit(j, &s);
+    k->standing = DECIDED_WHOLE; /* k is on the list of the next run already */
+    if (is_new) {
+        k->sequence = s.sequence;
+        k->row = s.place.row;
+        k->offset = s.place.offset;
+    }
 }
 
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
@@ -51,7 +68,7 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
                                                 .came = joiner_came(r->withdraw)});
     decided_changed(&j->decided, k);
     fold(j, actions, decided_counted(&j->decided, k, &j->config, actions), k->time, now);
-    correct(j, k, told, now, r->position, r->doc);
+    correct(j, k, told, now, r->position, &(struct correction_of){r->doc, r->body});
 }
 
 enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX * 2 }; /* actions and withdrawals */
@@ -80,7 +97,6 @@ static struct decided_key *remember(struct joiner *j, const struct sample *s, co
 {
     struct decided_key *k = decided_put(&j->decided, s->key);
     k->time = s->impression_time;
-    k->sequence = j->sequence + 1; /* the sample is about to be made */
     k->settled = j->position;
     k->version = s->version;
     k->weight = (float)s->weight;
@@ -115,9 +131,26 @@ static uint32_t counted_notes(const struct joiner *j, const struct decided_key *
     return counted;
 }
 
+/* Sampling: only a negative can be left out. */
+static void emit_or_leave_out(struct joiner *j, struct sample *s, struct decided_key *k, struct sampling_lot lot)
+{
+    bool thinned = lot.rate < 1 && !sample_is_positive(s->labels, s->label_count);
+    k->rate = lot.rate;
+    k->standing = !thinned ? DECIDED_WHOLE : lot.left_out ? DECIDED_LEFT_OUT : DECIDED_THINNED;
+    s->rate = (double)lot.rate;
+    s->keep = thinned ? s->rate : 1;
+    s->old_keep = 1;
+    if (k->standing == DECIDED_LEFT_OUT) {
+        j->output.left_out(j->output.self, s);
+        return;
+    }
+    emit(j, s);
+    k->sequence = s->sequence;
+}
+
 /* The sample with its first labels, and the corrections that are due already. */
-static void tell(struct joiner *j, struct sample *s, struct decided_key *k, const struct label_action *action,
-                 uint32_t count)
+static void tell(struct joiner *j, struct sample *s, struct sampling_lot lot, struct decided_key *k,
+                 const struct label_action *action, uint32_t count)
 {
     double now[JOINER_LABELS_MAX];
     uint32_t in_time = 0;
@@ -125,12 +158,12 @@ static void tell(struct joiner *j, struct sample *s, struct decided_key *k, cons
         in_time++;
     s->label_count = j->config.labels;
     fold(j, action, in_time, s->impression_time, s->labels);
-    emit(j, s);
-    k->row = s->place.row; /* whoever took the sample has put its features somewhere */
+    emit_or_leave_out(j, s, k, lot);
+    k->row = s->place.row; /* whoever took the sample, or its leaving out, has put its features somewhere */
     k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
         fold(j, action, i + 1, s->impression_time, now);
-        correct(j, k, s->labels, now, action[i].position, s->doc);
+        correct(j, k, s->labels, now, action[i].position, &(struct correction_of){s->doc, s->body});
     }
 }
 
@@ -181,10 +214,12 @@ void joiner_decide(struct joiner *j, uint32_t number)
                        .features = features};
     s.feature_count = gather(j, notes, count, features);
     s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &s.stream);
+    struct sampling_lot lot = chunks_lot(&j->chunks, p->chunk, p->offset);
     struct decided_key *k = remember(j, &s, notes, count);
-    tell(j, &s, k, actions, counted_notes(j, k, notes, count, actions));
+    tell(j, &s, lot, k, actions, counted_notes(j, k, notes, count, actions));
     for (uint32_t i = 0; i < count; i++)
         joiner_release_note(j, notes[i]);
+    j->held -= joiner_waiting_bytes(JOINER_IMPRESSION, s.body.size);
     chunks_release(&j->chunks, chunk, true);
     pending_remove(&j->pending, number);
     j->undecided--;

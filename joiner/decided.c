@@ -67,7 +67,7 @@ static void forget(struct decided *d, struct decided_key *k, uint32_t number)
     key_index_remove(&d->index, k->key, number);
     free_actions(d, k);
     k->changed = 0;
-    k->sequence = 0; /* marks a place that the index does not know */
+    k->standing = DECIDED_FORGOTTEN;
 }
 
 struct decided_key *decided_put(struct decided *d, struct hash128 key)
@@ -173,7 +173,7 @@ void decided_changed(struct decided *d, struct decided_key *k)
 void decided_expire(struct decided *d, int64_t expiry)
 {
     for (; d->first < d->next && at(d, d->first)->time < expiry && !at(d, d->first)->changed; d->first++)
-        if (at(d, d->first)->sequence)
+        if (at(d, d->first)->standing != DECIDED_FORGOTTEN)
             forget(d, at(d, d->first), (uint32_t)d->first & INT32_MAX);
 }
 
@@ -190,6 +190,8 @@ static void encode(const struct decided *d, const struct decided_key *k, struct 
     buffer_put_u32(run, k->offset);
     buffer_put_u32(run, k->version);
     buffer_put(run, &k->weight, sizeof k->weight);
+    buffer_put(run, &k->rate, sizeof k->rate);
+    buffer_put_u8(run, k->standing);
     buffer_put_u16(run, count);
     for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {
         const struct decided_action *a = &d->actions[i];
@@ -234,6 +236,13 @@ static void load_action(struct decided *d, struct decided_key *k, struct reader 
         insert_action(d, k, &a);
 }
 
+/* A key has a sample, unless it was a negative that was left out. */
+static bool makes_sense(const struct decided_key *k)
+{
+    return k->standing <= DECIDED_LEFT_OUT && (k->standing == DECIDED_LEFT_OUT) == (k->sequence == 0) && k->rate > 0 &&
+           k->rate <= 1;
+}
+
 static void load_one(struct decided *d, struct reader *r, int64_t *newest)
 {
     struct decided_key stored = {0};
@@ -249,13 +258,16 @@ static void load_one(struct decided *d, struct reader *r, int64_t *newest)
     stored.version = reader_u32(r);
     if ((p = reader_take(r, sizeof stored.weight)))
         memcpy(&stored.weight, p, sizeof stored.weight);
+    if ((p = reader_take(r, sizeof stored.rate)))
+        memcpy(&stored.rate, p, sizeof stored.rate);
+    stored.standing = reader_u8(r);
     uint16_t count = reader_u16(r);
-    if (r->bad || stored.sequence == 0 || count > 2 * DECIDED_COUNTED_MAX) {
+    if (r->bad || !makes_sense(&stored) || count > 2 * DECIDED_COUNTED_MAX) {
         r->bad = true;
         return;
     }
     struct decided_key *k = lookup(d, stored.key, &number);
-    if (k && k->sequence == stored.sequence)
+    if (k && k->settled == stored.settled)
         free_actions(d, k); /* a later state of the same key */
     else
         k = decided_put(d, stored.key);

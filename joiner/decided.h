@@ -11,17 +11,28 @@
 #include "joiner/joiner.h"
 #include "joiner/key_index.h"
 
+/* What became of the negative, if it was one. */
+enum decided_standing {
+    DECIDED_WHOLE,    /* its sample counts once */
+    DECIDED_THINNED,  /* a negative that was kept with a rate below 1 */
+    DECIDED_LEFT_OUT, /* a negative without a sample: sequence 0 */
+    DECIDED_FORGOTTEN /* not stored: a place in the ring that the index does not know */
+};
+
 struct decided_key {
     struct hash128 key;
     int64_t time;      /* of the impression */
-    uint64_t sequence; /* of its sample */
+    uint64_t sequence; /* of its sample; 0: it has none */
     uint64_t settled;  /* records up to this position belong to what was decided; later ones with this key do not */
     uint64_t row;      /* place of the features, as the sample has it */
     uint32_t offset;
     uint32_t version;
     float weight;
-    uint32_t changed; /* on the list of the next run */
+    uint8_t changed;  /* on the list of the next run */
+    uint8_t standing; /* enum decided_standing */
+    uint16_t zero;
     uint32_t actions; /* list of what came for it, by (time, position); or DECIDED_NONE */
+    float rate;       /* with which a negative of its kind is kept */
 };
 static_assert(sizeof(struct decided_key) == 72, "a decided key is 72 bytes");
 

@@ -48,22 +48,22 @@ enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run
     return rc;
 }
 
-/* The record waits no more: it was set aside as an orphan after it had been stored. */
+/* The record waits no more: it was set aside, as an orphan or shed, after it had been stored. */
 static void load_removed(struct joiner *j, const struct joiner_record *r)
 {
     uint32_t number = pending_find(&j->pending, r->key);
     if (number == PENDING_NONE)
         return;
-    for (uint32_t i = j->pending.keys[number].notes; i != PENDING_NONE; i = j->pending.notes[i].next)
+    const struct pending_key *k = &j->pending.keys[number];
+    if (k->chunk && k->position == r->position) {
+        joiner_drop_impression(j, number);
+        return;
+    }
+    for (uint32_t i = k->notes; i != PENDING_NONE; i = j->pending.notes[i].next)
         if (j->pending.notes[i].position == r->position) {
-            struct pending_note *n = &j->pending.notes[i];
-            chunks_release(&j->chunks, n->chunk, j->config.stream[n->stream].kind == JOINER_FEATURES);
-            j->counts[n->stream].waiting--;
-            pending_remove_note(&j->pending, i);
-            break;
+            joiner_drop_early(j, i);
+            return;
         }
-    if (j->pending.keys[number].notes == PENDING_NONE && !j->pending.keys[number].chunk)
-        pending_remove(&j->pending, number);
 }
 
 /* Does the record belong to a sample that was made, or to an impression that nobody can correct any more? */

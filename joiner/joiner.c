@@ -84,7 +84,7 @@ void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
     j->expiry = smaller(j->action_horizon, actions);
 }
 
-static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason)
+void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason)
 {
     struct stream_counts *c = &j->counts[r->stream];
     if (j->loading)
@@ -94,7 +94,10 @@ static void aside(struct joiner *j, const struct joiner_record *r, enum joiner_r
     case REASON_ORPHANED: c->orphaned++; break;
     case REASON_DUPLICATE: c->duplicate++; break;
     case REASON_VERSION_MISMATCH:
+    case REASON_RULE:
+    case REASON_PRECEDES:
     case REASON_TOO_MANY_ACTIONS: c->filtered++; break;
+    case REASON_SHED: c->shed++; break;
     default: CHECK(!"a reason of the joiner's");
     }
     j->output.aside(j->output.self, r, reason);
@@ -129,14 +132,9 @@ static enum joiner_reason unfit(const struct joiner *j, uint8_t stream, uint32_t
         return REASON_NONE;
     if (version && version != impression_version)
         return REASON_VERSION_MISMATCH;
+    if (s->before_ms && time < impression_time - s->before_ms)
+        return REASON_PRECEDES;
     return time > impression_time + s->within_ms ? REASON_LATE : REASON_NONE;
-}
-
-void joiner_release_note(struct joiner *j, uint32_t number)
-{
-    const struct pending_note *n = &j->pending.notes[number];
-    chunks_release(&j->chunks, n->chunk, j->config.stream[n->stream].kind == JOINER_FEATURES);
-    pending_remove_note(&j->pending, number);
 }
 
 /* The impression has come: what waited for it is settled. */
@@ -148,11 +146,13 @@ static void settle_notes(struct joiner *j, uint32_t number)
         enum joiner_reason reason = unfit(j, n->stream, n->version, n->time, k->version, k->time);
         next = n->next;
         joiner_wait_no_more(j, n->stream);
+        j->early -= joiner_note_bytes(j, n);
         if (reason == REASON_NONE) {
             joiner_match(j, n->stream, n->withdraw, n->time, k->time);
             continue;
         }
-        aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream}, reason);
+        joiner_set_aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream},
+                         reason);
         joiner_release_note(j, i);
     }
 }
@@ -170,6 +170,7 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     k->offset = offset;
     k->version = r->version;
     j->undecided++;
+    j->held += joiner_waiting_bytes(JOINER_IMPRESSION, r->body.size);
     j->counts[r->stream].waiting++;
     settle_notes(j, number);
     if (j->gate != WATERMARK_NONE && r->time < j->gate)
@@ -194,10 +195,13 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
     n->stream = r->stream;
     n->withdraw = r->withdraw;
     n->value = r->value;
+    uint64_t bytes = joiner_waiting_bytes(j->config.stream[r->stream].kind, r->body.size);
+    j->held += bytes;
     if (j->pending.keys[number].chunk) {
         joiner_match(j, r->stream, r->withdraw, r->time, j->pending.keys[number].time);
         return;
     }
+    j->early += bytes;
     j->counts[r->stream].waiting++;
     due_insert(j->config.stream[r->stream].kind == JOINER_FEATURES ? &j->early_features : &j->early_actions, r->time,
                r->position, note);
@@ -212,11 +216,21 @@ void joiner_chunk_holds(struct joiner *j, uint64_t chunk, const struct joiner_re
         c->newest = until;
 }
 
+void joiner_set_rules(struct joiner *j, const struct joiner_rules *rules) { j->config.rules = *rules; }
+
+static struct sampling_lot draw(const struct joiner *j, const struct joiner_record *r)
+{
+    struct sampling_ticket ticket = {
+        .key = r->key, .user = r->user, .place = r->place, .has_place = r->has >> FILTER_position & 1};
+    return sampling_draw(&j->config.rules.sampling, &ticket);
+}
+
 /* Into the chunk first: an action leaves only its marks there, the others their body too. */
 static void keep(struct joiner *j, const struct joiner_record *r)
 {
     struct joiner_record kept = *r;
     enum joiner_stream_kind kind = j->config.stream[r->stream].kind;
+    kept.lot = kind == JOINER_IMPRESSION ? draw(j, r) : (struct sampling_lot){.rate = 1};
     if (kind == JOINER_ACTION)
         kept.body = (struct bytes){0};
     else
@@ -309,18 +323,47 @@ static enum joiner_reason take_note(struct joiner *j, const struct joiner_record
     return reason;
 }
 
+/* What the rules make of the record; false: they exclude it. */
+static bool passes(const struct filters *rules, struct joiner_record *r)
+{
+    struct filter_numbers n = {.has = r->has};
+    n.number[FILTER_value] = r->value;
+    n.number[FILTER_weight] = r->weight;
+    n.number[FILTER_position] = r->place;
+    n.number[FILTER_score] = (double)r->score;
+    n.number[FILTER_propensity] = (double)r->propensity;
+    if (!filters_pass(rules, r->stream, &n))
+        return false;
+    r->has = n.has;
+    r->value = n.number[FILTER_value];
+    r->weight = n.number[FILTER_weight];
+    r->place = (int32_t)n.number[FILTER_position];
+    return true;
+}
+
 void joiner_step(struct joiner *j, const struct joiner_record *r)
 {
     enum joiner_reason reason;
+    const struct filters *rules = &j->config.rules.filters;
+    struct joiner_record mended;
+    const struct joiner_record *taken = r;
     CHECK(r->stream < j->config.streams && r->position > j->position);
     j->position = r->position;
     j->counts[r->stream].consumed++;
-    if (j->config.stream[r->stream].kind == JOINER_IMPRESSION)
-        reason = take_impression(j, r);
+    if (rules->count) {
+        mended = *r;
+        taken = &mended;
+    }
+    if (rules->count && !passes(rules, &mended))
+        reason = REASON_RULE;
+    else if (j->config.stream[r->stream].kind == JOINER_IMPRESSION)
+        reason = take_impression(j, taken);
     else
-        reason = take_note(j, r);
+        reason = take_note(j, taken);
     if (reason != REASON_NONE)
-        aside(j, r, reason);
+        joiner_set_aside(j, r, reason);
+    else
+        joiner_keep_bound(j);
 }
 
 void joiner_prefetch(const struct joiner *j, struct hash128 key)
@@ -329,34 +372,15 @@ void joiner_prefetch(const struct joiner *j, struct hash128 key)
     key_index_prefetch(&j->decided.index, key);
 }
 
-/* Notes whose impression can no longer come. An item may be stale: its note was settled, its place used again. */
-static void orphan(struct joiner *j, struct due *queue, int64_t horizon)
-{
-    struct due_item item;
-    while (horizon != WATERMARK_NONE && due_next(queue, horizon, &item)) {
-        const struct pending_note *n = &j->pending.notes[item.number];
-        if (n->position != item.position || j->pending.keys[n->owner].chunk)
-            continue;
-        uint32_t owner = n->owner;
-        struct joiner_record r = {
-            .position = n->position, .time = n->time, .key = j->pending.keys[owner].key, .stream = n->stream};
-        chunks_append(&j->chunks, &r, CHUNK_REMOVED);
-        joiner_wait_no_more(j, r.stream);
-        aside(j, &r, REASON_ORPHANED);
-        joiner_release_note(j, item.number);
-        if (j->pending.keys[owner].notes == PENDING_NONE)
-            pending_remove(&j->pending, owner);
-    }
-}
-
 void joiner_advance(struct joiner *j, const int64_t *watermarks)
 {
     struct due_item item;
     joiner_set_watermarks(j, watermarks);
     while (j->gate != WATERMARK_NONE && due_next(&j->decisions, j->gate, &item))
-        joiner_decide(j, item.number);
-    orphan(j, &j->early_actions, j->action_horizon);
-    orphan(j, &j->early_features, j->features_horizon);
+        if (joiner_waits(j, &item))
+            joiner_decide(j, item.number);
+    joiner_orphan(j, &j->early_actions, j->action_horizon);
+    joiner_orphan(j, &j->early_features, j->features_horizon);
     if (j->expiry != WATERMARK_NONE)
         decided_expire(&j->decided, j->expiry);
 }

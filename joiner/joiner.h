@@ -23,12 +23,17 @@
  *   features     the same without an impression, with max(window, 1 minute) in place of L; late when the key is decided
  *   decided key  forgotten when t < expiry = min(I - L, every labelled action stream: watermark - within)
  *   All of them only grow with the watermarks, so it makes no difference in how many steps these advance.
- * Fates  the first that applies. Impression: late, duplicate; it waits until it is decided. Action: version mismatch,
- *        late, duplicate, too many. What was set aside is not remembered, so it can make no other record a duplicate.
+ * Fates  the first that applies. Any: excluded by a rule (joiner/filters.h). Impression: late, duplicate; it waits
+ *        until it is decided. Action: version mismatch, before its impression by more than before_ms, late, duplicate,
+ *        too many. What was set aside is not remembered, so it can make no other record a duplicate.
+ * Sampling  a sample without any label may be left out: joiner/sampling.h says when, sample.h what becomes of it.
  * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features
  *             of a stream. At most JOINER_ACTIONS_MAX actions of one stream are taken per key, and as many withdrawals,
  *             more are filtered.
  *
+ * Bound  more than held_bytes_max waits: the oldest undecided impressions are shed by (time, position), with what waits
+ *        with them; what waits for impressions that have not come goes first when it has more than half of the room,
+ *        features before actions. What was shed is not remembered either.
  * Durability  between two commits the joiner gathers what a restart needs: records that came in (chunk), decided keys
  *             that changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents
  *             nobody needs any more are given back as `keep_from`. Loading: joiner_load_run() of all runs in order,
@@ -42,8 +47,10 @@
 #include "base/hash.h"
 #include "joiner/counts.h"
 #include "joiner/delays.h"
+#include "joiner/filters.h"
 #include "joiner/reason.h"
 #include "joiner/sample.h"
+#include "joiner/sampling.h"
 #include "joiner/watermark.h"
 
 enum {
@@ -56,8 +63,15 @@ enum joiner_key_field { JOINER_KEY_REQUEST = 1, JOINER_KEY_USER = 2, JOINER_KEY_
 struct joiner_stream {
     enum joiner_stream_kind kind;
     int64_t within_ms; /* actions */
+    int64_t before_ms; /* actions: how long before their impression they count; 0: without limit */
     bool required;     /* features */
     uint64_t labels;   /* actions: bits of the labels they set */
+};
+
+/* What may change from one record to the next. */
+struct joiner_rules {
+    struct filters filters;
+    struct sampling sampling;
 };
 
 struct joiner_config {
@@ -66,6 +80,8 @@ struct joiner_config {
     struct joiner_label label[JOINER_LABELS_MAX]; /* its stream is the one that has its bit */
     uint32_t labels;
     int64_t window_ms, allowed_lateness_ms;
+    uint64_t held_bytes_max; /* of all that waits: when more waits, the oldest is shed; 0: no limit */
+    struct joiner_rules rules;
 };
 
 /* One record of the input, resolved and hashed by the caller. */
@@ -77,10 +93,15 @@ struct joiner_record {
     uint64_t event;     /* hash of the event id, or of the identifying fields */
     uint32_t version;   /* 0: none named (actions) */
     uint8_t stream;
-    bool withdraw;     /* actions: takes back the action with the same event */
-    double weight;     /* impressions */
-    double value;      /* actions */
-    struct bytes body; /* the event as it came; of impressions and features never empty, kept while it waits */
+    bool withdraw; /* actions: takes back the action with the same event */
+    double weight; /* impressions */
+    double value;  /* actions */
+    uint64_t user; /* hash; 0: it names none */
+    int32_t place; /* impressions: where it was shown */
+    float score, propensity;
+    uint32_t has;            /* bit set of enum filter_field */
+    struct sampling_lot lot; /* impressions: drawn by the joiner */
+    struct bytes body;       /* the event as it came; of impressions and features never empty, kept while it waits */
 };
 
 struct joiner_output {
@@ -90,6 +111,9 @@ struct joiner_output {
     /* A record is set aside. Of *r only stream, position, time (0: it could not be read) and body hold; the body is
      * empty when only the record's marks were kept while it waited. */
     void (*aside)(void *self, const struct joiner_record *r, enum joiner_reason reason);
+    /* A negative was decided and left out: it is no sample yet (sequence 0); its place is kept, as a sample's is.
+     * May be NULL while there are no rules of sampling. */
+    void (*left_out)(void *self, struct sample *s);
 };
 
 struct joiner;
@@ -98,6 +122,15 @@ struct joiner *joiner_open(const struct joiner_config *config, struct joiner_out
 void joiner_close(struct joiner *j); /* NULL is fine */
 
 void joiner_step(struct joiner *j, const struct joiner_record *r);
+
+/* Other rules, for records that come from here on. */
+void joiner_set_rules(struct joiner *j, const struct joiner_rules *rules);
+
+/* Another limit of what waits; at once. */
+void joiner_set_bound(struct joiner *j, uint64_t held_bytes_max);
+/* What waits, in logical bytes: what joiner_waiting_bytes() says of each record that is kept. */
+uint64_t joiner_held_bytes(const struct joiner *j);
+uint64_t joiner_waiting_bytes(enum joiner_stream_kind kind, size_t body);
 
 /* A record with this key is about to come: start its cache misses. */
 void joiner_prefetch(const struct joiner *j, struct hash128 key);

@@ -26,6 +26,7 @@ size_t joiner_memory(const struct joiner *j)
     return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) + timers(j);
 }
 
+uint64_t joiner_held_bytes(const struct joiner *j) { return j->held; }
 size_t joiner_undecided_entries(const struct joiner *j) { return pending_touched(&j->pending) + timers(j); }
 size_t joiner_undecided_payload(const struct joiner *j) { return j->chunks.used; }
 

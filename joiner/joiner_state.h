@@ -18,6 +18,8 @@ struct joiner {
     uint64_t sequence;  /* of the newest sample */
     uint64_t position;  /* of the newest record stepped */
     uint64_t undecided; /* impressions that wait */
+    uint64_t held;      /* logical bytes of all that waits... */
+    uint64_t early;     /* ...and of what has not met its impression */
     struct stream_counts counts[JOINER_STREAMS_MAX];
     struct joiner_pace pace;
     struct delays *delays[JOINER_STREAMS_MAX]; /* NULL: no action of the stream has matched */
@@ -41,9 +43,19 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
 void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t chunk, uint32_t offset);
 
 /* joiner.c */
+void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason);
 void joiner_wait_no_more(struct joiner *j, uint8_t stream);
 void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time);
+
+/* let_go.c */
+uint64_t joiner_note_bytes(struct joiner *j, const struct pending_note *n);
 void joiner_release_note(struct joiner *j, uint32_t number);
+void joiner_drop_early(struct joiner *j, uint32_t number);      /* a note without an impression */
+void joiner_drop_impression(struct joiner *j, uint32_t number); /* with its notes */
+/* Is the item's key undecided? It may be stale: what it was for is gone, and its place used again. */
+bool joiner_waits(const struct joiner *j, const struct due_item *item);
+void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* notes whose impression cannot come */
+void joiner_keep_bound(struct joiner *j); /* shed the oldest while more is held than may be */
 
 /* decide.c: the undecided key with this number becomes a sample; an action, or its withdrawal, comes for a decided
  * one. */

@@ -31,7 +31,13 @@
     R(FEATURE_RANGE, "feature_range", "a feature is not within a million, or its weight is not",                \
       "scale features to about 1: what is that large is a mistake, or drowns all others")                       \
     R(WRONG_REPRESENTATION, "wrong_representation", "its features are not of the version's representation",     \
-      "a new encoder takes a new version: parameters mean nothing for features they were not learned from")
+      "a new encoder takes a new version: parameters mean nothing for features they were not learned from")     \
+    R(SHED, "shed", "more waited than memory.join has room for, and it was the oldest",                         \
+      "give memory.join what the window needs (samples window tells), or see what holds decisions back") \
+    R(RULE, "rule", "a rule of filters excludes it",                                                            \
+      "is what it carries what the rule means to exclude?")                                                     \
+    R(PRECEDES, "precedes", "it lies before its impression by more than its stream's before",                   \
+      "do the clocks of the two senders differ, or does the action belong to another impression?")
 /* clang-format on */
 
 enum joiner_reason {

@@ -1,6 +1,6 @@
 #include "joiner/sample.h"
 
-enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4, HAS_FEATURES = 8 };
+enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4, HAS_FEATURES = 8, HAS_OLD_KEEP = 16, HAS_RATE = 32 };
 
 /* A label that is a small whole number, as nearly all are, is one byte; any other is this byte and its 8. */
 enum { LABEL_AS_DOUBLE = 255 };
@@ -27,7 +27,8 @@ static void decode_labels(struct reader *r, double *labels, uint32_t count)
 void sample_encode(const struct sample *s, struct buffer *out)
 {
     uint8_t has = (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) |
-                            (s->keep != 1 ? HAS_KEEP : 0) | (s->place.row ? HAS_FEATURES : 0));
+                            (s->keep != 1 ? HAS_KEEP : 0) | (s->place.row ? HAS_FEATURES : 0) |
+                            (s->old_keep != 1 ? HAS_OLD_KEEP : 0) | (s->rate != 1 ? HAS_RATE : 0));
     buffer_reserve(out, 320);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);
@@ -54,6 +55,10 @@ void sample_encode(const struct sample *s, struct buffer *out)
         buffer_put_f64(out, s->weight);
     if (has & HAS_KEEP)
         buffer_put_f64(out, s->keep);
+    if (has & HAS_OLD_KEEP)
+        buffer_put_f64(out, s->old_keep);
+    if (has & HAS_RATE)
+        buffer_put_f64(out, s->rate);
 }
 
 static struct hash128 decode_hash(struct reader *r)
@@ -66,7 +71,7 @@ static struct hash128 decode_hash(struct reader *r)
 
 void sample_decode(struct reader *r, struct sample *out)
 {
-    *out = (struct sample){.weight = 1, .keep = 1};
+    *out = (struct sample){.weight = 1, .keep = 1, .old_keep = 1, .rate = 1};
     out->kind = (enum sample_kind)reader_u8(r);
     uint8_t has = reader_u8(r);
     out->sequence = reader_u64(r);
@@ -96,6 +101,10 @@ void sample_decode(struct reader *r, struct sample *out)
         out->weight = reader_f64(r);
     if (has & HAS_KEEP)
         out->keep = reader_f64(r);
+    if (has & HAS_OLD_KEEP)
+        out->old_keep = reader_f64(r);
+    if (has & HAS_RATE)
+        out->rate = reader_f64(r);
     if (out->kind > SAMPLE_CORRECTION)
         r->bad = true;
 }

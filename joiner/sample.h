@@ -2,6 +2,11 @@
  *
  * Units    times are event time, ms since 1970 UTC.
  * Labels   as many as the join configuration has, in its order; what they are: joiner/labels.h. The rest is 0.
+ * Sampling negatives may be left out (joiner/sampling.h). What is kept carries `rate`, with which a negative of its
+ *          kind is kept, and `keep`, with which this one was: 1 for a positive, else the rate. A correction takes back
+ *          what was learned with old_keep; what it says instead has keep 1. A negative that was left out and becomes
+ *          positive is a *new* sample with keep 1, made by the action; later corrections name that one. What has been
+ *          positive once keeps 1, whatever becomes of its labels.
  * Memory   a sample is a value; the events it was made from live during the call that hands it over. */
 #ifndef TIDEMILL_JOINER_SAMPLE_H
 #define TIDEMILL_JOINER_SAMPLE_H
@@ -25,9 +30,11 @@ struct sample {
     struct hash128 key; /* join key */
     struct hash128 doc; /* hash of the document id */
     int64_t impression_time;
-    int64_t decided_at;  /* the gate when it was made */
-    uint64_t position;   /* in the input, of what made it: the impression, or the action that corrects it */
-    double weight, keep; /* keep: probability with which it was kept; 1 without sampling */
+    int64_t decided_at; /* the gate when it was made */
+    uint64_t position;  /* in the input, of what made it: the impression, or the action that corrects it */
+    double weight;
+    double keep, old_keep; /* probability with which it was kept; old_keep: corrections, as it was */
+    double rate;           /* with which a negative of its kind is kept; 1 without sampling */
     uint32_t label_count;
     double labels[JOINER_LABELS_MAX];     /* as they are now */
     double old_labels[JOINER_LABELS_MAX]; /* corrections: as they were */
@@ -37,11 +44,21 @@ struct sample {
     uint32_t feature_bytes, feature_reach;
 
     /* During the call that hands a new sample over, and not stored. */
+    bool late;                    /* a negative that was left out before: its place is where its features lie since */
     uint8_t stream;               /* the impression's */
-    struct bytes body;            /* the impression's event */
+    struct bytes body;            /* the impression's event; of a late one, some event of its document */
     const struct bytes *features; /* events of feature streams, at most one of each, in the order of the streams */
     uint32_t feature_count;
 };
+
+/* Is there any label? Only samples without are left out. */
+static inline bool sample_is_positive(const double *labels, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (labels[i] != 0)
+            return true;
+    return false;
+}
 
 void sample_encode(const struct sample *s, struct buffer *out); /* without body */
 void sample_decode(struct reader *r, struct sample *out);

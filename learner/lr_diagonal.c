@@ -236,6 +236,7 @@ static bool diagonal_valid(const struct model_config *config, const void *block)
 
 const struct model model_lr_diagonal = {
     .name = "lr",
+    .takes_offset = true,
     .width = diagonal_width,
     .value_name = diagonal_value_name,
     .check = diagonal_check,

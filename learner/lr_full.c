@@ -258,6 +258,7 @@ static bool full_valid(const struct model_config *config, const void *block)
 
 const struct model model_lr_full = {
     .name = "lr",
+    .takes_offset = true,
     .width = full_width,
     .value_name = features_name_full,
     .check = full_check,

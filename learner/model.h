@@ -116,6 +116,7 @@ struct value_name {
 
 struct model {
     const char *name;
+    bool takes_offset; /* learns from negatives that were down-sampled by an offset, not by a weight */
 
     /* Values per document in a Pull, and what they are called. */
     uint32_t (*width)(const struct model_config *config);

@@ -70,7 +70,8 @@ static void tell_warnings(const struct options *o, const char *path)
 {
     struct option_problems warnings = {0};
     options_warn(o, path, &warnings);
-    fwrite(warnings.text.data, 1, warnings.text.size, stderr);
+    if (warnings.count > 0)
+        fwrite(warnings.text.data, 1, warnings.text.size, stderr);
     buffer_close(&warnings.text);
 }
 

@@ -13,6 +13,7 @@ static void hand_over(struct engine *e, struct shared_block *block)
         atomic_store_explicit(&e->awaited_ns, clock_monotonic_ns(), memory_order_relaxed);
         atomic_store_explicit(&e->awaited, block->block.end, memory_order_release);
     }
+    pressure_send(e->pressure, &block->block);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_push_block(&e->worker[i], block);
     shared_block_unref(block);
@@ -47,6 +48,8 @@ static void make_parts(struct engine *e)
             .hash_seed = e->dir.hash_seed,
             .store = state_db_patient_store(e->dir.state),
             .archive = {e->options.samples_retain_ms, e->options.memory_samples / e->options.shards}});
+    e->pressure =
+        pressure_open(e->options.shards, e->options.memory_join / e->options.shards, e->options.door_timeout_ms);
     e->worker = mem_new(e->workers, sizeof *e->worker);
     for (uint32_t i = 0; i < e->workers; i++)
         worker_open(&e->worker[i], e, i);
@@ -165,6 +168,7 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
 static void release(struct engine *e)
 {
     registry_close(e->registry);
+    pressure_close(e->pressure);
     pthread_mutex_destroy(&e->control);
     pthread_mutex_destroy(&e->progress_mutex);
     pthread_cond_destroy(&e->progress);
@@ -255,6 +259,16 @@ bool engine_submit(struct engine *e, struct submission *sub) { return input_log_
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
 {
     return disk_admit(e->dir.disk, events, err);
+}
+
+enum tm_code engine_admit_batch(struct engine *e, const struct submission *batch, struct tm_error *err)
+{
+    return pressure_admit(e->pressure, &e->schema.join, batch, clock_monotonic_ns(), err);
+}
+
+void engine_release_batch(struct engine *e, const struct submission *batch)
+{
+    pressure_release(e->pressure, &e->schema.join, batch);
 }
 
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context)

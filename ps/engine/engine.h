@@ -47,6 +47,10 @@ uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* Is there room on the disk for events, or (events: false) for anything else? TM_RESOURCE_EXHAUSTED says how much is
  * missing; what was submitted all the same waits until there is. To be asked before engine_submit. */
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err);
+/* Is there room for what the batch brings to the shards? TM_RESOURCE_EXHAUSTED: not for its impressions and features
+ * (ps/engine/pressure.h). Whoever was let in calls engine_release_batch() when the batch is done, or not handed in. */
+enum tm_code engine_admit_batch(struct engine *e, const struct submission *batch, struct tm_error *err);
+void engine_release_batch(struct engine *e, const struct submission *batch);
 /* In place of the watch's. */
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context);
 /* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. To be called

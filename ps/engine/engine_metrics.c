@@ -56,6 +56,8 @@ static void join_delays(struct engine *e, struct metrics *m)
         bounds[i] = (double)seconds[i - 1];
     engine_window(e, &w);
     metric_count(m, METRIC_UNDECIDED_BYTES, w.undecided_bytes, METRIC_PLAIN);
+    metric_count(m, METRIC_DOOR_CLOSED, pressure_closed(e->pressure), METRIC_PLAIN);
+    metric_count(m, METRIC_DOOR_REFUSED, pressure_refused(e->pressure), METRIC_PLAIN);
     for (uint32_t i = 0; i < schema->join.streams; i++) {
         const struct delays *d = &w.stream[i].delays;
         uint64_t cumulative[BOUNDS];

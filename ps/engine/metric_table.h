@@ -36,6 +36,10 @@
       "Samples and corrections in the sample logs of all shards")                                                     \
     M("Events", UNDECIDED_BYTES, "tidemill_undecided_bytes", GAUGE, "",                                               \
       "Memory of keys that wait for their decision, with all that waits for it")                                      \
+    M("Events", DOOR_CLOSED, "tidemill_door_closed_shards", GAUGE, "",                                                \
+      "Shards that let no impressions and features in, because too many wait for decisions (memory.join)")            \
+    M("Events", DOOR_REFUSED, "tidemill_door_refused_batches_total", COUNTER, "",                                     \
+      "Batches refused because of that")                                                                              \
     M("Events", JOIN_DELAY, "tidemill_join_delay_seconds", HISTOGRAM, "stream",                                       \
       "From an impression to its action, in event time: the matched actions, as of the shards' last commits; those "  \
       "before their impression count as 0")                                                                           \

@@ -27,6 +27,14 @@ static const struct choice aggregates[] = {
 };
 static const struct choice covariances[] = {{"diagonal", OPTION_COVARIANCE_DIAGONAL, true},
                                             {"full", OPTION_COVARIANCE_FULL, true}};
+static const struct choice fields[] = {{"value", FIELD_VALUE, true},
+                                       {"weight", FIELD_WEIGHT, true},
+                                       {"position", FIELD_POSITION, true},
+                                       {"score", FIELD_SCORE, true},
+                                       {"propensity", FIELD_PROPENSITY, true}};
+static const struct choice actions[] = {
+    {"drop", FILTER_IS_DROP, true}, {"clamp", FILTER_IS_CLAMP, true}, {"default", FILTER_IS_DEFAULT, true}};
+static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
 static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
 const char *option_choice_word(enum option_type type, uint32_t value)
@@ -34,6 +42,9 @@ const char *option_choice_word(enum option_type type, uint32_t value)
     const struct choice *c = type == OPTION_KIND         ? kinds
                              : type == OPTION_AGGREGATE  ? aggregates
                              : type == OPTION_COVARIANCE ? covariances
+                             : type == OPTION_UNIT       ? sampling_units
+                             : type == OPTION_FIELD      ? fields
+                             : type == OPTION_ACTION     ? actions
                                                          : keys;
     while (!c->available || c->value != value)
         c++;
@@ -263,13 +274,34 @@ static enum tm_code parse_aggregate(const struct option_row *row, void *owner, c
     return rc;
 }
 
-static enum tm_code parse_covariance(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+static enum tm_code parse_word(const struct option_row *row, void *owner, const char *text,
+                               const struct choice *choices, size_t count, struct tm_error *err)
 {
     uint32_t v = 0;
-    enum tm_code rc = parse_choice(row, covariances, ARRAY_LEN(covariances), text, &v, err);
+    enum tm_code rc = parse_choice(row, choices, count, text, &v, err);
     if (rc == TM_OK)
         *(uint32_t *)((char *)owner + row->offset) = v;
     return rc;
+}
+
+static enum tm_code parse_covariance(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return parse_word(row, owner, text, covariances, ARRAY_LEN(covariances), err);
+}
+
+static enum tm_code parse_unit(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return parse_word(row, owner, text, sampling_units, ARRAY_LEN(sampling_units), err);
+}
+
+static enum tm_code parse_field(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return parse_word(row, owner, text, fields, ARRAY_LEN(fields), err);
+}
+
+static enum tm_code parse_action(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return parse_word(row, owner, text, actions, ARRAY_LEN(actions), err);
 }
 
 enum { ELEMENT_SIZE = 128 };
@@ -355,9 +387,9 @@ static const struct {
     [OPTION_ADDRESS] = {"address", false, parse_address},
     [OPTION_SWITCHABLE] = {"address", false, parse_switchable},
     [OPTION_COUNT] = {"number", false, parse_count},
+    [OPTION_NUMBER] = {"number", false, parse_number},
     [OPTION_DURATION] = {"duration", false, parse_duration},
     [OPTION_SIZE] = {"size", false, parse_size},
-    [OPTION_NUMBER] = {"number", false, parse_number},
     [OPTION_FLAG] = {"flag", false, parse_flag},
     [OPTION_NAME] = {"name", false, parse_name},
     [OPTION_MODEL] = {"name", false, parse_model},
@@ -366,6 +398,9 @@ static const struct {
     [OPTION_AGGREGATE] = {"word", false, parse_aggregate},
     [OPTION_BOUND] = {"number", false, parse_bound},
     [OPTION_COVARIANCE] = {"word", false, parse_covariance},
+    [OPTION_UNIT] = {"word", false, parse_unit},
+    [OPTION_FIELD] = {"word", false, parse_field},
+    [OPTION_ACTION] = {"word", false, parse_action},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
     [OPTION_PRIOR] = {"list", true, parse_prior},
     [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
@@ -399,6 +434,9 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;
     case OPTION_AGGREGATE: expected_aggregate(buf); break;
+    case OPTION_FIELD: snprintf(buf, OPTION_EXPECTED_SIZE, "value, weight, position, score or propensity"); break;
+    case OPTION_ACTION: snprintf(buf, OPTION_EXPECTED_SIZE, "drop, clamp or default"); break;
+    case OPTION_UNIT: snprintf(buf, OPTION_EXPECTED_SIZE, "impression or user"); break;
     case OPTION_MODEL: snprintf(buf, OPTION_EXPECTED_SIZE, "one of the models: %s", model_names()); break;
     case OPTION_KEY_FIELDS:
         snprintf(buf, OPTION_EXPECTED_SIZE, "a list of request, user and doc, each at most once");

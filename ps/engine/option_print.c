@@ -74,10 +74,11 @@ static void print_bound(const struct option_row *row, const void *owner, struct 
     buffer_print(out, "%s", text_number(bound->value, text));
 }
 
-static void print_covariance(const struct option_row *row, const void *owner, struct buffer *out)
+/* A word that stands in its row's type as a number. */
+static void print_word(const struct option_row *row, const void *owner, struct buffer *out)
 {
-    uint32_t covariance = *(const uint32_t *)(const void *)((const char *)owner + row->offset);
-    buffer_print(out, "%s", option_choice_word(OPTION_COVARIANCE, covariance));
+    uint32_t value = *(const uint32_t *)(const void *)((const char *)owner + row->offset);
+    buffer_print(out, "%s", option_choice_word(row->type, value));
 }
 
 static void print_key_fields(const struct option_row *row, const void *owner, struct buffer *out)
@@ -133,7 +134,10 @@ static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_KIND] = print_kind,
     [OPTION_AGGREGATE] = print_aggregate,
     [OPTION_BOUND] = print_bound,
-    [OPTION_COVARIANCE] = print_covariance,
+    [OPTION_COVARIANCE] = print_word,
+    [OPTION_UNIT] = print_word,
+    [OPTION_FIELD] = print_word,
+    [OPTION_ACTION] = print_word,
     [OPTION_KEY_FIELDS] = print_key_fields,
     [OPTION_PRIOR] = print_prior,
     [OPTION_SAMPLES_FROM] = print_samples_from,

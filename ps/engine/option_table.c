@@ -92,7 +92,16 @@ const struct option_row option_scalars[] = {
      .min = "1MiB",
      .max = "64GiB",
      .help = "Bytes of events waiting for the log or for a thread; when it is full, senders are asked to wait."},
-    NOT_YET("memory.join"),
+    {.key = "memory.join",
+     .type = OPTION_SIZE,
+     .offset = OF(memory_join),
+     .preset = "1GiB",
+     .min = "1MiB",
+     .max = "1024TiB",
+     .help =
+         "What may wait for decisions, over all shards; each has an equal part. From three quarters of its part on "
+         "senders of impressions and features for the shard are asked to wait; what is above it is shed, the oldest "
+         "first."},
     NOT_YET("memory.table"),
     {.key = "memory.samples",
      .type = OPTION_SIZE,
@@ -140,7 +149,15 @@ const struct option_row option_scalars[] = {
      .help = "A sender silent for so long no longer holds time back, unless it is its stream's last."},
     NOT_YET("join.positive_at_once"),
     NOT_YET("join.advance_after"),
-    NOT_YET("join.door_timeout"),
+    {.key = "join.door_timeout",
+     .type = OPTION_DURATION,
+     .offset = OF(door_timeout_ms),
+     .preset = "10s",
+     .min = "100ms",
+     .max = "1h",
+     .help =
+         "When senders were asked to wait for so long and nothing was decided, what they have is let in: up to all of "
+         "memory.join, and then a batch each time, for which the oldest is shed."},
 };
 const size_t option_scalar_count = ARRAY_LEN(option_scalars);
 #undef OF
@@ -167,6 +184,15 @@ static const struct option_row stream_rows[] = {
      .min = "0s",
      .max = "30d",
      .help = "Action streams: how long after an impression an action counts for it."},
+    {.key = "before",
+     .type = OPTION_DURATION,
+     .offset = OF(before_ms),
+     .preset = "0s",
+     .example = "5s",
+     .min = "0s",
+     .max = "30d",
+     .help = "Action streams: how long before its impression an action still counts for it, since clocks differ; 0s: "
+             "however long. Others are filtered."},
     {.key = "required",
      .type = OPTION_FLAG,
      .offset = OF(required),
@@ -320,16 +346,95 @@ static const struct option_row version_rows[] = {
 };
 #undef OF
 
-#define LIST(name, array, type, limit, what)                                               \
-    {                                                                                      \
-        .key = #name, .rows = array##_rows, .row_count = ARRAY_LEN(array##_rows),          \
-        .items = offsetof(struct options, array), .count = offsetof(struct options, name), \
-        .item_size = sizeof(struct type), .max = limit, .help = what                       \
+#define OF(field) offsetof(struct sampling_options, field)
+static const struct option_row rule_rows[] = {
+    {.key = "name", .type = OPTION_NAME, .offset = OF(name), .help = "What the rule is called."},
+    {.key = "keep",
+     .type = OPTION_NUMBER,
+     .offset = OF(keep),
+     .example = "0.1",
+     .min = "0.000001",
+     .max = "1",
+     .help = "The share of the negatives that is learned; each of them stands for 1 / keep."},
+    {.key = "by",
+     .type = OPTION_UNIT,
+     .offset = OF(by),
+     .preset = "impression",
+     .help = "impression: each for itself; user: a user's negatives are kept or left out together."},
+    {.key = "from_position",
+     .type = OPTION_COUNT,
+     .offset = OF(from_position),
+     .preset = "0",
+     .min = "0",
+     .max = "999999999",
+     .help = "The first position that the rule is for."},
+    {.key = "to_position",
+     .type = OPTION_COUNT,
+     .offset = OF(to_position),
+     .preset = "999999999",
+     .min = "0",
+     .max = "999999999",
+     .help = "The last position that the rule is for. Impressions without a position need a rule for all of them."},
+};
+#undef OF
+
+#define OF(field) offsetof(struct filter_options, field)
+static const struct option_row filter_rows[] = {
+    {.key = "name", .type = OPTION_NAME, .offset = OF(name), .help = "What the rule is called."},
+    {.key = "stream", .type = OPTION_NAME, .offset = OF(stream), .help = "The stream whose events it looks at."},
+    {.key = "field",
+     .type = OPTION_FIELD,
+     .offset = OF(field),
+     .help = "value, weight, position, score or propensity: the number that it looks at."},
+    {.key = "do",
+     .type = OPTION_ACTION,
+     .offset = OF(action),
+     .preset = "drop",
+     .help =
+         "drop: an event whose number lies outside of min and max is filtered; clamp: the number becomes the nearer "
+         "of them; default: it becomes `to` where the event has none. Value, weight and position can be changed."},
+    {.key = "min",
+     .type = OPTION_NUMBER,
+     .offset = OF(min),
+     .preset = "-1e300",
+     .min = "-1e300",
+     .max = "1e300",
+     .help = "The least that is taken as it is."},
+    {.key = "max",
+     .type = OPTION_NUMBER,
+     .offset = OF(max),
+     .preset = "1e300",
+     .min = "-1e300",
+     .max = "1e300",
+     .help = "The most that is taken as it is."},
+    {.key = "to",
+     .type = OPTION_NUMBER,
+     .offset = OF(to),
+     .preset = "0",
+     .min = "-1e300",
+     .max = "1e300",
+     .help = "default: what a missing number counts as."},
+};
+#undef OF
+
+#define LIST(name, array, type, limit, optional, what)                                         \
+    {                                                                                          \
+        .key = #name, .rows = array##_rows, .row_count = ARRAY_LEN(array##_rows),              \
+        .items = offsetof(struct options, array), .count = offsetof(struct options, name),     \
+        .item_size = sizeof(struct type), .max = limit, .may_be_empty = optional, .help = what \
     }
 const struct option_list option_lists[OPTION_LISTS] = {
-    LIST(streams, stream, stream_options, OPTION_STREAMS_MAX,
+    LIST(streams, stream, stream_options, OPTION_STREAMS_MAX, false,
          "The event streams. Without the key: impressions (impression) and clicks (action)."),
-    LIST(labels, label, label_options, OPTION_LABELS_MAX,
+    LIST(labels, label, label_options, OPTION_LABELS_MAX, false,
          "What samples are labelled with. Without the key: click, which exists when clicks has an action."),
-    LIST(versions, version, version_options, OPTION_VERSIONS_MAX, "The model configurations that learn, at least one."),
+    LIST(versions, version, version_options, OPTION_VERSIONS_MAX, false,
+         "The model configurations that learn, at least one."),
+    LIST(filters, filter, filter_options, OPTION_FILTERS_MAX, true,
+         "Rules for the numbers that events carry, applied in their order as events are joined. A change holds for the "
+         "events after the next start."),
+    LIST(sampling, rule, sampling_options, OPTION_SAMPLING_MAX, true,
+         "Negative sampling: impressions without any label are learned with a probability, and the models correct for "
+         "it. The first rule that fits decides; without one all are learned. A change holds for the impressions after "
+         "the next start."),
 };

@@ -14,9 +14,9 @@ enum option_type {
     OPTION_ADDRESS,      /* char[256]: host:port */
     OPTION_SWITCHABLE,   /* the same, or "off" */
     OPTION_COUNT,        /* uint32_t */
+    OPTION_NUMBER,       /* double */
     OPTION_DURATION,     /* int64_t, ms */
     OPTION_SIZE,         /* uint64_t, bytes */
-    OPTION_NUMBER,       /* double */
     OPTION_FLAG,         /* bool */
     OPTION_NAME,         /* char[OPTION_NAME_MAX + 1] */
     OPTION_MODEL,        /* the same; the name of a model */
@@ -25,6 +25,9 @@ enum option_type {
     OPTION_AGGREGATE,    /* enum label_aggregate */
     OPTION_BOUND,        /* struct label_bound */
     OPTION_COVARIANCE,   /* uint32_t */
+    OPTION_UNIT,         /* uint32_t: what sampling draws a lot for */
+    OPTION_FIELD,        /* uint32_t: enum option_filter_field */
+    OPTION_ACTION,       /* uint32_t: enum option_filter_action */
     OPTION_KEY_FIELDS,   /* uint32_t, list */
     OPTION_PRIOR,        /* double[8] and prior_count of a version, list */
     OPTION_SAMPLES_FROM, /* names and their count of a version, list */
@@ -51,10 +54,11 @@ struct option_list {
     const struct option_row *rows;
     size_t row_count;
     size_t items, count, item_size, max; /* offsets in struct options, sizes; an item starts with its option_place */
+    bool may_be_empty;
     const char *help;
 };
 
-enum { OPTION_LISTS = 3 };
+enum { OPTION_LISTS = 5 };
 extern const struct option_row option_scalars[];
 extern const size_t option_scalar_count;
 extern const struct option_list option_lists[OPTION_LISTS];

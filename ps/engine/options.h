@@ -17,6 +17,10 @@ enum {
     OPTION_STREAMS_MAX = 32,
     OPTION_LABELS_MAX = 8,
     OPTION_VERSIONS_MAX = 64,
+    OPTION_SAMPLING_MAX = 16,
+    OPTION_FILTERS_MAX = 32,
+    OPTION_FILTER_FIELDS = 5,
+    OPTION_POSITION_MAX = 999999999,
     OPTION_SAMPLES_FROM_MAX = 16,
     OPTION_FILE_MAX = 1 << 20, /* bytes */
     OPTION_PROBLEMS_SHOWN = 100,
@@ -36,6 +40,7 @@ struct stream_options {
     int64_t out_of_orderness_ms; /* default 5s */
     int64_t within_ms;           /* actions; default join.allowed_lateness */
     bool within_given;           /* false: within_ms follows join.allowed_lateness */
+    int64_t before_ms;           /* actions; 0: without limit */
     bool required;               /* features; default false */
 };
 
@@ -65,6 +70,30 @@ struct version_options {
     uint32_t samples_from_count; /* default: itself */
 };
 
+/* In the order of joiner/filters.h. */
+enum option_filter_field { FIELD_VALUE, FIELD_WEIGHT, FIELD_POSITION, FIELD_SCORE, FIELD_PROPENSITY };
+enum option_filter_action { FILTER_IS_DROP, FILTER_IS_CLAMP, FILTER_IS_DEFAULT };
+
+struct filter_options {
+    struct option_place place;
+    char name[OPTION_NAME_MAX + 1];
+    char stream[OPTION_NAME_MAX + 1];
+    uint32_t field;  /* enum option_filter_field */
+    uint32_t action; /* enum option_filter_action */
+    double min, max; /* default: any number */
+    double to;       /* default 0 */
+};
+
+/* Which negatives are kept: the first rule that fits. */
+struct sampling_options {
+    struct option_place place;
+    char name[OPTION_NAME_MAX + 1];
+    double keep;            /* (0, 1] */
+    uint32_t by;            /* 0: impression, 1: user */
+    uint32_t from_position; /* default 0: any */
+    uint32_t to_position;   /* default OPTION_POSITION_MAX: any */
+};
+
 #define OPTION_OFF "off"
 
 enum option_key_field { KEY_REQUEST = 1, KEY_USER = 2, KEY_DOC = 4 };
@@ -80,10 +109,11 @@ struct options {
     uint64_t log_retain_size;  /* bytes; 0: no limit */
     uint64_t disk_reserve;     /* bytes; 0: by the size of the file system */
     uint64_t memory_inbox;     /* bytes of blocks waiting for a thread, and of batches waiting for the log */
+    uint64_t memory_join;      /* bytes of what waits for decisions, over all shards */
     uint64_t memory_samples;   /* bytes of sample log that a paused version may hold, and of samples kept for
                                  samples.retain, over all shards */
     int64_t samples_retain_ms; /* 0: samples are kept for paused versions only */
-    int64_t window_ms, allowed_lateness_ms, producer_timeout_ms;
+    int64_t window_ms, allowed_lateness_ms, producer_timeout_ms, door_timeout_ms;
     uint32_t key_fields;
     struct stream_options stream[OPTION_STREAMS_MAX];
     uint32_t streams;
@@ -91,6 +121,10 @@ struct options {
     uint32_t labels;
     struct version_options version[OPTION_VERSIONS_MAX];
     uint32_t versions;
+    struct sampling_options rule[OPTION_SAMPLING_MAX]; /* of sampling */
+    uint32_t sampling;
+    struct filter_options filter[OPTION_FILTERS_MAX];
+    uint32_t filters;
 };
 
 /* Every problem found, one per line, for people. The caller closes text. */

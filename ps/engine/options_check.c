@@ -68,7 +68,7 @@ static const char *item_name(const struct option_list *list, const struct option
 static void check_names(const struct checking *c, const struct option_list *list)
 {
     uint32_t count = *option_item_count(list, c->o);
-    if (count == 0)
+    if (count == 0 && !list->may_be_empty)
         option_problem(c->problems, c->path, NULL, "%s: none; expected at least one", list->key);
     for (uint32_t i = 0; i < count; i++) {
         const char *name = item_name(list, c->o, i);
@@ -100,6 +100,8 @@ static void check_streams(const struct checking *c)
         const struct stream_options *s = &c->o->stream[i];
         impressions += s->kind == STREAM_IMPRESSION;
         check_within(c, s, i);
+        if (s->before_ms && s->kind != STREAM_ACTION)
+            option_problem(c->problems, c->path, &s->place, "streams[%u].before: only action streams have it", i);
         if (s->required && s->kind != STREAM_FEATURES)
             option_problem(c->problems, c->path, &s->place, "streams[%u].required: only feature streams have it", i);
     }
@@ -205,6 +207,57 @@ void options_check_version(struct version_options *v, const struct options *o, c
     check_version(&(struct version_check){&c, v, ""}, o, versions);
 }
 
+static bool is_whole_position(double v) { return v >= INT32_MIN && v <= INT32_MAX && v == (double)(int32_t)v; }
+
+/* What is wrong with the numbers of a rule; NULL: nothing. */
+static const char *wrong_numbers(const struct filter_options *f)
+{
+    bool no_min = f->min <= -1e300, no_max = f->max >= 1e300;
+    if (f->min > f->max)
+        return "min: got more than max";
+    if (f->action != FILTER_IS_DEFAULT && no_min && no_max)
+        return "min: missing, as max is; expected one of them";
+    if (f->action == FILTER_IS_DROP)
+        return NULL;
+    if (f->field != FIELD_VALUE && f->field != FIELD_WEIGHT && f->field != FIELD_POSITION)
+        return "do: only value, weight and position can be changed; expected drop";
+    bool sets = f->action == FILTER_IS_DEFAULT;
+    if (f->field == FIELD_WEIGHT && (sets ? f->to : f->max) < 0)
+        return "to: a weight is at least 0";
+    if (f->field == FIELD_POSITION &&
+        !(sets ? is_whole_position(f->to)
+               : (no_min || is_whole_position(f->min)) && (no_max || is_whole_position(f->max))))
+        return "to: a position is a whole number";
+    return NULL;
+}
+
+static void check_filters(const struct checking *c)
+{
+    for (uint32_t i = 0; i < c->o->filters; i++) {
+        const struct filter_options *f = &c->o->filter[i];
+        struct option_guess guess = {.wanted = f->stream};
+        const char *wrong = wrong_numbers(f);
+        char key[OPTION_KEY_SIZE];
+        for (uint32_t s = 0; s < c->o->streams; s++)
+            option_guess_offer(&guess, c->o->stream[s].name, strlen(c->o->stream[s].name));
+        snprintf(key, sizeof key, "filters[%u].stream", i);
+        check_reference(c, &f->place, key, "stream", &guess);
+        if (wrong)
+            option_problem(c->problems, c->path, &f->place, "filters[%u].%s", i, wrong);
+    }
+}
+
+static void check_sampling(const struct checking *c)
+{
+    for (uint32_t i = 0; i < c->o->sampling; i++) {
+        const struct sampling_options *r = &c->o->rule[i];
+        if (r->from_position > r->to_position)
+            option_problem(c->problems, c->path, &r->place,
+                           "sampling[%u].from_position: got %u; expected at most to_position, %u", i, r->from_position,
+                           r->to_position);
+    }
+}
+
 void options_check(const struct options *o, const char *path, struct option_problems *problems)
 {
     struct checking c = {o, path, problems};
@@ -214,6 +267,8 @@ void options_check(const struct options *o, const char *path, struct option_prob
     check_streams(&c);
     check_labels(&c);
     check_versions(&c);
+    check_filters(&c);
+    check_sampling(&c);
 }
 
 void options_warn(const struct options *o, const char *path, struct option_problems *warnings)

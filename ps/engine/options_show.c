@@ -16,6 +16,8 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
         return true;
     if (row->offset == offsetof(struct stream_options, within_ms))
         return stream->kind == STREAM_ACTION || stream->within_given;
+    if (row->offset == offsetof(struct stream_options, before_ms))
+        return stream->kind == STREAM_ACTION || stream->before_ms;
     if (row->offset == offsetof(struct stream_options, required))
         return stream->kind == STREAM_FEATURES || stream->required;
     return true;
@@ -96,7 +98,7 @@ static const char introduction[] =
     "\n"
     "One YAML file. A flag wins over an environment variable, that over the file, that over the default. What the\n"
     "file calls `commit.interval` is `--commit-interval` as a flag and `TIDEMILL_COMMIT_INTERVAL` in the environment.\n"
-    "Streams, labels and versions can only be given in the file.\n"
+    "Lists (streams, labels, versions...) can only be given in the file.\n"
     "\n"
     "Durations are a whole number with its unit (`ms`, `s`, `m`, `h`, `d`), sizes too (`B`, `KiB`, `MiB`, `GiB`,\n"
     "`TiB`); a bare number is refused, but for `0`. The file has at most 1 MiB. Anchors, aliases, tags, keys given\n"

@@ -12,6 +12,7 @@
 #include "base/queue.h"
 #include "base/thread.h"
 #include "ps/engine/engine.h"
+#include "ps/engine/pressure.h"
 #include "ps/engine/registry.h"
 #include "ps/engine/waiting.h"
 #include "ps/state/shard.h"
@@ -99,6 +100,7 @@ struct engine {
     struct input_log *log;
     struct catalog schema;     /* streams, labels and key, no versions; constant once engine_open has returned */
     struct catalog catalog;    /* the fold of what came out of the log: the log writer's, see control.c */
+    struct pressure *pressure; /* what waits in the shards, and is on its way there */
     struct registry *registry; /* the same versions, for any thread */
     pthread_mutex_t control;   /* held from the check of a control record until every shard has applied it */
     struct shard **shard;

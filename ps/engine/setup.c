@@ -10,10 +10,13 @@
 
 static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREAMS_MAX <= SEQUENCER_STREAMS_MAX &&
                   (int)OPTION_LABELS_MAX <= JOINER_LABELS_MAX && (int)OPTION_NAME_MAX == CATALOG_NAME_MAX &&
-                  (int)OPTION_SAMPLES_FROM_MAX <= VERSION_SOURCES_MAX,
+                  (int)OPTION_SAMPLES_FROM_MAX <= VERSION_SOURCES_MAX &&
+                  (int)OPTION_SAMPLING_MAX <= SAMPLING_RULES_MAX && (int)OPTION_FILTERS_MAX <= FILTERS_MAX &&
+                  (int)OPTION_FILTER_FIELDS == FILTER_FIELD_COUNT && (int)FILTER_IS_DEFAULT == FILTER_DEFAULT &&
+                  (int)FILTER_IS_CLAMP == FILTER_CLAMP,
               "what can be configured fits what is kept");
 static_assert((int)KEY_REQUEST == JOINER_KEY_REQUEST && (int)KEY_USER == JOINER_KEY_USER &&
-                  (int)KEY_DOC == JOINER_KEY_DOC,
+                  (int)KEY_DOC == JOINER_KEY_DOC && SAMPLING_IMPRESSION == 0 && SAMPLING_USER == 1,
               "key fields are copied as they are");
 
 enum { OTHERS_SHOWN = 512 };
@@ -47,8 +50,8 @@ static void set_join(const struct options *o, struct catalog *c)
                                                         [STREAM_IMPRESSION] = JOINER_IMPRESSION,
                                                         [STREAM_ACTION] = JOINER_ACTION};
         memcpy(c->stream_name[i], s->name, sizeof s->name);
-        c->join.stream[i] =
-            (struct joiner_stream){.kind = kinds[s->kind], .within_ms = s->within_ms, .required = s->required};
+        c->join.stream[i] = (struct joiner_stream){
+            .kind = kinds[s->kind], .within_ms = s->within_ms, .before_ms = s->before_ms, .required = s->required};
     }
 }
 
@@ -67,6 +70,36 @@ static void set_labels(const struct options *o, struct catalog *c)
                 c->join.label[i] = o->label[k].label;
                 c->join.stream[stream].labels |= UINT64_C(1) << i;
             }
+}
+
+static void set_filters(const struct options *o, const struct catalog *c, struct filters *f)
+{
+    f->count = o->filters;
+    for (uint32_t i = 0; i < o->filters; i++) {
+        const struct filter_options *rule = &o->filter[i];
+        int stream = catalog_stream(c, bytes_text(rule->stream));
+        CHECK(stream >= 0); /* options_check said so */
+        f->filter[i] = (struct filter){.streams = 1u << stream,
+                                       .field = rule->field,
+                                       .action = rule->action,
+                                       .least = rule->min,
+                                       .most = rule->max,
+                                       .to = rule->to};
+    }
+}
+
+static void set_sampling(const struct options *o, struct sampling *s)
+{
+    s->rules = o->sampling;
+    for (uint32_t i = 0; i < o->sampling; i++) {
+        const struct sampling_options *r = &o->rule[i];
+        s->rule[i] = (struct sampling_rule){
+            .keep = (float)r->keep,
+            .unit = r->by,
+            .first = r->from_position ? (int32_t)r->from_position : INT32_MIN,
+            .last = r->to_position < OPTION_POSITION_MAX ? (int32_t)r->to_position : INT32_MAX,
+        };
+    }
 }
 
 void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out)
@@ -123,6 +156,8 @@ enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct 
     *out = (struct catalog){0};
     set_join(o, out);
     set_labels(o, out);
+    set_sampling(o, &out->join.rules.sampling);
+    set_filters(o, out, &out->join.rules.filters);
     set_versions(o, out);
     return TM_OK;
 }
@@ -164,7 +199,8 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
     for (uint32_t i = 0; i < want->join.streams; i++) {
         const struct joiner_stream *a = &have->join.stream[i], *b = &want->join.stream[i];
         if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind ||
-            a->within_ms != b->within_ms || a->required != b->required || a->labels != b->labels)
+            a->within_ms != b->within_ms || a->before_ms != b->before_ms || a->required != b->required ||
+            a->labels != b->labels)
             return refuse(err, "stream", want->stream_name[i]);
     }
     for (uint32_t i = 0; i < want->join.labels; i++)
@@ -234,19 +270,33 @@ static enum tm_code append_join(struct engine *e, const struct catalog *wanted, 
     return control_append(e, &control, &position, err);
 }
 
-/* What a shard keeps for paused versions is its part of the budget. Changing it changes what is learned, so it is a
- * control record. */
+/* What a shard keeps for paused versions and for decisions is its part of the budgets. Changing them changes what is
+ * learned, so they are a control record. */
 static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
     uint64_t position;
     struct catalog_limits limits = catalog_limits(&e->catalog);
-    uint64_t wanted = e->options.memory_samples / e->options.shards;
-    if (limits.held_bytes == wanted)
+    uint64_t held = e->options.memory_samples / e->options.shards;
+    uint64_t waiting = e->options.memory_join / e->options.shards;
+    if (limits.held_bytes == held && limits.waiting_bytes == waiting)
         return TM_OK;
-    limits.held_bytes = wanted;
+    limits.held_bytes = held;
+    limits.waiting_bytes = waiting;
     catalog_pack_limits(&limits, &control);
     return control_append(e, &control, &position, err);
+}
+
+/* Rules may change from one start to the next: each holds for what comes behind its record. */
+static enum tm_code apply_rules(struct engine *e, const struct catalog *wanted, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer have = {0}, want = {0};
+    uint64_t position;
+    catalog_pack_rules(&e->catalog.join.rules, &have);
+    catalog_pack_rules(&wanted->join.rules, &want);
+    if (bytes_equal(buffer_view(&have), buffer_view(&want)))
+        return TM_OK;
+    return control_append(e, &want, &position, err);
 }
 
 /* Versions made at run time, or left out of the configuration since. */
@@ -279,6 +329,8 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
             rc = append_version(e, wanted->version[i], err);
     if (rc == TM_OK)
         rc = apply_limits(e, err);
+    if (rc == TM_OK)
+        rc = apply_rules(e, wanted, err);
     if (rc == TM_OK)
         tell_others(&e->catalog, wanted);
     return rc;

@@ -70,6 +70,24 @@ static struct shard_rows written_rows(const struct worker *w, const struct worke
                                atomic_load_explicit(&written->features, memory_order_acquire)};
 }
 
+static void tell_room(struct worker *w, const struct worker_shard *s)
+{
+    struct shard_room room = shard_room(s->shard);
+    pressure_tell(w->engine->pressure, shard_number(w, s), room.held_bytes, room.decided);
+}
+
+/* What was on its way to our shards has arrived, or is known to them. */
+static void arrive(struct worker *w, const struct block *b, const uint32_t *slots)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        uint32_t shard, events, first;
+        if (slots[i] == SHARD_NOT_NAMED)
+            continue;
+        block_shard(b, slots[i], &shard, &events, &first);
+        pressure_arrive(w->engine->pressure, b, shard, events);
+    }
+}
+
 /* A worker stands where the shard stands that is furthest behind; the others skip what they have seen. */
 enum tm_code worker_load(struct worker *w, struct tm_error *err)
 {
@@ -82,6 +100,7 @@ enum tm_code worker_load(struct worker *w, struct tm_error *err)
             return rc;
         struct shard_counts counts = {0};
         shard_count(s, &counts);
+        tell_room(w, &w->shards[i]);
         committer_set_counts(&w->engine->committer, shard_number(w, &w->shards[i]), &counts);
         atomic_store(&w->engine->committer.written[shard_number(w, &w->shards[i])].archived, shard_archived(s));
         if (shard_position(s) < w->position) {
@@ -149,6 +168,7 @@ static uint64_t step_shards(struct worker *w, const struct block *b, const int64
         shard_written(s, written_rows(w, &w->shards[i]));
         if (shard_step(s, b, slots[i], w->watermark, after, &err) != TM_OK)
             stop(STOP_DATA_LOSS, "the log cannot be applied: %s", err.message);
+        tell_room(w, &w->shards[i]);
         if (slots[i] != SHARD_NOT_NAMED) {
             uint32_t shard, events, first;
             block_shard(b, slots[i], &shard, &events, &first);
@@ -180,8 +200,11 @@ static void apply(struct worker *w, const struct block *b, uint32_t *slots)
     struct reader r = reader_of(b->punctuation_bytes);
     uint8_t stream;
     int64_t time;
-    if (b->end <= w->position)
+    find_slots(w, b, slots);
+    if (b->end <= w->position) {
+        arrive(w, b, slots);
         return;
+    }
     memcpy(after, w->watermark, sizeof after);
     while (block_next_punctuation(&r, &stream, &time)) {
         if (stream >= JOINER_STREAMS_MAX || time < after[stream])
@@ -192,8 +215,8 @@ static void apply(struct worker *w, const struct block *b, uint32_t *slots)
     if (b->first != w->position)
         stop(STOP_DATA_LOSS, "the log goes on at position %llu; expected %llu", (unsigned long long)b->first,
              (unsigned long long)w->position);
-    find_slots(w, b, slots);
     uint64_t events = step_shards(w, b, after, slots);
+    arrive(w, b, slots);
     memcpy(w->watermark, after, sizeof after);
     w->position = b->end;
     atomic_fetch_add_explicit(&w->events, events, memory_order_relaxed);

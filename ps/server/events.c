@@ -224,6 +224,8 @@ static void submission_done(struct submission *s)
     struct pending *p = s->context;
     struct ingest *in = p->ingest;
     ingest_count(&in->events->counts, INGEST_GRPC, s, &p->batch);
+    if (s->kind == SUBMIT_BATCH)
+        engine_release_batch(in->events->engine, s);
     lock(&in->mutex);
     p->done = true; /* from here on p may be gone */
     unlock(&in->mutex);
@@ -266,6 +268,8 @@ static enum tm_code read_message(struct ingest *in, struct pending *p, struct tm
         rc = door_read_batch(door, content, in->streams, clock_wall_ms(), &p->batch, err);
         if (rc == TM_OK)
             door_batch_hand_over(&p->batch, s);
+        if (rc == TM_OK)
+            rc = engine_admit_batch(in->events->engine, s, err);
     }
     s->producer = in->producer;
     return rc;
@@ -296,6 +300,8 @@ static void door_pass(struct ingest *in, struct pending *p)
     }
     atomic_fetch_add(&in->references, 1);
     if (!engine_submit(in->events->engine, &p->submission)) {
+        if (p->submission.kind == SUBMIT_BATCH)
+            engine_release_batch(in->events->engine, &p->submission);
         refuse(p, &leaving);
         ingest_release(in); /* never the last: the door has one of its own */
     }

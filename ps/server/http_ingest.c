@@ -72,6 +72,8 @@ static void one_done(struct one *o)
 static void submission_done(struct submission *s)
 {
     struct one *o = s->context;
+    if (s == &o->batch)
+        engine_release_batch(o->service->engine, s);
     if (s == &o->batch && o->open.code == TM_OK)
         ingest_count(o->service->counts, INGEST_HTTP, s, &o->events);
     else if (s == &o->open)
@@ -86,6 +88,8 @@ static void submit(struct one *o, struct submission *s)
     s->producer = o->open.producer;
     if (engine_submit(o->service->engine, s))
         return;
+    if (s == &o->batch)
+        engine_release_batch(o->service->engine, s);
     s->code = leaving.code;
     s->error = leaving;
     one_done(o);
@@ -108,7 +112,7 @@ static enum tm_code pass_door(struct one *o, struct tm_error *err)
     o->open.kind = SUBMIT_OPEN;
     o->batch.kind = SUBMIT_BATCH;
     door_batch_hand_over(&o->events, &o->batch);
-    return TM_OK;
+    return engine_admit_batch(o->service->engine, &o->batch, err);
 }
 
 static void handle(struct one *o)

@@ -5,7 +5,7 @@
 
 #include "proto/wire.h"
 #include "ps/state/version_reward.h"
-#include "tidemill/v1/control.pb-c.h"
+#include "ps/state/catalog_rules.h"
 
 enum { CONTROL_SIZE_MAX = 1 << 20 };
 
@@ -60,6 +60,7 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
                             spec->n_streams, spec->n_labels);
     c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams,
                                      .labels = (uint32_t)spec->n_labels,
+                                     .held_bytes_max = c->limits.waiting_bytes,
                                      .window_ms = spec->window_ms,
                                      .allowed_lateness_ms = spec->allowed_lateness_ms};
     c->key_fields = spec->key_fields;
@@ -69,8 +70,12 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
         if (s->within_ms < 0)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms", i, (long long)s->within_ms);
-        c->join.stream[i] = (struct joiner_stream){
-            .kind = (enum joiner_stream_kind)s->kind, .within_ms = s->within_ms, .required = s->required};
+        if (s->before_ms < 0)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts %lld ms before", i, (long long)s->before_ms);
+        c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
+                                                   .within_ms = s->within_ms,
+                                                   .before_ms = s->before_ms,
+                                                   .required = s->required};
         rc = take_name(c->stream_name[i], s->name, "stream", err);
     }
     for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++)
@@ -175,7 +180,9 @@ static enum tm_code set_limits(struct catalog *c, const Limits *spec, struct tm_
     if (spec->held_bytes == 0 || spec->slice == 0)
         return tm_error_set(err, TM_DATA_LOSS, "limits of %llu bytes held and slices of %u samples make no sense",
                             (unsigned long long)spec->held_bytes, spec->slice);
-    c->limits = (struct catalog_limits){spec->held_bytes, spec->slice};
+    c->limits = (struct catalog_limits){
+        .held_bytes = spec->held_bytes, .waiting_bytes = spec->waiting_bytes, .slice = spec->slice};
+    c->join.held_bytes_max = spec->waiting_bytes;
     return TM_OK;
 }
 
@@ -195,6 +202,10 @@ static enum tm_code apply(struct catalog *c, const Tidemill__V1__Control *m, str
     if (m->limits) {
         change->kind = CATALOG_LIMITED;
         return set_limits(c, m->limits, err);
+    }
+    if (m->rules) {
+        change->kind = CATALOG_RULED;
+        return rules_read(m->rules, &c->join.rules, err);
     }
     if (m->proceed)
         return TM_OK;
@@ -237,6 +248,8 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
         s->has_kind = s->has_within_ms = s->has_required = true;
         s->kind = c->join.stream[i].kind;
         s->within_ms = c->join.stream[i].within_ms;
+        s->has_before_ms = true;
+        s->before_ms = c->join.stream[i].before_ms;
         s->required = c->join.stream[i].required;
         for (uint32_t k = 0; k < c->join.labels; k++)
             if (c->join.stream[i].labels >> k & 1) {
@@ -293,9 +306,19 @@ static void describe_version(const struct version *v, VersionSpec *spec)
 
 static void describe_limits(const struct catalog_limits *limits, Limits *spec)
 {
-    spec->has_held_bytes = spec->has_slice = true;
+    spec->has_held_bytes = spec->has_waiting_bytes = spec->has_slice = true;
+    spec->waiting_bytes = limits->waiting_bytes;
     spec->held_bytes = limits->held_bytes;
     spec->slice = limits->slice;
+}
+
+void catalog_pack_rules(const struct joiner_rules *rules, struct buffer *out)
+{
+    struct rules_parts parts;
+    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
+    rules_describe(rules, &parts);
+    control.rules = &parts.spec;
+    wire_pack(&control.base, out);
 }
 
 void catalog_pack_join(const struct catalog *c, struct buffer *out)
@@ -347,6 +370,7 @@ void catalog_pack_proceed(struct buffer *out)
 void catalog_encode(const struct catalog *c, struct buffer *out)
 {
     struct join_parts parts;
+    struct rules_parts rules;
     Tidemill__V1__Catalog m = TIDEMILL__V1__CATALOG__INIT;
     Limits limits = TIDEMILL__V1__LIMITS__INIT;
     VersionSpec *specs = mem_new(c->versions, sizeof *specs);
@@ -355,6 +379,8 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     if (c->joined) {
         describe_join(c, &parts);
         m.join = &parts.spec;
+        rules_describe(&c->join.rules, &rules);
+        m.rules = &rules.spec;
     }
     if (c->limits.slice) {
         describe_limits(&c->limits, &limits);
@@ -386,6 +412,8 @@ static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, st
             return tm_error_set(err, TM_DATA_LOSS, "version %u is paused, but there is no such version", m->paused[i]);
         *state = VERSION_PAUSED;
     }
+    if (rc == TM_OK && m->rules)
+        rc = rules_read(m->rules, &c->join.rules, err);
     return rc == TM_OK && m->limits ? set_limits(c, m->limits, err) : rc;
 }
 
@@ -425,7 +453,8 @@ enum version_state catalog_state(const struct catalog *c, uint32_t id)
 
 struct catalog_limits catalog_limits(const struct catalog *c)
 {
-    return c->limits.slice ? c->limits : (struct catalog_limits){CATALOG_HELD_BYTES, CATALOG_SLICE};
+    return c->limits.slice ? c->limits
+                           : (struct catalog_limits){.held_bytes = CATALOG_HELD_BYTES, .slice = CATALOG_SLICE};
 }
 
 int catalog_stream(const struct catalog *c, struct bytes name)

@@ -31,8 +31,9 @@ enum version_state { VERSION_LEARNING, VERSION_PAUSED };
 
 /* Logical bounds of a shard: they decide what is learned when, so they are part of the sequence. */
 struct catalog_limits {
-    uint64_t held_bytes; /* of the sample log; a paused version that holds more gives up its oldest samples */
-    uint32_t slice;      /* held samples that a shard works off after each block; more in ps/state/shard.h */
+    uint64_t held_bytes;    /* of the sample log; a paused version that holds more gives up its oldest samples */
+    uint64_t waiting_bytes; /* of what waits for decisions; more is shed (joiner.h); 0: no limit */
+    uint32_t slice;         /* held samples that a shard works off after each block; more in ps/state/shard.h */
 };
 #define CATALOG_HELD_BYTES (UINT64_C(128) << 20) /* until a control record says something else */
 enum { CATALOG_SLICE = 4096 };
@@ -60,6 +61,7 @@ enum catalog_change_kind {
     CATALOG_RESUMED,   /* a version that was paused; it learns everything that was held */
     CATALOG_DISCARDED, /* a version that was paused; the new samples that were held are not learned */
     CATALOG_LIMITED,
+    CATALOG_RULED, /* other rules of filtering and sampling */
 };
 struct catalog_change {
     enum catalog_change_kind kind;
@@ -85,6 +87,7 @@ enum tm_code catalog_compile_reward(const struct catalog *c, struct bytes text, 
 /* Packed control records that say the same as a catalog's parts: for making new ones and comparing with old ones. */
 void catalog_pack_join(const struct catalog *c, struct buffer *out);
 void catalog_pack_version(const struct version *v, struct buffer *out);
+void catalog_pack_rules(const struct joiner_rules *rules, struct buffer *out);
 void catalog_pack_limits(const struct catalog_limits *limits, struct buffer *out); /* slice from 1 */
 
 /* Commands. discard: only when it learns again. */

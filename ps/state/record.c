@@ -52,6 +52,14 @@ static bool too_long(const struct event *e)
            e->event.size > EVENT_ID_MAX;
 }
 
+static uint32_t has_of(uint32_t has)
+{
+    return (uint32_t)(has & EVENT_HAS_VALUE ? 1u << FILTER_value : 0) |
+           (has & EVENT_HAS_WEIGHT ? 1u << FILTER_weight : 0) | (has & EVENT_HAS_POSITION ? 1u << FILTER_position : 0) |
+           (has & EVENT_HAS_SCORE ? 1u << FILTER_score : 0) |
+           (has & EVENT_HAS_PROPENSITY ? 1u << FILTER_propensity : 0);
+}
+
 enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed,
                             struct joiner_record *out, struct tm_error *err)
 {
@@ -72,5 +80,12 @@ enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, ui
     out->key = hash_key(&event, key_fields, hash_seed);
     out->doc = hash_128(event.doc, hash_seed);
     out->event = hash_event(&event, e->stream, hash_seed);
+    if (event.user.data)
+        out->user = hash_128(event.user, hash_seed).lo;
+    out->place = event.position;
+    out->score = event.score;
+    out->propensity = event.propensity;
+    out->has = has_of(event.has);
+    out->lot.rate = 1;
     return TM_OK;
 }

@@ -58,7 +58,8 @@ static void on_aside(void *self, const struct joiner_record *r, enum joiner_reas
 void shard_follow_catalog(struct shard *s)
 {
     if (s->catalog.joined && !s->joiner)
-        s->joiner = joiner_open(&s->catalog.join, (struct joiner_output){s, shard_take_sample, on_aside});
+        s->joiner =
+            joiner_open(&s->catalog.join, (struct joiner_output){s, shard_take_sample, on_aside, shard_leave_out});
     shard_add_versions(s);
 }
 
@@ -68,6 +69,10 @@ static void follow_change(struct shard *s, struct catalog_change change)
         return;
     if (change.kind == CATALOG_JOINED || change.kind == CATALOG_CREATED)
         shard_follow_catalog(s);
+    if (change.kind == CATALOG_LIMITED && s->joiner)
+        joiner_set_bound(s->joiner, s->catalog.join.held_bytes_max);
+    if (change.kind == CATALOG_RULED && s->joiner)
+        joiner_set_rules(s->joiner, &s->catalog.join.rules);
     if (change.kind == CATALOG_DISCARDED)
         shard_discard(s, change.version);
     s->catalog_changed = s->changed = true;
@@ -173,6 +178,13 @@ size_t shard_unfrozen(const struct shard *s)
 }
 
 uint64_t shard_archived(const struct shard *s) { return archive_end(&s->archive); }
+
+struct shard_room shard_room(const struct shard *s)
+{
+    if (!s->joiner)
+        return (struct shard_room){0};
+    return (struct shard_room){joiner_held_bytes(s->joiner), joiner_pace(s->joiner).decided};
+}
 
 static void count_joined(const struct shard *s, struct shard_counts *out)
 {

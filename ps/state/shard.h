@@ -120,6 +120,13 @@ struct shard_counts {
 void shard_count(const struct shard *s, struct shard_counts *out); /* out: zeroed or an earlier copy */
 void shard_counts_close(struct shard_counts *c);
 
+/* How much waits for decisions, and how much has been decided since it was opened; for back-pressure. */
+struct shard_room {
+    uint64_t held_bytes; /* logical, as joiner_held_bytes() */
+    uint64_t decided;    /* impressions */
+};
+struct shard_room shard_room(const struct shard *s);
+
 /* The table of a version, for readers: inside rcu_enter/rcu_leave, any thread. NULL: the version is not here (yet). */
 const struct table *shard_table(const struct shard *s, uint32_t version);
 

@@ -63,6 +63,20 @@ void shard_bring_features(struct shard *s, struct sample *sample)
     sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
 }
 
+/* Where they lie since it was left out may be far behind: a new sample has a place of its own. */
+void shard_bring_again(struct shard *s, struct sample *sample)
+{
+    const struct feature_vector *x = shard_features(s, sample);
+    bool taken = x && somebody_takes(s, sample, x);
+    sample->place = (struct sample_place){0};
+    if (!taken)
+        return;
+    struct bytes packed = buffer_view(&s->hand.packed);
+    sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
+    sample->feature_bytes = (uint32_t)packed.size;
+    sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
+}
+
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample)
 {
     struct features_at_hand *hand = &s->hand;
@@ -109,7 +123,7 @@ bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sampl
         return false;
     slot->fresh.skipped++;
     ++*counter_of(&slot->fresh, reason);
-    if (s->hand.letter == sample->sequence)
+    if (s->hand.letter == sample->sequence || sample->late) /* a late one's impression is not at hand any more */
         return true;
     s->hand.letter = sample->sequence;
     shard_set_aside(s,

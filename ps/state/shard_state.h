@@ -97,17 +97,21 @@ void shard_set_aside(struct shard *s, const struct joiner_record *r, enum joiner
 void shard_add_versions(struct shard *s); /* the catalog has grown: give the new versions their places */
 struct version_slot *shard_slot(struct shard *s, uint32_t version);
 void shard_take_sample(void *shard, struct sample *sample); /* joiner_output.sample */
+void shard_leave_out(void *shard, struct sample *sample);   /* joiner_output.left_out */
 uint32_t shard_first_route(const struct shard *s, uint32_t source);
 /* The version learns a sample that it does not refuse, or corrects what it learned of it; samples++ and what held has
  * to do with it are the caller's. horizon: see cursor_learn(). Returns whether it is a new sample of a document without
  * parameters here: then the document's text must be stored. */
 bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon);
 
-static inline double shard_weight(const struct sample *sample) { return sample->weight / sample->keep; }
+/* The most that it weighs: the same for a sample and its corrections. */
+static inline double shard_weight(const struct sample *sample) { return sample->weight / sample->rate; }
 
 /* shard_features.c */
 /* A sample was made, and somebody learns from features: gather them, and keep them if somebody takes them. */
 void shard_bring_features(struct shard *s, struct sample *sample);
+/* The same for a negative that was left out and is a sample now. */
+void shard_bring_again(struct shard *s, struct sample *sample);
 /* Decoded once for a sample, until another's are asked for. NULL: it has none, or s->trouble. */
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample);
 /* Why the version cannot learn the sample, or any correction of it: both are judged by the same features, so that what

@@ -144,7 +144,7 @@ static void skip(struct sample_counts *c, uint64_t *reason)
 /* Returns whether the document has no parameters here, or had none. */
 static bool learn_new(struct version_slot *slot, const struct sample *sample, const float *x)
 {
-    struct version_example e = version_example(slot->version, sample, sample->labels, x);
+    struct version_example e = version_example(slot->version, sample, sample->labels, sample->keep, x);
     if (!e.known) {
         skip(&slot->fresh, &slot->fresh.skipped_reward);
         return table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE;
@@ -157,15 +157,16 @@ static bool learn_new(struct version_slot *slot, const struct sample *sample, co
 /* From what the old labels say that the version has learned to what it should have: the original is one of its. */
 static void learn_correction(struct version_slot *slot, const struct sample *sample, const float *x)
 {
-    struct version_example before = version_example(slot->version, sample, sample->old_labels, x);
-    struct version_example after = version_example(slot->version, sample, sample->labels, x);
+    struct version_example before = version_example(slot->version, sample, sample->old_labels, sample->old_keep, x);
+    struct version_example after = version_example(slot->version, sample, sample->labels, sample->keep, x);
     if (!before.known && !after.known) {
         skip(&slot->corrections, &slot->corrections.skipped_reward);
         return;
     }
     if (!before.known)
         learn_into(slot, sample, &after.example);
-    else if (!after.known || before.example.reward != after.example.reward)
+    else if (!after.known || before.example.reward != after.example.reward ||
+             before.example.weight != after.example.weight)
         change_in(slot, sample, &before.example, after.known ? &after.example : NULL);
     slot->corrections.learned++;
     slot->corrections.clamped += after.known && after.cut;
@@ -221,7 +222,7 @@ void shard_take_sample(void *self, struct sample *sample)
     struct shard *s = self;
     uint32_t held = 0;
     if (s->feature_slots && sample->kind == SAMPLE_NEW)
-        shard_bring_features(s, sample);
+        sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
     struct sample_log_place place = sample_log_end(&s->log);
     sample_log_append(&s->log, sample);
     shard_archive(s, sample);
@@ -233,6 +234,21 @@ void shard_take_sample(void *self, struct sample *sample)
         held += offer(s, &s->slot[s->route[i].slot], sample, place);
     }
     s->brought += held ? held : 1;
+}
+
+/* Its features are kept like a sample's: it may become one. */
+void shard_leave_out(void *self, struct sample *sample)
+{
+    struct shard *s = self;
+    if (s->feature_slots)
+        shard_bring_features(s, sample);
+    for (uint32_t i = shard_first_route(s, sample->version); i < s->routes; i++) {
+        if (s->route[i].source != sample->version)
+            break;
+        struct sample_counts *c = &s->slot[s->route[i].slot].fresh;
+        c->samples++;
+        skip(c, &c->skipped_sampling);
+    }
 }
 
 void shard_add_versions(struct shard *s)

@@ -1,9 +1,16 @@
 #include "ps/state/version_reward.h"
 
+#include <math.h>
+
+/* Sampling is corrected for once: by the offset where the model takes one, else by the weight. */
 struct version_example version_example(const struct version *v, const struct sample *s, const double *labels,
-                                       const float *x)
+                                       double keep, const float *x)
 {
-    struct version_example e = {.example = {.weight = s->weight / s->keep, .time = s->impression_time, .x = x}};
+    bool offset = v->model->takes_offset;
+    struct version_example e = {.example = {.weight = offset ? s->weight : s->weight / keep,
+                                            .time = s->impression_time,
+                                            .offset = offset ? -log(s->rate) : 0,
+                                            .x = x}};
     double low, high, reward;
     e.known = reward_value(&v->reward, labels, &reward);
     if (!e.known)

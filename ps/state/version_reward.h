@@ -19,9 +19,9 @@ struct version_example {
     struct example example;
 };
 
-/* labels: those of the sample, or the old ones. x: its features; NULL for a model that needs none. */
+/* labels, keep: those of the sample, or the old ones. x: its features; NULL for a model that needs none. */
 struct version_example version_example(const struct version *v, const struct sample *s, const double *labels,
-                                       const float *x);
+                                       double keep, const float *x);
 
 /* What the reward of a version can be, by what its labels can be. */
 struct reward_range version_reward_range(const struct joiner_config *join, const struct reward *reward);

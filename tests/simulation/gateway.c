@@ -293,6 +293,7 @@ static void command(struct gateway *g, const struct act *a)
     case ACT_PAUSE: catalog_pack_state(version, VERSION_PAUSED, false, &control); break;
     case ACT_RESUME: catalog_pack_state(version, VERSION_LEARNING, false, &control); break;
     case ACT_DISCARD: catalog_pack_state(version, VERSION_LEARNING, true, &control); break;
+    case ACT_RULES: catalog_pack_rules(&g->world->rules[a->luck % 2], &control); break;
     case ACT_LIMIT: catalog_pack_limits(&g->world->limits[a->luck % 2], &control); break;
     default: catalog_pack_proceed(&control);
     }
@@ -317,6 +318,7 @@ void gateway_act(struct gateway *g, const struct act *a)
     case ACT_RESUME:
     case ACT_DISCARD:
     case ACT_PROCEED:
+    case ACT_RULES:
     case ACT_LIMIT: command(g, a); break;
     case ACT_SEAL: seal(g); break;
     case ACT_LOG_SYNC: sync_log(g); break;
@@ -374,6 +376,9 @@ void gateway_open(struct gateway *g, const struct world *w, struct history *h)
     take_control(g, &control);
     control = (struct buffer){0};
     catalog_pack_limits(&w->limits[0], &control);
+    take_control(g, &control);
+    control = (struct buffer){0};
+    catalog_pack_rules(&w->rules[0], &control);
     take_control(g, &control);
     create_version(g);
     seal(g);

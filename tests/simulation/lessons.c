@@ -10,14 +10,18 @@ void lessons_close(struct lessons *l) { free(l->lesson); }
 static bool paused(const struct catalog *c, uint32_t version) { return c->state[version] == VERSION_PAUSED; }
 
 /* What a version makes of labels: beta and lr learn rewards from 0 to 1. False: there is no reward. */
-static bool example_of(const struct version *v, const struct sample *s, const double *labels, const float *x,
-                       struct example *out, bool *cut)
+static bool example_of(const struct version *v, const struct sample *s, const double *labels, double keep,
+                       const float *x, struct example *out, bool *cut)
 {
     double reward = 0, low = v->model == &model_linear ? -1e9 : 0, high = v->model == &model_linear ? 1e9 : 1;
     bool known = world_reward_value(v->reward.text, labels, &reward);
     *cut = known && (reward < low || reward > high);
-    *out = (struct example){
-        .reward = fmax(low, fmin(high, reward)), .weight = s->weight / s->keep, .time = s->impression_time, .x = x};
+    bool shifted = model_uses_features(v->model) && v->model != &model_linear; /* lr */
+    *out = (struct example){.reward = fmax(low, fmin(high, reward)),
+                            .weight = shifted ? s->weight : s->weight / keep,
+                            .time = s->impression_time,
+                            .offset = shifted ? -log(s->rate) : 0,
+                            .x = x};
     return known;
 }
 
@@ -40,8 +44,8 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
     const float *x = model_uses_features(v->model) ? original->features.x : NULL;
     void *belief = l->student[version].belief[lesson->doc];
     struct example was, now;
-    bool ignored, is = example_of(v, s, s->labels, x, &now, &lesson->cut[version]);
-    bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, x, &was, &ignored);
+    bool ignored, is = example_of(v, s, s->labels, s->keep, x, &now, &lesson->cut[version]);
+    bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, s->old_keep, x, &was, &ignored);
     if (s->kind == SAMPLE_CORRECTION && original->fate[version] != LESSON_LEARNED &&
         original->fate[version] != LESSON_REWARD) {
         lesson->fate[version] = LESSON_ORIGINAL;
@@ -50,7 +54,7 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
     lesson->fate[version] = had || is ? LESSON_LEARNED : LESSON_REWARD;
     if (had && !is)
         v->model->retract(&v->config, belief, &was);
-    else if (had && was.reward != now.reward)
+    else if (had && (was.reward != now.reward || was.weight != now.weight))
         v->model->correct(&v->config, belief, &(struct correction){was, now});
     else if (!had && is)
         put_in(l, v, version, original, &now);
@@ -72,20 +76,19 @@ static enum joiner_reason refusal(const struct version *v, const struct lesson_f
     return REASON_NONE;
 }
 
-static bool listens(const struct version *v, const struct sample *s)
+static bool listens(const struct version *v, uint32_t source)
 {
     for (uint32_t k = 0; k < v->samples_from_count; k++)
-        if (v->samples_from[k] == s->version)
+        if (v->samples_from[k] == source)
             return true;
     return false;
 }
 
-/* Are its features kept? Then they count among the bytes of the log. */
-static bool somebody_takes(const struct catalog *c, const struct lesson *lesson)
+bool lessons_take_features(const struct catalog *c, uint32_t source, const struct lesson_features *features)
 {
     for (uint32_t i = 0; i < c->versions; i++)
-        if (listens(c->version[i], &lesson->sample) && model_uses_features(c->version[i]->model) &&
-            refusal(c->version[i], &lesson->features) == REASON_NONE)
+        if (listens(c->version[i], source) && model_uses_features(c->version[i]->model) &&
+            refusal(c->version[i], features) == REASON_NONE)
             return true;
     return false;
 }
@@ -96,7 +99,7 @@ static void count_bytes(struct lessons *l, const struct catalog *c, struct lesso
     struct sample *s = &lesson->sample;
     if (s->kind == SAMPLE_CORRECTION) {
         s->place.row = l->lesson[s->original - 1].sample.place.row;
-    } else if (somebody_takes(c, lesson)) {
+    } else if (lessons_take_features(c, s->version, &lesson->features)) {
         s->place.row = 1;
         s->feature_bytes = lesson->features.packed;
     }
@@ -117,7 +120,7 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
     count_bytes(l, c, lesson);
     for (uint32_t i = 0; i < c->versions; i++) {
         struct student *me = &l->student[i];
-        if (!listens(c->version[i], sample))
+        if (!listens(c->version[i], sample->version))
             continue;
         if (features && refusal(c->version[i], features) != REASON_NONE) {
             lesson->fate[i] = LESSON_REFUSED;
@@ -136,6 +139,12 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
     }
     l->brought += holders ? holders : 1;
     return refused;
+}
+
+void lessons_leave_out(struct lessons *l, const struct catalog *c, uint32_t version)
+{
+    for (uint32_t i = 0; i < c->versions; i++)
+        l->student[i].left_out += listens(c->version[i], version);
 }
 
 void lessons_discard(struct lessons *l, uint32_t version)
@@ -211,6 +220,7 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
                    struct sample_counts *corrections)
 {
     *fresh = *corrections = (struct sample_counts){0};
+    fresh->samples = fresh->skipped = fresh->skipped_sampling = l->student[version].left_out;
     for (uint32_t i = 0; i < l->lessons; i++) {
         struct sample_counts *c = l->lesson[i].sample.kind == SAMPLE_NEW ? fresh : corrections;
         enum lesson_fate fate = l->lesson[i].fate[version];
@@ -263,8 +273,9 @@ struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v,
         bool ignored;
         if (x->doc != doc || !x->put[version] || !dealt_with(x, version))
             continue;
-        sum.mass += x->sample.weight;
-        if (!example_of(v, &x->sample, newest_of(l, version, i)->labels, NULL, &e, &ignored))
+        const struct sample *newest = newest_of(l, version, i);
+        sum.mass += x->sample.weight + x->sample.weight / x->sample.keep;
+        if (!example_of(v, &x->sample, newest->labels, newest->keep, NULL, &e, &ignored))
             continue;
         double w = e.weight * exp(-v->config.decay_per_ms * (double)(sum.time - e.time));
         sum.s += w * e.reward;

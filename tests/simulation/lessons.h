@@ -55,6 +55,7 @@ struct student {
     uint32_t at; /* while something is held: index of the sample it goes on with */
     bool known[LESSONS_DOCS_MAX];
     uint64_t belief[LESSONS_DOCS_MAX][LESSONS_BLOCK_MAX / 8];
+    uint32_t left_out; /* negatives that were no samples of it */
 };
 
 struct lessons {
@@ -70,6 +71,10 @@ void lessons_close(struct lessons *l);
 /* A sample was made; features: of a new one, else NULL. Returns why the first version that refuses it does so. */
 enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
                                const struct lesson_features *features);
+/* A negative of that version (id) was left out. */
+void lessons_leave_out(struct lessons *l, const struct catalog *c, uint32_t version);
+/* Are they kept: does anybody learn from them? source: id of the version whose samples they belong to. */
+bool lessons_take_features(const struct catalog *c, uint32_t source, const struct lesson_features *features);
 void lessons_discard(struct lessons *l, uint32_t version);                 /* index */
 void lessons_end_block(struct lessons *l, const struct catalog *c);        /* one slice */
 bool lessons_behind(const struct lessons *l, const struct catalog *c);     /* would one more block change something? */

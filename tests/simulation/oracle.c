@@ -145,10 +145,18 @@ static struct lesson_features features_of(const struct oracle *o, const struct o
     return f;
 }
 
+static bool is_negative(const struct oracle *o, const double *labels)
+{
+    for (uint32_t i = 0; i < o->catalog.join.labels; i++)
+        if (labels[i] != 0)
+            return false;
+    return true;
+}
+
 static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
                  const double *labels, uint64_t position)
 {
-    struct lesson_features features;
+    struct lesson_features features = {0};
     struct oracle_record *r = &s->record[impression];
     struct sample sample = {.sequence = s->lessons.lessons + 1,
                             .kind = kind,
@@ -160,20 +168,24 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                             .position = position,
                             .label_count = o->catalog.join.labels,
                             .weight = r->weight,
-                            .keep = 1};
+                            .keep = kind == SAMPLE_NEW && is_negative(o, labels) ? (double)r->lot.rate : 1,
+                            .old_keep = 1,
+                            .rate = (double)r->lot.rate};
     if (kind == SAMPLE_CORRECTION) {
         sample.original = r->sequence;
         memcpy(sample.old_labels, r->labels, sizeof r->labels);
+        sample.old_keep = r->keep;
     } else {
         r->sequence = sample.sequence;
     }
     memcpy(sample.labels, labels, sizeof r->labels);
     memcpy(r->labels, labels, sizeof r->labels);
-    if (kind == SAMPLE_NEW)
+    r->keep = sample.keep;
+    if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
         features = features_of(o, s, impression);
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
                                              kind == SAMPLE_NEW ? &features : NULL);
-    if (refused)
+    if (refused && !r->was_left_out)
         r->refused = refused;
 }
 
@@ -261,7 +273,7 @@ static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impressio
     labels_of(o, s, impression, last, labels);
     for (uint32_t i = 0; i < o->catalog.join.labels; i++)
         if (labels[i] != s->record[impression].labels[i]) {
-            emit(o, s, impression, SAMPLE_CORRECTION, labels, position);
+            emit(o, s, impression, s->record[impression].keep > 0 ? SAMPLE_CORRECTION : SAMPLE_NEW, labels, position);
             return;
         }
 }
@@ -274,6 +286,15 @@ static uint32_t last_action(const struct oracle *o, const struct oracle_shard *s
     return last;
 }
 
+static void leave_out(struct oracle *o, struct oracle_shard *s, uint32_t impression)
+{
+    struct oracle_record *r = &s->record[impression];
+    struct lesson_features features = features_of(o, s, impression);
+    r->was_left_out = true;
+    r->features_kept = lessons_take_features(&o->catalog, r->version, &features);
+    lessons_leave_out(&s->lessons, &o->catalog, r->version);
+}
+
 static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression)
 {
     int64_t closes = s->record[impression].time + o->catalog.join.window_ms;
@@ -283,13 +304,17 @@ static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression
         last = next;
     labels_of(o, s, impression, last, labels);
     s->record[impression].decided = true;
-    emit(o, s, impression, SAMPLE_NEW, labels, s->record[impression].position);
+    if (is_negative(o, labels) && s->record[impression].lot.left_out)
+        leave_out(o, s, impression);
+    else
+        emit(o, s, impression, SAMPLE_NEW, labels, s->record[impression].position);
     for (; next != NOBODY; next = next_action(o, s, impression, next))
         correct(o, s, impression, next, s->record[next].position);
 }
 
 static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
 {
+    r->met = fate == FATE_MATCHED || (fate == FATE_SHED && r->met);
     r->fate = fate;
     r->reason = reason;
 }
@@ -318,14 +343,33 @@ static bool companion(const struct oracle_record *other, const struct oracle_rec
 static void meet(struct oracle *o, struct oracle_shard *s, struct oracle_record *action, uint32_t impression)
 {
     const struct oracle_record *shown = &s->record[impression];
+    int64_t before = o->catalog.join.stream[action->stream].before_ms;
     if (action->version && action->version != shown->version) {
         settle(action, FATE_FILTERED, REASON_VERSION_MISMATCH);
+    } else if (before > 0 && shown->time - action->time > before) {
+        settle(action, FATE_FILTERED, REASON_PRECEDES);
     } else if (action->time > shown->time + o->catalog.join.stream[action->stream].within_ms) {
         settle(action, FATE_LATE, REASON_LATE);
     } else {
         settle(action, FATE_MATCHED, REASON_NONE);
         action->impression = impression;
     }
+}
+
+/* The lot itself is the code's; whose rule it is, is found by looking. */
+static struct sampling_lot draw(const struct sampling *s, const struct oracle_record *r)
+{
+    for (uint32_t i = 0; i < s->rules; i++) {
+        struct sampling one = {.rules = 1, .rule = {s->rule[i]}};
+        const struct sampling_rule *rule = &one.rule[0];
+        bool everywhere = rule->first == INT32_MIN && rule->last == INT32_MAX;
+        if (r->has_place ? rule->first <= r->place && r->place <= rule->last : everywhere) {
+            one.rule[0].first = INT32_MIN;
+            one.rule[0].last = INT32_MAX;
+            return sampling_draw(&one, &(struct sampling_ticket){.key = r->key_hash, .user = r->user});
+        }
+    }
+    return (struct sampling_lot){.rate = 1};
 }
 
 static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t at)
@@ -340,6 +384,7 @@ static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t a
         return;
     }
     settle(r, FATE_MATCHED, REASON_NONE);
+    r->lot = draw(&o->catalog.join.rules.sampling, r);
     for (uint32_t i = 0; i < at; i++) {
         struct oracle_record *waiting = &s->record[i];
         if (waiting->fate != FATE_WAITING || strcmp(waiting->key, r->key) != 0)
@@ -403,6 +448,65 @@ static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
     }
 }
 
+/* ---- the bound ---- */
+
+static bool is_undecided(const struct oracle *o, const struct oracle_record *r)
+{
+    return o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->decided;
+}
+
+/* It waits for its impression, or with it for the decision. */
+static bool holds_room(const struct oracle *o, const struct oracle_shard *s, const struct oracle_record *r)
+{
+    if (o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION)
+        return is_undecided(o, r);
+    return r->fate == FATE_WAITING || (r->fate == FATE_MATCHED && is_undecided(o, &s->record[r->impression]));
+}
+
+static uint64_t room_of(const struct oracle *o, const struct oracle_record *r)
+{
+    return joiner_waiting_bytes(o->catalog.join.stream[r->stream].kind, r->wire.size);
+}
+
+/* The oldest of a kind that waits: undecided impressions, or what waits for one; NOBODY. */
+static uint32_t oldest(const struct oracle *o, const struct oracle_shard *s, enum joiner_stream_kind kind)
+{
+    uint32_t best = NOBODY;
+    for (uint32_t i = 0; i < s->records; i++) {
+        const struct oracle_record *r = &s->record[i];
+        bool waits = kind == JOINER_IMPRESSION ? is_undecided(o, r) : r->fate == FATE_WAITING;
+        if (o->catalog.join.stream[r->stream].kind == kind && waits &&
+            (best == NOBODY || r->time < s->record[best].time))
+            best = i;
+    }
+    return best;
+}
+
+static void shed(struct oracle_shard *s, uint32_t at)
+{
+    for (uint32_t i = 0; i < s->records; i++)
+        if (s->record[i].fate == FATE_MATCHED && s->record[i].impression == at)
+            settle(&s->record[i], FATE_SHED, REASON_SHED);
+    settle(&s->record[at], FATE_SHED, REASON_SHED);
+}
+
+static void keep_bound(struct oracle *o, struct oracle_shard *s)
+{
+    uint64_t most = catalog_limits(&o->catalog).waiting_bytes;
+    for (;;) {
+        uint64_t held = 0, early = 0;
+        for (uint32_t i = 0; i < s->records; i++) {
+            held += holds_room(o, s, &s->record[i]) ? room_of(o, &s->record[i]) : 0;
+            early += s->record[i].fate == FATE_WAITING ? room_of(o, &s->record[i]) : 0;
+        }
+        if (most == 0 || held <= most)
+            return;
+        uint32_t features = oldest(o, s, JOINER_FEATURES), actions = oldest(o, s, JOINER_ACTION),
+                 shown = oldest(o, s, JOINER_IMPRESSION), waiting = features != NOBODY ? features : actions;
+        shed(s, (early > most / 2 || shown == NOBODY) ? waiting : shown);
+    }
+}
+
 /* ---- the sequence ---- */
 
 static void read_record(const struct oracle *o, const struct block_event *e, struct oracle_record *out)
@@ -422,6 +526,11 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
                                   .wire = e->wire,
                                   .key_hash = hashed.key,
                                   .doc_hash = hashed.doc,
+                                  .has_place = (event.has & EVENT_HAS_POSITION) != 0,
+                                  .has_value = (event.has & EVENT_HAS_VALUE) != 0,
+                                  .has_weight = (event.has & EVENT_HAS_WEIGHT) != 0,
+                                  .place = event.position,
+                                  .user = hash_128(event.user, o->hash_seed).lo,
                                   .impression = NOBODY};
     text_of(request, sizeof request, event.request);
     text_of(user, sizeof user, event.user);
@@ -437,16 +546,47 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
                  event.value);
 }
 
+/* The rules, told one after the other; the world makes none for scores and propensities. */
+static bool is_excluded(const struct oracle *o, struct oracle_record *r)
+{
+    const struct filters *rules = &o->catalog.join.rules.filters;
+    for (uint32_t i = 0; i < rules->count; i++) {
+        const struct filter *f = &rules->filter[i];
+        double place = r->place;
+        double *number = f->field == FILTER_value ? &r->value : f->field == FILTER_weight ? &r->weight : &place;
+        bool *has = f->field == FILTER_value    ? &r->has_value
+                    : f->field == FILTER_weight ? &r->has_weight
+                                                : &r->has_place;
+        if ((f->streams & 1u << r->stream) == 0)
+            continue;
+        if (f->action == FILTER_DROP && *has && (*number < f->least || *number > f->most))
+            return true;
+        if (f->action == FILTER_CLAMP && *has)
+            *number = fmin(fmax(*number, f->least), f->most);
+        if (f->action == FILTER_DEFAULT && !*has) {
+            *number = f->to;
+            *has = true;
+        }
+        r->place = (int32_t)place;
+    }
+    return false;
+}
+
 static void take(struct oracle *o, struct oracle_shard *s, const struct block_event *e)
 {
     s->record = mem_grow(s->record, s->records + 1, sizeof *s->record);
     read_record(o, e, &s->record[s->records]);
     uint32_t at = s->records++;
+    if (is_excluded(o, &s->record[at])) {
+        settle(&s->record[at], FATE_FILTERED, REASON_RULE);
+        return;
+    }
     switch (o->catalog.join.stream[e->stream].kind) {
     case JOINER_FEATURES: take_features(o, s, at); break;
     case JOINER_IMPRESSION: take_impression(o, s, at); break;
     case JOINER_ACTION: take_action(o, s, at); break;
     }
+    keep_bound(o, s);
 }
 
 static void let_orphans_go(struct oracle *o, struct oracle_shard *s)
@@ -498,6 +638,8 @@ static void take_control(struct oracle *o, struct bytes control)
             CHECK(before[i] == VERSION_PAUSED);
             lessons_discard(&o->shard[k].lessons, i);
         }
+    for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++)
+        keep_bound(o, &o->shard[k]);
 }
 
 void oracle_block(struct oracle *o, const struct block *b)
@@ -560,6 +702,7 @@ struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint3
         case FATE_ORPHANED: c.orphaned++; break;
         case FATE_DUPLICATE: c.duplicate++; break;
         case FATE_FILTERED: c.filtered++; break;
+        case FATE_SHED: c.shed++; break;
         }
     }
     return c;
@@ -571,8 +714,7 @@ struct delays oracle_delays(const struct oracle *o, uint32_t shard, uint32_t str
     const struct oracle_shard *s = &o->shard[shard];
     for (uint32_t i = 0; i < s->records; i++) {
         const struct oracle_record *r = &s->record[i];
-        if (r->stream != stream || r->fate != FATE_MATCHED || r->withdraw ||
-            o->catalog.join.stream[stream].kind != JOINER_ACTION)
+        if (r->stream != stream || !r->met || r->withdraw || o->catalog.join.stream[stream].kind != JOINER_ACTION)
             continue;
         int64_t delay = r->time - s->record[r->impression].time;
         uint32_t bucket = DELAY_BEFORE;

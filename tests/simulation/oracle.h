@@ -15,7 +15,7 @@
 #include "ps/state/catalog.h"
 #include "tests/simulation/lessons.h"
 
-enum oracle_fate { FATE_WAITING, FATE_MATCHED, FATE_LATE, FATE_ORPHANED, FATE_DUPLICATE, FATE_FILTERED };
+enum oracle_fate { FATE_WAITING, FATE_MATCHED, FATE_LATE, FATE_ORPHANED, FATE_DUPLICATE, FATE_FILTERED, FATE_SHED };
 
 #define NOBODY UINT32_MAX
 
@@ -34,6 +34,13 @@ struct oracle_record {
     enum joiner_reason refused; /* impressions: why a version could not learn its sample, which sets it aside, too */
     uint32_t impression;        /* of a matched action or feature record: its index */
     bool decided, forgotten;    /* impressions */
+    bool met;                   /* it has matched, even if it was shed with its impression later */
+    bool has_place, has_value, has_weight;
+    int32_t place;
+    uint64_t user;                    /* hash */
+    struct sampling_lot lot;          /* impressions: as drawn when it came */
+    double keep;                      /* impressions that are decided: of their sample; 0: it was left out */
+    bool was_left_out, features_kept; /* impressions: a negative of which no sample was made at first */
     uint64_t sequence;
     double labels[JOINER_LABELS_MAX]; /* of impressions: as they were told last */
 };

@@ -24,7 +24,8 @@ enum { CASES_DEFAULT = 10000 };
 struct totals {
     uint64_t seed; /* of the case that runs */
     uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_COUNT];
-    uint64_t lessons[LESSON_REFUSED + 1], held_at_marks; /* per version; samples held, summed over all blocks */
+    uint64_t left_out, lessons[LESSON_REFUSED + 1]; /* per version */
+    uint64_t held_at_marks;                         /* samples held, summed over all blocks */
 };
 
 /* ---- one case ---- */
@@ -89,6 +90,8 @@ static void tally(const struct history *h, struct totals *t)
             for (uint32_t v = 0; v < h->world->versions; v++)
                 t->lessons[s->lessons.lesson[k].fate[v]]++;
         }
+        for (uint32_t v = 0; v < h->world->versions; v++)
+            t->left_out += s->lessons.student[v].left_out;
         for (uint32_t k = 0; k < s->records; k++)
             t->fates[oracle_letter(&s->record[k])]++;
     }
@@ -213,17 +216,19 @@ static int run_cases(uint64_t first, uint64_t cases)
            t->cases, t->crashes, t->blocks, t->events, t->samples, t->corrections,
            (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
     printf("set aside: %" PRIu64 " late, %" PRIu64 " orphaned, %" PRIu64 " duplicate, %" PRIu64
-           " version mismatch, %" PRIu64 " too many\n",
+           " version mismatch, %" PRIu64 " too many, %" PRIu64 " shed, %" PRIu64 " by a rule, %" PRIu64 " preceding\n",
            t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
-           t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS]);
+           t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS], t->fates[REASON_SHED],
+           t->fates[REASON_RULE], t->fates[REASON_PRECEDES]);
     printf("refused: %" PRIu64 " without features, %" PRIu64 " of another dimension, %" PRIu64 " out of range, %" PRIu64
            " of another representation\n",
            t->fates[REASON_NO_FEATURES], t->fates[REASON_WRONG_DIMENSION], t->fates[REASON_FEATURE_RANGE],
            t->fates[REASON_WRONG_REPRESENTATION]);
     printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
-           " without an original, %" PRIu64 " without a reward, %" PRIu64 " held in the end, %.1f held at a block\n",
+           " without an original, %" PRIu64 " without a reward, %" PRIu64 " left out by sampling, %" PRIu64
+           " held in the end, %.1f held at a block\n",
            t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],
-           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_HELD],
+           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->left_out, t->lessons[LESSON_HELD],
            (double)t->held_at_marks / (double)t->blocks);
     return 0;
 }

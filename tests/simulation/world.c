@@ -41,6 +41,7 @@ static void make_streams(struct author *a)
             impressions--;
         } else if (pick < impressions + actions) {
             s->kind = JOINER_ACTION;
+            s->before_ms = chance(a, 80) ? 0 : a->unit * between(a, 1, 4);
             s->within_ms =
                 chance(a, 50)
                     ? c->join.allowed_lateness_ms
@@ -145,9 +146,48 @@ static void make_versions(struct author *a)
 static void make_limits(struct author *a)
 {
     for (size_t i = 0; i < ARRAY_LEN(a->w->limits); i++)
-        a->w->limits[i] =
-            (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
-                                    .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500)};
+        a->w->limits[i] = (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
+                                                  .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500),
+                                                  .waiting_bytes = chance(a, 70) ? 0 : between(a, 200, 6000)};
+}
+
+/* Half of the worlds learn every negative. */
+static void make_sampling(struct author *a)
+{
+    static const float rates[] = {0.5f, 0.25f, 0.1f, 1};
+    bool some = chance(a, 50), exact = chance(a, 70);
+    for (size_t i = 0; some && i < ARRAY_LEN(a->w->rules); i++) {
+        struct sampling *s = &a->w->rules[i].sampling;
+        s->rules = below(a, 4);
+        for (uint32_t k = 0; k < s->rules; k++) {
+            int32_t first = (int32_t)below(a, 4);
+            s->rule[k] = (struct sampling_rule){.keep = rates[exact ? below(a, 2) : below(a, ARRAY_LEN(rates))],
+                                                .unit = chance(a, 30) ? SAMPLING_USER : SAMPLING_IMPRESSION,
+                                                .first = chance(a, 40) ? INT32_MIN : first,
+                                                .last = chance(a, 40) ? INT32_MAX : first + (int32_t)below(a, 3)};
+        }
+    }
+    if (some && !exact)
+        a->w->whole = false;
+}
+
+/* Whole numbers, so that sums stay exact. */
+static void make_filters(struct author *a)
+{
+    bool some = chance(a, 40);
+    for (size_t i = 0; some && i < ARRAY_LEN(a->w->rules); i++) {
+        struct filters *f = &a->w->rules[i].filters;
+        f->count = below(a, 4);
+        for (uint32_t k = 0; k < f->count; k++) {
+            double least = (double)below(a, 4);
+            f->filter[k] = (struct filter){.streams = 1 + below(a, (1u << a->w->join.join.streams) - 1),
+                                           .field = below(a, FILTER_position + 1),
+                                           .action = below(a, FILTER_DEFAULT + 1),
+                                           .least = chance(a, 50) ? -1e300 : least,
+                                           .most = least + below(a, 4),
+                                           .to = (double)below(a, 5)};
+        }
+    }
 }
 
 static void make_join(struct author *a)
@@ -168,6 +208,8 @@ static void make_join(struct author *a)
     make_streams(a);
     make_labels(a);
     make_versions(a);
+    make_sampling(a);
+    make_filters(a);
 }
 
 static void make_clients(struct author *a)
@@ -342,6 +384,7 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     e->request = crowded ? 0 : (uint8_t)((w->events / 8 + below(a, 6)) % w->requests);
     e->user = crowded ? 0 : (uint8_t)below(a, w->users);
     e->doc = crowded ? 0 : (uint8_t)below(a, w->docs);
+    e->place = (uint8_t)below(a, 6);
     e->id = chance(a, 75) ? (uint16_t)(w->events + 1) : chance(a, 30) ? (uint16_t)between(a, 1, w->events + 1) : 0;
     if (chance(a, 20))
         e->weight = a->fractions ? 0.1f * (float)below(a, 30) : (float)below(a, 4);
@@ -429,10 +472,10 @@ static const struct {
     enum act_kind kind;
     uint32_t weight;
 } habits[] = {
-    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},   {ACT_REPEAT, 5}, {ACT_GAP, 3},
-    {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90},  {ACT_LOG_SYNC, 60},
-    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},   {ACT_PAUSE, 10}, {ACT_RESUME, 6},
-    {ACT_DISCARD, 6},     {ACT_PROCEED, 8},    {ACT_LIMIT, 1},
+    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},     {ACT_LEAVE, 2},   {ACT_REPEAT, 5}, {ACT_GAP, 3},
+    {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10},   {ACT_VERSION, 6}, {ACT_SEAL, 90},  {ACT_LOG_SYNC, 60},
+    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15},   {ACT_CRASH, 8},   {ACT_PAUSE, 10}, {ACT_RESUME, 6},
+    {ACT_RULES, 2},       {ACT_DISCARD, 6},    {ACT_PROCEED, 8}, {ACT_LIMIT, 1},
 };
 
 enum { PAUSING_HABITS = 5 }; /* the last ones */
@@ -551,6 +594,10 @@ void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
                           .weight = e->weight,
                           .payload = bytes_of(&tag, sizeof tag),
                           .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
+    if (e->place) {
+        event.position = e->place - 1;
+        event.has |= EVENT_HAS_POSITION;
+    }
     if (e->id)
         event.event = bytes_text(id);
     if (e->features.there)
@@ -572,9 +619,9 @@ static void print_event(const struct world *w, const struct world_event *e)
 {
     static const char *const kinds[] = {"features", "impression", "action"};
     const struct world_features *f = &e->features;
-    printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g", e->stream,
+    printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g place %u", e->stream,
            e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc,
-           e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight);
+           e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight, e->place);
     if (f->there)
         printf(" %u %s%sfeatures of \"%s\"", f->values, f->huge ? "huge " : "", f->sparse ? "sparse " : "",
                world_representation(f->representation));
@@ -587,7 +634,13 @@ void world_print(const struct world *w)
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
-        printf("limits %" PRIu64 " bytes, slice %u\n", w->limits[i].held_bytes, w->limits[i].slice);
+        printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, slice %u\n", w->limits[i].held_bytes,
+               w->limits[i].waiting_bytes, w->limits[i].slice);
+    for (size_t i = 0; i < ARRAY_LEN(w->rules); i++)
+        for (uint32_t k = 0; k < w->rules[i].sampling.rules; k++)
+            printf("sampling %zu: keep %g by %u of places %d to %d\n", i, (double)w->rules[i].sampling.rule[k].keep,
+                   w->rules[i].sampling.rule[k].unit, w->rules[i].sampling.rule[k].first,
+                   w->rules[i].sampling.rule[k].last);
     for (uint32_t i = 0; i < w->versions; i++)
         printf("version %u from %u and %u, reward %s: %s, dimension %u, covariance %d, representation \"%s\"\n",
                w->version[i].id, w->version[i].samples_from[0], w->version[i].samples_from[1],

@@ -34,6 +34,7 @@ struct world_features {
 struct world_event {
     uint8_t stream, request, user, doc;
     uint8_t version; /* 0: none named; else one of those that exist when it is sent */
+    uint8_t place;   /* 0: none */
     uint16_t id;     /* 0: none */
     bool withdraw;   /* the action with this id */
     double value;
@@ -59,6 +60,7 @@ struct world_event {
     A(DISCARD, "a version learns again, without the new samples that were held")     \
     A(PROCEED, "a block comes that only lets shards catch up")                       \
     A(LIMIT, "the limits change")                                                    \
+    A(RULES, "the rules of filtering and sampling change")                           \
     A(SEAL, "the log writer seals a block")                                          \
     A(LOG_SYNC, "the log is synced; acks go out")                                    \
     A(HAND_OVER, "a thread applies blocks")                                          \
@@ -95,6 +97,7 @@ struct world {
     uint32_t stalled; /* bit set of streams that nobody sends */
     uint32_t requests, users, docs;
     struct catalog_limits limits[2]; /* at first, and what LIMIT changes them to */
+    struct joiner_rules rules[2];    /* at first, and what RULES changes them to */
     struct sequencer_options sequencing;
     struct world_event *event;
     uint32_t events;

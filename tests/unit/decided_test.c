@@ -59,6 +59,8 @@ static void assert_agrees(struct decided *d, const struct model *m, uint32_t i)
     assert_int_equal(k->offset, (uint32_t)w->sequence + 3);
     assert_int_equal(k->version, (uint32_t)w->sequence + 4);
     assert_true(k->weight == (float)(w->sequence % 1000) / 8);
+    assert_true(k->rate == (float)(1 + w->sequence % 4) / 4);
+    assert_int_equal(k->standing, w->sequence % 2);
     for (uint32_t a = 0; a < w->count; a++) {
         uint32_t of_kind, want = 0;
         const struct decided_action *known = &w->action[a];
@@ -91,6 +93,8 @@ static void decide(struct decided *d, struct model *m, uint32_t i)
     k->offset = (uint32_t)w->sequence + 3;
     k->version = (uint32_t)w->sequence + 4;
     k->weight = (float)(w->sequence % 1000) / 8;
+    k->rate = (float)(1 + w->sequence % 4) / 4;
+    k->standing = (uint8_t)(w->sequence % 2);
     decided_changed(d, k);
 }
 
@@ -218,6 +222,7 @@ static void test_a_later_state_takes_the_place_of_the_earlier(void **state)
     decided_open(&again);
     struct decided_key *k = decided_put(&d, key_of(1));
     k->sequence = 1;
+    k->rate = 1;
     for (uint64_t event = 1; event <= STATES; event++) {
         CLEANUP(buffer_close) struct buffer run = {0};
         int64_t newest;
@@ -251,6 +256,7 @@ static void put(struct decided *d, uint32_t i, int64_t time, uint64_t sequence)
     struct decided_key *k = decided_put(d, key_of(i));
     k->time = time;
     k->sequence = sequence;
+    k->rate = 1;
     decided_changed(d, k);
 }
 

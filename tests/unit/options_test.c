@@ -64,7 +64,7 @@ static const struct {
     {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync, retain, retain_size\n"},
     {V "commit.interval: 1s\n", "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, "
                                 "threads, rpc_threads, log, disk, "
-                                "commit, memory, samples, join, streams, labels, versions\n"},
+                                "commit, memory, samples, join, streams, labels, versions, filters, sampling\n"},
     {V "join: { window: 60 }\n", "f:2:17: join.window: got 60; expected a duration such as 60s\n"},
     {V "join: { window: 8d }\n", "f:2:17: join.window: got 8d; expected a duration from 0s to 7d\n"},
     {V "join: { window: -5s }\n", "f:2:17: join.window: got -5s; expected a duration such as 60s\n"},
@@ -82,7 +82,6 @@ static const struct {
     {V "memory: { inbox: 64MB }\n", "f:2:18: memory.inbox: got 64MB; expected a size such as 64MiB\n"},
     {V "memory: { inbox: 1KiB }\n", "f:2:18: memory.inbox: got 1KiB; expected a size from 1MiB to 64GiB\n"},
     {V "memory: { join: 1GiB, table: 4GiB, samples: 8GiB }\n",
-     "f:2:11: memory.join is not available in this version\n"
      "f:2:23: memory.table is not available in this version\n"},
     {V "memory: { samples: 8 }\n", "f:2:20: memory.samples: got 8; expected a size such as 8GiB\n"},
     {V "http: 7071\n", "f:2:7: http: got 7071; expected host:port such as 127.0.0.1:7071, or off\n"},
@@ -187,6 +186,27 @@ static const struct {
      "f:5:22: streams[2].kind: table is not available in this version\n"
      "f:5:29: streams[2].key is not available in this version\n"
      "f:5:42: streams[2].attribute is not available in this version\n"},
+    {V "filters: [{ name: f, stream: click, field: value, min: 3 }]\n",
+     "f:2:11: filters[0].stream: got click, which is no stream; did you mean clicks?\n"},
+    {V "filters: [{ name: f, stream: clicks, field: price, do: cut }]\n",
+     "f:2:45: filters[0].field: got price; expected value, weight, position, score or propensity\n"
+     "f:2:56: filters[0].do: got cut; expected drop, clamp or default\n"
+     "f:2:11: filters[0].min: missing, as max is; expected one of them\n"},
+    {V "filters: [{ name: a, stream: clicks, field: score, do: clamp, max: 1 },\n"
+       "  { name: b, stream: clicks, field: value, min: 2, max: 1 },\n"
+       "  { name: c, stream: impressions, field: position, do: default, to: 1.5 }]\n",
+     "f:2:11: filters[0].do: only value, weight and position can be changed; expected drop\n"
+     "f:3:3: filters[1].min: got more than max\n"
+     "f:4:3: filters[2].to: a position is a whole number\n"},
+    {V "streams: [{ name: i, kind: impression, before: 1s }, { name: clicks, kind: action }]\n",
+     "f:2:11: streams[0].before: only action streams have it\n"},
+    {V "sampling: [{ name: n, keep: 0 }]\n", "f:2:29: sampling[0].keep: got 0; expected a number from 0.000001 to 1\n"},
+    {V "sampling: [{ name: n, keep: x }]\n", "f:2:29: sampling[0].keep: got x; expected a number from 0.000001 to 1\n"},
+    {V "sampling: [{ name: n, keep: 1, by: doc, from_position: 3, to_position: 2 }]\n",
+     "f:2:36: sampling[0].by: got doc; expected impression or user\n"
+     "f:2:12: sampling[0].from_position: got 3; expected at most to_position, 2\n"},
+    {V "sampling: [{ name: n, keep: 1 }, { name: n, keep: 1 }]\n",
+     "f:2:34: sampling[1].name: got n again; sampling[0] has it\n"},
     {V "shards: &a 4\n", "f:2:9: anchors, aliases and tags are not allowed\n"
                          "f: versions: none; expected at least one\n"},
     {"shards: *a\n", "f:1:9: anchors, aliases and tags are not allowed\n"
@@ -508,6 +528,7 @@ static void random_items(uint64_t *seed, struct options *o)
         s->within_given = s->kind == STREAM_ACTION;
         s->within_ms = s->within_given ? random_span(seed, 0, 30 * 86400000ll) : 0;
         s->required = s->kind == STREAM_FEATURES && draw(seed) % 2;
+        s->before_ms = s->kind == STREAM_ACTION ? random_span(seed, 0, 86400000) : 0;
     }
     o->labels = (uint32_t)(draw(seed) % (OPTION_LABELS_MAX + 1));
     for (uint32_t i = 0; i < o->labels; i++) {
@@ -535,6 +556,26 @@ static void random_items(uint64_t *seed, struct options *o)
         for (uint32_t s = 0; s < v->samples_from_count; s++)
             random_name(seed, v->samples_from[s], OPTION_NAME_MAX);
     }
+    o->filters = (uint32_t)(draw(seed) % (OPTION_FILTERS_MAX + 1));
+    for (uint32_t i = 0; i < o->filters; i++) {
+        struct filter_options *f = &o->filter[i];
+        random_name(seed, f->name, OPTION_NAME_MAX);
+        random_name(seed, f->stream, OPTION_NAME_MAX);
+        f->field = (uint32_t)(draw(seed) % OPTION_FILTER_FIELDS);
+        f->action = (uint32_t)(draw(seed) % 3);
+        f->min = -1e300;
+        f->max = (double)(int64_t)draw(seed) / 1000;
+        f->to = (double)(draw(seed) % 1000);
+    }
+    o->sampling = (uint32_t)(draw(seed) % (OPTION_SAMPLING_MAX + 1));
+    for (uint32_t i = 0; i < o->sampling; i++) {
+        struct sampling_options *r = &o->rule[i];
+        random_name(seed, r->name, OPTION_NAME_MAX);
+        r->keep = (double)(1 + draw(seed) % 999983) / 999983;
+        r->by = (uint32_t)(draw(seed) % 2);
+        r->from_position = (uint32_t)(draw(seed) % (OPTION_POSITION_MAX + 1));
+        r->to_position = (uint32_t)(draw(seed) % (OPTION_POSITION_MAX + 1));
+    }
 }
 
 static void random_options(uint64_t *seed, struct options *o)
@@ -549,6 +590,8 @@ static void random_options(uint64_t *seed, struct options *o)
     o->log_sync_ms = random_span(seed, 0, 1000);
     o->commit_interval_ms = random_span(seed, 10, 300000);
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
+    o->memory_join = (1 << 20) + draw(seed) % (1ull << 40);
+    o->door_timeout_ms = random_span(seed, 100, 3600000);
     o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
     o->samples_retain_ms = random_span(seed, 0, 3650 * 86400000ll);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);
@@ -567,6 +610,12 @@ static void forget_places(struct options *o)
         o->label[i].place = (struct option_place){0};
     for (uint32_t i = 0; i < o->versions; i++)
         o->version[i].place = (struct option_place){0};
+    for (uint32_t i = 0; i < o->filters; i++)
+        o->filter[i].place = (struct option_place){0};
+    memset(&o->filter[o->filters], 0, (OPTION_FILTERS_MAX - o->filters) * sizeof o->filter[0]);
+    for (uint32_t i = 0; i < o->sampling; i++)
+        o->rule[i].place = (struct option_place){0};
+    memset(&o->rule[o->sampling], 0, (OPTION_SAMPLING_MAX - o->sampling) * sizeof o->rule[0]);
     memset(&o->stream[o->streams], 0, (OPTION_STREAMS_MAX - o->streams) * sizeof o->stream[0]);
     memset(&o->label[o->labels], 0, (OPTION_LABELS_MAX - o->labels) * sizeof o->label[0]);
     memset(&o->version[o->versions], 0, (OPTION_VERSIONS_MAX - o->versions) * sizeof o->version[0]);

@@ -1,0 +1,100 @@
+"""Filters and negative sampling by configuration: what is dropped, mended and left out, and what the model makes of it."""
+
+import harness
+
+T0 = 1_700_000_000_000
+PER_DOC, DOCS = 600, 10
+
+
+def config(rules=""):
+    return f"""
+shards: 4
+threads: 2
+commit: {{ interval: 100ms }}
+join: {{ window: 10s, allowed_lateness: 60s }}
+streams:
+  - {{ name: impressions, kind: impression }}
+  - {{ name: clicks, kind: action, before: 5s }}
+versions: [{{ name: A, model: beta, prior: [1, 1] }}]
+{rules}
+"""
+
+
+def impression(n, **fields):
+    event = {"stream": "impressions", "request": f"r{n}", "doc": f"d{n % DOCS}", "version": "A", "time": T0 + n}
+    return {**event, **fields}
+
+
+def click(n, **fields):
+    return {"stream": "clicks", "request": f"r{n}", "doc": f"d{n % DOCS}", "time": T0 + n + 1000, **fields}
+
+
+def send(server, events, instance="1"):
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open(instance=instance, streams=["impressions", "clicks"])
+        for i in range(0, len(events), 1000):
+            call.batch(i // 1000 + 1, events[i : i + 1000])
+        call.end()
+    return server.settled_status()
+
+
+def test_what_rules_exclude_is_filtered_and_kept(tmp_path):
+    rules = """
+filters:
+  - { name: seen,  stream: impressions, field: position, max: 50 }
+  - { name: dwell, stream: clicks, field: value, min: 3 }
+  - { name: heavy, stream: impressions, field: weight, do: clamp, max: 2 }
+"""
+    server = harness.Server(tmp_path, config(rules)).start()
+    try:
+        events = [impression(n, position=n, weight=9) for n in range(100)]
+        events += [click(n, value=float(n % 10)) for n in range(50)]  # 3 of 10 are too short
+        events += [click(0, time=T0 - 10_000, value=9.0, event="early")]  # before its impression
+        status = send(server, events)
+        harness.assert_balanced(status)
+        streams = {s["name"]: s for s in status["streams"]}
+        assert streams["impressions"]["filtered"] == 49 and streams["impressions"]["matched"] == 51
+        assert streams["clicks"]["filtered"] == 15 + 1, streams["clicks"]
+        assert streams["clicks"]["matched"] == 35, streams["clicks"]
+        assert "precedes" in server.run("deadletters", "list", "--reason", "precedes").stdout
+        rows = server.export("A").values()
+        assert sum(float(r["alpha"]) - 1 for r in rows) == 2 * 35  # weight 9 counts as 2
+        assert sum(float(r["beta"]) - 1 for r in rows) == 2 * (51 - 35)
+    finally:
+        server.close()
+
+
+def test_sampling_leaves_rates_as_they_are(tmp_path):
+    """A quarter of the negatives is learned, four times each; positives and those that come late count once."""
+    impressions = [impression(n) for n in range(PER_DOC * DOCS)]
+    clicks = [click(n) for n in range(0, len(impressions), 7)]
+    late = [click(n, time=T0 + n + 30_000) for n in range(1, len(impressions), 7)]
+    server = harness.Server(tmp_path, config("sampling: [{ name: some, keep: 0.25 }]")).start()
+    try:
+        status = send(server, impressions + clicks + late)
+        harness.assert_balanced(status)
+        version = status["versions"][0]
+        left_out = version["new_samples"]["skipped_sampling"]
+        learned = version["new_samples"]["learned"]
+        assert 0.72 < left_out / (len(impressions) - len(clicks)) < 0.78
+        rows = server.export("A").values()
+        positives = sum(float(r["alpha"]) - 1 for r in rows)
+        negatives = sum(float(r["beta"]) - 1 for r in rows)
+        assert positives == len(clicks) + len(late)  # also those that were left out at first
+        truth = len(impressions) - positives
+        assert abs(negatives / truth - 1) < 0.1
+        assert negatives % 4 == 0
+        digests = server.digests()
+        server.kill9()
+        server.start()
+        assert server.digests() == digests
+        # Another rate holds for what comes from now on.
+        server.term()
+        server.configure(config())
+        server.start()
+        more = send(server, [impression(n, request=f"x{n}", time=T0 + 100_000 + n) for n in range(500)], "2")
+        assert more["versions"][0]["new_samples"]["skipped_sampling"] == left_out
+        assert more["versions"][0]["new_samples"]["learned"] == learned + 500
+    finally:
+        server.close()
