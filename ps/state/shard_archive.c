@@ -29,8 +29,10 @@ void shard_archive(struct shard *s, const struct sample *sample)
         return;
     if (sample->kind == SAMPLE_CORRECTION)
         event = ids_of_correction(s);
-    else if (s->at_hand.size == 0)
+    else if (sample->late || s->at_hand.size == 0)
         put_ids(sample->body, &s->newest_ids);
+    if (sample->late) /* its impression is not at hand any more: an event of its document tells the ids */
+        event = buffer_view(&s->newest_ids);
     kept_sample_of(sample, event, &kept);
     archive_add(&s->archive, &kept);
 }
