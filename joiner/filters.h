@@ -6,6 +6,7 @@
  *          `default`  sets it to `to` where it is not there.
  * Fields   value, weight and position count for what follows (labels, learning, sampling); score and propensity are
  *          carried in the event's own bytes, which stay as they came, so they can be looked at only.
+ * Withdrawals pass unseen: their numbers mean nothing, and one that is excluded would leave what it takes back counted.
  * Threads  pure. Bound: FILTERS_MAX rules. */
 #ifndef TIDEMILL_JOINER_FILTERS_H
 #define TIDEMILL_JOINER_FILTERS_H

@@ -350,11 +350,12 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
     CHECK(r->stream < j->config.streams && r->position > j->position);
     j->position = r->position;
     j->counts[r->stream].consumed++;
-    if (rules->count) {
+    bool ruled = rules->count > 0 && !r->withdraw;
+    if (ruled) {
         mended = *r;
         taken = &mended;
     }
-    if (rules->count && !passes(rules, &mended))
+    if (ruled && !passes(rules, &mended))
         reason = REASON_RULE;
     else if (j->config.stream[r->stream].kind == JOINER_IMPRESSION)
         reason = take_impression(j, taken);

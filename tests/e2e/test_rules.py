@@ -65,6 +65,26 @@ filters:
         server.close()
 
 
+def test_no_rule_keeps_a_withdrawal_from_its_action(tmp_path):
+    """A withdrawal brings no value of its own: `default`, then `drop`, would exclude it and leave the action counted."""
+    rules = """
+filters:
+  - { name: mute,  stream: clicks, field: value, do: default, to: 0 }
+  - { name: dwell, stream: clicks, field: value, min: 3 }
+"""
+    server = harness.Server(tmp_path, config(rules)).start()
+    try:
+        events = [impression(n) for n in range(20)]
+        events += [click(n, value=5.0, event=f"c{n}") for n in range(10)]
+        events += [click(n, time=T0 + 3000 + 20_000 * (n % 2), event=f"c{n}", withdraw=True) for n in range(10)]
+        status = send(server, events)
+        harness.assert_balanced(status)
+        assert [(s["filtered"], s["matched"]) for s in status["streams"] if s["name"] == "clicks"] == [(0, 20)]
+        assert sum(p for p, _ in server.counts("A").values()) == 0
+    finally:
+        server.close()
+
+
 def test_sampling_leaves_rates_as_they_are(tmp_path):
     """A quarter of the negatives is learned, four times each; positives and those that come late count once."""
     impressions = [impression(n) for n in range(PER_DOC * DOCS)]

@@ -550,7 +550,7 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
 static bool is_excluded(const struct oracle *o, struct oracle_record *r)
 {
     const struct filters *rules = &o->catalog.join.rules.filters;
-    for (uint32_t i = 0; i < rules->count; i++) {
+    for (uint32_t i = 0; i < rules->count && !r->withdraw; i++) {
         const struct filter *f = &rules->filter[i];
         double place = r->place;
         double *number = f->field == FILTER_value ? &r->value : f->field == FILTER_weight ? &r->weight : &place;
