@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/units.h"
+#include "learner/features.h"
 #include "ps/engine/option_reward.h"
 #include "ps/engine/version_model.h"
 
@@ -222,8 +223,8 @@ static const char *wrong_numbers(const struct filter_options *f)
     if (f->field != FIELD_VALUE && f->field != FIELD_WEIGHT && f->field != FIELD_POSITION)
         return "do: only value, weight and position can be changed; expected drop";
     bool sets = f->action == FILTER_IS_DEFAULT;
-    if (f->field == FIELD_WEIGHT && (sets ? f->to : f->max) < 0)
-        return "to: a weight is at least 0";
+    if (f->field == FIELD_WEIGHT && ((sets ? f->to : f->max) < 0 || (sets ? f->to : f->min) > FEATURES_WEIGHT_MAX))
+        return "to: a weight is 0 to 1000000";
     if (f->field == FIELD_POSITION &&
         !(sets ? is_whole_position(f->to)
                : (no_min || is_whole_position(f->min)) && (no_max || is_whole_position(f->max))))

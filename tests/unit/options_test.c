@@ -198,6 +198,13 @@ static const struct {
      "f:2:11: filters[0].do: only value, weight and position can be changed; expected drop\n"
      "f:3:3: filters[1].min: got more than max\n"
      "f:4:3: filters[2].to: a position is a whole number\n"},
+    {V "filters: [{ name: a, stream: impressions, field: weight, do: clamp, min: 1e39 },\n"
+       "  { name: b, stream: impressions, field: weight, do: clamp, min: -2, max: -1 },\n"
+       "  { name: c, stream: impressions, field: weight, do: default, to: 1000001 },\n"
+       "  { name: d, stream: impressions, field: weight, do: default, to: 1000000 }]\n",
+     "f:2:11: filters[0].to: a weight is 0 to 1000000\n"
+     "f:3:3: filters[1].to: a weight is 0 to 1000000\n"
+     "f:4:3: filters[2].to: a weight is 0 to 1000000\n"},
     {V "streams: [{ name: i, kind: impression, before: 1s }, { name: clicks, kind: action }]\n",
      "f:2:11: streams[0].before: only action streams have it\n"},
     {V "sampling: [{ name: n, keep: 0 }]\n", "f:2:29: sampling[0].keep: got 0; expected a number from 0.000001 to 1\n"},
