@@ -44,6 +44,7 @@ void aside_tell(const ProtobufCMessage *before, const ProtobufCMessage *after, s
                 old = then->streams[k];
         tell_more(p, name, old->late, s->late, "late", "they came after their horizon and were set aside");
         tell_more(p, name, old->filtered, s->filtered, "filtered",
-                  "they are of another version than their impression, or too many for it, and were set aside");
+                  "a rule excludes them, they are of another version than their impression, too long before it, or too "
+                  "many for it, and were set aside");
     }
 }
