@@ -12,11 +12,12 @@
 enum { COLUMNS_MAX = 256, LABEL_COLUMN = 100 };
 
 /* What a column of CSV is: one of these, or LABEL_COLUMN + the label's number. */
-enum column { SKIP, ID, KIND, VERSION, REQUEST, DOC, USER, IMPRESSION_TIME, WEIGHT, FEATURES };
-static const char *const column_names[] = {
-    [ID] = "id",         [KIND] = "kind",         [VERSION] = "version",
-    [DOC] = "doc",       [REQUEST] = "request",   [IMPRESSION_TIME] = "impression_time",
-    [WEIGHT] = "weight", [FEATURES] = "features", [USER] = "user"};
+enum column { SKIP, ID, KIND, VERSION, REQUEST, DOC, USER, IMPRESSION_TIME, WEIGHT, KEEP, FEATURES };
+static const char *const column_names[] = {[ID] = "id",           [KIND] = "kind",
+                                           [VERSION] = "version", [DOC] = "doc",
+                                           [REQUEST] = "request", [IMPRESSION_TIME] = "impression_time",
+                                           [WEIGHT] = "weight",   [FEATURES] = "features",
+                                           [USER] = "user",       [KEEP] = "keep_probability"};
 
 struct sample_file {
     const char *name;
@@ -201,6 +202,7 @@ static enum tm_code parse_field(struct sample_file *f, int column, const char *t
         s->impression_time = (int64_t)number;
         break;
     case WEIGHT: s->has_weight = true; return parse_number(text, &s->weight, err);
+    case KEEP: return parse_number(text, &s->keep, err);
     case FEATURES: return parse_features(text, s, err);
     default:
         s->labels |= UINT64_C(1) << (column - LABEL_COLUMN);

@@ -1,5 +1,6 @@
 #include "client/sample_match.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct entry {
     int64_t delay;
     uint8_t here, there; /* how many; more than 2 are 2 */
     bool has_id, told_weight, told_features;
+    bool thinned; /* there it is kept with a probability below 1 */
 };
 
 struct match {
@@ -204,6 +206,7 @@ enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm
     }
     memcpy(labels_of(m, e, false), s->label, m->options.labels * sizeof *s->label);
     e->told = s->labels;
+    e->thinned = s->keep < 1;
     if (s->correction)
         return TM_OK;
     e->there += e->there < 2;
@@ -245,15 +248,17 @@ enum tm_code match_here(struct match *m, const struct sample_view *s, struct tm_
 
 static bool differs(double a, double b) { return !(fabs(a - b) <= MATCH_TOLERANCE * fmax(1, fabs(b))); }
 
+static bool differs_as_float(double a, double b) { return !(fabs(a - b) <= (double)FLT_EPSILON * fmax(a, b)); }
+
 static uint64_t reasons_of(const struct match *m, const struct entry *e)
 {
     uint64_t reasons = 0;
     if (!e->there)
         return 1u << MATCH_ONLY_HERE;
     if (!e->here)
-        return 1u << MATCH_ONLY_THERE;
+        return 1u << (e->thinned ? MATCH_LEFT_OUT : MATCH_ONLY_THERE);
     reasons |= (uint64_t)(e->here > 1) << MATCH_REPEATED_HERE | (uint64_t)(e->there > 1) << MATCH_REPEATED_THERE;
-    reasons |= (uint64_t)(e->told_weight && differs(e->weight_here, e->weight_there)) << MATCH_WEIGHT;
+    reasons |= (uint64_t)(e->told_weight && differs_as_float(e->weight_here, e->weight_there)) << MATCH_WEIGHT;
     reasons |= (uint64_t)(e->told_features && e->features_here != e->features_there) << MATCH_FEATURES;
     for (size_t i = 0; i < m->options.labels; i++)
         if ((e->told >> i & 1) && differs(labels_of(m, e, true)[i], labels_of(m, e, false)[i]))

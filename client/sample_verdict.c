@@ -22,9 +22,10 @@ void verdict_close(struct verdict *v)
 static const char *reason_text(const struct verdict *v, int reason, char buf[static REASON_SIZE])
 {
     static const char *const names[] = {
-        [MATCH_ONLY_HERE] = "only here",         [MATCH_ONLY_THERE] = "only there",
-        [MATCH_REPEATED_HERE] = "repeated here", [MATCH_REPEATED_THERE] = "repeated there",
-        [MATCH_WEIGHT] = "weight differs",       [MATCH_FEATURES] = "features differ"};
+        [MATCH_ONLY_HERE] = "only here",          [MATCH_ONLY_THERE] = "only there",
+        [MATCH_REPEATED_HERE] = "repeated here",  [MATCH_REPEATED_THERE] = "repeated there",
+        [MATCH_WEIGHT] = "weight differs",        [MATCH_FEATURES] = "features differ",
+        [MATCH_LEFT_OUT] = "left out by sampling"};
     if (reason < MATCH_LABEL)
         return names[reason];
     snprintf(buf, REASON_SIZE, "label %s differs", v->label[reason - MATCH_LABEL]);
@@ -56,7 +57,7 @@ void verdict_judge(struct verdict *v)
     qsort(v->delay, v->delays, sizeof *v->delay, by_size);
 }
 
-bool verdict_identical(const struct verdict *v) { return v->same == match_count(v->match); }
+bool verdict_identical(const struct verdict *v) { return v->same + v->count[MATCH_LEFT_OUT] == match_count(v->match); }
 
 /* The smallest delay that this share of the samples does not exceed. */
 static int64_t delay_quantile(const struct verdict *v, double share)
@@ -113,7 +114,7 @@ static void print_examples(const struct verdict *v, uint64_t wanted)
     CLEANUP(buffer_close) struct buffer here = {0}, there = {0};
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (int r = 0; r < reasons(v); r++) {
-        uint64_t left = wanted < v->count[r] ? wanted : v->count[r];
+        uint64_t left = r == MATCH_LEFT_OUT ? 0 : wanted < v->count[r] ? wanted : v->count[r];
         for (size_t i = 0; left > 0; i++) {
             struct match_pair pair;
             char buf[REASON_SIZE], id[33];

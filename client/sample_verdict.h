@@ -1,7 +1,7 @@
 /* client/sample_verdict.h - what a comparison of samples has found, counted by reason and printed.
  *
- * A pair may differ for several reasons and counts for each; `same` are those without any. Shares are of all pairs and
- * halves of pairs.
+ * A pair may differ for several reasons and counts for each; `same` are those without any. What sampling left out is
+ * a reason, but no difference. Shares are of all pairs and halves of pairs.
  * Memory   a verdict owns its match, names and delays. Threads: one. */
 #ifndef TIDEMILL_CLIENT_SAMPLE_VERDICT_H
 #define TIDEMILL_CLIENT_SAMPLE_VERDICT_H

@@ -46,6 +46,15 @@ static enum tm_code read_weight(const json_t *v, struct told_sample *s, void *ou
     return TM_OK;
 }
 
+static enum tm_code read_keep(const json_t *v, struct told_sample *s, void *out, struct tm_error *err)
+{
+    (void)s;
+    if (!json_is_number(v) || !(json_number_value(v) > 0 && json_number_value(v) <= 1))
+        return json_unexpected(v, "a number above 0, at most 1", err);
+    *(double *)out = json_number_value(v);
+    return TM_OK;
+}
+
 static enum tm_code read_features(const json_t *v, struct told_sample *s, void *out, struct tm_error *err)
 {
     s->has_features = true;
@@ -71,6 +80,7 @@ static const struct key {
     KEY(user, read_text),
 #undef KEY
     {"kind", read_kind, 0},
+    {"keep_probability", read_keep, offsetof(struct told_sample, keep)},
 };
 
 struct label_names {
@@ -137,7 +147,7 @@ enum tm_code json_sample_read(struct bytes line, const char *const *names, size_
 {
     const struct label_names labels = {names, count};
     CHECK(count <= SAMPLE_LABELS_MAX);
-    *out = (struct told_sample){0};
+    *out = (struct told_sample){.keep = 1};
     enum tm_code rc = json_parse(line, JSON_LINE_MAX, &out->json, err);
     if (rc == TM_OK)
         rc = read_keys(out, &labels, err);

@@ -3,8 +3,8 @@
  *
  *   {"version":"A","request":"r17","doc":"d4","labels":{"click":1}}
  *
- * Known keys are id, kind, version, request, doc, user, impression_time (ms), labels, weight and features; others are
- * skipped, and null is as good as absent. A label counts by its name and must be one of those given.
+ * Known keys are id, kind, version, request, doc, user, impression_time (ms), labels, weight, keep_probability and
+ * features; others are skipped, and null is as good as absent. A label counts by its name and must be one of those given.
  * Memory   texts live until json_sample_close(). Threads: any.
  * Errors   TM_INVALID_ARGUMENT "labels.click: got ...; expected ...". */
 #ifndef TIDEMILL_PROTO_JSON_SAMPLE_H
@@ -22,7 +22,7 @@ struct told_sample {
     int64_t impression_time;
     uint64_t labels; /* bit i: label i was told */
     double label[SAMPLE_LABELS_MAX];
-    double weight;
+    double weight, keep; /* keep: 1 where it is not told */
     uint32_t encoding;
     struct buffer features; /* as in an Event */
     struct json_t *json;    /* what the texts are of */

@@ -7,15 +7,21 @@
 This is a second opinion: it shares no code with the server and is written to be obviously right, not to be fast. All
 events are held in memory (about 1 KB each), and each rule stands in one place.
 
-The rules. Files are merged by time, as `tidemill ingest` merges them. The first impression of a key makes one sample,
-further ones are repetitions. An action belongs to the impression of its key, before or after it, unless it names another
-version or comes more than `within` behind it. An action that was sent before (same event id, or without one the same
+The rules. Files are merged by time, as `tidemill ingest` merges them. `filters` drop events, or mend their numbers, but
+for withdrawals. The first impression of a key makes one sample, further ones are repetitions. An action belongs to the
+impression of its key, before or after it, unless it names another version, comes more than `within` behind it, or lies
+more than `before` in front of it. An action that was sent before (same event id, or without one the same
 fields) counts once, and of one stream and key the first 16 count. An action that is withdrawn does not count, whenever
 that is said. The first labels fold the actions up to `window` behind the impression, the final ones all.
 
-What it takes for granted: nothing came so late that the server could not take it (a record behind its stream's watermark
-by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), a key is not used again after
-`allowed_lateness`, and, for the first labels, what was withdrawn was so before the decision. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
+What it takes for granted: nothing came so late that the server could not take it (a record behind its stream's
+watermark by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), a key is not used again after
+`allowed_lateness`, filters and sampling never changed, and, for the first labels, what was withdrawn was so before the
+decision. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
+
+Negative sampling: which negatives a server leaves out is its own secret, a hash with its own seed. A negative that it
+may leave out is written with its `keep_probability`, and `samples verify` does not mind when it is missing. Of one that
+became positive later the server has no first labels but those.
 
 Needs PyYAML.
 """
@@ -24,11 +30,13 @@ import argparse
 import datetime
 import heapq
 import json
+import struct
 import sys
 
 import yaml
 
 ACTIONS_MAX = 16  # of one stream and key
+POSITION_MAX = 999_999_999  # a rule of sampling up to it has no end
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DEFAULT_STREAMS = [{"name": "impressions", "kind": "impression"}, {"name": "clicks", "kind": "action"}]
 DEFAULT_LABELS = [{"name": "click", "stream": "clicks"}]
@@ -62,16 +70,19 @@ class Config:
         self.key = join.get("key", ["request", "doc"])
         self.window = milliseconds(join.get("window", "60s"))
         lateness = milliseconds(join.get("allowed_lateness", "24h"))
-        self.impressions, self.within = set(), {}
+        self.impressions, self.within, self.before = set(), {}, {}
         for stream in tree.get("streams", DEFAULT_STREAMS):
             if stream["kind"] == "impression":
                 self.impressions.add(stream["name"])
             if stream["kind"] == "action":
                 self.within[stream["name"]] = milliseconds(stream["within"]) if "within" in stream else lateness
+                self.before[stream["name"]] = milliseconds(stream.get("before", "0s"))
         self.labels = tree.get("labels", DEFAULT_LABELS)
         for label in self.labels:
             if label.get("aggregate", "exists") not in AGGREGATES:
                 raise Refused(f"label {label['name']}: aggregate {label['aggregate']} is not known here")
+        self.filters = tree.get("filters") or []
+        self.sampling = tree.get("sampling") or []
 
 
 # ---- the events ----
@@ -86,6 +97,13 @@ def time_of(event):
     return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(milliseconds=1)
 
 
+FLOATS = ("weight", "score", "propensity")  # as they travel; a weight is kept as one, too
+
+
+def as_float(number):
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
 def read_file(path):
     """Its events, each with its time in ms; lines that no server would take are skipped and told."""
     with sys.stdin if path == "-" else open(path, encoding="utf-8") as lines:
@@ -95,8 +113,9 @@ def read_file(path):
             try:
                 event = json.loads(line)
                 event["time"] = time_of(event)
+                event.update({field: as_float(event[field]) for field in FLOATS if event.get(field) is not None})
                 yield event
-            except (ValueError, KeyError, TypeError) as problem:
+            except (ValueError, KeyError, TypeError, OverflowError) as problem:
                 print(f"{path}:{number}: skipped: {problem!r}", file=sys.stderr)
 
 
@@ -112,13 +131,41 @@ def identity(event):
     return tuple(event.get(field) for field in ("request", "doc", "user", "time")) + (event.get("value", 1),)
 
 
+# ---- filters ----
+
+
+def mend(event, rule):
+    """One rule. False: it excludes the event."""
+    field, number = rule["field"], event.get(rule["field"])
+    least, most = rule.get("min", -1e300), rule.get("max", 1e300)
+    action = rule.get("do", "drop")
+    if action == "default":
+        event[field] = rule.get("to", 0) if number is None else number
+    elif number is not None and not least <= number <= most:
+        if action == "drop":
+            return False
+        event[field] = min(max(number, least), most)
+    if field == "weight" and event.get(field) is not None:
+        event[field] = as_float(event[field])
+    return True
+
+
+def filtered(events, config):
+    """Those that no rule excludes, with their numbers mended. Who is the same event as who, what was sent says."""
+    for event in events:
+        event["identity"] = identity(event)
+        rules = [rule for rule in config.filters if rule["stream"] == event["stream"]]
+        if event.get("withdraw") or all(mend(event, rule) for rule in rules):
+            yield event
+
+
 # ---- the join ----
 
 
 def gather(events, config):
     """key -> its first impression; key -> stream -> its actions in the order in which they came"""
     impressions, actions = {}, {}
-    for event in events:
+    for event in filtered(events, config):
         key = tuple(event.get(field) for field in config.key)
         if event["stream"] in config.impressions:
             impressions.setdefault(key, event)
@@ -127,38 +174,61 @@ def gather(events, config):
     return impressions, actions
 
 
-def fitting(impression, actions, within):
+def fitting(impression, actions, within, before):
     """Those of one stream that came in time and name no other version, each once, and the first 16 of them."""
     taken, seen = [], set()
     for action in actions:
         if action.get("version", impression["version"]) != impression["version"]:
             continue
-        if action["time"] > impression["time"] + within or identity(action) in seen:
+        if action["time"] > impression["time"] + within or action["identity"] in seen:
+            continue
+        if before and action["time"] < impression["time"] - before:
             continue
         if len(taken) == ACTIONS_MAX:
             break
-        seen.add(identity(action))
+        seen.add(action["identity"])
         taken.append(action)
     return taken
 
 
-def accepted(impression, events, within):
+def accepted(impression, events, within, before):
     """The actions of one stream that count for the impression: those that fit and are not withdrawn."""
-    actions = fitting(impression, [e for e in events if not e.get("withdraw")], within)
-    withdrawn = {e["event"] for e in fitting(impression, [e for e in events if e.get("withdraw")], within)}
+    actions = fitting(impression, [e for e in events if not e.get("withdraw")], within, before)
+    withdrawn = {e["event"] for e in fitting(impression, [e for e in events if e.get("withdraw")], within, before)}
     return [action for action in actions if action.get("event") not in withdrawn]
+
+
+def keep_probability(impression, sampling):
+    """With which it is kept as a negative: what the first rule says that is for its place."""
+    for rule in sampling:
+        first = rule.get("from_position", 0) or float("-inf")
+        last = rule.get("to_position", POSITION_MAX)
+        last = float("inf") if last == POSITION_MAX else last
+        place = impression.get("position")
+        everywhere = (first, last) == (float("-inf"), float("inf"))
+        if everywhere if place is None else first <= place <= last:
+            return rule["keep"]
+    return 1
 
 
 def values(actions):
     return [action.get("value", 1) for action in actions]
 
 
+def total(numbers):
+    """One after the other; beyond the range of a double it stays at its end."""
+    so_far = 0
+    for number in numbers:
+        so_far = min(max(so_far + number, -sys.float_info.max), sys.float_info.max)
+    return so_far
+
+
 # Of at least one action, by time, so that the last one is the last that happened.
 AGGREGATES = {
     "exists": lambda actions, shown: 1,
     "count": lambda actions, shown: len(actions),
-    "sum": lambda actions, shown: sum(values(actions)),
-    "mean": lambda actions, shown: sum(values(actions)) / len(actions),
+    "sum": lambda actions, shown: total(values(actions)),
+    "mean": lambda actions, shown: total(values(actions)) / len(actions),
     "max": lambda actions, shown: max(values(actions)),
     "last": lambda actions, shown: values(actions)[-1],
     "first_delay": lambda actions, shown: max(0, actions[0]["time"] - shown) / 1000,
@@ -191,7 +261,7 @@ def samples(events, config, first=False):
     impressions, actions = gather(events, config)
     for key, impression in sorted(impressions.items(), key=lambda item: item[1]["time"]):
         taken = {
-            stream: accepted(impression, actions.get(key, {}).get(stream, []), within)
+            stream: accepted(impression, actions.get(key, {}).get(stream, []), within, config.before[stream])
             for stream, within in config.within.items()
         }
         until = impression["time"] + config.window if first else float("inf")
@@ -201,6 +271,9 @@ def samples(events, config, first=False):
         sample["impression_time"] = impression["time"]
         sample["labels"] = labels_of(taken, config, impression["time"], until)
         sample["weight"] = impression.get("weight", 1)
+        keep = keep_probability(impression, config.sampling)
+        if keep < 1 and not any(sample["labels"].values()):
+            sample["keep_probability"] = keep
         yield sample
 
 

@@ -217,6 +217,57 @@ def test_every_aggregate_is_what_recompute_says(make_server, tmp_path):
     assert lowered  # withdrawn after the decision
 
 
+RULES = """filters:
+  - { name: seen, stream: impressions, field: position, max: 2 }
+  - { name: share, stream: impressions, field: weight, do: default, to: 0.1 }
+  - { name: heavy, stream: impressions, field: weight, do: clamp, min: 0.3, max: 1.7 }
+  - { name: mute, stream: clicks, field: value, do: default, to: 0 }
+  - { name: dwell, stream: clicks, field: value, min: 0.5 }
+sampling: [{ name: top, keep: 1, to_position: 1 }, { name: rest, keep: 0.4 }]
+"""
+
+
+def with_numbers(rng, events):
+    """Values, some of them at the end of what a double holds, weights, and withdrawals, which bring no value."""
+    for e in list(events):
+        if e["stream"] == "impressions":
+            if rng.random() < 0.7:
+                e["weight"] = rng.choice((0.1, 0.7, 2.3))
+            continue
+        e["value"] = rng.choice((1e308, -1e308, 0.2)) if rng.random() < 0.1 else rng.uniform(0, 20)
+        if rng.random() < 0.2:
+            withdrawal = {**{k: e[k] for k in ("stream", "request", "doc", "event")}, "withdraw": True}
+            events.append({**withdrawal, "time": e["time"] + rng.randrange(20_000)})
+    return sorted(events, key=lambda e: e["time"])
+
+
+def test_filters_and_sampling_are_what_recompute_says(make_server, tmp_path):
+    """Negatives that were left out are told, and are no difference; everything else is there, mended, and counted."""
+    before, _, rest = harness.config().partition("labels:")
+    before = before.replace("name: clicks, kind: action,", "name: clicks, kind: action, before: 1s,")
+    server = make_server(kept(before + LABELS + rest.partition("versions:")[2]) + RULES).start()
+    events = with_numbers(random.Random(7), event_files.generate(18, requests=700))
+    files = [event_files.write(tmp_path / "events.jsonl", events)]
+    server.ingest(*files)
+    status = server.settled_status()
+    harness.assert_balanced(status)
+    assert all(s["filtered"] > 50 for s in status["streams"])
+    expected = recompute(tmp_path, server.config_file, files)
+    verdict = verify(server, expected)
+    assert verdict["identical"], verdict
+    left_out = sum(v["new_samples"]["skipped_sampling"] for v in status["versions"] if v["name"] in "AB")
+    missing = found(verdict, "left out by sampling")
+    assert left_out >= len(missing) > 50 and verdict["here"] == verdict["there"] - len(missing) > 500
+    told = read_lines(expected)
+    assert all(n["keep_probability"] == 0.4 for n in told if (n["version"], n["request"], n["doc"]) in missing)
+    weights = {r["weight"] for r in export(server)}
+    assert len(weights) == 3 and abs(min(weights) - 0.3) < 1e-7
+    for n in told:
+        n.pop("keep_probability", None)  # a file that expects every negative
+    verdict = verify(server, write_lines(tmp_path / "all.jsonl", told), code=2)
+    assert found(verdict, "only there") == missing
+
+
 # ---- readers and formats ----
 
 
