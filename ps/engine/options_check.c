@@ -224,7 +224,7 @@ static const char *wrong_numbers(const struct filter_options *f)
         return "do: only value, weight and position can be changed; expected drop";
     bool sets = f->action == FILTER_IS_DEFAULT;
     if (f->field == FIELD_WEIGHT && ((sets ? f->to : f->max) < 0 || (sets ? f->to : f->min) > FEATURES_WEIGHT_MAX))
-        return "to: a weight is 0 to 1000000";
+        return sets ? "to: a weight is 0 to 1000000" : "min: a weight is 0 to 1000000";
     if (f->field == FIELD_POSITION &&
         !(sets ? is_whole_position(f->to)
                : (no_min || is_whole_position(f->min)) && (no_max || is_whole_position(f->max))))

@@ -202,8 +202,8 @@ static const struct {
        "  { name: b, stream: impressions, field: weight, do: clamp, min: -2, max: -1 },\n"
        "  { name: c, stream: impressions, field: weight, do: default, to: 1000001 },\n"
        "  { name: d, stream: impressions, field: weight, do: default, to: 1000000 }]\n",
-     "f:2:11: filters[0].to: a weight is 0 to 1000000\n"
-     "f:3:3: filters[1].to: a weight is 0 to 1000000\n"
+     "f:2:11: filters[0].min: a weight is 0 to 1000000\n"
+     "f:3:3: filters[1].min: a weight is 0 to 1000000\n"
      "f:4:3: filters[2].to: a weight is 0 to 1000000\n"},
     {V "streams: [{ name: i, kind: impression, before: 1s }, { name: clicks, kind: action }]\n",
      "f:2:11: streams[0].before: only action streams have it\n"},
