@@ -202,7 +202,11 @@ static enum tm_code parse_field(struct sample_file *f, int column, const char *t
         s->impression_time = (int64_t)number;
         break;
     case WEIGHT: s->has_weight = true; return parse_number(text, &s->weight, err);
-    case KEEP: return parse_number(text, &s->keep, err);
+    case KEEP:
+        rc = parse_number(text, &s->keep, err);
+        if (rc == TM_OK && !(s->keep > 0 && s->keep <= 1))
+            rc = tm_error_set(err, TM_INVALID_ARGUMENT, "got %s; expected a number above 0, at most 1", text);
+        break;
     case FEATURES: return parse_features(text, s, err);
     default:
         s->labels |= UINT64_C(1) << (column - LABEL_COLUMN);

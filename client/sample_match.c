@@ -206,7 +206,7 @@ enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm
     }
     memcpy(labels_of(m, e, false), s->label, m->options.labels * sizeof *s->label);
     e->told = s->labels;
-    e->thinned = s->keep < 1;
+    e->thinned = s->keep > 0 && s->keep < 1;
     if (s->correction)
         return TM_OK;
     e->there += e->there < 2;

@@ -147,7 +147,7 @@ enum tm_code json_sample_read(struct bytes line, const char *const *names, size_
 {
     const struct label_names labels = {names, count};
     CHECK(count <= SAMPLE_LABELS_MAX);
-    *out = (struct told_sample){.keep = 1};
+    *out = (struct told_sample){0};
     enum tm_code rc = json_parse(line, JSON_LINE_MAX, &out->json, err);
     if (rc == TM_OK)
         rc = read_keys(out, &labels, err);

@@ -22,7 +22,7 @@ struct told_sample {
     int64_t impression_time;
     uint64_t labels; /* bit i: label i was told */
     double label[SAMPLE_LABELS_MAX];
-    double weight, keep; /* keep: 1 where it is not told */
+    double weight, keep; /* keep: 0 where it is not told */
     uint32_t encoding;
     struct buffer features; /* as in an Event */
     struct json_t *json;    /* what the texts are of */

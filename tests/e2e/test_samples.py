@@ -174,6 +174,11 @@ def test_a_file_that_is_none_says_where(replay):
         ('{"version":"bts","doc":"1","request":"a"}\n', "no label is told"),
         ("version,request,doc,click\nbts,r,1,0\nbts,r,1\n", "bad.txt:3: 3 fields; expected 4"),
         ("version,request,doc,click\nbts,r,1,yes\n", 'bad.txt:2: got "yes"; expected a number'),
+        ("version,request,doc,click,keep_probability\nbts,r,1,0,-3\n", "got -3; expected a number above 0, at most 1"),
+        (
+            '{"version":"bts","doc":"1","labels":{"click":1},"keep_probability":1.5}\n',
+            "bad.txt:1: keep_probability: got number 1.5; expected a number above 0, at most 1",
+        ),
         ("{", "bad.txt:1: "),
     ):
         path = replay.folder / "bad.txt"
@@ -264,8 +269,10 @@ def test_filters_and_sampling_are_what_recompute_says(make_server, tmp_path):
     assert len(weights) == 3 and abs(min(weights) - 0.3) < 1e-7
     for n in told:
         n.pop("keep_probability", None)  # a file that expects every negative
-    verdict = verify(server, write_lines(tmp_path / "all.jsonl", told), code=2)
-    assert found(verdict, "only there") == missing
+    table = "".join(f"{n['version']},{n['request']},{n['doc']},{n['labels']['clicks']}\n" for n in told)
+    (tmp_path / "all.csv").write_text("version,request,doc,clicks\n" + table)
+    for every in (write_lines(tmp_path / "all.jsonl", told), tmp_path / "all.csv"):
+        assert found(verify(server, every, code=2), "only there") == missing
 
 
 # ---- readers and formats ----
@@ -361,8 +368,8 @@ def test_filters(rich):
     server, _ = rich
     rows = export(server)
     row = rows[len(rows) // 2]
-    times = sorted(r["decision_time"] for r in rows)
-    since, until = times[len(times) // 4], times[len(times) // 2]
+    times = sorted({r["decision_time"] for r in rows})  # few, when much is decided at once
+    since, until = times[len(times) // 4], times[len(times) // 2] + 1
     for options, wanted in (
         (["--version", "A"], lambda r: r["version"] == "A"),
         (["--doc", "d3", "--doc", "d4"], lambda r: r["doc"] in ("d3", "d4")),
