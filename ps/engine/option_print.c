@@ -81,6 +81,11 @@ static void print_word(const struct option_row *row, const void *owner, struct b
     buffer_print(out, "%s", option_choice_word(row->type, value));
 }
 
+static void print_switch(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    buffer_print(out, "%s", option_choice_word(OPTION_SWITCH, *((const bool *)owner + row->offset)));
+}
+
 static void print_key_fields(const struct option_row *row, const void *owner, struct buffer *out)
 {
     uint32_t fields = *(const uint32_t *)((const char *)owner + row->offset);
@@ -128,6 +133,7 @@ static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_SIZE] = print_size,
     [OPTION_NUMBER] = print_number,
     [OPTION_FLAG] = print_flag,
+    [OPTION_SWITCH] = print_switch,
     [OPTION_NAME] = print_text,
     [OPTION_MODEL] = print_text,
     [OPTION_REWARD] = print_text,

@@ -85,12 +85,13 @@ static void make_labels(struct author *a)
 }
 
 /* What divides by 0 is for models that can take samples out again. */
-static void pick_reward(struct author *a, struct version *v)
+static const struct world_reward *pick_reward(struct author *a, struct version *v)
 {
     const struct world_reward *r = &world_rewards[below(a, world_reward_count)];
     while (r->labels > a->w->join.join.labels || (!r->exact && (!a->fractions || !v->model->retract)))
         r = &world_rewards[below(a, world_reward_count)];
     snprintf(v->reward.text, sizeof v->reward.text, "%s", r->text);
+    return r;
 }
 
 /* Some of the models over features, about half of the worlds. */
@@ -127,7 +128,8 @@ static void make_versions(struct author *a)
         *v = (struct version){.id = i + 1};
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         make_model(a, v);
-        pick_reward(a, v);
+        const struct world_reward *reward = pick_reward(a, v);
+        v->validate = v->model != &model_linear && reward->exact && chance(a, 60);
         if (chance(a, 25)) {
             v->half_life_ms = (double)a->unit * between(a, 1, 20);
             v->config.decay_per_ms = log(2) / v->half_life_ms;
@@ -394,6 +396,7 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
         e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
     if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
         follow(a, e);
+    e->score = chance(a, 50) ? 0.01f * (float)below(a, 110) : NAN; /* some are no probabilities */
     add_features(a, e);
 }
 
@@ -600,6 +603,10 @@ void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
     }
     if (e->id)
         event.event = bytes_text(id);
+    if (!isnan(e->score)) {
+        event.score = e->score;
+        event.has |= EVENT_HAS_SCORE;
+    }
     if (e->features.there)
         encode_features(&e->features, &event, &features);
     event_encode(&event, out);
