@@ -48,8 +48,10 @@ static void note_shard(const struct history *h, uint32_t shard, struct shard_mar
         m->streams[i] = oracle_counts(h->oracle, shard, i);
         m->delays[i] = oracle_delays(h->oracle, shard, i);
     }
-    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++)
+    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++) {
         lessons_count(&s->lessons, i, &m->fresh[i], &m->corrections[i]);
+        m->not_judged[i] = s->lessons.student[i].jury.not_judged;
+    }
 }
 
 void history_add(struct history *h, struct buffer *block)

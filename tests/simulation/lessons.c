@@ -56,8 +56,8 @@ static void judge(struct lessons *l, const struct version *v, uint32_t version, 
     struct student *me = &l->student[version];
     const struct sample *s = &lesson->sample;
     const void *belief = me->known[lesson->doc] ? me->belief[lesson->doc] : NULL;
-    lesson->judgement[version] = (struct judgement){
-        .reward = e->reward, .weight = e->weight, .time = s->impression_time, .request = s->request};
+    lesson->judgement[version] =
+        (struct judgement){.reward = e->reward, .weight = e->weight, .time = s->impression_time, .request = s->request};
     judging_new(&me->jury, &lesson->judgement[version], VALIDATION_PREQUENTIAL, prediction(v, belief, e->x, e->time));
     if (s->version == v->id && !isnan(s->score))
         judging_new(&me->jury, &lesson->judgement[version], VALIDATION_SERVED, s->score);

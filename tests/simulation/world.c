@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "learner/linear.h"
 #include "proto/event.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/rewards.h"
