@@ -166,7 +166,7 @@ static struct judge *judge_of(struct shard *s, uint32_t version, struct tm_error
 
 static enum tm_code load_validation(void *context, struct bytes key, struct bytes value, struct tm_error *err)
 {
-    struct validation_key k;
+    struct validation_key k = {0};
     enum tm_code rc = validation_key_get(key, &k, err);
     struct judge *j = rc == TM_OK ? judge_of(context, k.version, err) : NULL;
     return j ? validation_row_load(validation_of(j, k.kind), k.row, value, err) : TM_DATA_LOSS;

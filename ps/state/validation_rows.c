@@ -60,7 +60,7 @@ struct fetch {
 static enum tm_code take_row(void *context, struct bytes key, struct bytes value, struct tm_error *err)
 {
     struct fetch *f = context;
-    struct validation_key k;
+    struct validation_key k = {0};
     enum tm_code rc = validation_key_get(key, &k, err);
     if (rc == TM_OK && (k.row == HEAD) == f->there)
         rc = tm_error_set(err, TM_DATA_LOSS, "a validation has no head");

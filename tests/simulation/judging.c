@@ -17,7 +17,7 @@ static bool fell_out(const struct jury *jury, enum validation_kind kind, enum va
 void judging_new(struct jury *jury, struct judgement *j, enum validation_kind kind, double predicted)
 {
     float p = (float)predicted;
-    if (!(p >= 0 && p <= 1)) {
+    if (!(p >= 0 && p <= 1) || j->weight > 1048576) {
         ++*(kind == VALIDATION_SERVED ? &jury->not_judged.served : &jury->not_judged.prequential);
         return;
     }

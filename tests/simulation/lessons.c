@@ -103,7 +103,7 @@ static enum joiner_reason refusal(const struct version *v, const struct lesson_f
     for (uint32_t i = 0; i < f->count; i++)
         if (f->x[i] > 1e6f || f->x[i] < -1e6f)
             return REASON_FEATURE_RANGE;
-    return REASON_NONE;
+    return f->weight > 1e6 ? REASON_FEATURE_RANGE : REASON_NONE;
 }
 
 static bool listens(const struct version *v, uint32_t source)

@@ -193,6 +193,7 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     r->keep = sample.keep;
     if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
         features = features_of(o, s, impression);
+    features.weight = r->weight;
     if (kind == SAMPLE_NEW)
         tell(o, r, &sample);
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */

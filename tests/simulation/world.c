@@ -198,7 +198,7 @@ static void make_join(struct author *a)
     struct world *w = a->w;
     static const uint8_t keys[] = {JOINER_KEY_REQUEST | JOINER_KEY_DOC, JOINER_KEY_USER | JOINER_KEY_DOC,
                                    JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC};
-    static const int64_t units[] = {1, 10, 10, 1000, 20000, 30000};
+    static const int64_t units[] = {1, 10, 10, 1000, 20000, 30000, 3600000};
     a->unit = units[below(a, ARRAY_LEN(units))];
     w->join.joined = true;
     w->join.key_fields = keys[chance(a, 60) ? 0 : below(a, ARRAY_LEN(keys))];
@@ -391,6 +391,8 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     e->id = chance(a, 75) ? (uint16_t)(w->events + 1) : chance(a, 30) ? (uint16_t)between(a, 1, w->events + 1) : 0;
     if (chance(a, 20))
         e->weight = a->fractions ? 0.1f * (float)below(a, 30) : (float)below(a, 4);
+    if (chance(a, 2))
+        e->weight = 1 << 21; /* more than is judged */
     if (e->id == 0)
         e->value = below(a, 3);
     if (w->join.join.stream[stream].kind == JOINER_IMPRESSION || chance(a, 30))
