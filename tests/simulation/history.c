@@ -192,8 +192,8 @@ static bool same_sample(const struct sample *a, const struct sample *b)
            memcmp(a->labels, b->labels, sizeof a->labels) == 0 &&
            memcmp(a->old_labels, b->old_labels, sizeof a->old_labels) == 0 && a->weight == b->weight &&
            a->keep == b->keep && a->old_keep == b->old_keep && a->rate == b->rate && a->told == b->told &&
-           (!a->told || a->request == b->request) &&
-           a->feature_bytes == b->feature_bytes && (a->place.row > 0) == (b->place.row > 0);
+           (!a->told || a->request == b->request) && a->feature_bytes == b->feature_bytes &&
+           (a->place.row > 0) == (b->place.row > 0);
 }
 
 /* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */

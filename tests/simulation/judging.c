@@ -29,9 +29,10 @@ void judging_new(struct jury *jury, struct judgement *j, enum validation_kind ki
         jury->late[kind][w] += fell_out(jury, kind, (enum validation_window)w, j->time);
 }
 
-void judging_correct(struct jury *jury, struct judgement *j, double reward)
+void judging_correct(struct jury *jury, struct judgement *j, double reward, double weight)
 {
     j->reward = reward;
+    j->weight = weight;
     jury->not_judged.corrections += !j->judged[VALIDATION_SERVED] && !j->judged[VALIDATION_PREQUENTIAL];
     for (int k = 0; k < VALIDATION_KINDS; k++)
         for (int w = 0; j->judged[k] && w < VALIDATION_WINDOWS; w++)

@@ -26,6 +26,6 @@ struct jury {
 };
 
 void judging_new(struct jury *jury, struct judgement *j, enum validation_kind kind, double predicted);
-void judging_correct(struct jury *jury, struct judgement *j, double reward);
+void judging_correct(struct jury *jury, struct judgement *j, double reward, double weight);
 
 #endif

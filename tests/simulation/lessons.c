@@ -56,8 +56,8 @@ static void judge(struct lessons *l, const struct version *v, uint32_t version, 
     struct student *me = &l->student[version];
     const struct sample *s = &lesson->sample;
     const void *belief = me->known[lesson->doc] ? me->belief[lesson->doc] : NULL;
-    lesson->judgement[version] =
-        (struct judgement){.reward = e->reward, .weight = e->weight, .time = s->impression_time, .request = s->request};
+    lesson->judgement[version] = (struct judgement){
+        .reward = e->reward, .weight = s->weight / s->keep, .time = s->impression_time, .request = s->request};
     judging_new(&me->jury, &lesson->judgement[version], VALIDATION_PREQUENTIAL, prediction(v, belief, e->x, e->time));
     if (s->version == v->id && !isnan(s->score))
         judging_new(&me->jury, &lesson->judgement[version], VALIDATION_SERVED, s->score);
@@ -80,8 +80,8 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
     lesson->fate[version] = had || is ? LESSON_LEARNED : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW)
         judge(l, v, version, lesson, &now);
-    else if (v->validate && was.reward != now.reward)
-        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward);
+    else if (v->validate && (was.reward != now.reward || s->old_keep != s->keep))
+        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, s->weight / s->keep);
     if (had && !is)
         v->model->retract(&v->config, belief, &was);
     else if (had && (was.reward != now.reward || was.weight != now.weight))

@@ -126,6 +126,7 @@ static struct lesson_features features_of(const struct oracle *o, const struct o
 {
     struct lesson_features f = {0};
     bool streams = false;
+    f.weight = s->record[impression].weight / (double)s->record[impression].lot.rate; /* the most that it weighs */
     f.there = add_features(&f, &s->record[impression]);
     if (f.there)
         return f;
@@ -193,7 +194,6 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     r->keep = sample.keep;
     if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
         features = features_of(o, s, impression);
-    features.weight = r->weight;
     if (kind == SAMPLE_NEW)
         tell(o, r, &sample);
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
