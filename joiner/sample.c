@@ -34,10 +34,10 @@ static void decode_labels(struct reader *r, double *labels, uint32_t count)
 /* 74 bytes with one label for the usual new sample: what is nearly always the same is left out. */
 void sample_encode(const struct sample *s, struct buffer *out)
 {
-    uint8_t has = (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) |
-                            (s->keep != 1 ? HAS_KEEP : 0) | (s->place.row ? HAS_FEATURES : 0) |
-                            (s->old_keep != 1 ? HAS_OLD_KEEP : 0) | (s->rate != 1 ? HAS_RATE : 0) |
-                            (s->told ? HAS_REQUEST : 0));
+    uint8_t has =
+        (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0) |
+                  (s->place.row ? HAS_FEATURES : 0) | (s->old_keep != 1 ? HAS_OLD_KEEP : 0) |
+                  (s->rate != 1 ? HAS_RATE : 0) | (s->told ? HAS_REQUEST : 0));
     buffer_reserve(out, 320);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);

@@ -3,8 +3,8 @@
  * Names    as https://prometheus.io/docs/practices/naming: prefix tidemill_, base units, _total for what only grows.
  *          Calls and the process have the names that existing dashboards know.
  * Labels   separated by commas, in the order in which METRIC_LABELS gives their values. Their number of values is
- *          bounded: streams, versions (the first METRIC_VERSIONS_MAX by number, the rest together), methods, codes,
- *          reasons; never documents, users or requests.
+ *          bounded: streams, versions (the first METRIC_VERSIONS_MAX by number, the rest together; of their validations
+ *          the first METRIC_VALIDATIONS_MAX), methods, codes, reasons; never documents, users or requests.
  * New ones a row here, and one line of filling: metric_count, metric_value or metric_histogram in engine_metrics.c or
  *          ps/server/metrics.c, where their part is read; then ./run docs. */
 #ifndef TIDEMILL_PS_ENGINE_METRIC_TABLE_H
@@ -211,7 +211,7 @@ enum metric {
 
 enum {
     METRIC_VERSIONS_MAX = 256,
-    METRIC_VALIDATIONS_MAX = 16, /* versions whose validation is exported: each is read from the state at every scrape */
+    METRIC_VALIDATIONS_MAX = 16, /* versions whose validation is exported: every scrape reads it from the state */
 };
 
 #endif

@@ -54,9 +54,9 @@ size_t predictions_unfrozen(const struct predictions *p);
 /* Impressions before `expiry` are corrected no more. */
 void predictions_freeze(struct predictions *p, int64_t expiry, struct store_batch *out);
 
-/* Where it stands is part of the shard's place: u64 first row, u64 behind the last. Loading: that into one that was just
- * opened, its rows in the order of their keys, and then whether they are all there. TM_DATA_LOSS: they are not what was
- * written. */
+/* Where it stands is part of the shard's place: u64 first row, u64 behind the last. Loading: that into one that was
+ * just opened, its rows in the order of their keys, and then whether they are all there. TM_DATA_LOSS: they are not
+ * what was written. */
 void predictions_encode(const struct predictions *p, struct buffer *out);
 void predictions_decode(struct predictions *p, struct reader *r);
 enum tm_code predictions_load_row(struct predictions *p, struct bytes key, struct bytes value, struct tm_error *err);

@@ -176,8 +176,8 @@ bool shard_changed(const struct shard *s) { return s->changed; }
 size_t shard_unfrozen(const struct shard *s)
 {
     return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) +
-           feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) +
-           shard_judge_unfrozen(s) + s->new_doc_text.size;
+           feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) + shard_judge_unfrozen(s) +
+           s->new_doc_text.size;
 }
 
 uint64_t shard_archived(const struct shard *s) { return archive_end(&s->archive); }

@@ -24,10 +24,11 @@
  *          skipped like those of any sample that was not learned. What somebody takes is kept, for corrections and for
  *          who holds it.
  * Judged   of a version that is validated (learner/validation.h) every new sample is scored with the parameters as they
- *          are before it is learned; and with the score that was served, if its impression named the version and brought
- *          one. A correction replaces the loss, with the same prediction: it is kept as long as a correction can come
- *          (ps/state/predictions.h). What was not counted (a score that is no probability, a weight beyond
- *          VALIDATION_WEIGHT_MAX) is not corrected either; both are counted.
+ *          are before it is learned; and with the score that was served, if its impression named the version and
+ *          brought one. A correction replaces the loss, with the same prediction: it is kept as long as a correction
+ *          can come (ps/state/predictions.h). What was not counted (a score that is no probability, a weight beyond
+ *          VALIDATION_WEIGHT_MAX) is not corrected either; both are counted. A sample weighs what it stands for where
+ *          negatives are left out, until it becomes positive.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */

@@ -32,7 +32,7 @@ enum lesson_fate {
 /* What a sample was predicted from. */
 struct lesson_features {
     bool there;
-    double weight;               /* of the sample */
+    double weight;               /* of the sample, as a negative */
     float x[LESSONS_VALUES_MAX]; /* 0 where none was named */
     uint32_t count;         /* values of a dense vector; of a sparse one, or one that ends sparse, at least so many */
     bool sparse, broken;    /* broken: something follows a sparse part */
