@@ -2,7 +2,7 @@
  * commits.
  *
  * Events   per sample an impression (bench/encode.h) and 0.06 clicks; the second run adds a features event for every
- *          impression. Documents Zipf over 10,000, versions A and B in halves.
+ *          impression, the third has both versions judged (validate: on), so every sample once. Documents Zipf over 10,000, versions A and B in halves.
  * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the
  *          window, so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
  * Measured after a warm-up that fills both, in ROUNDS rounds between drains (everything applied, committed, synced):
@@ -275,7 +275,7 @@ static void report(struct bench *b, const char *run, const char *folder, const s
               "%s/rss", run);
 }
 
-static struct engine *open_engine(const char *folder)
+static struct engine *open_engine(const char *folder, bool judged)
 {
     char path[DISK_PATH_SIZE];
     struct tm_error err;
@@ -291,6 +291,8 @@ static struct engine *open_engine(const char *folder)
     buffer_close(&text);
     options_read_file(o, path, &problems);
     snprintf(o->data, sizeof o->data, "%s/data", folder);
+    for (uint32_t i = 0; i < o->versions; i++)
+        o->version[i].validate = judged;
     if (problems.count)
         stop(1, "%.*s", (int)problems.text.size, (const char *)problems.text.data);
     if (engine_open(o, NULL, &e, &err) != TM_OK)
@@ -300,13 +302,13 @@ static struct engine *open_engine(const char *folder)
     return e;
 }
 
-static void run(struct bench *b, const char *name, bool features)
+static void run(struct bench *b, const char *name, bool features, bool judged)
 {
     char folder[DISK_FOLDER_SIZE];
     struct producer p;
     struct reading *readings = mem_new(ROUNDS + 1, sizeof *readings);
     disk_folder_make(folder);
-    struct engine *e = open_engine(folder);
+    struct engine *e = open_engine(folder, judged);
     producer_open(&p, e, features);
     bench_say("%s: %d samples to warm up", name, WARM);
     produce(&p, WARM);
@@ -327,8 +329,9 @@ int main(int argc, char **argv)
 {
     struct bench *b = mem_new(1, sizeof *b);
     bench_open(b, argc, argv);
-    run(b, "durable", false);
-    run(b, "durable+features", true);
+    run(b, "durable", false, false);
+    run(b, "durable+features", true, false);
+    run(b, "durable+judged", false, true);
     int status = bench_finish(b);
     free(b);
     return status;

@@ -115,7 +115,7 @@ static void correct_all(void *self)
 {
     struct court *c = self;
     for (int i = 0; i < SAMPLES; i++) {
-        validation_correct(&c->validation, &c->sample[i], 1 - c->sample[i].reward);
+        validation_correct(&c->validation, &c->sample[i], 1 - c->sample[i].reward, c->sample[i].weight);
         c->sample[i].reward = 1 - c->sample[i].reward;
     }
 }

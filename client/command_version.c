@@ -111,6 +111,28 @@ static void add_features(struct printer *p, const VersionStatus *v)
     add_row(p, "repairs", cell_count(v->repairs));
 }
 
+static struct cell number_or_none(bool has, double number) { return has ? cell_number(number) : cell_none(); }
+
+static void print_validations(Tidemill__V1__Validation *const *validations, size_t count)
+{
+    static const char *const names[] = {"window", "predictions", "samples", "positives",   "log-loss", "NE",
+                                        "AUC",    "AUC +-",      "GAUC",    "calibration", "ECE",      "as of"};
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < count; i++) {
+        const Tidemill__V1__Validation *v = validations[i];
+        char window[UNITS_TEXT_SIZE];
+        printer_row(p, (struct cell[]){
+                           cell_text(duration_text(v->window_ms, window)), cell_text(v->kind), cell_count(v->samples),
+                           cell_count(v->positives), number_or_none(v->has_log_loss, v->log_loss),
+                           number_or_none(v->has_normalised_entropy, v->normalised_entropy),
+                           number_or_none(v->has_auc, v->auc), number_or_none(v->has_auc_error, v->auc_error),
+                           number_or_none(v->has_grouped_auc, v->grouped_auc),
+                           number_or_none(v->has_calibration, v->calibration),
+                           number_or_none(v->has_calibration_error, v->calibration_error), cell_time(v->as_of)});
+    }
+    printer_close(p);
+}
+
 static void print_version(const VersionStatus *v)
 {
     static const char *const names[] = {"version", "value"};
@@ -132,10 +154,14 @@ static void print_version(const VersionStatus *v)
         add_counts(p, "new", v->new_samples);
     if (v->corrections)
         add_counts(p, "corrections", v->corrections);
+    if (v->validate) {
+        add_row(p, "new, not judged: score that was served", cell_count(v->unjudged_served));
+        add_row(p, "new, not judged: prequential", cell_count(v->unjudged_prequential));
+        add_row(p, "corrections, not judged", cell_count(v->unjudged_corrections));
+    }
     add_row(p, "imbalance", cell_signed(v->imbalance));
     add_row(p, "id", cell_count(v->id));
     printer_close(p);
-    puts("\ncounters are as of the shards' last commits (up to commit.interval old)");
 }
 
 /* ---- list ---- */
@@ -187,6 +213,18 @@ static enum tm_code fetch(const struct settings *settings, char *name, ProtobufC
                         &tidemill__v1__show_version_reply__descriptor, reply, err);
 }
 
+static void print_shown(const Tidemill__V1__ShowVersionReply *m)
+{
+    print_version(m->version);
+    if (m->n_validations > 0) {
+        putchar('\n');
+        print_validations(m->validations, m->n_validations);
+    } else if (m->version->validate) {
+        puts("\nno prediction was judged yet: that happens when its label is fixed");
+    }
+    puts("\ncounters are as of the shards' last commits (up to commit.interval old)");
+}
+
 int command_version_show(const struct command *self, int argc, char **argv)
 {
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
@@ -196,11 +234,11 @@ int command_version_show(const struct command *self, int argc, char **argv)
     command_parse(self, NULL, parse_name, &name, &settings, argc, argv);
     if (fetch(&settings, name, &reply, &err) != TM_OK)
         return command_failed(&err);
-    const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
+    const Tidemill__V1__ShowVersionReply *m = (const Tidemill__V1__ShowVersionReply *)reply;
     if (settings.output == OUTPUT_JSON)
         print_json_line(reply);
-    else if (v)
-        print_version(v);
+    else if (m->version)
+        print_shown(m);
     wire_free(reply);
     return command_flushed(0);
 }

@@ -21,6 +21,7 @@ enum {
     KEY_INTERCEPT_SD,
     KEY_NOISE_SD,
     KEY_REPRESENTATION,
+    KEY_VALIDATE,
     PRIOR_MAX = 64,
     SOURCES_MAX = 64,
 };
@@ -120,6 +121,7 @@ static error_t parse_description(int key, char *argument, struct argp_state *sta
         return 0;
     case KEY_REWARD: d->request.reward = argument; return 0;
     case KEY_SAMPLES_FROM: parse_samples_from(d, argument); return 0;
+    case KEY_VALIDATE: d->request.has_validate = d->request.validate = true; return 0;
     case ARGP_KEY_ARG:
         if (d->request.name)
             argp_error(state, "one NAME is expected");
@@ -160,6 +162,8 @@ int command_version_create(const struct command *self, int argc, char **argv)
         {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
         {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
          "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
+        {"validate", KEY_VALIDATE, NULL, 0, "beta, lr: judge its predictions; \"version show\" tells how good they are",
+         0},
         {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
         {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
          0},

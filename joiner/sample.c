@@ -1,6 +1,14 @@
 #include "joiner/sample.h"
 
-enum { HAS_ORIGINAL = 1, HAS_WEIGHT = 2, HAS_KEEP = 4, HAS_FEATURES = 8, HAS_OLD_KEEP = 16, HAS_RATE = 32 };
+enum {
+    HAS_ORIGINAL = 1,
+    HAS_WEIGHT = 2,
+    HAS_KEEP = 4,
+    HAS_FEATURES = 8,
+    HAS_OLD_KEEP = 16,
+    HAS_RATE = 32,
+    HAS_REQUEST = 64,
+};
 
 /* A label that is a small whole number, as nearly all are, is one byte; any other is this byte and its 8. */
 enum { LABEL_AS_DOUBLE = 255 };
@@ -26,9 +34,10 @@ static void decode_labels(struct reader *r, double *labels, uint32_t count)
 /* 74 bytes with one label for the usual new sample: what is nearly always the same is left out. */
 void sample_encode(const struct sample *s, struct buffer *out)
 {
-    uint8_t has = (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) |
-                            (s->keep != 1 ? HAS_KEEP : 0) | (s->place.row ? HAS_FEATURES : 0) |
-                            (s->old_keep != 1 ? HAS_OLD_KEEP : 0) | (s->rate != 1 ? HAS_RATE : 0));
+    uint8_t has =
+        (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0) |
+                  (s->place.row ? HAS_FEATURES : 0) | (s->old_keep != 1 ? HAS_OLD_KEEP : 0) |
+                  (s->rate != 1 ? HAS_RATE : 0) | (s->told ? HAS_REQUEST : 0));
     buffer_reserve(out, 320);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);
@@ -59,6 +68,10 @@ void sample_encode(const struct sample *s, struct buffer *out)
         buffer_put_f64(out, s->old_keep);
     if (has & HAS_RATE)
         buffer_put_f64(out, s->rate);
+    if (has & HAS_REQUEST) {
+        buffer_put_u32(out, s->request);
+        buffer_put(out, &s->score, sizeof s->score);
+    }
 }
 
 static struct hash128 decode_hash(struct reader *r)
@@ -67,6 +80,15 @@ static struct hash128 decode_hash(struct reader *r)
     h.lo = reader_u64(r);
     h.hi = reader_u64(r);
     return h;
+}
+
+static void decode_request(struct reader *r, struct sample *out)
+{
+    out->told = true;
+    out->request = reader_u32(r);
+    const uint8_t *score = reader_take(r, sizeof out->score);
+    if (score)
+        memcpy(&out->score, score, sizeof out->score);
 }
 
 void sample_decode(struct reader *r, struct sample *out)
@@ -105,6 +127,8 @@ void sample_decode(struct reader *r, struct sample *out)
         out->old_keep = reader_f64(r);
     if (has & HAS_RATE)
         out->rate = reader_f64(r);
+    if (has & HAS_REQUEST)
+        decode_request(r, out);
     if (out->kind > SAMPLE_CORRECTION)
         r->bad = true;
 }

@@ -43,6 +43,11 @@ struct sample {
      * because no later sample refers to an older one. */
     uint32_t feature_bytes, feature_reach;
 
+    /* Of a new one that will be judged (learner/validation.h); whoever takes the sample says it. */
+    bool told;
+    uint32_t request; /* hash of its request's id */
+    float score;      /* the prediction that was served; NaN: none was sent */
+
     /* During the call that hands a new sample over, and not stored. */
     bool late;                    /* a negative that was left out before: its place is where its features lie since */
     uint8_t stream;               /* the impression's */

@@ -113,6 +113,13 @@ static void beta_values(const struct model_config *config, const void *block, in
     out[1] = config->prior[1] + (b ? b->f * left : 0);
 }
 
+static double beta_mean(const struct model_config *config, const void *block, int64_t now)
+{
+    double shape[2];
+    beta_values(config, block, now, shape);
+    return shape[0] / (shape[0] + shape[1]);
+}
+
 static void beta_summarise(const struct model_config *config, const void *block, struct summary *out)
 {
     const struct beta_block *b = block;
@@ -180,6 +187,7 @@ const struct model model_beta = {
     .rewards = model_unit_rewards,
     .retract = beta_retract,
     .values = beta_values,
+    .mean = beta_mean,
     .summarise = beta_summarise,
     .describe = beta_describe,
     .draw = beta_draw,

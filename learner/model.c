@@ -46,4 +46,14 @@ void model_fix(struct model_config *config)
 
 const char *model_names(void) { return "beta, lr, linear"; }
 
+double model_expected(const struct model *model, const struct model_config *config, const void *block, const float *x,
+                      int64_t now)
+{
+    struct score score;
+    if (!model_uses_features(model))
+        return model->mean(config, block, now);
+    model->score(config, block, x, now, &score);
+    return score.expected;
+}
+
 double model_decay(double half_life_ms) { return half_life_ms > 0 ? log(2.0) / half_life_ms : 0; }

@@ -149,6 +149,8 @@ struct model {
     void (*values)(const struct model_config *config, const void *block, int64_t now, double *out);
     /* The same for one candidate; NULL: a model without features. x is taken as it is: guard it like a sample's. */
     void (*score)(const struct model_config *config, const void *block, const float *x, int64_t now, struct score *out);
+    /* The expected reward as of `now`. NULL block: prior. NULL: a model over features, whose score() says it. */
+    double (*mean)(const struct model_config *config, const void *block, int64_t now);
     void (*summarise)(const struct model_config *config, const void *block, struct summary *out);
     void (*describe)(const struct model_config *config, const void *block, int64_t now, struct belief *out);
 
@@ -175,6 +177,10 @@ static inline void *block_copy_open(struct block_copy *copy, size_t size)
     return copy->large ? copy->large : copy->small;
 }
 void block_copy_close(struct block_copy *copy);
+
+/* What the model expects of a candidate; x: its features, NULL for a model without. NULL block: prior. */
+double model_expected(const struct model *model, const struct model_config *config, const void *block, const float *x,
+                      int64_t now);
 
 /* decay_per_ms of a half-life; 0 (never forgets) for 0. */
 double model_decay(double half_life_ms);

@@ -142,10 +142,11 @@ void validation_add(struct validation *v, const struct judged *sample)
     }
 }
 
-void validation_correct(struct validation *v, const struct judged *before, double reward)
+void validation_correct(struct validation *v, const struct judged *before, double reward, double weight)
 {
     struct judged after = *before;
     after.reward = reward;
+    after.weight = weight;
     CHECK(validation_takes(before, NULL) == TM_OK && validation_takes(&after, NULL) == TM_OK);
     struct share out = share_of(before), in = share_of(&after);
     for (int w = 0; w < VALIDATION_WINDOWS; w++) {

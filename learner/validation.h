@@ -106,8 +106,9 @@ void validation_advance(struct validation *v, int64_t now);
  * first: the others CHECK it. */
 enum tm_code validation_takes(const struct judged *sample, struct tm_error *err);
 void validation_add(struct validation *v, const struct judged *sample);
-/* Exactly what was added as `before` has another reward. */
-void validation_correct(struct validation *v, const struct judged *before, double reward);
+/* Exactly what was added as `before` has another reward, and this weight: another one if it was a negative that stood
+ * for those that were left out, too. */
+void validation_correct(struct validation *v, const struct judged *before, double reward, double weight);
 
 /* mean in (0, 1), variance >= 0, samples > 0. */
 void validation_try(struct validation *v, const struct trial *trial);

@@ -8,9 +8,11 @@
 #ifndef TIDEMILL_PS_ENGINE_ENGINE_H
 #define TIDEMILL_PS_ENGINE_ENGINE_H
 
+#include "learner/validation_report.h"
 #include "ps/engine/options.h"
 #include "ps/state/catalog.h"
 #include "ps/state/sequencer.h"
+#include "ps/state/shard.h"
 #include "ps/storage/disk.h"
 #include "ps/storage/input_log.h"
 
@@ -136,6 +138,7 @@ struct engine_version_status {
     int64_t imbalance;
     uint64_t documents, bytes; /* bytes: of memory for their parameters */
     uint64_t repairs;          /* of them, by the model's guards */
+    struct judge_counts judge; /* what was not judged */
     enum version_state state;  /* now */
     uint64_t catching_up;      /* held samples that it is learning; 0: it has caught up, or is paused */
 };
@@ -160,6 +163,18 @@ struct engine_status {
 };
 void engine_status(struct engine *e, struct engine_status *out);
 void engine_status_close(struct engine_status *s);
+
+/* How good the predictions of a version were, as of the shards' last commits; read from the state, so not for the
+ * threads that serve calls. The windows end with what the shard that is furthest has decided. */
+struct engine_validation {
+    int64_t as_of; /* event time; WATERMARK_NONE: nothing is decided, so nothing was counted */
+    struct {
+        bool there; /* something was ever counted */
+        struct validation_report window[VALIDATION_WINDOWS];
+    } kind[VALIDATION_KINDS];
+};
+enum tm_code engine_validation(struct engine *e, const struct version *v, struct engine_validation *out,
+                               struct tm_error *err);
 
 /* For the choice of join.window: how long actions take, and what it costs to wait for them. As of the shards' last
  * commits; the last two as ps/engine/waiting.h measures them, 0 while they are unknown. */

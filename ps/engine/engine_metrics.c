@@ -1,5 +1,7 @@
 /* The engine's part of a scrape: events, versions, producers, log, state, RocksDB, process. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/process.h"
@@ -143,6 +145,53 @@ static void version(const char *name, const struct engine_version_status *v, str
     metric_count(m, METRIC_VERSION_CATCHING_UP, v->catching_up, METRIC_LABELS(name));
 }
 
+/* What there is nothing to divide by has no value. */
+static void number(struct metrics *m, enum metric metric, double value, struct metric_labels labels)
+{
+    if (!isnan(value))
+        metric_value(m, metric, value, labels);
+}
+
+static void report(const char *version, const char *kind, const char *window, const struct validation_report *r,
+                   struct metrics *m)
+{
+    struct metric_labels labels = METRIC_LABELS(version, kind, window);
+    metric_count(m, METRIC_VALIDATION_SAMPLES, r->samples, labels);
+    number(m, METRIC_VALIDATION_LOSS, r->log_loss, labels);
+    number(m, METRIC_VALIDATION_NE, r->normalised_entropy, labels);
+    number(m, METRIC_VALIDATION_AUC, r->auc, labels);
+    number(m, METRIC_VALIDATION_GAUC, r->requests.by_samples, labels);
+    number(m, METRIC_VALIDATION_RATIO, r->calibration, labels);
+    number(m, METRIC_VALIDATION_ECE, r->calibration_error, labels);
+}
+
+static void validation(struct engine *e, const struct engine_version_status *v, struct metrics *m)
+{
+    const char *name = v->version->name;
+    struct engine_validation *read = mem_new(1, sizeof *read);
+    metric_count(m, METRIC_VALIDATION_UNJUDGED, v->judge.served, METRIC_LABELS(name, "served"));
+    metric_count(m, METRIC_VALIDATION_UNJUDGED, v->judge.prequential, METRIC_LABELS(name, "prequential"));
+    metric_count(m, METRIC_VALIDATION_UNJUDGED, v->judge.corrections, METRIC_LABELS(name, "correction"));
+    if (engine_validation(e, v->version, read, NULL) == TM_OK) /* else version show says what cannot be read */
+        for (int k = 0; k < VALIDATION_KINDS; k++)
+            if (read->kind[k].there) {
+                const char *kind = k == VALIDATION_SERVED ? "served" : "prequential";
+                report(name, kind, "1h", &read->kind[k].window[VALIDATION_HOUR], m);
+                report(name, kind, "24h", &read->kind[k].window[VALIDATION_DAY], m);
+            }
+    free(read);
+}
+
+static void validations(struct engine *e, const struct engine_status *s, struct metrics *m)
+{
+    uint32_t shown = 0;
+    for (uint32_t i = 0; i < s->version_count && shown < METRIC_VALIDATIONS_MAX; i++)
+        if (s->versions[i].version->validate) {
+            validation(e, &s->versions[i], m);
+            shown++;
+        }
+}
+
 /* Versions can be made at run time: those beyond a limit are added up, so that a scrape stays bounded and complete. */
 static void versions(const struct engine_status *s, struct metrics *m)
 {
@@ -281,6 +330,7 @@ void engine_metrics(struct engine *e, struct metrics *m)
     engine_status(e, &s);
     events(e, &s, m);
     versions(&s, m);
+    validations(e, &s, m);
     dead_letters(e, m);
     the_log(e, &s, m);
     state(e, &s, m);

@@ -37,6 +37,9 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
         v->documents += from->documents;
         v->bytes += from->bytes;
         v->repairs += from->repairs;
+        v->judge.served += from->judge.served;
+        v->judge.prequential += from->judge.prequential;
+        v->judge.corrections += from->judge.corrections;
         v->imbalance += imbalance;
         out->imbalance += imbalance;
     }

@@ -3,8 +3,8 @@
  * Names    as https://prometheus.io/docs/practices/naming: prefix tidemill_, base units, _total for what only grows.
  *          Calls and the process have the names that existing dashboards know.
  * Labels   separated by commas, in the order in which METRIC_LABELS gives their values. Their number of values is
- *          bounded: streams, versions (the first METRIC_VERSIONS_MAX by number, the rest together), methods, codes,
- *          reasons; never documents, users or requests.
+ *          bounded: streams, versions (the first METRIC_VERSIONS_MAX by number, the rest together; of their validations
+ *          the first METRIC_VALIDATIONS_MAX), methods, codes, reasons; never documents, users or requests.
  * New ones a row here, and one line of filling: metric_count, metric_value or metric_histogram in engine_metrics.c or
  *          ps/server/metrics.c, where their part is read; then ./run docs. */
 #ifndef TIDEMILL_PS_ENGINE_METRIC_TABLE_H
@@ -71,6 +71,23 @@
     M("Versions", IMBALANCE, "tidemill_conservation_imbalance", GAUGE, "",                                            \
       "Sum of all imbalances of all shards, each without its sign: anything but 0 is a bug")                          \
                                                                                                                       \
+    M("Validation", VALIDATION_SAMPLES, "tidemill_validation_samples", GAUGE, "version,kind,window",                 \
+      "Samples whose prediction was judged; validate: on")                                                           \
+    M("Validation", VALIDATION_LOSS, "tidemill_validation_log_loss", GAUGE, "version,kind,window",                   \
+      "Mean logarithmic loss of the predictions, in nats")                                                           \
+    M("Validation", VALIDATION_NE, "tidemill_validation_normalised_entropy", GAUGE, "version,kind,window",           \
+      "That over the loss of always predicting the base rate: below 1 is better")                                    \
+    M("Validation", VALIDATION_AUC, "tidemill_validation_auc", GAUGE, "version,kind,window",                         \
+      "The chance that a positive sample was scored above a negative one")                                           \
+    M("Validation", VALIDATION_GAUC, "tidemill_validation_grouped_auc", GAUGE, "version,kind,window",                \
+      "The same within requests, of a sample of them")                                                               \
+    M("Validation", VALIDATION_RATIO, "tidemill_validation_calibration_ratio", GAUGE, "version,kind,window",         \
+      "Predictions over rewards: above 1 promises too much")                                                         \
+    M("Validation", VALIDATION_ECE, "tidemill_validation_calibration_error", GAUGE, "version,kind,window",           \
+      "Mean distance of predicted and observed over the bins")                                                       \
+    M("Validation", VALIDATION_UNJUDGED, "tidemill_validation_unjudged_total", COUNTER, "version,what",              \
+      "New samples whose score (served, prequential) could not be judged, and corrections of such samples")          \
+                                                                                                                     \
     M("Dead letters", DEAD_LETTERS, "tidemill_dead_letters_total", COUNTER, "stream,reason",                         \
       "Records set aside, or refused at the door, since the data directory was made")                                \
     M("Dead letters", DEAD_LETTERS_KEPT, "tidemill_dead_letters_kept", GAUGE, "stream,reason",                       \
@@ -192,6 +209,9 @@ enum metric {
         METRIC_COUNT
 };
 
-enum { METRIC_VERSIONS_MAX = 256 };
+enum {
+    METRIC_VERSIONS_MAX = 256,
+    METRIC_VALIDATIONS_MAX = 16, /* versions whose validation is exported: every scrape reads it from the state */
+};
 
 #endif

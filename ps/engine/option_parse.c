@@ -35,6 +35,7 @@ static const struct choice fields[] = {{"value", FIELD_VALUE, true},
 static const struct choice actions[] = {
     {"drop", FILTER_IS_DROP, true}, {"clamp", FILTER_IS_CLAMP, true}, {"default", FILTER_IS_DEFAULT, true}};
 static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
+static const struct choice switches[] = {{"off", false, true}, {"on", true, true}};
 static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
 const char *option_choice_word(enum option_type type, uint32_t value)
@@ -45,6 +46,7 @@ const char *option_choice_word(enum option_type type, uint32_t value)
                              : type == OPTION_UNIT       ? sampling_units
                              : type == OPTION_FIELD      ? fields
                              : type == OPTION_ACTION     ? actions
+                             : type == OPTION_SWITCH     ? switches
                                                          : keys;
     while (!c->available || c->value != value)
         c++;
@@ -304,6 +306,15 @@ static enum tm_code parse_action(const struct option_row *row, void *owner, cons
     return parse_word(row, owner, text, actions, ARRAY_LEN(actions), err);
 }
 
+static enum tm_code parse_switch(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint32_t v = 0;
+    enum tm_code rc = parse_choice(row, switches, ARRAY_LEN(switches), text, &v, err);
+    if (rc == TM_OK)
+        *(bool *)((char *)owner + row->offset) = v;
+    return rc;
+}
+
 enum { ELEMENT_SIZE = 128 };
 
 /* The next of "a, b, c" without the blanks around it; too long ones come out cut, and are then no valid element. */
@@ -391,6 +402,7 @@ static const struct {
     [OPTION_DURATION] = {"duration", false, parse_duration},
     [OPTION_SIZE] = {"size", false, parse_size},
     [OPTION_FLAG] = {"flag", false, parse_flag},
+    [OPTION_SWITCH] = {"word", false, parse_switch},
     [OPTION_NAME] = {"name", false, parse_name},
     [OPTION_MODEL] = {"name", false, parse_model},
     [OPTION_REWARD] = {"expression", false, parse_reward},
@@ -431,6 +443,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
     case OPTION_NUMBER: snprintf(buf, OPTION_EXPECTED_SIZE, "a number from %s to %s", row->min, row->max); break;
     case OPTION_COVARIANCE: snprintf(buf, OPTION_EXPECTED_SIZE, "full or diagonal"); break;
+    case OPTION_SWITCH: snprintf(buf, OPTION_EXPECTED_SIZE, "on or off"); break;
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;
     case OPTION_AGGREGATE: expected_aggregate(buf); break;

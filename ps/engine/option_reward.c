@@ -42,6 +42,14 @@ static enum tm_code unknown_label(const struct version_options *v, const struct 
                         option_guess_hint(&guess, hint));
 }
 
+/* That the model has the option was checked with the others. */
+static enum tm_code check_validate(const struct version_options *v, struct reward_range range, struct tm_error *err)
+{
+    struct model_config config;
+    const struct model *model = version_model(v, &config);
+    return strcmp(v->model, "linear") == 0 ? TM_OK : version_validate_check(model, &config, range, err);
+}
+
 enum tm_code option_reward_check(const struct version_options *v, const struct options *o, struct tm_error *err)
 {
     struct reward reward;
@@ -49,7 +57,11 @@ enum tm_code option_reward_check(const struct version_options *v, const struct o
     enum tm_code rc = compile(v, o, &reward, err);
     if (rc != TM_OK)
         return option_name_valid(v->reward) ? unknown_label(v, o, err) : tm_error_wrap(err, "reward");
-    return model ? version_reward_check(model, range_of(o, &reward), err) : TM_OK;
+    if (!model)
+        return TM_OK;
+    struct reward_range range = range_of(o, &reward);
+    rc = version_reward_check(model, range, err);
+    return rc == TM_OK && v->validate ? check_validate(v, range, err) : rc;
 }
 
 static const char *bound_text(double bound, char text[static TEXT_NUMBER_SIZE])

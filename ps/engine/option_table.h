@@ -18,6 +18,7 @@ enum option_type {
     OPTION_DURATION,     /* int64_t, ms */
     OPTION_SIZE,         /* uint64_t, bytes */
     OPTION_FLAG,         /* bool */
+    OPTION_SWITCH,       /* bool, written on or off */
     OPTION_NAME,         /* char[OPTION_NAME_MAX + 1] */
     OPTION_MODEL,        /* the same; the name of a model */
     OPTION_REWARD,       /* char[REWARD_TEXT_MAX + 1] */
@@ -75,7 +76,8 @@ static inline uint32_t *option_item_count(const struct option_list *list, const 
 const char *option_type_word(enum option_type type); /* "duration" */
 bool option_type_is_list(enum option_type type);     /* written as [a, b]; its text is "a, b" */
 
-/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_COVARIANCE and one bit of OPTION_KEY_FIELDS. */
+/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_COVARIANCE, OPTION_SWITCH and one bit of
+ * OPTION_KEY_FIELDS. */
 const char *option_choice_word(enum option_type type, uint32_t value);
 
 /* What a text must be: "a duration from 0s to 7d". Returns buf. */

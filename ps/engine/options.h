@@ -66,6 +66,7 @@ struct version_options {
     double prior_mean, prior_sd, intercept_mean, intercept_sd, noise_sd;
     char representation[OPTION_NAME_MAX + 1]; /* "": any */
     char reward[REWARD_TEXT_MAX + 1];         /* an expression over labels; default: the first label */
+    bool validate;
     char samples_from[OPTION_SAMPLES_FROM_MAX][OPTION_NAME_MAX + 1];
     uint32_t samples_from_count; /* default: itself */
 };

@@ -108,6 +108,7 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     memcpy(out->representation, from->representation, sizeof from->representation);
     out->model = version_model(from, &out->config);
     out->half_life_ms = (double)from->half_life_ms;
+    out->validate = from->validate;
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
 }
 
@@ -214,7 +215,8 @@ bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 &&
            a->half_life_ms == b->half_life_ms && strcmp(a->reward.text, b->reward.text) == 0 &&
-           strcmp(a->representation, b->representation) == 0 && a->samples_from_count == b->samples_from_count &&
+           a->validate == b->validate && strcmp(a->representation, b->representation) == 0 &&
+           a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 

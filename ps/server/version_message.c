@@ -68,6 +68,12 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     m->corrections = &out->corrections;
     FILL(m, imbalance, v->imbalance);
     FILL(m, documents, v->documents);
+    FILL(m, validate, v->version->validate);
+    if (v->version->validate) {
+        FILL(m, unjudged_served, v->judge.served);
+        FILL(m, unjudged_prequential, v->judge.prequential);
+        FILL(m, unjudged_corrections, v->judge.corrections);
+    }
     if (model_uses_features(v->version->model))
         FILL(m, repairs, v->repairs);
 }

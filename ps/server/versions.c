@@ -8,6 +8,7 @@
 #include "ps/engine/option_table.h"
 #include "ps/server/door.h"
 #include "ps/server/operations.h"
+#include "ps/server/validation_message.h"
 #include "ps/server/version_message.h"
 
 enum { REQUEST_MAX = 4096 };
@@ -21,13 +22,14 @@ struct versions {
 struct change {
     struct engine *engine;
     struct version_options wanted; /* create */
-    const struct version *version; /* pause, resume */
+    const struct version *version; /* show, pause, resume */
     bool discard;                  /* resume */
 };
 
 /* ---- changes ---- */
 
-enum { REPLY_VERSION = 1, REPLY_POSITION = 2, REPLY_UNCHANGED = 3 }; /* fields of every reply here */
+enum { REPLY_VERSION = 1, REPLY_POSITION = 2, REPLY_UNCHANGED = 3 }; /* fields of the replies to changes */
+enum { REPLY_VALIDATIONS = 2 };                                      /* of ShowVersionReply, beside REPLY_VERSION */
 
 static void put_version(const struct engine *e, const struct engine_version_status *v, struct buffer *out)
 {
@@ -91,19 +93,33 @@ static void list(void *service, struct rpc_call *call, struct bytes request)
     rpc_reply(call, &body);
 }
 
+static void show_run(void *request, struct rpc_call *call)
+{
+    const struct change *c = request;
+    struct buffer body = {0};
+    struct tm_error err;
+    put_versions(c->engine, c->version, &body);
+    rpc_answer(call, validation_message_put(c->engine, c->version, REPLY_VALIDATIONS, &body, &err), &body, &err);
+}
+
+/* Validations are read from the state: later, not here. */
 static void show(void *service, struct rpc_call *call, struct bytes request)
 {
     struct versions *s = service;
-    const struct version *v;
+    struct change c = {0};
     struct buffer body = {0};
     struct tm_error err;
     Tidemill__V1__ShowVersionRequest *q =
         (void *)wire_unpack(&tidemill__v1__show_version_request__descriptor, request, REQUEST_MAX, &err);
-    enum tm_code rc = q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &v, &err) : err.code;
+    enum tm_code rc =
+        q ? door_version(s->engine, bytes_text(q->version ? q->version : ""), &c.version, &err) : err.code;
     wire_free(q ? &q->base : NULL);
-    if (rc == TM_OK)
-        put_versions(s->engine, v, &body);
-    rpc_answer(call, rc, &body, &err);
+    if (rc != TM_OK || c.version->validate) {
+        start(s, call, &c, rc, &err, show_run);
+        return;
+    }
+    put_versions(s->engine, c.version, &body);
+    rpc_reply(call, &body);
 }
 
 /* ---- create ---- */
@@ -173,6 +189,8 @@ static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct
     if (q->has_half_life_ms)
         options_set_version(v, "half_life", half_life, problems);
     set_text(v, "reward", q->reward, problems);
+    if (q->has_validate)
+        options_set_version(v, "validate", q->validate ? "on" : "off", problems);
     set_features(q, v, problems);
     set_samples_from(v, q->samples_from, q->n_samples_from, problems);
 }

@@ -87,7 +87,10 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
 static enum tm_code fill_reward(const struct catalog *c, struct version *v, const char *text, struct tm_error *err)
 {
     enum tm_code rc = catalog_compile_reward(c, bytes_text(text ? text : ""), &v->reward, err);
-    return rc == TM_OK ? version_reward_check(v->model, version_reward_range(&c->join, &v->reward), err) : rc;
+    struct reward_range range = version_reward_range(&c->join, &v->reward);
+    if (rc == TM_OK)
+        rc = version_reward_check(v->model, range, err);
+    return rc == TM_OK && v->validate ? version_validate_check(v->model, &v->config, range, err) : rc;
 }
 
 /* What the model is told. */
@@ -123,6 +126,7 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
     fill_config(&v->config, spec);
     v->model = model_form(model, &v->config);
     v->half_life_ms = spec->half_life_ms;
+    v->validate = spec->validate;
     for (size_t i = 0; i < spec->n_samples_from; i++)
         v->samples_from[i] = spec->samples_from[i];
     v->samples_from_count = (uint32_t)spec->n_samples_from;
@@ -298,6 +302,8 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->prior = (double *)(uintptr_t)v->config.prior;
     spec->half_life_ms = v->half_life_ms;
     spec->reward = text(v->reward.text);
+    spec->has_validate = true;
+    spec->validate = v->validate;
     spec->n_samples_from = v->samples_from_count;
     spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
     if (model_uses_features(v->model))

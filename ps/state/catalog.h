@@ -23,6 +23,7 @@ struct version {
     double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */
     char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any */
     struct reward reward;
+    bool validate;                              /* how good are its predictions? ps/state/shard.h, Judged */
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;
 };

@@ -26,8 +26,10 @@ void shard_close(struct shard *s)
     joiner_close(s->joiner);
     dead_letters_close(s->dead_letters);
     param_store_close(&s->params);
-    for (uint32_t i = 0; i < s->slots; i++)
+    for (uint32_t i = 0; i < s->slots; i++) {
         table_close(s->slot[i].table);
+        shard_judge_close(s->slot[i].judge);
+    }
     free(s->slot);
     free(s->route);
     free(atomic_load(&s->readers));
@@ -174,7 +176,8 @@ bool shard_changed(const struct shard *s) { return s->changed; }
 size_t shard_unfrozen(const struct shard *s)
 {
     return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) +
-           feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) + s->new_doc_text.size;
+           feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) + shard_judge_unfrozen(s) +
+           s->new_doc_text.size;
 }
 
 uint64_t shard_archived(const struct shard *s) { return archive_end(&s->archive); }
@@ -205,6 +208,12 @@ static void count_joined(const struct shard *s, struct shard_counts *out)
     }
 }
 
+static struct judge_counts judge_counts(const struct judge *j)
+{
+    return j ? (struct judge_counts){j->refused[VALIDATION_SERVED], j->refused[VALIDATION_PREQUENTIAL], j->unjudged}
+             : (struct judge_counts){0};
+}
+
 void shard_count(const struct shard *s, struct shard_counts *out)
 {
     shard_counts_close(out);
@@ -221,6 +230,7 @@ void shard_count(const struct shard *s, struct shard_counts *out)
                                                    .intervals = cursor_intervals(&slot->cursor, shard_horizon(s, slot)),
                                                    .documents = table_count(slot->table),
                                                    .repairs = slot->repairs,
+                                                   .judge = judge_counts(slot->judge),
                                                    .bytes = table_bytes(slot->table)};
     }
 }
@@ -231,6 +241,12 @@ void shard_counts_close(struct shard_counts *c)
     for (uint32_t i = 0; i < JOINER_STREAMS_MAX; i++)
         free(c->delays[i]);
     *c = (struct shard_counts){0};
+}
+
+const struct validation *shard_validation(struct shard *s, uint32_t version, enum validation_kind kind)
+{
+    const struct version_slot *slot = shard_slot(s, version);
+    return slot && slot->judge ? slot->judge->kind[kind] : NULL;
 }
 
 struct doc_id shard_doc_id(struct bytes doc, uint64_t hash_seed) { return doc_id_of(hash_128(doc, hash_seed)); }

@@ -23,6 +23,12 @@
  *          of another representation than it wants: counted as skipped, and set aside once; its corrections are
  *          skipped like those of any sample that was not learned. What somebody takes is kept, for corrections and for
  *          who holds it.
+ * Judged   of a version that is validated (learner/validation.h) every new sample is scored with the parameters as they
+ *          are before it is learned; and with the score that was served, if its impression named the version and
+ *          brought one. A correction replaces the loss, with the same prediction: it is kept as long as a correction
+ *          can come (ps/state/predictions.h). What was not counted (a score that is no probability, a weight beyond
+ *          VALIDATION_WEIGHT_MAX) is not corrected either; both are counted. A sample weighs what it stands for where
+ *          negatives are left out, until it becomes positive.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
@@ -30,6 +36,7 @@
 #define TIDEMILL_PS_STATE_SHARD_H
 
 #include "learner/cursor.h"
+#include "learner/validation.h"
 #include "ps/state/archive.h"
 #include "ps/state/block.h"
 #include "ps/state/catalog.h"
@@ -98,6 +105,11 @@ const struct catalog *shard_catalog(const struct shard *s);
 bool shard_changed(const struct shard *s);    /* since the last commit */
 size_t shard_unfrozen(const struct shard *s); /* bytes that the next commit will carry, about */
 
+/* What was not judged: new samples, and corrections of such samples. */
+struct judge_counts {
+    uint64_t served, prequential, corrections;
+};
+
 /* One copy of the counters, for status and metrics; to be taken when committing. */
 struct shard_version_counts {
     uint32_t id;
@@ -105,7 +117,8 @@ struct shard_version_counts {
     uint32_t intervals; /* of learned samples: at CURSOR_INTERVALS_MAX a discard is to be refused (learner/cursor.h) */
     uint64_t documents;
     uint64_t repairs; /* of parameters, by the model's guards */
-    uint64_t bytes;   /* of memory for their parameters */
+    struct judge_counts judge;
+    uint64_t bytes; /* of memory for their parameters */
 };
 struct shard_counts {
     uint64_t position, samples, undecided, decided;
@@ -129,6 +142,9 @@ struct shard_room shard_room(const struct shard *s);
 
 /* The table of a version, for readers: inside rcu_enter/rcu_leave, any thread. NULL: the version is not here (yet). */
 const struct table *shard_table(const struct shard *s, uint32_t version);
+
+/* How good the predictions of a version were; NULL: nothing was counted (yet). */
+const struct validation *shard_validation(struct shard *s, uint32_t version, enum validation_kind kind);
 
 /* How documents and keys are hashed, for readers and tests. */
 struct doc_id shard_doc_id(struct bytes doc, uint64_t hash_seed);

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 6,
+    SHARD_FORMAT = 7,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -77,6 +77,8 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     sample_counts_encode(&slot->corrections, out);
     buffer_put_u64(out, slot->repairs);
     buffer_put_u32(out, table_count(slot->table));
+    if (slot->judge)
+        shard_judge_encode(slot->judge, out);
 }
 
 /* A byte says whether there are any: only of streams of which an action has matched. */
@@ -125,6 +127,7 @@ struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t
         }
         put_history(s, out);
         put_parameters(s, out);
+        shard_judge_commit(s, out);
     }
     dead_letters_commit(s->dead_letters, out);
     s->position = position;
@@ -178,6 +181,8 @@ static enum tm_code load_version(struct loading *l, struct version_slot *slot, s
     sample_counts_decode(r, &slot->corrections);
     slot->repairs = reader_u64(r);
     slot->stored_documents = reader_u32(r);
+    if (slot->judge)
+        shard_judge_decode(slot->judge, r);
     if (slot_held(slot) && !fits_log(&l->shard->log, slot, l->sequence))
         return tm_error_set(err, TM_DATA_LOSS, "version %s holds samples that the stored place does not know",
                             slot->version->name);
@@ -298,6 +303,8 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
     }
     if (rc == TM_OK)
         rc = param_store_load(&s->params, store, err);
+    if (rc == TM_OK)
+        rc = shard_judge_load(s, store, prefix, err);
     return rc == TM_OK ? check_documents(s, err) : rc;
 }
 

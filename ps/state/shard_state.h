@@ -1,6 +1,6 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
- * what), shard_features.c (from what), shard_archive.c (what is kept), shard_catch_up.c (what was held),
- * shard_commit.c (commit, load). Nobody else includes it. */
+ * what), shard_features.c (from what), shard_judge.c (how well), shard_archive.c (what is kept), shard_catch_up.c (what
+ * was held), shard_commit.c (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
@@ -11,8 +11,19 @@
 #include "ps/state/feature_rows.h"
 #include "ps/state/feature_vector.h"
 #include "ps/state/param_store.h"
+#include "ps/state/predictions.h"
 #include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
+#include "ps/state/validation_rows.h"
+
+/* Progressive validation of one version in one shard. */
+struct judge {
+    struct validation *kind[VALIDATION_KINDS]; /* NULL: nothing was counted yet */
+    bool changed[VALIDATION_KINDS];            /* since the last commit */
+    struct predictions kept;
+    uint64_t refused[VALIDATION_KINDS]; /* new samples: the prediction is no probability, or the weight too large */
+    uint64_t unjudged;                  /* corrections of samples that were not counted */
+};
 
 /* One version in one shard. It is current (it learns, and nothing is held: a sample is learned as it is made), or its
  * cursor stays behind in the sample log. */
@@ -24,6 +35,7 @@ struct version_slot {
     int64_t horizon;               /* while something is held: impressions before it are corrected no more */
     uint64_t features_from;        /* while something is held: no older row of features is needed for it */
     struct sample_counts fresh, corrections;
+    struct judge *judge;       /* NULL: the version is not judged */
     uint64_t repairs;          /* of its parameters, as the model says */
     uint32_t stored_documents; /* as the last commit before loading counted them */
 };
@@ -76,6 +88,7 @@ struct shard {
     struct feature_rows features;
     struct features_at_hand hand;
     uint32_t feature_slots;  /* of versions that learn from features */
+    uint32_t judges;         /* versions that are judged */
     struct tm_error trouble; /* features that are kept cannot be read: the step fails, and so does every one after it */
     uint32_t holding;        /* slots for which something is held */
     uint64_t brought;        /* cost of the samples made in this step */
@@ -121,6 +134,20 @@ enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slo
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
 uint64_t shard_features_held(
     const struct shard *s); /* rows from here on are needed for held samples; UINT64_MAX: none */
+
+/* shard_judge.c */
+struct judge *shard_judge_open(uint32_t shard, uint32_t version);
+void shard_judge_close(struct judge *j);                       /* NULL is fine */
+void shard_judge_tell(struct shard *s, struct sample *sample); /* what it must carry, while its event is there */
+/* The version is about to learn the new sample into this block; and has learned of a correction, from one reward to
+ * another. */
+void shard_judge(struct version_slot *slot, const struct sample *sample, const void *block, const struct example *e);
+void shard_judge_again(struct version_slot *slot, const struct sample *sample, double before, double after);
+size_t shard_judge_unfrozen(const struct shard *s);
+void shard_judge_commit(struct shard *s, struct store_batch *out);
+void shard_judge_encode(const struct judge *j, struct buffer *out);
+void shard_judge_decode(struct judge *j, struct reader *r);
+enum tm_code shard_judge_load(struct shard *s, const struct store *store, struct bytes prefix, struct tm_error *err);
 
 static inline uint64_t slot_held(const struct version_slot *slot) { return slot->fresh.held + slot->corrections.held; }
 static inline bool slot_paused(const struct shard *s, const struct version_slot *slot)

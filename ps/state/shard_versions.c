@@ -108,6 +108,8 @@ static bool learn_into(struct version_slot *slot, const struct sample *sample, c
     v->model->init(&v->config, content);
     uint32_t number = table_upsert(slot->table, id, content, &fresh);
     memcpy(content, table_block(slot->table, number), size);
+    if (slot->judge && sample->kind == SAMPLE_NEW)
+        shard_judge(slot, sample, content, e);
     uint64_t before = repairs_of(v, content);
     v->model->learn(&v->config, content, e, 1);
     slot->repairs += repairs_of(v, content) - before;
@@ -168,6 +170,8 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
     else if (!after.known || before.example.reward != after.example.reward ||
              before.example.weight != after.example.weight)
         change_in(slot, sample, &before.example, after.known ? &after.example : NULL);
+    if (slot->judge)
+        shard_judge_again(slot, sample, before.example.reward, after.example.reward);
     slot->corrections.learned++;
     slot->corrections.clamped += after.known && after.cut;
 }
@@ -223,6 +227,8 @@ void shard_take_sample(void *self, struct sample *sample)
     uint32_t held = 0;
     if (s->feature_slots && sample->kind == SAMPLE_NEW)
         sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
+    if (s->judges && sample->kind == SAMPLE_NEW)
+        shard_judge_tell(s, sample);
     struct sample_log_place place = sample_log_end(&s->log);
     sample_log_append(&s->log, sample);
     shard_archive(s, sample);
@@ -261,6 +267,8 @@ void shard_add_versions(struct shard *s)
         cursor_start(&s->slot[i].cursor, (s->joiner ? joiner_sequence(s->joiner) : 0) + 1);
         s->slots = i + 1;
         s->feature_slots += model_uses_features(v->model);
+        s->slot[i].judge = v->validate ? shard_judge_open(s->options.id, v->id) : NULL;
+        s->judges += v->validate;
         param_store_add(&s->params, v, s->slot[i].table);
     }
     plan_routes(s);

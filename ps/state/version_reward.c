@@ -40,3 +40,19 @@ enum tm_code version_reward_check(const struct model *model, struct reward_range
                         "again: expected a divisor that is never 0, such as max(x, 1)",
                         model->name);
 }
+
+enum tm_code version_validate_check(const struct model *model, const struct model_config *config,
+                                    struct reward_range range, struct tm_error *err)
+{
+    double low, high;
+    model->rewards(config, &low, &high);
+    if (low != 0 || high != 1)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "validate: model %s predicts no probability; expected off, or one of beta and lr",
+                            model->name);
+    if (!range.always)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "validate: the reward divides by what can be 0, and then has no value; expected off, or a "
+                            "divisor that is never 0, such as max(x, 1)");
+    return TM_OK;
+}

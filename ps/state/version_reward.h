@@ -29,4 +29,9 @@ struct reward_range version_reward_range(const struct joiner_config *join, const
 /* TM_INVALID_ARGUMENT: the expression may have no value, and the model cannot take samples out. */
 enum tm_code version_reward_check(const struct model *model, struct reward_range range, struct tm_error *err);
 
+/* TM_INVALID_ARGUMENT: its predictions cannot be judged as probabilities: the model predicts something else, or the
+ * reward may have no value. */
+enum tm_code version_validate_check(const struct model *model, const struct model_config *config,
+                                    struct reward_range range, struct tm_error *err);
+
 #endif

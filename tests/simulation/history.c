@@ -48,8 +48,10 @@ static void note_shard(const struct history *h, uint32_t shard, struct shard_mar
         m->streams[i] = oracle_counts(h->oracle, shard, i);
         m->delays[i] = oracle_delays(h->oracle, shard, i);
     }
-    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++)
+    for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++) {
         lessons_count(&s->lessons, i, &m->fresh[i], &m->corrections[i]);
+        m->not_judged[i] = s->lessons.student[i].jury.not_judged;
+    }
 }
 
 void history_add(struct history *h, struct buffer *block)
@@ -136,6 +138,16 @@ static void check_samples(uint32_t shard, uint32_t version, const char *kind, ui
 #undef F
 }
 
+static void check_judged(uint32_t shard, uint32_t version, uint64_t position, struct judge_counts got,
+                         struct judge_counts want)
+{
+    if (got.served != want.served || got.prequential != want.prequential || got.corrections != want.corrections)
+        mismatch("shard %u version %u at %" PRIu64 ": not judged %" PRIu64 ", %" PRIu64 ", %" PRIu64
+                 ", expected %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+                 shard, version, position, got.served, got.prequential, got.corrections, want.served, want.prequential,
+                 want.corrections);
+}
+
 void history_check_counts(const struct history *h, uint32_t shard, uint64_t position, const struct shard_counts *counts)
 {
     uint32_t at = history_at(h, position);
@@ -158,6 +170,7 @@ void history_check_counts(const struct history *h, uint32_t shard, uint64_t posi
         check_samples(shard, counts->version[i].id, "new", position, &counts->version[i].fresh, &m->fresh[i]);
         check_samples(shard, counts->version[i].id, "corrections", position, &counts->version[i].corrections,
                       &m->corrections[i]);
+        check_judged(shard, counts->version[i].id, position, counts->version[i].judge, m->not_judged[i]);
     }
 }
 
@@ -178,8 +191,9 @@ static bool same_sample(const struct sample *a, const struct sample *b)
            a->decided_at == b->decided_at && a->position == b->position && a->label_count == b->label_count &&
            memcmp(a->labels, b->labels, sizeof a->labels) == 0 &&
            memcmp(a->old_labels, b->old_labels, sizeof a->old_labels) == 0 && a->weight == b->weight &&
-           a->keep == b->keep && a->old_keep == b->old_keep && a->rate == b->rate &&
-           a->feature_bytes == b->feature_bytes && (a->place.row > 0) == (b->place.row > 0);
+           a->keep == b->keep && a->old_keep == b->old_keep && a->rate == b->rate && a->told == b->told &&
+           (!a->told || a->request == b->request) && a->feature_bytes == b->feature_bytes &&
+           (a->place.row > 0) == (b->place.row > 0);
 }
 
 /* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */

@@ -22,6 +22,7 @@ struct shard_mark {
     struct stream_counts streams[WORLD_STREAMS_MAX];
     struct delays delays[WORLD_STREAMS_MAX];
     struct sample_counts fresh[WORLD_VERSIONS_MAX], corrections[WORLD_VERSIONS_MAX];
+    struct judge_counts not_judged[WORLD_VERSIONS_MAX];
 };
 
 struct mark {
@@ -55,6 +56,7 @@ void history_check_counts(const struct history *h, uint32_t shard, uint64_t posi
                           const struct shard_counts *counts);
 void history_check_sample(const struct history *h, uint32_t shard, const struct sample *s);
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s);
+void history_check_validation(const struct history *h, uint32_t shard, struct shard *s);
 void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position,
                          enum joiner_reason reason, struct bytes body);
 /* Judge a letter of a shard that has applied all; how many of a kind there were, and are kept. */

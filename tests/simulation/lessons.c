@@ -37,6 +37,32 @@ static void put_in(struct lessons *l, const struct version *v, uint32_t version,
     v->model->learn(&v->config, belief, e, 1);
 }
 
+static double prediction(const struct version *v, const void *belief, const float *x, int64_t time)
+{
+    double counts[2];
+    struct score score;
+    if (v->model == &model_beta) {
+        v->model->values(&v->config, belief, time, counts);
+        return counts[0] / (counts[0] + counts[1]);
+    }
+    v->model->score(&v->config, belief, x, time, &score);
+    return score.expected;
+}
+
+/* Before it is learned. */
+static void judge(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson,
+                  const struct example *e)
+{
+    struct student *me = &l->student[version];
+    const struct sample *s = &lesson->sample;
+    const void *belief = me->known[lesson->doc] ? me->belief[lesson->doc] : NULL;
+    lesson->judgement[version] = (struct judgement){
+        .reward = e->reward, .weight = s->weight / s->keep, .time = s->impression_time, .request = s->request};
+    judging_new(&me->jury, &lesson->judgement[version], VALIDATION_PREQUENTIAL, prediction(v, belief, e->x, e->time));
+    if (s->version == v->id && !isnan(s->score))
+        judging_new(&me->jury, &lesson->judgement[version], VALIDATION_SERVED, s->score);
+}
+
 static void learn(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson)
 {
     const struct sample *s = &lesson->sample;
@@ -52,6 +78,10 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
         return;
     }
     lesson->fate[version] = had || is ? LESSON_LEARNED : LESSON_REWARD;
+    if (v->validate && s->kind == SAMPLE_NEW)
+        judge(l, v, version, lesson, &now);
+    else if (v->validate && (was.reward != now.reward || s->old_keep != s->keep))
+        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, s->weight / s->keep);
     if (had && !is)
         v->model->retract(&v->config, belief, &was);
     else if (had && (was.reward != now.reward || was.weight != now.weight))
@@ -73,7 +103,7 @@ static enum joiner_reason refusal(const struct version *v, const struct lesson_f
     for (uint32_t i = 0; i < f->count; i++)
         if (f->x[i] > 1e6f || f->x[i] < -1e6f)
             return REASON_FEATURE_RANGE;
-    return REASON_NONE;
+    return f->weight > 1e6 ? REASON_FEATURE_RANGE : REASON_NONE;
 }
 
 static bool listens(const struct version *v, uint32_t source)
@@ -117,6 +147,8 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
     *lesson = (struct lesson){.sample = *sample, .doc = doc, .before = l->bytes};
     if (features)
         lesson->features = *features;
+    for (uint32_t i = 0; features && i < c->versions; i++)
+        lesson->sample.told |= c->version[i]->validate; /* who holds it may be judged */
     count_bytes(l, c, lesson);
     for (uint32_t i = 0; i < c->versions; i++) {
         struct student *me = &l->student[i];

@@ -14,6 +14,7 @@
 #include "learner/linear.h"
 #include "learner/lr.h"
 #include "ps/state/catalog.h"
+#include "tests/simulation/judging.h"
 
 enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8, LESSONS_VALUES_MAX = 64, LESSONS_BLOCK_MAX = 160 };
 
@@ -31,6 +32,7 @@ enum lesson_fate {
 /* What a sample was predicted from. */
 struct lesson_features {
     bool there;
+    double weight;               /* of the sample, as a negative */
     float x[LESSONS_VALUES_MAX]; /* 0 where none was named */
     uint32_t count;         /* values of a dense vector; of a sparse one, or one that ends sparse, at least so many */
     bool sparse, broken;    /* broken: something follows a sparse part */
@@ -48,6 +50,7 @@ struct lesson {
     bool cut[LESSONS_VERSIONS_MAX];                   /* the reward was beyond the model's range */
     bool put[LESSONS_VERSIONS_MAX];                   /* a new sample: at some time it was in the parameters */
     enum joiner_reason refused[LESSONS_VERSIONS_MAX]; /* why */
+    struct judgement judgement[LESSONS_VERSIONS_MAX]; /* of a new sample */
 };
 
 struct student {
@@ -56,6 +59,7 @@ struct student {
     bool known[LESSONS_DOCS_MAX];
     uint64_t belief[LESSONS_DOCS_MAX][LESSONS_BLOCK_MAX / 8];
     uint32_t left_out; /* negatives that were no samples of it */
+    struct jury jury;
 };
 
 struct lessons {

@@ -349,10 +349,31 @@ static void check_all(const struct mill *m)
         if (m->shard[i].committed != history_end(m->history))
             mismatch("shard %u stands at %" PRIu64 " of %" PRIu64, i, m->shard[i].committed, history_end(m->history));
         history_check_tables(m->history, i, m->shard[i].shard);
+        history_check_validation(m->history, i, m->shard[i].shard);
         check_asides(m, i);
         check_letters(m, i);
     }
     check_stored(m);
+}
+
+static void put_validation(const struct validation *v, struct buffer *out)
+{
+    if (!v)
+        return;
+    validation_encode_head(v, out);
+    for (uint32_t pane = 0; pane < VALIDATION_PANES; pane++)
+        validation_encode_pane(v, pane, out);
+}
+
+static void compare_validations(struct shard *a, struct shard *b, uint32_t version)
+{
+    for (int k = 0; k < VALIDATION_KINDS; k++) {
+        CLEANUP(buffer_close) struct buffer one = {0}, other = {0};
+        put_validation(shard_validation(a, version, (enum validation_kind)k), &one);
+        put_validation(shard_validation(b, version, (enum validation_kind)k), &other);
+        if (!bytes_equal(buffer_view(&one), buffer_view(&other)))
+            mismatch("other threads and commits make other validations");
+    }
 }
 
 void mill_compare(const struct mill *a, const struct mill *b)
@@ -362,6 +383,7 @@ void mill_compare(const struct mill *a, const struct mill *b)
         for (uint32_t k = 0; k < c->versions; k++) {
             const struct version *v = c->version[k];
             const struct table *s = shard_table(a->shard[i].shard, v->id), *t = shard_table(b->shard[i].shard, v->id);
+            compare_validations(a->shard[i].shard, b->shard[i].shard, v->id);
             if (table_count(s) != table_count(t))
                 mismatch("other threads and commits make other documents");
             for (uint32_t n = 0; n < table_count(s); n++)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "learner/draw.h"
 #include "proto/event.h"
 #include "ps/state/record.h"
 
@@ -125,6 +126,7 @@ static struct lesson_features features_of(const struct oracle *o, const struct o
 {
     struct lesson_features f = {0};
     bool streams = false;
+    f.weight = s->record[impression].weight / (double)s->record[impression].lot.rate; /* the most that it weighs */
     f.there = add_features(&f, &s->record[impression]);
     if (f.there)
         return f;
@@ -151,6 +153,15 @@ static bool is_negative(const struct oracle *o, const double *labels)
         if (labels[i] != 0)
             return false;
     return true;
+}
+
+/* A sample that was left out at first is one without a request. */
+static void tell(const struct oracle *o, const struct oracle_record *r, struct sample *sample)
+{
+    struct event e;
+    CHECK(event_scan(r->wire, &e, NULL) == TM_OK);
+    sample->score = e.has & EVENT_HAS_SCORE && !r->was_left_out ? e.score : NAN;
+    sample->request = (uint32_t)(r->was_left_out ? draw_mix(sample->position) : hash_128(e.request, o->hash_seed).lo);
 }
 
 static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
@@ -183,6 +194,8 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     r->keep = sample.keep;
     if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
         features = features_of(o, s, impression);
+    if (kind == SAMPLE_NEW)
+        tell(o, r, &sample);
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
                                              kind == SAMPLE_NEW ? &features : NULL);
     if (refused && !r->was_left_out)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "learner/linear.h"
 #include "proto/event.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/rewards.h"
@@ -85,12 +86,13 @@ static void make_labels(struct author *a)
 }
 
 /* What divides by 0 is for models that can take samples out again. */
-static void pick_reward(struct author *a, struct version *v)
+static const struct world_reward *pick_reward(struct author *a, struct version *v)
 {
     const struct world_reward *r = &world_rewards[below(a, world_reward_count)];
     while (r->labels > a->w->join.join.labels || (!r->exact && (!a->fractions || !v->model->retract)))
         r = &world_rewards[below(a, world_reward_count)];
     snprintf(v->reward.text, sizeof v->reward.text, "%s", r->text);
+    return r;
 }
 
 /* Some of the models over features, about half of the worlds. */
@@ -127,7 +129,8 @@ static void make_versions(struct author *a)
         *v = (struct version){.id = i + 1};
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         make_model(a, v);
-        pick_reward(a, v);
+        const struct world_reward *reward = pick_reward(a, v);
+        v->validate = v->model != &model_linear && reward->exact && chance(a, 60);
         if (chance(a, 25)) {
             v->half_life_ms = (double)a->unit * between(a, 1, 20);
             v->config.decay_per_ms = log(2) / v->half_life_ms;
@@ -195,7 +198,7 @@ static void make_join(struct author *a)
     struct world *w = a->w;
     static const uint8_t keys[] = {JOINER_KEY_REQUEST | JOINER_KEY_DOC, JOINER_KEY_USER | JOINER_KEY_DOC,
                                    JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC};
-    static const int64_t units[] = {1, 10, 10, 1000, 20000, 30000};
+    static const int64_t units[] = {1, 10, 10, 1000, 20000, 30000, 3600000};
     a->unit = units[below(a, ARRAY_LEN(units))];
     w->join.joined = true;
     w->join.key_fields = keys[chance(a, 60) ? 0 : below(a, ARRAY_LEN(keys))];
@@ -388,12 +391,15 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     e->id = chance(a, 75) ? (uint16_t)(w->events + 1) : chance(a, 30) ? (uint16_t)between(a, 1, w->events + 1) : 0;
     if (chance(a, 20))
         e->weight = a->fractions ? 0.1f * (float)below(a, 30) : (float)below(a, 4);
+    if (chance(a, 2))
+        e->weight = 1 << 21; /* more than is judged */
     if (e->id == 0)
         e->value = below(a, 3);
     if (w->join.join.stream[stream].kind == JOINER_IMPRESSION || chance(a, 30))
         e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
     if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
         follow(a, e);
+    e->score = chance(a, 50) ? 0.01f * (float)below(a, 110) : NAN; /* some are no probabilities */
     add_features(a, e);
 }
 
@@ -600,6 +606,10 @@ void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
     }
     if (e->id)
         event.event = bytes_text(id);
+    if (!isnan(e->score)) {
+        event.score = e->score;
+        event.has |= EVENT_HAS_SCORE;
+    }
     if (e->features.there)
         encode_features(&e->features, &event, &features);
     event_encode(&event, out);

@@ -39,6 +39,7 @@ struct world_event {
     bool withdraw;   /* the action with this id */
     double value;
     float weight;
+    float score; /* that was served; NaN: none */
     int64_t time;
     struct world_features features;
 };

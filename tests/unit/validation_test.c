@@ -87,7 +87,7 @@ static void correct_one(struct world *w)
     double reward = r->judged.reward < 0.5;
     for (int i = 0; i < VALIDATION_WINDOWS; i++)
         w->gone[i] += !covers(i, r->judged.time, w->shard[r->shard].newest[i] * length_of(i));
-    validation_correct(&w->shard[r->shard], &r->judged, reward);
+    validation_correct(&w->shard[r->shard], &r->judged, reward, r->judged.weight);
     r->judged.reward = reward;
 }
 
@@ -253,7 +253,7 @@ static void corrections_leave_nothing_behind(void **state)
         right.reward = 1 - wrong.reward;
         struct trial t = {.time = wrong.time, .mean = wrong.predicted, .variance = 1e-3, .samples = 9, .positives = 2};
         validation_add(a, &wrong);
-        validation_correct(a, &wrong, right.reward);
+        validation_correct(a, &wrong, right.reward, right.weight);
         validation_add(b, &right);
         validation_try(a, &t);
         validation_retry(a, &t, 5);
@@ -273,7 +273,7 @@ static void what_is_gone_stays_gone(void **state)
     validation_add(v, &s);
     validation_advance(v, began + 30 * (int64_t)MS_HOUR);
     *before = *v;
-    validation_correct(v, &s, 1);
+    validation_correct(v, &s, 1, s.weight);
     assert_int_equal(v->gone[VALIDATION_HOUR], 1);
     assert_int_equal(v->gone[VALIDATION_DAY], 1);
     assert_memory_equal(v->pane, before->pane, sizeof v->pane);
