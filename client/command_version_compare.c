@@ -67,7 +67,7 @@ static struct cell optional(bool there, double v) { return there ? cell_number(v
 
 static const char *range(bool there, double lower, double upper, char buf[static TEXT])
 {
-    snprintf(buf, TEXT, "[%.6f, %.6f]", lower, upper);
+    snprintf(buf, TEXT, "[%.4g, %.4g]", lower, upper);
     return there ? buf : NULL;
 }
 

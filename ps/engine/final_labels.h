@@ -1,7 +1,7 @@
 /* ps/engine/final_labels.h - what corrections made of samples: for each corrected sample the reward it ends with.
  *
- * A sample is known by its shard and its sequence there. Corrections must come in the order of their sequences: the last
- * one of a sample holds. Rewards are one expression's for all samples, NaN where it has no value.
+ * A sample is known by its shard and its sequence there. Corrections must come in the order of their sequences: the
+ * last one of a sample holds. Rewards are one expression's for all samples, NaN where it has no value.
  * Errors   TM_DATA_LOSS: a sequence that no sample has.
  * Bounds   FINAL_LABELS_MAX corrected samples, 48 MiB; more are refused.
  * Memory   owns its table. Threads: one owner; pure. */

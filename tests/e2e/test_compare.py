@@ -137,6 +137,22 @@ def test_time_reward_and_what_cannot_be_compared(campaign):
         assert words in server.run("version", "compare", *arguments, code=code).stderr
 
 
+def test_kept_negatives_stand_for_those_that_were_left_out(make_server, tmp_path):
+    server = make_server(CONFIG + "sampling: [{ name: most, keep: 0.3 }]\n").start()
+    server.ingest(*read_campaign(tmp_path, "men"))
+    server.drain()
+    final = {}  # folded here by the ids that samples and corrections share
+    for line in server.run("samples", "export", "--quiet").stdout.splitlines():
+        s = json.loads(line)
+        final[s["id"]] = (s["version"], s["reward"], s["keep_probability"])
+    reply, _ = compare(server, "random", "bts")
+    for v in reply["versions"]:
+        mine = [(r, k) for version, r, k in final.values() if version == v["version"]]
+        assert 2_800 <= len(mine) == v["samples"] <= 3_300
+        assert v["mean"]["value"] == pytest.approx(sum(r / k for r, k in mine) / sum(1 / k for _, k in mine), rel=1e-12)
+        assert v["mean"]["value"] == pytest.approx({"random": 46e-4, "bts": 69e-4}[v["version"]], rel=0.05)
+
+
 # ---- by hand ----
 
 
