@@ -79,10 +79,13 @@ enum tm_code policy_comparison_add(struct policy_comparison *c, int log, const s
     l->times += d->times;
     l->reward.first += d->times * d->reward;
     l->reward.second += d->times * d->reward * d->reward;
-    if (d->propensity > 0)
+    l->size += d->times * fabs(d->reward);
+    if (d->propensity > 0) {
         tell(s, d);
-    else
+    } else {
         l->untold++;
+        l->untold_size += d->times * fabs(d->reward);
+    }
     return TM_OK;
 }
 
@@ -196,7 +199,8 @@ static struct policy_interval difference_of(const struct policy_log log[2])
 static void estimate(const struct policy_log *log, const struct off_policy *o, struct policy_estimate *out)
 {
     struct off_policy_report *r = &out->report;
-    out->refused = (double)log->untold > POLICY_UNTOLD * (double)log->samples;
+    out->refused =
+        (double)log->untold > POLICY_UNTOLD * (double)log->samples || log->untold_size > POLICY_UNTOLD * log->size;
     if (out->refused)
         return;
     off_policy_report(o, r);

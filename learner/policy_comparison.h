@@ -10,8 +10,8 @@
  * DR         q of an action is the mean reward that it had in the log in use, drawn to the mean of its position by
  *            POLICY_SHRINKAGE samples of that; q of the target is its mean over the target's probabilities.
  * Intervals  95 %: by the normal distribution, for one look; and of learner/sequential.h, for any number of looks.
- * Refused    an estimate from a log of which more than POLICY_UNTOLD of the samples have no propensity; up to that they
- *            are left out.
+ * Refused    an estimate from a log in which more than POLICY_UNTOLD of the samples, or of what they earned, has no
+ *            propensity: left out, samples that earned more than others would move the estimate. Up to that they are.
  * Sampling   `times`: how many samples one stands for, 1 / keep under negative sampling. Errors do not know that the
  *            others were drawn: they are a little small there.
  * Bounds     POLICY_ACTIONS_MAX actions of both logs together, about 60 MB.
@@ -28,7 +28,7 @@ enum {
     POLICY_SHRINKAGE = 100,
     POLICY_EFFECTIVE_MIN = 100, /* below, an estimate says next to nothing */
 };
-#define POLICY_UNTOLD 0.01 /* share of the samples */
+#define POLICY_UNTOLD 0.01 /* share of the samples, and of the sum of their rewards' sizes */
 #define POLICY_ALPHA 0.05
 
 struct policy_decision {
@@ -56,7 +56,8 @@ struct policy_log {
     uint64_t samples, untold; /* untold: without a propensity */
     double times;
     struct off_policy_sum reward;
-    bool fixed; /* every action has one propensity */
+    double size, untold_size; /* sum of |reward|, and of those without a propensity */
+    bool fixed;               /* every action has one propensity */
 };
 
 struct policy_comparison {
@@ -78,7 +79,7 @@ struct policy_interval {
 
 /* The value of one policy from the log of the other. */
 struct policy_estimate {
-    bool refused; /* too many samples without a propensity: nothing that follows is set */
+    bool refused; /* too much without a propensity: nothing that follows is set */
     struct policy_interval ips, snips, dr, weight;
     struct off_policy_report report;
     bool little; /* the effective size is below POLICY_EFFECTIVE_MIN */

@@ -69,8 +69,8 @@ static void fill_refused(struct parts *p, const struct comparison_query *q, cons
 {
     int log = 1 - i;
     snprintf(p->refused[i], WARNING_SIZE,
-             "%" PRIu64 " of the %" PRIu64 " samples of %s have no propensity, more than %g %%: impressions must carry "
-             "the probability with which their document was chosen for its position",
+             "%" PRIu64 " of the %" PRIu64 " samples of %s have no propensity, more than %g %% of them or of what they "
+             "earned: impressions must carry the probability with which their document was chosen for its position",
              r->untold[log], r->samples[log], q->version[log]->name, 100 * POLICY_UNTOLD);
     p->estimate[i].refused = p->refused[i];
 }

@@ -145,8 +145,11 @@ def test_kept_negatives_stand_for_those_that_were_left_out(make_server, tmp_path
     for line in server.run("samples", "export", "--quiet").stdout.splitlines():
         s = json.loads(line)
         final[s["id"]] = (s["version"], s["reward"], s["keep_probability"])
-    reply, _ = compare(server, "random", "bts")
+    reply, estimates = compare(server, "random", "bts")
+    # A negative that was left out and is clicked later comes without the impression's propensity: few, but clicks.
+    assert all("of what they earned" in e["refused"] for e in estimates.values())
     for v in reply["versions"]:
+        assert 0 < v["without_propensity"] < 50
         mine = [(r, k) for version, r, k in final.values() if version == v["version"]]
         assert 2_800 <= len(mine) == v["samples"] <= 3_300
         assert v["mean"]["value"] == pytest.approx(sum(r / k for r, k in mine) / sum(1 / k for _, k in mine), rel=1e-12)

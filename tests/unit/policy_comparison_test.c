@@ -114,6 +114,21 @@ static void a_log_without_propensities_is_refused_beyond_the_limit(void **state)
     policy_comparison_close(&c);
 }
 
+/* A few clicks without a propensity among many impressions that have one. */
+static void a_log_whose_rewards_have_no_propensity_is_refused(void **state)
+{
+    (void)state;
+    for (int untold = 1; untold <= 2; untold++) {
+        struct policy_comparison c = {0};
+        for (int i = 0; i < 10000; i++) {
+            add(&c, 0, "x", i < untold ? 0 : 0.5, i < 100 ? -1 : 0, 1);
+            add(&c, 1, "x", 0.5, 0, 1);
+        }
+        assert_int_equal(report_of(&c).estimate[1].refused, untold > 1);
+        policy_comparison_close(&c);
+    }
+}
+
 /* Negatives of which a quarter was kept stand for four: the means are those of all of them. */
 static void what_was_left_out_is_counted_by_those_that_stand_for_it(void **state)
 {
@@ -164,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_policy_is_described_by_what_is_known_of_it),
         cmocka_unit_test(nothing_in_common_is_said_to_be_little),
         cmocka_unit_test(a_log_without_propensities_is_refused_beyond_the_limit),
+        cmocka_unit_test(a_log_whose_rewards_have_no_propensity_is_refused),
         cmocka_unit_test(what_was_left_out_is_counted_by_those_that_stand_for_it),
         cmocka_unit_test(one_sample_each_has_no_error),
         cmocka_unit_test(more_actions_than_there_is_room_for_are_refused),
