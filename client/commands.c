@@ -28,6 +28,10 @@ static const struct command client_commands[] = {
      "tidemill version pause A", command_version_pause},
     {"version resume", "NAME", "Learn again, with or without the samples that were held",
      "tidemill version resume A --apply", command_version_resume},
+    {"version compare", "A B",
+     "Compare two versions from the samples that are kept: what each earned, and what each would have earned in the "
+     "other's place",
+     "tidemill version compare A B --from 2019-11-24T00:00:00Z", command_version_compare},
     {"params export", NULL, "Print every parameter of a version", "tidemill params export --version A > a.csv",
      command_params_export},
     {"params digest", NULL, "Print one number per version that stands for all of its parameters",

@@ -34,6 +34,12 @@ static void sum_replace(struct off_policy_sum *s, double before, double after)
     s->second += after * after - before * before;
 }
 
+static void sum_merge(struct off_policy_sum *into, const struct off_policy_sum *other)
+{
+    into->first += other->first;
+    into->second += other->second;
+}
+
 static double doubly(const struct decision *d, double v)
 {
     return d->expected_target + v * (d->reward - d->expected_action);
@@ -64,11 +70,41 @@ void off_policy_correct(struct off_policy *o, const struct decision *before, dou
     o->kept_reward += v * v * (reward - before->reward);
 }
 
-static void sum_merge(struct off_policy_sum *into, const struct off_policy_sum *other)
+/* ---- by action ---- */
+
+void off_policy_action_add(struct off_policy_action *a, double propensity, double reward, double times)
 {
-    into->first += other->first;
-    into->second += other->second;
+    double inverse = 1 / propensity, weighted = reward * inverse;
+    CHECK(propensity > 0 && propensity <= 1 && isfinite(reward) && times > 0);
+    a->decisions += times;
+    a->inverse += times * inverse;
+    a->inverse_second += times * inverse * inverse;
+    a->inverse_max = fmax(a->inverse_max, inverse);
+    a->reward += times * weighted;
+    a->reward_second += times * weighted * weighted;
+    a->reward_cross += times * weighted * inverse;
 }
+
+void off_policy_add_action(struct off_policy *o, const struct off_policy_action *a, double target,
+                           double expected_target, double expected_action)
+{
+    CHECK(o->clip == INFINITY && target >= 0 && target <= 1);
+    double square = target * target, q = expected_action;
+    double gain = target * (a->reward - q * a->inverse); /* sum of w (r - q) */
+    double gain_second = square * (a->reward_second - 2 * q * a->reward_cross + q * q * a->inverse_second);
+    struct off_policy_sum weight = {target * a->inverse, square * a->inverse_second};
+    sum_merge(&o->weight, &weight);
+    sum_merge(&o->kept, &weight);
+    sum_merge(&o->reward, &(struct off_policy_sum){target * a->reward, square * a->reward_second});
+    sum_merge(&o->doubly,
+              &(struct off_policy_sum){expected_target * a->decisions + gain,
+                                       expected_target * (expected_target * a->decisions + 2 * gain) + gain_second});
+    o->decisions += a->decisions;
+    o->weight_max = fmax(o->weight_max, target * a->inverse_max);
+    o->kept_reward += square * a->reward_cross;
+}
+
+/* ---- merging ---- */
 
 void off_policy_merge(struct off_policy *into, const struct off_policy *other)
 {
@@ -101,8 +137,8 @@ static struct off_policy_sum sum_decode(struct reader *in)
 void off_policy_encode(const struct off_policy *o, struct buffer *out)
 {
     buffer_put_f64(out, o->clip);
-    buffer_put_u64(out, o->decisions);
-    buffer_put_u64(out, o->clipped);
+    buffer_put_f64(out, o->decisions);
+    buffer_put_f64(out, o->clipped);
     buffer_put_f64(out, o->weight_max);
     sum_encode(&o->weight, out);
     sum_encode(&o->kept, out);
@@ -113,15 +149,15 @@ void off_policy_encode(const struct off_policy *o, struct buffer *out)
 
 enum tm_code off_policy_decode(struct off_policy *o, struct reader *in, struct tm_error *err)
 {
-    struct off_policy read = {.clip = reader_f64(in), .decisions = reader_u64(in), .clipped = reader_u64(in)};
+    struct off_policy read = {.clip = reader_f64(in), .decisions = reader_f64(in), .clipped = reader_f64(in)};
     read.weight_max = reader_f64(in);
     read.weight = sum_decode(in);
     read.kept = sum_decode(in);
     read.reward = sum_decode(in);
     read.doubly = sum_decode(in);
     read.kept_reward = reader_f64(in);
-    if (in->bad || !(read.clip > 0) || !(read.weight_max >= 0) || read.clipped > read.decisions ||
-        !isfinite(read.kept_reward))
+    if (in->bad || !(read.clip > 0) || !(read.weight_max >= 0) ||
+        !(read.clipped >= 0 && read.clipped <= read.decisions) || !isfinite(read.kept_reward))
         return tm_error_set(err, TM_DATA_LOSS, "off-policy sums: not what was written");
     *o = read;
     return TM_OK;
@@ -148,7 +184,7 @@ static struct estimate ratio_of(const struct off_policy *o, double n)
 
 void off_policy_report(const struct off_policy *o, struct off_policy_report *out)
 {
-    double n = (double)o->decisions;
+    double n = o->decisions;
     *out = (struct off_policy_report){
         .ips = mean_of(&o->reward, n),
         .snips = ratio_of(o, n),
@@ -156,7 +192,7 @@ void off_policy_report(const struct off_policy *o, struct off_policy_report *out
         .weight = mean_of(&o->weight, n),
         .effective = o->weight.first * o->weight.first / o->weight.second,
         .weight_max = o->weight_max,
-        .clipped = (double)o->clipped / n,
+        .clipped = o->clipped / n,
     };
     out->weight_plausible = fabs(out->weight.value - 1) <= errors_plausible * out->weight.error;
 }

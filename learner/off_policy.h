@@ -9,6 +9,7 @@
  * weights that were clipped, and the mean of w, which is 1 up to chance whenever the propensities are right and cover
  * the target.
  *
+ * Actions  decisions of one action may be summed up while the target is not known yet: off_policy_add_action.
  * Merging  sums of logs are added; their order changes the last bits only.
  * Memory   a flat value, {0} plus a clip: off_policy_start.
  * Threads  one owner.
@@ -42,8 +43,8 @@ struct off_policy_sum {
 };
 
 struct off_policy {
-    double clip; /* largest v; INFINITY: none */
-    uint64_t decisions, clipped;
+    double clip;               /* largest v; INFINITY: none */
+    double decisions, clipped; /* counts; no whole numbers where decisions stand for others: off_policy_add_action */
     double weight_max;
     struct off_policy_sum weight, kept, reward, doubly; /* w, v, v r, DR's */
     double kept_reward;                                 /* sum of v v r: of the covariance of SNIPS */
@@ -54,11 +55,24 @@ void off_policy_start(struct off_policy *o, double clip); /* clip > 0 */
 /* TM_INVALID_ARGUMENT names the field that is not what struct decision says; off_policy_add CHECKs it. */
 enum tm_code off_policy_takes(const struct decision *d, struct tm_error *err);
 void off_policy_add(struct off_policy *o, const struct decision *d);
+
+/* Decisions that took the same action, summed up before the target is known: what all of them need to know of it is one
+ * probability. `times`: how many decisions this one stands for, 1 / keep where only a share of them was kept. */
+struct off_policy_action {
+    double decisions;
+    double inverse, inverse_second, inverse_max; /* 1 / propensity */
+    double reward, reward_second, reward_cross;  /* r / propensity, its square, and r / propensity^2 */
+};
+void off_policy_action_add(struct off_policy_action *a, double propensity, double reward, double times);
+/* As off_policy_add of each of them; up to rounding. Only without a clip. expected_...: as in struct decision. */
+void off_policy_add_action(struct off_policy *o, const struct off_policy_action *a, double target,
+                           double expected_target, double expected_action);
+
 /* What was added as `before` has another reward: up to rounding as if it had been so at first. */
 void off_policy_correct(struct off_policy *o, const struct decision *before, double reward);
 void off_policy_merge(struct off_policy *into, const struct off_policy *other); /* of the same clip */
 
-/* f64 clip, u64 decisions, u64 clipped, f64 weight_max, then first and second of the four sums, f64 kept_reward.
+/* f64 clip, f64 decisions, f64 clipped, f64 weight_max, then first and second of the four sums, f64 kept_reward.
  * Decoding refuses (TM_DATA_LOSS) what encoding never writes. */
 void off_policy_encode(const struct off_policy *o, struct buffer *out);
 enum tm_code off_policy_decode(struct off_policy *o, struct reader *in, struct tm_error *err);

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "ps/server/admin.h"
+#include "ps/server/comparisons.h"
 #include "ps/server/deadletters.h"
 #include "ps/server/events.h"
 #include "ps/server/health.h"
@@ -40,6 +41,7 @@ struct server {
     struct admin *admin;
     struct deadletters *deadletters;
     struct samples *samples;
+    struct comparisons *comparisons;
     struct versions *versions;
     struct window *window;
     struct health *health;
@@ -176,6 +178,7 @@ static void services_open(struct server *s, const struct options *options)
     s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
     s->versions = versions_open(s->engine, s->rpc);
     s->samples = samples_open(s->engine, s->rpc);
+    s->comparisons = comparisons_open(s->engine, s->rpc);
     s->window = window_open(s->engine, s->rpc);
     s->health = health_open(s->rpc);
     s->reflection = reflection_open(s->descriptors, s->rpc);
@@ -196,6 +199,7 @@ static void services_close(struct server *s)
     admin_drain(s->admin);
     reflection_drain(s->reflection);
     samples_drain(s->samples);
+    comparisons_drain(s->comparisons);
     versions_drain(s->versions);
     rpc_stop(s->rpc, GRACE_MS);
     if (s->http)
@@ -205,6 +209,7 @@ static void services_close(struct server *s)
     admin_close(s->admin);
     deadletters_close(s->deadletters);
     samples_close(s->samples);
+    comparisons_close(s->comparisons);
     versions_close(s->versions);
     window_close(s->window);
     health_close(s->health);

@@ -88,7 +88,7 @@ class Replay:
             write_lines(folder / "clicks.jsonl", clicks),
         ]
         self.count = len(impressions)
-        self.server = harness.Server(folder / "server", kept(demo.CONFIG.read_text()))
+        self.server = harness.Server(folder / "server", demo.CONFIG.read_text())
         self.server.start()
         self.ingest_with_a_kill(len(impressions) + len(clicks))
         self.server.drain()

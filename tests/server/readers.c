@@ -227,11 +227,39 @@ static void samples(struct reader_thread *t, uint32_t round)
     is_answer(t, transport_end(call, &status), TM_DEADLINE_EXCEEDED, &status);
 }
 
+/* It may be told that nothing is kept yet; every third one waits next to no time. */
+static void comparison(struct reader_thread *t, uint32_t round)
+{
+    enum { A = 1, B, HURRIED_MS = 5 };
+    CLEANUP(buffer_close) struct buffer request = {0}, reply = {0};
+    struct tm_error status;
+    bool result = false;
+    wire_put_bytes(&request, A, bytes_text(traffic_versions[0]));
+    wire_put_bytes(&request, B, bytes_text(traffic_versions[1]));
+    struct bytes wire = buffer_view(&request);
+    struct grpc_call *call = transport_call(t->readers->port, round, "/tidemill.v1.Admin/CompareVersions", &wire,
+                                            round % 3 ? TRANSPORT_NO_DEADLINE : HURRIED_MS);
+    if (!call) {
+        pause_ms(2);
+        return;
+    }
+    while (transport_read(call, &reply)) {
+        Tidemill__V1__CompareVersionsReply *m = unpack(&tidemill__v1__compare_versions_reply__descriptor, &reply);
+        result = m->n_versions == 2;
+        CHECK(m->lost == 0 && m->done_bytes <= m->total_bytes && (!result || m->versions[0]->samples > 0));
+        wire_free(&m->base);
+    }
+    enum tm_code code = transport_end(call, &status);
+    CHECK(code != TM_OK || result);
+    is_answer(t, code, code == TM_FAILED_PRECONDITION ? code : TM_DEADLINE_EXCEEDED, &status);
+}
+
 /* ---- threads ---- */
 
 static void (*const turns[READ_KINDS])(struct reader_thread *t, uint32_t round) = {
-    [READ_PULL] = pull,     [READ_PULL_LATE] = pull_late, [READ_STATUS] = status, [READ_DRAIN] = drain,
-    [READ_DIGEST] = digest, [READ_EXPORT] = export,       [READ_WATCH] = watch,   [READ_SAMPLES] = samples};
+    [READ_PULL] = pull,   [READ_PULL_LATE] = pull_late, [READ_STATUS] = status,
+    [READ_DRAIN] = drain, [READ_DIGEST] = digest,       [READ_EXPORT] = export,
+    [READ_WATCH] = watch, [READ_SAMPLES] = samples,     [READ_COMPARISON] = comparison};
 
 static void *run(void *context)
 {

@@ -1,5 +1,5 @@
 /* tests/server/readers.h - everybody else who calls while producers send: Pull, Status, Drain, Digest, Export, Watch,
- * ExportSamples, TailSamples.
+ * ExportSamples, TailSamples, CompareVersions.
  *
  * Each loops until told to stop, across a server that leaves and comes back, and counts what it was answered; an answer
  * that the service must not give is a CHECK. */
@@ -21,6 +21,7 @@ enum reader_kind {
     READ_EXPORT,
     READ_WATCH,
     READ_SAMPLES,
+    READ_COMPARISON,
     READ_KINDS
 };
 

@@ -106,6 +106,40 @@ static void parts_merge_correct_and_come_back(void **state)
     }
 }
 
+/* Five actions, each with a target and q of its own, propensities of every decision's own; one of three counts twice. */
+static void decisions_summed_up_by_action_are_those_added_one_by_one(void **state)
+{
+    static const double target[] = {0, 0.1, 0.2, 0.3, 0.4}, q[] = {0.5, -1, 0.2, 3, 0};
+    struct off_policy_action action[5] = {{0}};
+    struct off_policy one_by_one, summed;
+    struct off_policy_report want, got;
+    uint64_t seed = 21;
+    (void)state;
+    off_policy_start(&one_by_one, INFINITY);
+    off_policy_start(&summed, INFINITY);
+    for (int i = 0; i < 3000; i++) {
+        int a = (int)below(&seed, 5), times = 1 + (i % 3 == 0);
+        struct decision d = {.propensity = 0.01 + 0.9 * uniform(&seed),
+                             .target = target[a],
+                             .expected_target = 0.7,
+                             .expected_action = q[a],
+                             .reward = (double)below(&seed, 4) - 1};
+        off_policy_action_add(&action[a], d.propensity, d.reward, times);
+        for (int t = 0; t < times; t++)
+            off_policy_add(&one_by_one, &d);
+    }
+    for (int a = 0; a < 5; a++)
+        off_policy_add_action(&summed, &action[a], target[a], 0.7, q[a]);
+    off_policy_report(&one_by_one, &want);
+    off_policy_report(&summed, &got);
+    assert_near(summed.decisions, 4000, 0);
+    const double *x = (const double *)&got, *y = (const double *)&want; /* nothing but doubles up to the flag */
+    for (size_t i = 0; i < offsetof(struct off_policy_report, weight_plausible) / sizeof *x; i++)
+        assert_near(x[i], y[i], 1e-11 * fabs(y[i]));
+    assert_near(got.effective, want.effective, 1e-9 * want.effective);
+    assert_near(got.weight_max, want.weight_max, 1e-12 * want.weight_max);
+}
+
 static void nonsense_is_refused_by_name(void **state)
 {
     static const struct {
@@ -244,6 +278,7 @@ int main(void)
         cmocka_unit_test(estimates_are_those_worked_out_by_hand),
         cmocka_unit_test(nothing_and_one_decision_are_said_to_be_little),
         cmocka_unit_test(parts_merge_correct_and_come_back),
+        cmocka_unit_test(decisions_summed_up_by_action_are_those_added_one_by_one),
         cmocka_unit_test(nonsense_is_refused_by_name),
         cmocka_unit_test(estimates_find_the_value_and_weights_tell_wrong_propensities),
         cmocka_unit_test(figures_of_the_sequential_formulas),
