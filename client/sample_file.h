@@ -2,8 +2,9 @@
  *
  * JSON     lines as proto/json_sample.h reads them.
  * CSV      RFC 4180 with a line of names: id, kind, version, request, doc, user, impression_time, weight,
- *          keep_probability and features as above, and each label under its name, or as label.NAME; other columns are skipped, an empty field is as
- *          good as absent. Features are numbers with spaces between them, sparse ones index:value.
+ *          keep_probability and features as above, and each label under its name, or as label.NAME; other columns are
+ *          skipped, an empty field is as good as absent. Features are numbers with spaces between them, sparse ones
+ *          index:value.
  * A file is CSV when its first line does not begin with '{'.
  * Bounds   a record has at most JSON_LINE_MAX bytes. Memory: a sample's texts live until the next one is read.
  * Errors   name file and line. Threads: one. */

@@ -5,8 +5,8 @@
  *          file's first sample has one. All samples of the file are added first, then those of the server.
  * Labels   corrections are folded: compared are the labels that a sample ends with, or, with `first`, those it had
  *          first. Only labels that the file tells are compared; likewise weights and features. A number differs when it
- *          is off by more than TOLERANCE x max(1, |number|), a weight, which events carry as a float, when it is another
- *          float.
+ *          is off by more than TOLERANCE x max(1, |number|), a weight, which events carry as a float, when it is
+ *          another float.
  * Sampling a sample of the file that says it is kept with a probability below 1 may be missing here: that is told, and
  *          is no difference. Nobody else knows the lots that are drawn.
  * Memory   every sample is in memory: about 170 bytes with one label. Beyond memory_max it is TM_RESOURCE_EXHAUSTED.

@@ -4,7 +4,8 @@
  *   {"version":"A","request":"r17","doc":"d4","labels":{"click":1}}
  *
  * Known keys are id, kind, version, request, doc, user, impression_time (ms), labels, weight, keep_probability and
- * features; others are skipped, and null is as good as absent. A label counts by its name and must be one of those given.
+ * features; others are skipped, and null is as good as absent. A label counts by its name and must be one of those
+ * given.
  * Memory   texts live until json_sample_close(). Threads: any.
  * Errors   TM_INVALID_ARGUMENT "labels.click: got ...; expected ...". */
 #ifndef TIDEMILL_PROTO_JSON_SAMPLE_H
