@@ -1,6 +1,6 @@
 #include "joiner/counts.h"
 
-/* The structs are nothing but u64 counters: the whole, its fates, then reasons of one of the fates, then notes. */
+/* The structs are nothing but u64 counters: the whole, its fates, reasons of one of the fates, then notes. */
 static int64_t imbalance(uint64_t whole, const uint64_t *parts, size_t n)
 {
     uint64_t sum = 0;
@@ -25,6 +25,7 @@ static void decode(struct reader *r, uint64_t *counters, size_t n)
 enum {
     STREAM_N = sizeof(struct stream_counts) / 8,
     SAMPLE_N = sizeof(struct sample_counts) / 8,
+    STREAM_FATES_N = 0 STREAM_FATES(ONE),
     FATES_N = 0 SAMPLE_FATES(ONE),
     REASONS_N = 0 SKIP_REASONS(ONE),
 };
@@ -32,7 +33,7 @@ enum {
 
 int64_t stream_counts_imbalance(const struct stream_counts *c)
 {
-    return imbalance(c->consumed, &c->consumed + 1, STREAM_N - 1);
+    return imbalance(c->consumed, &c->consumed + 1, STREAM_FATES_N);
 }
 int64_t sample_counts_imbalance(const struct sample_counts *c)
 {

@@ -22,10 +22,17 @@
     F(waiting,    "not settled yet")
 /* clang-format on */
 
+/* clang-format off */
+/*    name         what happened to some of them besides; no part of the identity             */
+#define STREAM_NOTES(N)                                                                   \
+    N(crowded_out, "impressions that actions are no longer attributed to: of their action key there are 32 newer ones")
+/* clang-format on */
+
 struct stream_counts {
     uint64_t consumed;
 #define F(name, help) uint64_t name;
     STREAM_FATES(F)
+    STREAM_NOTES(F)
 #undef F
 };
 

@@ -14,14 +14,8 @@ static void fold(const struct joiner *j, const struct label_action *actions, uin
     labels_fold(j->config.label, j->config.labels, actions, count, impression_time, labels);
 }
 
-/* The document, and an event of it for a sample that was left out and is made now. */
-struct correction_of {
-    struct hash128 doc;
-    struct bytes body;
-};
-
 /* From the labels that were told last to those of now; moves them on. */
-static void correct(struct joiner *j, struct decided_key *k, double *told, const double *now, uint64_t position,
+void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const double *now, uint64_t position,
                     const struct correction_of *of)
 {
     uint32_t labels = j->config.labels;
@@ -40,6 +34,7 @@ static void correct(struct joiner *j, struct decided_key *k, double *told, const
                        .old_keep = k->standing == DECIDED_THINNED ? (double)k->rate : 1,
                        .rate = (double)k->rate,
                        .place = {k->row, k->offset},
+                       .elsewhere = of->elsewhere,
                        .late = is_new,
                        .body = is_new ? of->body : (struct bytes){0},
                        .label_count = labels};
@@ -47,7 +42,9 @@ static void correct(struct joiner *j, struct decided_key *k, double *told, const
     memcpy(s.labels, now, labels * sizeof *now);
     memcpy(told, now, labels * sizeof *now);
     emit(j, &s);
-    k->standing = DECIDED_WHOLE; /* k is on the list of the next run already */
+    if (k->standing != DECIDED_WHOLE)
+        decided_changed(&j->decided, k);
+    k->standing = DECIDED_WHOLE;
     if (is_new) {
         k->sequence = s.sequence;
         k->row = s.place.row;
@@ -55,11 +52,19 @@ static void correct(struct joiner *j, struct decided_key *k, double *told, const
     }
 }
 
-void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
+void joiner_labels_now(const struct joiner *j, const struct decided_key *k, double labels[static JOINER_LABELS_MAX])
 {
     struct label_action actions[DECIDED_COUNTED_MAX];
+    uint32_t count = decided_counted(&j->decided, k, &j->config, actions);
+    if (j->config.action_keys) /* of other streams, so their order among these does not matter */
+        count += attribution_held(&j->attribution, k->key, actions + count);
+    fold(j, actions, count, k->time, labels);
+}
+
+void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
+{
     double told[JOINER_LABELS_MAX], now[JOINER_LABELS_MAX];
-    fold(j, actions, decided_counted(&j->decided, k, &j->config, actions), k->time, told);
+    joiner_labels_now(j, k, told);
     decided_add_action(&j->decided, k,
                        &(struct decided_action){.event = r->event,
                                                 .time = r->time,
@@ -67,8 +72,8 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
                                                 .stream = r->stream,
                                                 .came = joiner_came(r->withdraw)});
     decided_changed(&j->decided, k);
-    fold(j, actions, decided_counted(&j->decided, k, &j->config, actions), k->time, now);
-    correct(j, k, told, now, r->position, &(struct correction_of){r->doc, r->body});
+    joiner_labels_now(j, k, now);
+    joiner_correct(j, k, told, now, r->position, &(struct correction_of){.doc = r->doc, .body = r->body});
 }
 
 enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX * 2 }; /* actions and withdrawals */
@@ -148,6 +153,25 @@ static void emit_or_leave_out(struct joiner *j, struct sample *s, struct decided
     k->sequence = s->sequence;
 }
 
+/* Those that it holds by attribution, too: all of them in the order of (time, position). */
+static uint32_t add_attributed(const struct joiner *j, struct hash128 key, struct label_action *actions, uint32_t count)
+{
+    uint32_t all = count + attribution_held(&j->attribution, key, actions + count);
+    CHECK(all <= DECIDED_COUNTED_MAX);
+    for (uint32_t i = count; i < all; i++) {
+        struct label_action one = actions[i];
+        uint32_t at = i;
+        for (; at > 0; at--) {
+            const struct label_action *b = &actions[at - 1];
+            if (b->time < one.time || (b->time == one.time && b->position < one.position))
+                break;
+            actions[at] = *b;
+        }
+        actions[at] = one;
+    }
+    return all;
+}
+
 /* The sample with its first labels, and the corrections that are due already. */
 static void tell(struct joiner *j, struct sample *s, struct sampling_lot lot, struct decided_key *k,
                  const struct label_action *action, uint32_t count)
@@ -163,7 +187,8 @@ static void tell(struct joiner *j, struct sample *s, struct sampling_lot lot, st
     k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
         fold(j, action, i + 1, s->impression_time, now);
-        correct(j, k, s->labels, now, action[i].position, &(struct correction_of){s->doc, s->body});
+        joiner_correct(j, k, s->labels, now, action[i].position,
+                       &(struct correction_of){.doc = s->doc, .body = s->body});
     }
 }
 
@@ -216,7 +241,12 @@ void joiner_decide(struct joiner *j, uint32_t number)
     s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &s.stream);
     struct sampling_lot lot = chunks_lot(&j->chunks, p->chunk, p->offset);
     struct decided_key *k = remember(j, &s, notes, count);
-    tell(j, &s, lot, k, actions, counted_notes(j, k, notes, count, actions));
+    uint32_t counted = counted_notes(j, k, notes, count, actions);
+    if (j->config.action_keys) {
+        counted = add_attributed(j, s.key, actions, counted);
+        attribution_decided(&j->attribution, s.key);
+    }
+    tell(j, &s, lot, k, actions, counted);
     for (uint32_t i = 0; i < count; i++)
         joiner_release_note(j, notes[i]);
     j->held -= joiner_waiting_bytes(JOINER_IMPRESSION, s.body.size);

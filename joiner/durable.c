@@ -12,12 +12,15 @@ bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out)
     int64_t newest = decided_write(&j->decided, &j->frozen_run);
     if (newest > c->newest)
         c->newest = newest;
+    if (j->attribution.logged_until > c->newest)
+        c->newest = j->attribution.logged_until;
     memcpy(j->frozen_run.data, &c->newest, sizeof c->newest);
-    bool used = c->bytes.size > 0 || j->frozen_run.size > sizeof c->newest;
+    bool used = c->bytes.size > 0 || j->frozen_run.size > sizeof c->newest || j->attribution.log.size > 0;
     *out = (struct joiner_delta){0};
     if (used) {
         out->chunk = chunks_seal(&j->chunks);
         out->run = buffer_view(&j->frozen_run);
+        out->attribution = attribution_take_log(&j->attribution);
     }
     if (j->expiry != WATERMARK_NONE)
         chunks_trim(&j->chunks, j->expiry);
@@ -46,6 +49,11 @@ enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run
     if (r.bad || newest > c->newest)
         return tm_error_set(err, TM_DATA_LOSS, "a run of decided keys is damaged");
     return rc;
+}
+
+enum tm_code joiner_load_attribution(struct joiner *j, struct bytes stored, struct tm_error *err)
+{
+    return attribution_load(&j->attribution, stored, err);
 }
 
 /* The record waits no more: it was set aside, as an orphan or shed, after it had been stored. */
@@ -123,6 +131,7 @@ enum tm_code joiner_load_done(struct joiner *j, uint64_t position, const int64_t
     joiner_set_watermarks(j, watermarks);
     if (j->expiry != WATERMARK_NONE)
         decided_expire(&j->decided, j->expiry);
+    joiner_attributed_loaded(j);
     j->position = position ? position - 1 : 0;
     j->sequence = sequence;
     j->loading = false;

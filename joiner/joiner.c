@@ -19,6 +19,7 @@ struct joiner *joiner_open(const struct joiner_config *config, struct joiner_out
     due_open(&j->decisions);
     due_open(&j->early_actions);
     due_open(&j->early_features);
+    attribution_open(&j->attribution, &j->config);
     return j;
 }
 
@@ -32,10 +33,35 @@ void joiner_close(struct joiner *j)
     due_close(&j->decisions);
     due_close(&j->early_actions);
     due_close(&j->early_features);
+    attribution_close(&j->attribution);
     buffer_close(&j->frozen_run);
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         free(j->delays[i]);
     free(j);
+}
+
+bool joiner_attribution_fits(const struct joiner_stream *s, uint32_t join_key_fields)
+{
+    const uint32_t all = JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC;
+    if (s->attribute == JOINER_ATTRIBUTE_NONE)
+        return s->key_fields == 0;
+    return s->kind == JOINER_ACTION && s->attribute < JOINER_ATTRIBUTES && s->key_fields != join_key_fields &&
+           (s->key_fields & JOINER_KEY_DOC) && (s->key_fields & ~all) == 0;
+}
+
+void joiner_derive_keys(struct joiner_config *config)
+{
+    config->action_keys = 0;
+    for (uint32_t i = 0; i < config->streams; i++) {
+        uint32_t fields = config->stream[i].key_fields, k = 0;
+        if (config->stream[i].attribute == JOINER_ATTRIBUTE_NONE)
+            continue;
+        while (k < config->action_keys && config->action_key[k] != fields)
+            k++;
+        CHECK(k < JOINER_ACTION_KEYS_MAX);
+        config->action_key[k] = fields;
+        config->action_keys += k == config->action_keys;
+    }
 }
 
 static int64_t features_wait(const struct joiner *j)
@@ -173,6 +199,8 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     j->held += joiner_waiting_bytes(JOINER_IMPRESSION, r->body.size);
     j->counts[r->stream].waiting++;
     settle_notes(j, number);
+    if (j->config.action_keys && !j->loading)
+        joiner_show(j, r);
     if (j->gate != WATERMARK_NONE && r->time < j->gate)
         joiner_decide(j, number);
     else
@@ -248,12 +276,10 @@ static void keep(struct joiner *j, const struct joiner_record *r)
         joiner_hold_note(j, r, chunk, offset);
 }
 
-static bool behind(int64_t time, int64_t horizon) { return horizon != WATERMARK_NONE && time < horizon; }
-
 static enum joiner_reason take_impression(struct joiner *j, const struct joiner_record *r)
 {
     uint32_t number = pending_find(&j->pending, r->key);
-    if (behind(r->time, j->action_horizon))
+    if (joiner_behind(r->time, j->action_horizon))
         return REASON_LATE;
     if ((number != PENDING_NONE && j->pending.keys[number].chunk) || decided_find(&j->decided, r->key, j->expiry))
         return REASON_DUPLICATE;
@@ -299,7 +325,7 @@ static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *
 static enum joiner_reason too_late(const struct joiner *j, const struct joiner_record *r)
 {
     bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
-    return behind(r->time, features ? j->features_horizon : j->action_horizon) ? REASON_LATE : REASON_NONE;
+    return joiner_behind(r->time, features ? j->features_horizon : j->action_horizon) ? REASON_LATE : REASON_NONE;
 }
 
 static enum joiner_reason take_note(struct joiner *j, const struct joiner_record *r)
@@ -359,6 +385,8 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
         reason = REASON_RULE;
     else if (j->config.stream[r->stream].kind == JOINER_IMPRESSION)
         reason = take_impression(j, taken);
+    else if (j->config.stream[r->stream].attribute != JOINER_ATTRIBUTE_NONE)
+        reason = joiner_take_attributed(j, taken);
     else
         reason = take_note(j, taken);
     if (reason != REASON_NONE)
@@ -382,6 +410,8 @@ void joiner_advance(struct joiner *j, const int64_t *watermarks)
             joiner_decide(j, item.number);
     joiner_orphan(j, &j->early_actions, j->action_horizon);
     joiner_orphan(j, &j->early_features, j->features_horizon);
+    if (j->config.action_keys)
+        joiner_forget_attributed(j);
     if (j->expiry != WATERMARK_NONE)
         decided_expire(&j->decided, j->expiry);
 }

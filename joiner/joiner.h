@@ -16,6 +16,10 @@
  *   come before its action, and waits for it; then that will not count. It has the horizons and fates of an action of
  *   its time: one that met its impression is matched, even if its action never comes; a second one is a duplicate. The
  *   action stays matched, and its event id stays taken.
+ * Attribution  an action of a stream with a key of its own belongs to impressions under that key by the stream's rule:
+ *   joiner/attribution.h. It waits for the first of them as any early action does; what it adds to their labels, and
+ *   what it takes along when an earlier or later impression or a withdrawal arrives, is told by corrections, in the
+ *   order of the impressions. One that names a version belongs to that version's impressions only.
  * Horizons (L = allowed_lateness, I = smallest impression watermark)
  *   impression   late when its time < I - L
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
@@ -55,10 +59,20 @@
 
 enum {
     JOINER_STREAMS_MAX = 32,
+    JOINER_ACTION_KEYS_MAX = 3, /* sets of key fields with doc, but the join key */
 };
 
 enum joiner_stream_kind { JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION };
 enum joiner_key_field { JOINER_KEY_REQUEST = 1, JOINER_KEY_USER = 2, JOINER_KEY_DOC = 4 };
+
+/* Which of the impressions under an action's own key it counts for; the numbers are stored. */
+enum joiner_attribute {
+    JOINER_ATTRIBUTE_NONE, /* the stream has the join key: the one impression of that key */
+    JOINER_ATTRIBUTE_LAST,
+    JOINER_ATTRIBUTE_FIRST,
+    JOINER_ATTRIBUTE_ALL,
+    JOINER_ATTRIBUTES
+};
 
 struct joiner_stream {
     enum joiner_stream_kind kind;
@@ -66,6 +80,8 @@ struct joiner_stream {
     int64_t before_ms; /* actions: how long before their impression they count; 0: without limit */
     bool required;     /* features */
     uint64_t labels;   /* actions: bits of the labels they set */
+    enum joiner_attribute attribute;
+    uint32_t key_fields; /* of attributed actions: enum joiner_key_field */
 };
 
 /* What may change from one record to the next. */
@@ -82,16 +98,26 @@ struct joiner_config {
     int64_t window_ms, allowed_lateness_ms;
     uint64_t held_bytes_max; /* of all that waits: when more waits, the oldest is shed; 0: no limit */
     struct joiner_rules rules;
+    uint32_t action_key[JOINER_ACTION_KEYS_MAX]; /* the key fields of attributed streams, each set once */
+    uint32_t action_keys;                        /* how many: joiner_derive_keys() */
 };
+
+/* A key of its own is an action stream's, has doc, and is not the join key. */
+bool joiner_attribution_fits(const struct joiner_stream *s, uint32_t join_key_fields);
+
+/* Fill in action_key from the streams. */
+void joiner_derive_keys(struct joiner_config *config);
 
 /* One record of the input, resolved and hashed by the caller. */
 struct joiner_record {
     uint64_t position;
     int64_t time;
-    struct hash128 key; /* hash of the join key's fields */
+    struct hash128 key; /* hash of the join key's fields; of an attributed action, of its stream's */
     struct hash128 doc; /* hash of the document id */
-    uint64_t event;     /* hash of the event id, or of the identifying fields */
-    uint32_t version;   /* 0: none named (actions) */
+    struct hash128
+        action_key[JOINER_ACTION_KEYS_MAX]; /* impressions: by each of the action keys; 0: a field is missing */
+    uint64_t event;                         /* hash of the event id, or of the identifying fields */
+    uint32_t version;                       /* 0: none named (actions) */
     uint8_t stream;
     bool withdraw; /* actions: takes back the action with the same event */
     double weight; /* impressions */
@@ -175,19 +201,22 @@ size_t joiner_undecided_payload(const struct joiner *j);
 size_t joiner_unfrozen(const struct joiner *j); /* bytes that came in since the last freeze */
 
 struct joiner_delta {
-    struct bytes chunk, run; /* the joiner's, until its next call; the chunk is empty when nothing came in */
-    uint64_t keep_from;      /* commits below this number are needed by nobody: their chunk and run may go */
-    uint64_t waiting_from;   /* a restart needs the chunks from this number on only */
+    struct bytes chunk, run;  /* the joiner's, until its next call; the chunk is empty when nothing came in */
+    struct bytes attribution; /* what changed about attributed actions; empty: nothing */
+    uint64_t keep_from;       /* commits below this number are needed by nobody: their chunk and run may go */
+    uint64_t waiting_from;    /* a restart needs the chunks from this number on only */
 };
 
 /* Hand over what came in since the last freeze; later records belong to commit + 1. Commits are numbered 1, 2, 3...
  * False: there was nothing, and the number is not used up. */
 bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
 
-/* Loading an empty joiner: begin, every run in the order of commits, every chunk from waiting_from on, done.
+/* Loading an empty joiner: begin, every run and attribution in the order of commits, every chunk from waiting_from on,
+ * done.
  * TM_DATA_LOSS when bytes make no sense. first_commit: keep_from of the last freeze. */
 void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
+enum tm_code joiner_load_attribution(struct joiner *j, struct bytes stored, struct tm_error *err);
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);
 void joiner_load_delays(struct joiner *j, uint32_t stream, const struct delays *delays); /* at any time before done */
 /* position (everything before it was stepped), watermarks, sequence and counts as of the last commit. */

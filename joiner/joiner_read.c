@@ -23,7 +23,8 @@ static size_t timers(const struct joiner *j)
 
 size_t joiner_memory(const struct joiner *j)
 {
-    return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) + timers(j);
+    return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) + timers(j) +
+           attribution_memory(&j->attribution);
 }
 
 uint64_t joiner_held_bytes(const struct joiner *j) { return j->held; }
@@ -32,5 +33,6 @@ size_t joiner_undecided_payload(const struct joiner *j) { return j->chunks.used;
 
 size_t joiner_unfrozen(const struct joiner *j)
 {
-    return chunks_unsealed(&j->chunks) + j->decided.changed_count * sizeof(struct decided_key);
+    return chunks_unsealed(&j->chunks) + j->decided.changed_count * sizeof(struct decided_key) +
+           j->attribution.log.size;
 }

@@ -1,8 +1,10 @@
 /* joiner/joiner_state.h - the inside of a joiner, shared by its parts: joiner.c (step, advance), decide.c (samples),
- * durable.c (freeze, load) and joiner_read.c (counters). Nobody else includes it. */
+ * attribute.c (actions with a key of their own), let_go.c (what is dropped), durable.c (freeze, load) and joiner_read.c
+ * (counters). Nobody else includes it. */
 #ifndef TIDEMILL_JOINER_JOINER_STATE_H
 #define TIDEMILL_JOINER_JOINER_STATE_H
 
+#include "joiner/attribution.h"
 #include "joiner/chunks.h"
 #include "joiner/decided.h"
 #include "joiner/due.h"
@@ -29,6 +31,7 @@ struct joiner {
     struct due decisions;     /* impressions, by their time */
     struct due early_actions; /* notes without an impression, by their time */
     struct due early_features;
+    struct attribution attribution;
     struct buffer frozen_run;
     bool loading; /* counters, samples and set-asides are not told: they were told before the restart */
 };
@@ -62,6 +65,30 @@ void joiner_keep_bound(struct joiner *j); /* shed the oldest while more is held 
 void joiner_decide(struct joiner *j, uint32_t number);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
 
+/* The document, and an event of it for a sample that was left out and is made now. */
+struct correction_of {
+    struct hash128 doc;
+    struct bytes body;
+    bool elsewhere; /* the event has other ids but the document */
+};
+
+/* What the actions that count for a decided key come to now, and the correction if that is not what was told. */
+void joiner_labels_now(const struct joiner *j, const struct decided_key *k, double labels[static JOINER_LABELS_MAX]);
+void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const double *now, uint64_t position,
+                    const struct correction_of *of);
+
+/* attribute.c: an attributed action or its withdrawal; an impression that was taken; what becomes due. */
+enum joiner_reason joiner_take_attributed(struct joiner *j, const struct joiner_record *r);
+void joiner_show(struct joiner *j, const struct joiner_record *r);
+/* The undecided impression of this position goes without a decision; actions that it holds count for nobody. */
+void joiner_shed_shown(struct joiner *j, struct hash128 key, uint64_t position);
+void joiner_forget_attributed(struct joiner *j);
+void joiner_attributed_loaded(struct joiner *j);
+
+/* joiner.c */
+void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason);
+
+static inline bool joiner_behind(int64_t time, int64_t horizon) { return horizon != WATERMARK_NONE && time < horizon; }
 static inline uint8_t joiner_came(bool withdraw) { return withdraw ? DECIDED_WITHDRAWAL : DECIDED_ACTION; }
 
 #endif

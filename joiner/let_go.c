@@ -132,6 +132,8 @@ static void let_impression_go(struct joiner *j, uint32_t number)
     r.body = chunks_body(&j->chunks, k->chunk, k->offset, &weight, &r.stream); /* the chunk may have moved */
     joiner_set_aside(j, &r, REASON_SHED);
     set_notes_aside(j, k);
+    if (j->config.action_keys)
+        joiner_shed_shown(j, k->key, k->position);
     joiner_drop_impression(j, number);
 }
 

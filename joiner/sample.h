@@ -49,6 +49,7 @@ struct sample {
     float score;      /* the prediction that was served; NaN: none was sent */
 
     /* During the call that hands a new sample over, and not stored. */
+    bool elsewhere;               /* made by an event that shares only the document with the impression */
     bool late;                    /* a negative that was left out before: its place is where its features lie since */
     uint8_t stream;               /* the impression's */
     struct bytes body;            /* the impression's event; of a late one, some event of its document */

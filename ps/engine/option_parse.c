@@ -36,12 +36,15 @@ static const struct choice actions[] = {
     {"drop", FILTER_IS_DROP, true}, {"clamp", FILTER_IS_CLAMP, true}, {"default", FILTER_IS_DEFAULT, true}};
 static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
 static const struct choice switches[] = {{"off", false, true}, {"on", true, true}};
+static const struct choice attributes[] = {
+    {"last", ATTRIBUTE_LAST, true}, {"first", ATTRIBUTE_FIRST, true}, {"all", ATTRIBUTE_ALL, true}};
 static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
 const char *option_choice_word(enum option_type type, uint32_t value)
 {
     const struct choice *c = type == OPTION_KIND         ? kinds
                              : type == OPTION_AGGREGATE  ? aggregates
+                             : type == OPTION_ATTRIBUTE  ? attributes
                              : type == OPTION_COVARIANCE ? covariances
                              : type == OPTION_UNIT       ? sampling_units
                              : type == OPTION_FIELD      ? fields
@@ -315,6 +318,15 @@ static enum tm_code parse_switch(const struct option_row *row, void *owner, cons
     return rc;
 }
 
+static enum tm_code parse_attribute(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    uint32_t v = 0;
+    enum tm_code rc = parse_choice(row, attributes, ARRAY_LEN(attributes), text, &v, err);
+    if (rc == TM_OK)
+        *(enum option_attribute *)((char *)owner + row->offset) = (enum option_attribute)v;
+    return rc;
+}
+
 enum { ELEMENT_SIZE = 128 };
 
 /* The next of "a, b, c" without the blanks around it; too long ones come out cut, and are then no valid element. */
@@ -414,6 +426,7 @@ static const struct {
     [OPTION_FIELD] = {"word", false, parse_field},
     [OPTION_ACTION] = {"word", false, parse_action},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
+    [OPTION_ATTRIBUTE] = {"word", false, parse_attribute},
     [OPTION_PRIOR] = {"list", true, parse_prior},
     [OPTION_SAMPLES_FROM] = {"list", true, parse_samples_from},
     [OPTION_UNAVAILABLE] = {"", false, parse_unavailable},
@@ -454,6 +467,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_KEY_FIELDS:
         snprintf(buf, OPTION_EXPECTED_SIZE, "a list of request, user and doc, each at most once");
         break;
+    case OPTION_ATTRIBUTE: snprintf(buf, OPTION_EXPECTED_SIZE, "last, first or all"); break;
     case OPTION_PRIOR: snprintf(buf, OPTION_EXPECTED_SIZE, "a list of 1 to 8 numbers such as %s", example); break;
     case OPTION_SAMPLES_FROM:
         snprintf(buf, OPTION_EXPECTED_SIZE, "a list of 1 to %d versions such as %s", OPTION_SAMPLES_FROM_MAX, example);

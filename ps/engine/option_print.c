@@ -61,6 +61,12 @@ static void print_kind(const struct option_row *row, const void *owner, struct b
     buffer_print(out, "%s", option_choice_word(OPTION_KIND, kind));
 }
 
+static void print_attribute(const struct option_row *row, const void *owner, struct buffer *out)
+{
+    enum option_attribute attribute = *(const enum option_attribute *)((const char *)owner + row->offset);
+    buffer_print(out, "%s", option_choice_word(OPTION_ATTRIBUTE, attribute));
+}
+
 static void print_aggregate(const struct option_row *row, const void *owner, struct buffer *out)
 {
     enum label_aggregate aggregate = *(const enum label_aggregate *)((const char *)owner + row->offset);
@@ -125,17 +131,29 @@ static void print_samples_from(const struct option_row *row, const void *owner, 
 typedef void print_fn(const struct option_row *row, const void *owner, struct buffer *out);
 
 static print_fn *const printers[OPTION_TYPES] = {
-    [OPTION_PATH] = print_text,         [OPTION_ADDRESS] = print_text,
-    [OPTION_SWITCHABLE] = print_text,   [OPTION_COUNT] = print_count,
-    [OPTION_DURATION] = print_duration, [OPTION_SIZE] = print_size,
-    [OPTION_NUMBER] = print_number,     [OPTION_FLAG] = print_flag,
-    [OPTION_SWITCH] = print_switch,     [OPTION_NAME] = print_text,
-    [OPTION_MODEL] = print_text,        [OPTION_REWARD] = print_text,
-    [OPTION_KIND] = print_kind,         [OPTION_AGGREGATE] = print_aggregate,
-    [OPTION_BOUND] = print_bound,       [OPTION_COVARIANCE] = print_word,
-    [OPTION_UNIT] = print_word,         [OPTION_FIELD] = print_word,
-    [OPTION_ACTION] = print_word,       [OPTION_KEY_FIELDS] = print_key_fields,
-    [OPTION_PRIOR] = print_prior,       [OPTION_SAMPLES_FROM] = print_samples_from,
+    [OPTION_PATH] = print_text,
+    [OPTION_ADDRESS] = print_text,
+    [OPTION_SWITCHABLE] = print_text,
+    [OPTION_COUNT] = print_count,
+    [OPTION_DURATION] = print_duration,
+    [OPTION_SIZE] = print_size,
+    [OPTION_NUMBER] = print_number,
+    [OPTION_FLAG] = print_flag,
+    [OPTION_SWITCH] = print_switch,
+    [OPTION_NAME] = print_text,
+    [OPTION_MODEL] = print_text,
+    [OPTION_REWARD] = print_text,
+    [OPTION_KIND] = print_kind,
+    [OPTION_AGGREGATE] = print_aggregate,
+    [OPTION_BOUND] = print_bound,
+    [OPTION_COVARIANCE] = print_word,
+    [OPTION_UNIT] = print_word,
+    [OPTION_FIELD] = print_word,
+    [OPTION_ACTION] = print_word,
+    [OPTION_KEY_FIELDS] = print_key_fields,
+    [OPTION_ATTRIBUTE] = print_attribute,
+    [OPTION_PRIOR] = print_prior,
+    [OPTION_SAMPLES_FROM] = print_samples_from,
 };
 
 void option_print(const struct option_row *row, const void *owner, struct buffer *out)

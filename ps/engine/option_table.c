@@ -198,8 +198,24 @@ static const struct option_row stream_rows[] = {
      .offset = OF(required),
      .preset = "false",
      .help = "Feature streams: a sample waits until this stream has passed its impression."},
-    NOT_YET("key"),
-    NOT_YET("attribute"),
+    {.key = "key",
+     .type = OPTION_KEY_FIELDS,
+     .offset = OF(key_fields),
+     .derived = "join.key",
+     .example = "user, doc",
+     .help = "Action streams: what identifies the impressions an action may count for, doc and some of request and "
+             "user; a stream of orders knows user and doc. Impressions without one of the fields are not found by it. "
+             "Actions of such a stream never count for impressions after them, and of each key 16 within the time that "
+             "corrections reach back."},
+    {.key = "attribute",
+     .type = OPTION_ATTRIBUTE,
+     .offset = OF(attribute),
+     .derived = "last",
+     .example = "last",
+     .help = "Action streams with a key of their own: which impression of the key an action counts for, of those at or "
+             "before it, at most within before it. last: the newest; first: the oldest; all: each of m, with its value "
+             "divided by m. Of a key the newest 32 impressions count. An impression that arrives later moves the "
+             "action by corrections."},
 };
 #undef OF
 

@@ -30,6 +30,7 @@ enum option_type {
     OPTION_FIELD,        /* uint32_t: enum option_filter_field */
     OPTION_ACTION,       /* uint32_t: enum option_filter_action */
     OPTION_KEY_FIELDS,   /* uint32_t, list */
+    OPTION_ATTRIBUTE,    /* enum option_attribute */
     OPTION_PRIOR,        /* double[8] and prior_count of a version, list */
     OPTION_SAMPLES_FROM, /* names and their count of a version, list */
     OPTION_UNAVAILABLE,  /* a key of the interface that this version does not serve */
@@ -76,8 +77,8 @@ static inline uint32_t *option_item_count(const struct option_list *list, const 
 const char *option_type_word(enum option_type type); /* "duration" */
 bool option_type_is_list(enum option_type type);     /* written as [a, b]; its text is "a, b" */
 
-/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_COVARIANCE, OPTION_SWITCH and one bit of
- * OPTION_KEY_FIELDS. */
+/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_ATTRIBUTE, OPTION_COVARIANCE, OPTION_SWITCH and
+ * one bit of OPTION_KEY_FIELDS. */
 const char *option_choice_word(enum option_type type, uint32_t value);
 
 /* What a text must be: "a duration from 0s to 7d". Returns buf. */
@@ -96,6 +97,12 @@ bool option_name_valid(const char *text);
 /* NULL: no scalar option of this key. */
 const struct option_row *option_scalar_find(const char *key);
 const struct option_list *option_list_find(const char *key); /* NULL: no list of this key */
+
+/* Does the stream's key differ from the join key? */
+static inline bool option_own_key(const struct options *o, const struct stream_options *s)
+{
+    return s->key_fields != 0 && s->key_fields != o->key_fields;
+}
 
 /* Fill in what follows other options: within, rewards, priors, samples_from. After every change of an option. */
 void option_derive(struct options *o);

@@ -32,16 +32,19 @@ struct option_place {
 };
 
 enum option_stream_kind { STREAM_FEATURES, STREAM_IMPRESSION, STREAM_ACTION };
+enum option_attribute { ATTRIBUTE_DEFAULT, ATTRIBUTE_LAST, ATTRIBUTE_FIRST, ATTRIBUTE_ALL };
 
 struct stream_options {
     struct option_place place;
     char name[OPTION_NAME_MAX + 1];
     enum option_stream_kind kind;
-    int64_t out_of_orderness_ms; /* default 5s */
-    int64_t within_ms;           /* actions; default join.allowed_lateness */
-    bool within_given;           /* false: within_ms follows join.allowed_lateness */
-    int64_t before_ms;           /* actions; 0: without limit */
-    bool required;               /* features; default false */
+    int64_t out_of_orderness_ms;     /* default 5s */
+    int64_t within_ms;               /* actions; default join.allowed_lateness */
+    bool within_given;               /* false: within_ms follows join.allowed_lateness */
+    int64_t before_ms;               /* actions; 0: without limit */
+    bool required;                   /* features; default false */
+    uint32_t key_fields;             /* actions: enum option_key_field; 0: the join key */
+    enum option_attribute attribute; /* of a key of its own; default last */
 };
 
 struct label_options {

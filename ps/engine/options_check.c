@@ -94,6 +94,26 @@ static void check_within(const struct checking *c, const struct stream_options *
                        duration_text(c->o->allowed_lateness_ms, d));
 }
 
+static void check_key(const struct checking *c, const struct stream_options *s, uint32_t i)
+{
+    if ((s->key_fields || s->attribute) && s->kind != STREAM_ACTION)
+        option_problem(c->problems, c->path, &s->place, "streams[%u].%s: only action streams have it", i,
+                       s->key_fields ? "key" : "attribute");
+    else if (s->key_fields && !(s->key_fields & KEY_DOC))
+        option_problem(c->problems, c->path, &s->place,
+                       "streams[%u].key: got no doc; expected a list with doc such as [user, doc]", i);
+    else if (s->before_ms && option_own_key(c->o, s))
+        option_problem(c->problems, c->path, &s->place,
+                       "streams[%u].before: an action with a key of its own never counts for an impression after it",
+                       i);
+    else if (s->attribute && !option_own_key(c->o, s))
+        option_problem(
+            c->problems, c->path, &s->place,
+            "streams[%u].attribute: the stream has the join key, so an action has one impression; expected a "
+            "key of its own such as [user, doc]",
+            i);
+}
+
 static void check_streams(const struct checking *c)
 {
     uint32_t impressions = 0;
@@ -103,6 +123,7 @@ static void check_streams(const struct checking *c)
         check_within(c, s, i);
         if (s->before_ms && s->kind != STREAM_ACTION)
             option_problem(c->problems, c->path, &s->place, "streams[%u].before: only action streams have it", i);
+        check_key(c, s, i);
         if (s->required && s->kind != STREAM_FEATURES)
             option_problem(c->problems, c->path, &s->place, "streams[%u].required: only feature streams have it", i);
     }

@@ -20,6 +20,10 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
         return stream->kind == STREAM_ACTION || stream->before_ms;
     if (row->offset == offsetof(struct stream_options, required))
         return stream->kind == STREAM_FEATURES || stream->required;
+    if (row->offset == offsetof(struct stream_options, key_fields))
+        return stream->key_fields != 0;
+    if (row->offset == offsetof(struct stream_options, attribute))
+        return stream->attribute != ATTRIBUTE_DEFAULT;
     return true;
 }
 

@@ -52,7 +52,14 @@ static void set_join(const struct options *o, struct catalog *c)
         memcpy(c->stream_name[i], s->name, sizeof s->name);
         c->join.stream[i] = (struct joiner_stream){
             .kind = kinds[s->kind], .within_ms = s->within_ms, .before_ms = s->before_ms, .required = s->required};
+        if (!option_own_key(o, s))
+            continue;
+        c->join.stream[i].key_fields = s->key_fields;
+        c->join.stream[i].attribute = s->attribute == ATTRIBUTE_FIRST ? JOINER_ATTRIBUTE_FIRST
+                                      : s->attribute == ATTRIBUTE_ALL ? JOINER_ATTRIBUTE_ALL
+                                                                      : JOINER_ATTRIBUTE_LAST;
     }
+    joiner_derive_keys(&c->join);
 }
 
 static void set_labels(const struct options *o, struct catalog *c)
@@ -201,7 +208,7 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
         const struct joiner_stream *a = &have->join.stream[i], *b = &want->join.stream[i];
         if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind ||
             a->within_ms != b->within_ms || a->before_ms != b->before_ms || a->required != b->required ||
-            a->labels != b->labels)
+            a->labels != b->labels || a->attribute != b->attribute || a->key_fields != b->key_fields)
             return refuse(err, "stream", want->stream_name[i]);
     }
     for (uint32_t i = 0; i < want->join.labels; i++)

@@ -215,14 +215,20 @@ static enum tm_code resolve_version(struct resolver *r, struct bytes name, struc
     return TM_OK;
 }
 
-static enum tm_code check_key(const struct catalog *c, const struct event *e, const char **field, struct tm_error *err)
+/* Of an action with a key of its own, that; of all others the join key. */
+static enum tm_code check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
+                              struct tm_error *err)
 {
+    const struct joiner_stream *s = &c->join.stream[stream];
+    bool own = s->attribute != JOINER_ATTRIBUTE_NONE;
+    uint32_t needed = own ? s->key_fields : c->key_fields;
+    const char *whose = own ? "key of its stream" : "join key";
     *field = "request";
-    if ((c->key_fields & JOINER_KEY_REQUEST) && !e->request.data)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "request: missing; the join key needs it");
+    if ((needed & JOINER_KEY_REQUEST) && !e->request.data)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "request: missing; the %s needs it", whose);
     *field = "user";
-    if ((c->key_fields & JOINER_KEY_USER) && !e->user.data)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "user: missing; the join key needs it");
+    if ((needed & JOINER_KEY_USER) && !e->user.data)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "user: missing; the %s needs it", whose);
     return TM_OK;
 }
 
@@ -251,7 +257,7 @@ static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submis
         rc = resolve_stream(r, e.stream, err);
     }
     if (rc == TM_OK)
-        rc = check_key(c, &e, field, err);
+        rc = check_key(c, r->stream, &e, field, err);
     if (rc == TM_OK)
         rc = check_withdrawal(c, r->stream, &e, field, err);
     if (rc != TM_OK)

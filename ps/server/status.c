@@ -30,6 +30,7 @@ static void fill_stream(const struct catalog *schema, const struct engine_status
     FILL(m, consumed, c->consumed);
 #define F(name, help) FILL(m, name, c->name);
     STREAM_FATES(F)
+    STREAM_NOTES(F)
 #undef F
     FILL(m, imbalance, stream_counts_imbalance(c));
     if (i >= s->log.streams)

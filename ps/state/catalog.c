@@ -75,9 +75,16 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
         c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
                                                    .within_ms = s->within_ms,
                                                    .before_ms = s->before_ms,
-                                                   .required = s->required};
+                                                   .required = s->required,
+                                                   .attribute = (enum joiner_attribute)s->attribute,
+                                                   .key_fields = s->key_fields};
+        if (!joiner_attribution_fits(&c->join.stream[i], spec->key_fields))
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is attributed by rule %u and the key fields %u", i,
+                                s->attribute, s->key_fields);
         rc = take_name(c->stream_name[i], s->name, "stream", err);
     }
+    if (rc == TM_OK)
+        joiner_derive_keys(&c->join);
     for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++)
         rc = read_label(c, i, spec->labels[i], err);
     c->joined = rc == TM_OK;
@@ -255,6 +262,11 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
         s->has_before_ms = true;
         s->before_ms = c->join.stream[i].before_ms;
         s->required = c->join.stream[i].required;
+        if (c->join.stream[i].attribute != JOINER_ATTRIBUTE_NONE) {
+            s->has_attribute = s->has_key_fields = true;
+            s->attribute = c->join.stream[i].attribute;
+            s->key_fields = c->join.stream[i].key_fields;
+        }
         for (uint32_t k = 0; k < c->join.labels; k++)
             if (c->join.stream[i].labels >> k & 1) {
                 Tidemill__V1__LabelSpec *l = p->labels[k] = &p->label[k];

@@ -60,7 +60,32 @@ static uint32_t has_of(uint32_t has)
            (has & EVENT_HAS_PROPENSITY ? 1u << FILTER_propensity : 0);
 }
 
-enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed,
+/* Action keys are told apart by their fields: (user, doc) never meets (request, doc). */
+static uint64_t action_seed(uint32_t fields, uint64_t seed) { return seed + fields; }
+
+static bool has_fields(const struct event *e, uint32_t fields)
+{
+    return (!(fields & JOINER_KEY_REQUEST) || e->request.size) && (!(fields & JOINER_KEY_USER) || e->user.size) &&
+           (!(fields & JOINER_KEY_DOC) || e->doc.size);
+}
+
+/* Of an action of an attributed stream its own key; of an impression the join key and every key of such streams. */
+static void hash_keys(const struct event *e, const struct catalog *c, uint64_t seed, struct joiner_record *out)
+{
+    const struct joiner_stream *s = &c->join.stream[out->stream];
+    if (s->attribute != JOINER_ATTRIBUTE_NONE) {
+        out->key = hash_key(e, s->key_fields, action_seed(s->key_fields, seed));
+        return;
+    }
+    out->key = hash_key(e, c->key_fields, seed);
+    if (s->kind != JOINER_IMPRESSION)
+        return;
+    for (uint32_t i = 0; i < c->join.action_keys; i++)
+        if (has_fields(e, c->join.action_key[i]))
+            out->action_key[i] = hash_key(e, c->join.action_key[i], action_seed(c->join.action_key[i], seed));
+}
+
+enum tm_code record_resolve(const struct block_event *e, const struct catalog *c, uint64_t hash_seed,
                             struct joiner_record *out, struct tm_error *err)
 {
     struct event event;
@@ -77,7 +102,7 @@ enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, ui
                                   .weight = (double)event.weight,
                                   .value = event.value,
                                   .body = e->wire};
-    out->key = hash_key(&event, key_fields, hash_seed);
+    hash_keys(&event, c, hash_seed, out);
     out->doc = hash_128(event.doc, hash_seed);
     out->event = hash_event(&event, e->stream, hash_seed);
     if (event.user.data)

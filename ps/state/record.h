@@ -2,8 +2,9 @@
  * hashes.
  *
  * Hashes   XXH3-128 with the data directory's seed. Key: the join key's fields, each with its length, so that
- *          ("ab","c") and ("a","bc") differ. Event: the event id with its stream; without one, all identifying fields
- *          (stream, ids, time, value), so that the same line sent twice is one event.
+ *          ("ab","c") and ("a","bc") differ; keys of action streams likewise, apart for each set of fields. Event: the
+ *          event id with its stream; without one, all identifying fields (stream, ids, time, value), so that the same
+ *          line sent twice is one event.
  * Memory   record->body is the wire. Threads: pure. */
 #ifndef TIDEMILL_PS_STATE_RECORD_H
 #define TIDEMILL_PS_STATE_RECORD_H
@@ -11,9 +12,11 @@
 #include "joiner/joiner.h"
 #include "proto/event.h"
 #include "ps/state/block.h"
+#include "ps/state/catalog.h"
 
-/* TM_INVALID_ARGUMENT: the wire is no event, or an id is longer than EVENT_ID_MAX (the door lets neither through). */
-enum tm_code record_resolve(const struct block_event *e, uint32_t key_fields, uint64_t hash_seed,
+/* c: its join; the event's stream is one of it.
+ * TM_INVALID_ARGUMENT: the wire is no event, or an id is longer than EVENT_ID_MAX (the door lets neither through). */
+enum tm_code record_resolve(const struct block_event *e, const struct catalog *c, uint64_t hash_seed,
                             struct joiner_record *out, struct tm_error *err);
 
 #endif

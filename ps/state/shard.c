@@ -108,7 +108,7 @@ static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t
         if (event[i].stream >= s->catalog.join.streams)
             return tm_error_set(err, TM_DATA_LOSS, "an event at position %llu is of stream %u; there are %u",
                                 (unsigned long long)event[i].position, event[i].stream, s->catalog.join.streams);
-        readable[i] = record_resolve(&event[i], s->catalog.key_fields, s->options.hash_seed, &record[i], NULL) == TM_OK;
+        readable[i] = record_resolve(&event[i], &s->catalog, s->options.hash_seed, &record[i], NULL) == TM_OK;
         if (readable[i])
             joiner_prefetch(s->joiner, record[i].key);
     }

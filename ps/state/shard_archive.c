@@ -3,21 +3,26 @@
 #include "ps/state/shard_state.h"
 
 /* An event that holds the ids of another one, and nothing else. */
-static void put_ids(struct bytes wire, struct buffer *out)
+static void put_ids(struct bytes wire, bool only_doc, struct buffer *out)
 {
     struct event e;
     CHECK(event_scan(wire, &e, NULL) == TM_OK); /* it was read when it came in */
-    struct event ids = {.request = e.request, .doc = e.doc, .user = e.user};
+    struct event ids = {.doc = e.doc};
+    if (!only_doc) {
+        ids.request = e.request;
+        ids.user = e.user;
+    }
     out->size = 0;
     event_encode(&ids, out);
 }
 
 /* A correction has no event of its own. It is made while the event is joined that causes it, an action or the
- * impression that the action waited for; or, as time passes, right behind the sample that it corrects. */
-static struct bytes ids_of_correction(struct shard *s)
+ * impression that the action waited for; or, as time passes, right behind the sample that it corrects. One that was
+ * made elsewhere shares the document with that event; the other ids are those of the original. */
+static struct bytes ids_of_correction(struct shard *s, const struct sample *sample)
 {
     if (s->at_hand.size)
-        put_ids(s->at_hand, &s->newest_ids);
+        put_ids(s->at_hand, sample->elsewhere, &s->newest_ids);
     return buffer_view(&s->newest_ids);
 }
 
@@ -28,9 +33,9 @@ void shard_archive(struct shard *s, const struct sample *sample)
     if (!archive_keeps(&s->archive))
         return;
     if (sample->kind == SAMPLE_CORRECTION)
-        event = ids_of_correction(s);
+        event = ids_of_correction(s, sample);
     else if (sample->late || s->at_hand.size == 0)
-        put_ids(sample->body, &s->newest_ids);
+        put_ids(sample->body, sample->elsewhere, &s->newest_ids);
     if (sample->late) /* its impression is not at hand any more: an event of its document tells the ids */
         event = buffer_view(&s->newest_ids);
     kept_sample_of(sample, event, &kept);

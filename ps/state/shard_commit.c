@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 7,
+    SHARD_FORMAT = 8,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -49,11 +49,14 @@ static void put_history(struct shard *s, struct store_batch *out)
     if (joiner_freeze(s->joiner, s->commit + 1, &delta))
         commit_key(key, s->options.id, ++s->commit);
     CHECK(sample_log_unfrozen(&s->log) == 0 || delta.run.size > 0);
-    buffer_reserve(&out->operations, delta.chunk.size + delta.run.size + shard_unfrozen(s) + 4096);
+    buffer_reserve(&out->operations,
+                   delta.chunk.size + delta.run.size + delta.attribution.size + shard_unfrozen(s) + 4096);
     if (delta.chunk.size)
         store_batch_put(out, STORE_CHUNK, k, delta.chunk);
     if (delta.run.size)
         store_batch_put(out, STORE_RUN, k, delta.run);
+    if (delta.attribution.size)
+        store_batch_put(out, STORE_ATTRIBUTION, k, delta.attribution);
     sample_log_freeze(&s->log, shard_rows_needed(s), out);
     feature_rows_freeze(&s->features, joiner_expiry(s->joiner), shard_features_held(s), out);
     archive_freeze(&s->archive, joiner_gate(&s->catalog.join, s->watermark), out);
@@ -62,6 +65,8 @@ static void put_history(struct shard *s, struct store_batch *out)
         commit_key(key, s->options.id, s->keep_from);
         store_batch_remove(out, STORE_CHUNK, k);
         store_batch_remove(out, STORE_RUN, k);
+        if (s->catalog.join.action_keys)
+            store_batch_remove(out, STORE_ATTRIBUTION, k);
     }
 }
 
@@ -269,6 +274,15 @@ static enum tm_code load_run(void *context, struct bytes key, struct bytes value
     return joiner_load_run(s->joiner, commit, value, err);
 }
 
+static enum tm_code load_attribution(void *context, struct bytes key, struct bytes value, struct tm_error *err)
+{
+    struct shard *s = ((struct loading *)context)->shard;
+    uint64_t commit;
+    if (!kept_commit(s, key, &commit))
+        return tm_error_set(err, TM_DATA_LOSS, "attributed actions that belong to no commit");
+    return joiner_load_attribution(s->joiner, value, err);
+}
+
 static enum tm_code load_chunk(void *context, struct bytes key, struct bytes value, struct tm_error *err)
 {
     struct shard *s = ((struct loading *)context)->shard;
@@ -296,6 +310,8 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
         commit_key(from, s->options.id, s->waiting_from);
         joiner_load_begin(s->joiner, s->keep_from, s->commit);
         rc = store->scan(store->self, STORE_RUN, prefix, prefix, load_run, l, err);
+        if (rc == TM_OK)
+            rc = store->scan(store->self, STORE_ATTRIBUTION, prefix, prefix, load_attribution, l, err);
         if (rc == TM_OK)
             rc = store->scan(store->self, STORE_CHUNK, bytes_of(from, sizeof from), prefix, load_chunk, l, err);
         if (rc == TM_OK)

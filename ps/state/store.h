@@ -17,6 +17,7 @@
     T(CATALOG, "catalog", "shard -> join configuration and versions; written when they change")                    \
     T(CHUNK,   "chunk",   "shard, commit -> records that came in and wait to be decided")                          \
     T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
+    T(ATTRIBUTION, "attribution", "shard, commit -> what changed about actions with a key of their own")           \
     T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \
     T(FEATURE, "feature", "shard, row -> features of samples that may be corrected (ps/state/feature_rows.h)")     \
     T(PARAM,   "param",   "shard -> parameters: base chunks by version, then deltas (ps/state/param_store.h)")     \

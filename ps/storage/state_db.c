@@ -14,6 +14,7 @@ static enum rocks_rows rows_of(enum store_table table)
     switch (table) {
     case STORE_CHUNK:
     case STORE_RUN:
+    case STORE_ATTRIBUTION:
     case STORE_SAMPLE:
     case STORE_FEATURE:
     case STORE_ARCHIVE: return ROCKS_PASSING;

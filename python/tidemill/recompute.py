@@ -75,6 +75,8 @@ class Config:
             if stream["kind"] == "impression":
                 self.impressions.add(stream["name"])
             if stream["kind"] == "action":
+                if stream.get("key", self.key) != self.key:
+                    raise Refused(f"stream {stream['name']}: a key of its own is not known here")
                 self.within[stream["name"]] = milliseconds(stream["within"]) if "within" in stream else lateness
                 self.before[stream["name"]] = milliseconds(stream.get("before", "0s"))
         self.labels = tree.get("labels", DEFAULT_LABELS)

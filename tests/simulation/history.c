@@ -104,6 +104,7 @@ static void check_stream(uint32_t shard, uint32_t stream, uint64_t position, con
                  position, got->name, want->name);
     F(consumed, "")
     STREAM_FATES(F)
+    STREAM_NOTES(F)
 #undef F
 }
 

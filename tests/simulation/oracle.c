@@ -208,10 +208,72 @@ static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint3
            o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
 }
 
+/* ---- attribution: who holds an action follows from all records, each time ---- */
+
+static const struct joiner_stream *stream_of(const struct oracle *o, const struct oracle_record *r)
+{
+    return &o->catalog.join.stream[r->stream];
+}
+
+static bool is_attributed(const struct oracle *o, const struct oracle_record *r)
+{
+    return stream_of(o, r)->attribute != JOINER_ATTRIBUTE_NONE;
+}
+
+static bool same_fields(uint32_t fields, const struct oracle_record *a, const struct oracle_record *b)
+{
+    return (!(fields & JOINER_KEY_REQUEST) || strcmp(a->request, b->request) == 0) &&
+           (!(fields & JOINER_KEY_USER) || strcmp(a->user_id, b->user_id) == 0) && strcmp(a->doc, b->doc) == 0;
+}
+
+static bool may_hold(const struct oracle *o, const struct oracle_record *shown, const struct oracle_record *action)
+{
+    const struct joiner_stream *s = stream_of(o, action);
+    return stream_of(o, shown)->kind == JOINER_IMPRESSION && shown->fate == FATE_MATCHED && !shown->forgotten &&
+           !(shown->crowded_out >> s->key_fields & 1) && same_fields(s->key_fields, shown, action) &&
+           shown->time <= action->time && action->time - shown->time <= s->within_ms &&
+           (!action->version || action->version == shown->version);
+}
+
+/* The first and the last that may hold it, of the records up to `until`. Returns how many there are. */
+static uint32_t possible_holders(const struct oracle *o, const struct oracle_shard *s,
+                                 const struct oracle_record *action, uint32_t until, uint32_t *first, uint32_t *last)
+{
+    uint32_t count = 0;
+    *first = *last = NOBODY;
+    for (uint32_t i = 0; i < s->records && i <= until; i++) {
+        if (!may_hold(o, &s->record[i], action))
+            continue;
+        count++;
+        if (*first == NOBODY || s->record[i].time < s->record[*first].time)
+            *first = i;
+        if (*last == NOBODY || s->record[i].time >= s->record[*last].time)
+            *last = i;
+    }
+    return count;
+}
+
+/* Into how many parts the action goes, when the impression has one of them; else 0. */
+static uint32_t parts_of(const struct oracle *o, const struct oracle_shard *s, uint32_t action, uint32_t impression)
+{
+    const struct oracle_record *r = &s->record[action], *shown = &s->record[impression];
+    enum joiner_attribute rule = stream_of(o, r)->attribute;
+    uint32_t first, last, count = possible_holders(o, s, r, NOBODY, &first, &last);
+    if (r->fate != FATE_MATCHED || r->forgotten || r->withdraw || r->withdrawn || !may_hold(o, shown, r))
+        return 0;
+    if (r->shares)
+        return rule == JOINER_ATTRIBUTE_ALL && impression < r->settled_at ? r->shares : 0;
+    if (rule == JOINER_ATTRIBUTE_ALL)
+        return count;
+    return impression == (rule == JOINER_ATTRIBUTE_LAST ? last : first);
+}
+
 /* It acts, and nobody has taken it back. */
 static bool counts(const struct oracle *o, const struct oracle_shard *s, uint32_t at, uint32_t impression)
 {
     const struct oracle_record *r = &s->record[at];
+    if (is_attributed(o, r))
+        return parts_of(o, s, at, impression) > 0;
     if (!acts_on(o, r, impression) || r->withdraw)
         return false;
     for (uint32_t i = 0; i < s->records; i++)
@@ -248,11 +310,12 @@ static double label_of(const struct oracle *o, const struct oracle_shard *s, uin
         const struct oracle_record *r = &s->record[i];
         if (!(o->catalog.join.stream[r->stream].labels >> label & 1))
             continue;
+        double value = is_attributed(o, r) ? r->value / parts_of(o, s, i, impression) : r->value;
         delay = count == 0 ? fmax(0, (double)(r->time - s->record[impression].time)) / 1000 : delay;
         count++;
-        sum += r->value;
-        max = fmax(max, r->value);
-        newest = r->value;
+        sum += value;
+        max = fmax(max, value);
+        newest = value;
     }
     switch (l->aggregate) {
     case LABEL_EXISTS: v = count > 0; break;
@@ -385,6 +448,79 @@ static struct sampling_lot draw(const struct sampling *s, const struct oracle_re
     return (struct sampling_lot){.rate = 1};
 }
 
+/* Actions that a matched withdrawal of their name has met. */
+static void take_back(const struct oracle *o, struct oracle_shard *s)
+{
+    for (uint32_t i = 0; i < s->records; i++)
+        for (uint32_t k = 0; k < s->records; k++) {
+            struct oracle_record *w = &s->record[i], *action = &s->record[k];
+            if (is_attributed(o, w) && w->withdraw && w->fate == FATE_MATCHED && !w->forgotten && !action->withdraw &&
+                action->stream == w->stream && strcmp(action->id, w->id) == 0 &&
+                same_fields(stream_of(o, w)->key_fields, w, action) &&
+                (action->fate == FATE_WAITING || (action->fate == FATE_MATCHED && !action->forgotten)))
+                action->withdrawn = true;
+        }
+}
+
+/* Tell what has changed of the decided impressions with these fields in common with a record: in their order. */
+static void correct_all(struct oracle *o, struct oracle_shard *s, uint32_t at, uint32_t fields)
+{
+    const struct oracle_record *done = NULL;
+    for (;;) {
+        uint32_t next = NOBODY;
+        for (uint32_t i = 0; i < s->records; i++) {
+            const struct oracle_record *r = &s->record[i];
+            if (r->decided && !r->forgotten && same_fields(fields, r, &s->record[at]) &&
+                (!done || r->time > done->time || (r->time == done->time && r > done)) &&
+                (next == NOBODY || r->time < s->record[next].time))
+                next = i;
+        }
+        if (next == NOBODY)
+            return;
+        done = &s->record[next];
+        correct(o, s, next, last_action(o, s, next), s->record[at].position);
+    }
+}
+
+/* The oldest of more than fit is no longer known by these fields. */
+static void crowd_out(const struct oracle *o, struct oracle_shard *s, uint32_t at, uint32_t fields)
+{
+    enum { SHOWN_MAX = 32 };
+    uint32_t count = 0, oldest = NOBODY;
+    for (uint32_t i = 0; i <= at; i++) {
+        const struct oracle_record *r = &s->record[i];
+        if (stream_of(o, r)->kind != JOINER_IMPRESSION || r->fate != FATE_MATCHED || r->forgotten ||
+            r->crowded_out >> fields & 1 || !same_fields(fields, r, &s->record[at]))
+            continue;
+        count++;
+        if (oldest == NOBODY || r->time < s->record[oldest].time)
+            oldest = i;
+    }
+    if (count > SHOWN_MAX) {
+        s->record[oldest].crowded_out |= 1u << fields;
+        s->crowded_out[s->record[at].stream]++;
+    }
+}
+
+/* An impression has come: by each key that action streams have. */
+static void attribute_to(struct oracle *o, struct oracle_shard *s, uint32_t at)
+{
+    for (uint32_t k = 0; k < o->catalog.join.action_keys; k++) {
+        uint32_t fields = o->catalog.join.action_key[k], first, last;
+        crowd_out(o, s, at, fields);
+        for (uint32_t i = 0; i < at; i++) {
+            struct oracle_record *r = &s->record[i];
+            if (!is_attributed(o, r) || stream_of(o, r)->key_fields != fields || r->fate != FATE_WAITING ||
+                possible_holders(o, s, r, NOBODY, &first, &last) == 0)
+                continue;
+            settle(r, FATE_MATCHED, REASON_NONE);
+            r->impression = at;
+        }
+        take_back(o, s);
+        correct_all(o, s, at, fields);
+    }
+}
+
 static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     struct oracle_record *r = &s->record[at];
@@ -400,7 +536,7 @@ static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t a
     r->lot = draw(&o->catalog.join.rules.sampling, r);
     for (uint32_t i = 0; i < at; i++) {
         struct oracle_record *waiting = &s->record[i];
-        if (waiting->fate != FATE_WAITING || strcmp(waiting->key, r->key) != 0)
+        if (waiting->fate != FATE_WAITING || is_attributed(o, waiting) || strcmp(waiting->key, r->key) != 0)
             continue;
         if (o->catalog.join.stream[waiting->stream].kind == JOINER_ACTION) {
             meet(o, s, waiting, at);
@@ -409,8 +545,39 @@ static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t a
             waiting->impression = at;
         }
     }
+    attribute_to(o, s, at);
     if (r->time < gate(o))
         decide(o, s, at);
+}
+
+/* An action with a key of its own. */
+static void take_attributed(struct oracle *o, struct oracle_shard *s, uint32_t at)
+{
+    struct oracle_record *r = &s->record[at];
+    uint32_t first, last, companions = 0, fields = stream_of(o, r)->key_fields;
+    bool known = false, shown = possible_holders(o, s, r, NOBODY, &first, &last) > 0;
+    for (uint32_t i = 0; i < at; i++) {
+        const struct oracle_record *other = &s->record[i];
+        if (other->stream != r->stream || other->withdraw != r->withdraw || !same_fields(fields, other, r) ||
+            !(other->fate == FATE_WAITING || (other->fate == FATE_MATCHED && !other->forgotten)))
+            continue;
+        companions++;
+        known = known || strcmp(other->id, r->id) == 0;
+    }
+    if (!shown && r->time < horizon(o, o->catalog.join.allowed_lateness_ms)) {
+        settle(r, FATE_LATE, REASON_LATE);
+    } else if (known) {
+        settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
+    } else if (companions >= JOINER_ACTIONS_MAX) {
+        settle(r, FATE_FILTERED, REASON_TOO_MANY_ACTIONS);
+    } else {
+        if (shown) {
+            settle(r, FATE_MATCHED, REASON_NONE);
+            r->impression = stream_of(o, r)->attribute == JOINER_ATTRIBUTE_FIRST ? first : last;
+        }
+        take_back(o, s);
+        correct_all(o, s, at, fields);
+    }
 }
 
 static void take_action(struct oracle *o, struct oracle_shard *s, uint32_t at)
@@ -473,6 +640,8 @@ static bool holds_room(const struct oracle *o, const struct oracle_shard *s, con
 {
     if (o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION)
         return is_undecided(o, r);
+    if (is_attributed(o, r)) /* its room is its group's */
+        return false;
     return r->fate == FATE_WAITING || (r->fate == FATE_MATCHED && is_undecided(o, &s->record[r->impression]));
 }
 
@@ -487,7 +656,7 @@ static uint32_t oldest(const struct oracle *o, const struct oracle_shard *s, enu
     uint32_t best = NOBODY;
     for (uint32_t i = 0; i < s->records; i++) {
         const struct oracle_record *r = &s->record[i];
-        bool waits = kind == JOINER_IMPRESSION ? is_undecided(o, r) : r->fate == FATE_WAITING;
+        bool waits = kind == JOINER_IMPRESSION ? is_undecided(o, r) : r->fate == FATE_WAITING && !is_attributed(o, r);
         if (o->catalog.join.stream[r->stream].kind == kind && waits &&
             (best == NOBODY || r->time < s->record[best].time))
             best = i;
@@ -495,10 +664,32 @@ static uint32_t oldest(const struct oracle *o, const struct oracle_shard *s, enu
     return best;
 }
 
-static void shed(struct oracle_shard *s, uint32_t at)
+/* The first impression that has a part of an action is about to be forgotten, or shed: the parts stay as they are. */
+static void settle_shares(const struct oracle *o, struct oracle_shard *s, uint32_t going, int64_t known_from)
 {
+    for (uint32_t i = 0; i < s->records; i++) {
+        struct oracle_record *r = &s->record[i];
+        uint32_t parts = 0;
+        bool ends = false;
+        if (!is_attributed(o, r) || r->fate != FATE_MATCHED || r->shares)
+            continue;
+        for (uint32_t k = 0; k < s->records; k++)
+            if (parts_of(o, s, i, k)) {
+                parts++;
+                ends = ends || k == going || (s->record[k].decided && s->record[k].time < known_from);
+            }
+        if (ends) {
+            r->shares = parts;
+            r->settled_at = s->records;
+        }
+    }
+}
+
+static void shed(const struct oracle *o, struct oracle_shard *s, uint32_t at)
+{
+    settle_shares(o, s, at, WATERMARK_NONE);
     for (uint32_t i = 0; i < s->records; i++)
-        if (s->record[i].fate == FATE_MATCHED && s->record[i].impression == at)
+        if (s->record[i].fate == FATE_MATCHED && s->record[i].impression == at && !is_attributed(o, &s->record[i]))
             settle(&s->record[i], FATE_SHED, REASON_SHED);
     settle(&s->record[at], FATE_SHED, REASON_SHED);
 }
@@ -510,13 +701,14 @@ static void keep_bound(struct oracle *o, struct oracle_shard *s)
         uint64_t held = 0, early = 0;
         for (uint32_t i = 0; i < s->records; i++) {
             held += holds_room(o, s, &s->record[i]) ? room_of(o, &s->record[i]) : 0;
-            early += s->record[i].fate == FATE_WAITING ? room_of(o, &s->record[i]) : 0;
+            early +=
+                s->record[i].fate == FATE_WAITING && !is_attributed(o, &s->record[i]) ? room_of(o, &s->record[i]) : 0;
         }
         if (most == 0 || held <= most)
             return;
         uint32_t features = oldest(o, s, JOINER_FEATURES), actions = oldest(o, s, JOINER_ACTION),
                  shown = oldest(o, s, JOINER_IMPRESSION), waiting = features != NOBODY ? features : actions;
-        shed(s, (early > most / 2 || shown == NOBODY) ? waiting : shown);
+        shed(o, s, (early > most / 2 || shown == NOBODY) ? waiting : shown);
     }
 }
 
@@ -528,7 +720,7 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
     struct joiner_record hashed;
     char request[16], user[16], id[24];
     CHECK(event_scan(e->wire, &event, NULL) == TM_OK);
-    CHECK(record_resolve(e, o->catalog.key_fields, o->hash_seed, &hashed, NULL) == TM_OK);
+    CHECK(record_resolve(e, &o->catalog, o->hash_seed, &hashed, NULL) == TM_OK);
     *out = (struct oracle_record){.position = e->position,
                                   .time = event.time,
                                   .version = e->version,
@@ -545,6 +737,8 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
                                   .place = event.position,
                                   .user = hash_128(event.user, o->hash_seed).lo,
                                   .impression = NOBODY};
+    text_of(out->request, sizeof out->request, event.request);
+    text_of(out->user_id, sizeof out->user_id, event.user);
     text_of(request, sizeof request, event.request);
     text_of(user, sizeof user, event.user);
     text_of(id, sizeof id, event.event);
@@ -597,7 +791,7 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
     switch (o->catalog.join.stream[e->stream].kind) {
     case JOINER_FEATURES: take_features(o, s, at); break;
     case JOINER_IMPRESSION: take_impression(o, s, at); break;
-    case JOINER_ACTION: take_action(o, s, at); break;
+    case JOINER_ACTION: is_attributed(o, &s->record[at]) ? take_attributed(o, s, at) : take_action(o, s, at); break;
     }
     keep_bound(o, s);
 }
@@ -626,15 +820,29 @@ static uint32_t next_undecided(const struct oracle *o, const struct oracle_shard
     return best;
 }
 
-static void pass_time(struct oracle *o, struct oracle_shard *s)
+/* It is not too late for an action while an impression that may hold it is undecided. */
+static bool undecided_holds(const struct oracle *o, const struct oracle_shard *s, uint32_t action)
+{
+    const struct oracle_record *r = &s->record[action];
+    for (uint32_t i = 0; i < s->records && (!r->shares || i < r->settled_at); i++)
+        if (!s->record[i].decided && may_hold(o, &s->record[i], r))
+            return true;
+    return false;
+}
+
+static void pass_time(struct oracle *o, struct oracle_shard *s, bool moved)
 {
     uint32_t next;
     int64_t known_from = expiry(o);
     let_orphans_go(o, s);
     while ((next = next_undecided(o, s)) != NOBODY && s->record[next].time < gate(o))
         decide(o, s, next);
+    settle_shares(o, s, NOBODY, known_from);
     for (uint32_t i = 0; i < s->records; i++)
         if (s->record[i].decided && s->record[i].time < known_from)
+            s->record[i].forgotten = true;
+    for (uint32_t i = 0; i < s->records; i++)
+        if (moved && is_attributed(o, &s->record[i]) && s->record[i].time < known_from && !undecided_holds(o, s, i))
             s->record[i].forgotten = true;
 }
 
@@ -673,10 +881,12 @@ void oracle_block(struct oracle *o, const struct block *b)
         }
     }
     r = reader_of(b->punctuation_bytes);
+    int64_t before[JOINER_STREAMS_MAX];
+    memcpy(before, o->watermark, sizeof before);
     while (block_next_punctuation(&r, &stream, &time))
         o->watermark[stream] = time;
     for (uint32_t i = 0; i < o->shards; i++) {
-        pass_time(o, &o->shard[i]);
+        pass_time(o, &o->shard[i], memcmp(before, o->watermark, sizeof before) != 0);
         lessons_end_block(&o->shard[i].lessons, &o->catalog);
     }
 }
@@ -718,6 +928,7 @@ struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint3
         case FATE_SHED: c.shed++; break;
         }
     }
+    c.crowded_out = o->shard[shard].crowded_out[stream];
     return c;
 }
 

@@ -26,14 +26,14 @@ struct oracle_record {
     uint8_t stream;
     double weight, value;
     bool withdraw; /* the action of its stream and impression that has its id */
-    char key[48], id[96], doc[16];
+    char key[48], id[96], doc[16], request[16], user_id[16];
     struct bytes wire;
     struct hash128 key_hash, doc_hash;
     enum oracle_fate fate;
     enum joiner_reason reason;  /* why it was set aside */
     enum joiner_reason refused; /* impressions: why a version could not learn its sample, which sets it aside, too */
     uint32_t impression;        /* of a matched action or feature record: its index */
-    bool decided, forgotten;    /* impressions */
+    bool decided, forgotten;    /* impressions; attributed actions and their withdrawals are forgotten, too */
     bool met;                   /* it has matched, even if it was shed with its impression later */
     bool has_place, has_value, has_weight;
     int32_t place;
@@ -41,6 +41,9 @@ struct oracle_record {
     struct sampling_lot lot;          /* impressions: as drawn when it came */
     double keep;                      /* impressions that are decided: of their sample; 0: it was left out */
     bool was_left_out, features_kept; /* impressions: a negative of which no sample was made at first */
+    uint32_t crowded_out;             /* impressions: bits of the key fields under which 32 are newer */
+    bool withdrawn;                   /* attributed actions */
+    uint32_t shares, settled_at;      /* and how many had it when the first of them was forgotten: records before it */
     uint64_t sequence;
     double labels[JOINER_LABELS_MAX]; /* of impressions: as they were told last */
 };
@@ -48,7 +51,8 @@ struct oracle_record {
 struct oracle_shard {
     struct oracle_record *record;
     uint32_t records;
-    struct lessons lessons; /* its samples, and what becomes of them */
+    uint64_t crowded_out[JOINER_STREAMS_MAX]; /* impressions, as the counters of their streams say */
+    struct lessons lessons;                   /* its samples, and what becomes of them */
 };
 
 struct oracle;

@@ -19,7 +19,8 @@ struct author {
     struct random r;
     int64_t unit, now; /* event time: the grid, and how far the story has come */
     bool mad, fractions, pauses;
-    bool orderly; /* one well-behaved client: many samples and corrections, for what comes behind the join */
+    bool attributes; /* action streams may have keys of their own */
+    bool orderly;    /* one well-behaved client: many samples and corrections, for what comes behind the join */
     uint32_t crowd, act_capacity, event_capacity; /* crowd: percent of events that are actions on one key */
 };
 
@@ -28,6 +29,19 @@ static uint32_t between(struct author *a, uint32_t low, uint32_t high) { return 
 static bool chance(struct author *a, uint32_t percent) { return random_chance(&a->r, percent); }
 
 /* ---- configuration ---- */
+
+/* A key that more or other impressions share than the join key. */
+static void own_key(struct author *a, struct joiner_stream *s)
+{
+    static const uint8_t keys[] = {JOINER_KEY_USER | JOINER_KEY_DOC, JOINER_KEY_USER | JOINER_KEY_DOC, JOINER_KEY_DOC,
+                                   JOINER_KEY_REQUEST | JOINER_KEY_DOC,
+                                   JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC};
+    uint32_t fields = keys[below(a, ARRAY_LEN(keys))];
+    if (fields == a->w->join.key_fields || chance(a, 25))
+        return;
+    s->key_fields = fields;
+    s->attribute = (enum joiner_attribute)between(a, JOINER_ATTRIBUTE_LAST, JOINER_ATTRIBUTE_ALL);
+}
 
 static void make_streams(struct author *a)
 {
@@ -47,6 +61,8 @@ static void make_streams(struct author *a)
                 chance(a, 50)
                     ? c->join.allowed_lateness_ms
                     : c->join.window_ms + below(a, (uint32_t)(c->join.allowed_lateness_ms - c->join.window_ms + 1));
+            if (a->attributes)
+                own_key(a, s);
             actions--;
         } else {
             s->kind = JOINER_FEATURES;
@@ -124,6 +140,8 @@ static void make_versions(struct author *a)
     w->own_features = own[below(a, ARRAY_LEN(own))];
     w->versions = between(a, 1, WORLD_VERSIONS_MAX);
     w->whole = !a->fractions;
+    for (uint32_t i = 0; i < w->join.join.streams; i++) /* a third of a value is not exact */
+        w->whole = w->whole && w->join.join.stream[i].attribute != JOINER_ATTRIBUTE_ALL;
     for (uint32_t i = 0; i < w->versions; i++) {
         struct version *v = &w->version[i];
         *v = (struct version){.id = i + 1};
@@ -208,6 +226,7 @@ static void make_join(struct author *a)
     if (a->orderly)
         w->join.join.allowed_lateness_ms = a->unit * between(a, 10, 40);
     a->fractions = chance(a, 40);
+    a->attributes = chance(a, 50);
     make_streams(a);
     make_labels(a);
     make_versions(a);
@@ -661,8 +680,9 @@ void world_print(const struct world *w)
                c->label[i].cap.value, c->label[i].cap.given ? "" : " (none)", c->label[i].threshold.value,
                c->label[i].threshold.given ? "" : " (none)");
     for (uint32_t i = 0; i < c->streams; i++)
-        printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 "\n", i, c->stream[i].kind,
-               c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels);
+        printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 " rule %d key %u\n", i,
+               c->stream[i].kind, c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels,
+               c->stream[i].attribute, c->stream[i].key_fields);
     for (uint32_t i = 0; i < w->acts; i++) {
         const struct act *a = &w->act[i];
         if (a->dropped)

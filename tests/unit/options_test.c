@@ -184,8 +184,26 @@ static const struct {
        "  - { name: clicks, kind: action }\n"
        "  - { name: t, kind: table, key: [user], attribute: last }\n",
      "f:5:22: streams[2].kind: table is not available in this version\n"
-     "f:5:29: streams[2].key is not available in this version\n"
-     "f:5:42: streams[2].attribute is not available in this version\n"},
+     "f:5:5: streams[2].key: only action streams have it\n"},
+    {V "streams:\n"
+       "  - { name: i, kind: impression, attribute: last }\n"
+       "  - { name: o1, kind: action, key: [user] }\n"
+       "  - { name: o2, kind: action, attribute: first }\n"
+       "  - { name: o3, kind: action, key: [doc, request], attribute: all }\n"
+       "  - { name: o4, kind: action, key: [user, doc], attribute: newest }\n"
+       "  - { name: o5, kind: action, key: [user, doc], before: 1h }\n"
+       "labels: [{ name: click, stream: o1 }]\n",
+     "f:7:60: streams[4].attribute: got newest; expected last, first or all\n"
+     "f:3:5: streams[0].attribute: only action streams have it\n"
+     "f:4:5: streams[1].key: got no doc; expected a list with doc such as [user, doc]\n"
+     "f:5:5: streams[2].attribute: the stream has the join key, so an action has one impression; expected a key of its "
+     "own such as [user, doc]\n"
+     "f:6:5: streams[3].attribute: the stream has the join key, so an action has one impression; expected a key of its "
+     "own such as [user, doc]\n"
+     "f:8:5: streams[5].before: an action with a key of its own never counts for an impression after it\n"},
+    {V "streams: [{ name: i, kind: impression }, { name: o, kind: action, key: [user, doc], attribute: all }]\n"
+       "labels: [{ name: click, stream: o }]\n",
+     ""},
     {V "filters: [{ name: f, stream: click, field: value, min: 3 }]\n",
      "f:2:11: filters[0].stream: got click, which is no stream; did you mean clicks?\n"},
     {V "filters: [{ name: f, stream: clicks, field: price, do: cut }]\n",
@@ -533,6 +551,8 @@ static void random_items(uint64_t *seed, struct options *o)
         s->kind = (enum option_stream_kind)(draw(seed) % 3);
         s->out_of_orderness_ms = random_span(seed, 0, 86400000);
         s->within_given = s->kind == STREAM_ACTION;
+        s->key_fields = s->kind == STREAM_ACTION ? (uint32_t)(draw(seed) % 8) : 0;
+        s->attribute = s->kind == STREAM_ACTION ? (enum option_attribute)(draw(seed) % 4) : ATTRIBUTE_DEFAULT;
         s->within_ms = s->within_given ? random_span(seed, 0, 30 * 86400000ll) : 0;
         s->required = s->kind == STREAM_FEATURES && draw(seed) % 2;
         s->before_ms = s->kind == STREAM_ACTION ? random_span(seed, 0, 86400000) : 0;

@@ -38,7 +38,7 @@ static struct joiner_record resolve(const struct event *e, uint8_t stream, uint3
     struct tm_error err;
     event_encode(e, &wire);
     struct block_event sent = {.position = 17, .version = 3, .stream = stream, .wire = buffer_view(&wire)};
-    assert_int_equal(record_resolve(&sent, fields, seed, &record, &err), TM_OK);
+    assert_int_equal(record_resolve(&sent, &(struct catalog){.key_fields = fields}, seed, &record, &err), TM_OK);
     assert_ptr_equal(record.body.data, wire.data);
     assert_int_equal(record.body.size, wire.size);
     record.body = (struct bytes){0}; /* the wire ends here */
@@ -161,7 +161,8 @@ static enum tm_code resolve_sized(size_t field, size_t size, struct tm_error *er
     memset(id, 'x', sizeof id);
     *ids[field] = bytes_of(id, size);
     event_encode(&e, &wire);
-    return record_resolve(&(struct block_event){.wire = buffer_view(&wire)}, ALL_FIELDS, SEED, &record, err);
+    return record_resolve(&(struct block_event){.wire = buffer_view(&wire)},
+                          &(struct catalog){.key_fields = ALL_FIELDS}, SEED, &record, err);
 }
 
 static void test_long_ids_and_broken_wires_are_refused(void **state)
@@ -175,7 +176,8 @@ static void test_long_ids_and_broken_wires_are_refused(void **state)
         assert_string_equal(err.message, "an id is longer than 256 bytes");
     }
     struct block_event broken = {.wire = bytes_text("\x0a\xff")};
-    assert_int_equal(record_resolve(&broken, ALL_FIELDS, SEED, &record, &err), TM_INVALID_ARGUMENT);
+    assert_int_equal(record_resolve(&broken, &(struct catalog){.key_fields = ALL_FIELDS}, SEED, &record, &err),
+                     TM_INVALID_ARGUMENT);
 }
 
 int main(void)

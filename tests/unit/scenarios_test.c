@@ -5,8 +5,12 @@
  *           (without: worth 1, with an id of its own). "190 undo order a #7": it is withdrawn at 190. "300 time": every
  *           stream is complete up to 300; "300 clicks": one is.
  * Outcome   "a: 1" a sample with its labels, "a: 0 1 -> 2 1" a correction with old labels and new ones, "late click".
+ * Attribution  "last: sum order" as labels: orders have a key of their own, and count for the last impression of it (first,
+ *           all). Keys in capitals are the same but for their case: "100 show a", "120 show A", "130 order a" is an order
+ *           of both.
  * World     window 60; clicks count within 200, orders within 500; allowed lateness 500. Each scenario is played in one
  *           go, and again with a restart from commits after every line. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +23,8 @@
 enum { SHOW, CLICK, ORDER, STREAMS };
 static const char *const names[STREAMS] = {"show", "click", "order"};
 static const char *const reasons[] = {"", "late", "orphaned", "duplicate", "mismatch", "too many"};
+
+static const char *const rules[JOINER_ATTRIBUTES] = {"", "last:", "first:", "all:"};
 
 static const struct scenario {
     const char *name, *labels, *lines, *outcome;
@@ -110,6 +116,40 @@ static const struct scenario {
      "100 click a #1\n650 undo click a #1\n601 time\n640 show a\n660 click a #1\n9000 time", "orphaned click\na: 0"},
     {"ids are those of the stream", "count click; count order",
      "100 show a\n110 click a #1\n120 order a #1\n300 time\n200 undo order a #1", "a: 1 1\na: 1 1 -> 1 0"},
+    /* Attribution: a and A are impressions of one action key. */
+    {"the last before the order has it", "last: sum order",
+     "100 show a\n120 show A\n130 order a =5\n140 show b\n700 time", "a: 0\nA: 5\nb: 0"},
+    {"the first of those within", "first: sum order", "100 show a\n120 show A\n130 order a =5\n700 time", "a: 5\nA: 0"},
+    {"all of them, each its share", "all: sum order; count order", "100 show a\n120 show A\n130 order a =5\n700 time",
+     "a: 2.5 1\nA: 2.5 1"},
+    {"an impression after the order has nothing of it", "last: sum order",
+     "100 show a\n131 show A\n130 order a =5\n700 time", "a: 5\nA: 0"},
+    {"one at its very time has", "last: sum order", "100 show a\n130 show A\n130 order a =5\n700 time", "a: 0\nA: 5"},
+    {"within is a time before the order, and it counts itself", "first: sum order",
+     "99 show a\n100 show A\n600 order a =5\n300 time\n699 time", "a: 0\nA: 0\nA: 0 -> 5"},
+    {"an order may come first, and waits", "last: sum order", "130 order a =5\n100 show a\n120 show A\n700 time",
+     "a: 0\nA: 5"},
+    {"or waits in vain", "last: sum order", "130 order a =5\n131 show a\n700 time", "a: 0\norphaned order"},
+    {"a later impression takes it along: what was told is corrected", "last: sum order",
+     "100 show a\n130 order a =5\n300 time\n120 show A\n300 shows", "a: 5\na: 5 -> 0\nA: 5"},
+    {"so does an earlier one by the other rule", "first: sum order", "120 show a\n130 order a =5\n300 time\n100 show A",
+     "a: 5\na: 5 -> 0\nA: 5"},
+    {"and each that comes makes the shares smaller", "all: sum order",
+     "100 show a\n130 order a =6\n300 time\n120 show A", "a: 6\na: 6 -> 3\nA: 3"},
+    {"an order after the decisions corrects who has it", "last: sum order",
+     "100 show a\n120 show A\n300 time\n250 order a =5", "a: 0\nA: 0\nA: 0 -> 5"},
+    {"a withdrawn order is taken back from all", "all: sum order",
+     "100 show a\n120 show A\n300 time\n250 order a =6 #1\n260 undo order a #1",
+     "a: 0\nA: 0\na: 0 -> 3\nA: 0 -> 3\na: 3 -> 0\nA: 3 -> 0"},
+    {"a withdrawal may come before its order here, too", "last: sum order",
+     "100 show a\n300 time\n260 undo order a #1\n250 order a =6 #1", "a: 0"},
+    {"the same order again is a duplicate", "last: sum order",
+     "100 show a\n130 order a =5 #1\n130 order A =5 #1\n700 time", "duplicate order\na: 5"},
+    {"clicks stay with their impression", "last: count click; count order",
+     "100 show a\n120 show A\n130 click a\n140 order a\n700 time", "a: 1 0\nA: 0 1"},
+    {"what a forgotten impression had stays with it", "last: sum order",
+     "100 show a\n560 order a =5\n601 time\n550 show A\n1200 time", "a: 0\na: 0 -> 5\nA: 0"},
+
     {"and of the key", "count click", "100 show a\n100 show b\n110 click a #1\n120 undo click b #1\n300 time",
      "a: 1\nb: 0"},
 };
@@ -121,7 +161,7 @@ struct player {
     struct joiner *joiner;
     uint64_t position, commit, keep_from;
     int64_t watermark[STREAMS];
-    struct buffer chunks[COMMITS_MAX], runs[COMMITS_MAX]; /* by commit */
+    struct buffer chunks[COMMITS_MAX], runs[COMMITS_MAX], attributions[COMMITS_MAX]; /* by commit */
     struct buffer outcome;
 };
 
@@ -184,6 +224,15 @@ static void begin(struct player *p, const char *labels)
     p->config.stream[SHOW].kind = JOINER_IMPRESSION;
     p->config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 200};
     p->config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 500};
+    for (int rule = 0; rule < JOINER_ATTRIBUTES; rule++) {
+        size_t size = strlen(rules[rule]);
+        if (size == 0 || strncmp(labels, rules[rule], size) != 0)
+            continue;
+        p->config.stream[ORDER].attribute = (enum joiner_attribute)rule;
+        p->config.stream[ORDER].key_fields = JOINER_KEY_USER | JOINER_KEY_DOC;
+        labels += size;
+    }
+    joiner_derive_keys(&p->config);
     snprintf(text, sizeof text, "%s", labels);
     for (char *rest = text, *one; (one = strsep(&rest, ";"));)
         add_label(p, one);
@@ -197,6 +246,7 @@ static void end(struct player *p)
     for (int i = 0; i < COMMITS_MAX; i++) {
         buffer_close(&p->chunks[i]);
         buffer_close(&p->runs[i]);
+        buffer_close(&p->attributions[i]);
     }
 }
 
@@ -210,6 +260,7 @@ static void restart(struct player *p)
     p->commit += joiner_freeze(p->joiner, p->commit + 1, &delta);
     buffer_put(&p->chunks[p->commit], delta.chunk.data, delta.chunk.size);
     buffer_put(&p->runs[p->commit], delta.run.data, delta.run.size);
+    buffer_put(&p->attributions[p->commit], delta.attribution.data, delta.attribution.size);
     p->keep_from = delta.keep_from;
     memcpy(counts, joiner_counts(p->joiner), sizeof counts);
     memcpy(watermarks, p->watermark, sizeof p->watermark);
@@ -219,6 +270,8 @@ static void restart(struct player *p)
     for (uint64_t i = p->keep_from; i <= p->commit; i++)
         if (p->runs[i].size)
             assert_int_equal(joiner_load_run(p->joiner, i, buffer_view(&p->runs[i]), NULL), TM_OK);
+    for (uint64_t i = p->keep_from; i <= p->commit; i++)
+        assert_int_equal(joiner_load_attribution(p->joiner, buffer_view(&p->attributions[i]), NULL), TM_OK);
     for (uint64_t i = p->keep_from; i <= p->commit; i++)
         if (p->chunks[i].size)
             assert_int_equal(joiner_load_chunk(p->joiner, i, buffer_view(&p->chunks[i]), NULL), TM_OK);
@@ -246,12 +299,16 @@ static void play(struct player *p, const char *line)
     if (number)
         id = atoi(number + 1);
     p->position++;
+    uint8_t stream = (uint8_t)stream_of(what);
+    struct hash128 action_key = {(uint64_t)tolower(key), 3};
+    bool attributed = p->config.stream[stream].attribute != JOINER_ATTRIBUTE_NONE;
     joiner_step(p->joiner, &(struct joiner_record){.position = p->position,
                                                    .time = time,
-                                                   .key = {(uint64_t)key, 1},
+                                                   .key = attributed ? action_key : (struct hash128){(uint64_t)key, 1},
+                                                   .action_key = {action_key},
                                                    .doc = {(uint64_t)key, 2},
                                                    .event = id ? (uint64_t)id : 1000 + p->position,
-                                                   .stream = (uint8_t)stream_of(what),
+                                                   .stream = stream,
                                                    .withdraw = undo != NULL,
                                                    .weight = 1,
                                                    .value = value ? strtod(value + 1, NULL) : 1,
@@ -350,6 +407,36 @@ static void test_bounds(void **state)
     }
 }
 
+/* Of a key the newest 32 impressions are known; of each stream and key 16 actions. */
+static void test_bounds_of_an_action_key(void **state)
+{
+    (void)state;
+    struct player p;
+    begin(&p, "first:count order");
+    for (int i = 0; i <= 32; i++) { /* impressions of one action key, each with a key of its own */
+        p.position++;
+        joiner_step(p.joiner, &(struct joiner_record){.position = p.position,
+                                                      .time = 100 + i,
+                                                      .key = {(uint64_t)(i + 1), 1},
+                                                      .doc = {'a', 2},
+                                                      .action_key = {{'a', 3}},
+                                                      .stream = SHOW,
+                                                      .weight = 1,
+                                                      .body = bytes_text("x")});
+    }
+    assert_int_equal(joiner_counts(p.joiner)[SHOW].crowded_out, 1);
+    for (int i = 0; i < 20; i++)
+        play(&p, "140 order a");
+    assert_int_equal(joiner_counts(p.joiner)[ORDER].matched, JOINER_ACTIONS_MAX);
+    assert_int_equal(joiner_counts(p.joiner)[ORDER].filtered, 4);
+    play(&p, "162 time"); /* decides the first two: the oldest is crowded out, the second has all orders */
+    assert_int_equal(joiner_sequence(p.joiner), 2);
+    play(&p, "140 order a");
+    restart(&p);
+    assert_int_equal(joiner_counts(p.joiner)[SHOW].crowded_out, 1);
+    end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_every_order_of_arrival_gives_the_same_bits),
         cmocka_unit_test(test_a_sum_beyond_doubles_stays_at_their_end),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_bounds_of_an_action_key),
     };
     return cmocka_run_group_tests_name("scenarios", tests, NULL, NULL);
 }
