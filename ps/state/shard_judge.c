@@ -120,6 +120,13 @@ size_t shard_judge_unfrozen(const struct shard *s)
     return bytes;
 }
 
+/* While something is held nothing goes: where time jumps a sample and its correction are made by one advance, both
+ * behind the horizon, and the version may learn them in different slices. */
+static int64_t predictions_expiry(const struct shard *s, const struct version_slot *slot)
+{
+    return slot_held(slot) ? INT64_MIN : shard_horizon(s, slot);
+}
+
 void shard_judge_commit(struct shard *s, struct store_batch *out)
 {
     for (uint32_t i = 0; s->judges && i < s->slots; i++) {
@@ -127,7 +134,7 @@ void shard_judge_commit(struct shard *s, struct store_batch *out)
         struct judge *j = slot->judge;
         if (!j)
             continue;
-        predictions_freeze(&j->kept, shard_horizon(s, slot), out);
+        predictions_freeze(&j->kept, predictions_expiry(s, slot), out);
         for (int k = 0; k < VALIDATION_KINDS; k++) {
             if (!j->changed[k])
                 continue;
