@@ -63,6 +63,9 @@ static void judge(struct lessons *l, const struct version *v, uint32_t version, 
         judging_new(&me->jury, &lesson->judgement[version], VALIDATION_SERVED, s->score);
 }
 
+/* Corrections cannot be refused for their weight: it is cut. */
+static double cut_weight(const struct sample *s, double keep) { return fmin(s->weight / keep, 1048576); }
+
 static void learn(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson)
 {
     const struct sample *s = &lesson->sample;
@@ -80,8 +83,8 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
     lesson->fate[version] = had || is ? LESSON_LEARNED : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW)
         judge(l, v, version, lesson, &now);
-    else if (v->validate && (was.reward != now.reward || s->old_keep != s->keep))
-        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, s->weight / s->keep);
+    else if (v->validate && (was.reward != now.reward || cut_weight(s, s->old_keep) != cut_weight(s, s->keep)))
+        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, cut_weight(s, s->keep));
     if (had && !is)
         v->model->retract(&v->config, belief, &was);
     else if (had && (was.reward != now.reward || was.weight != now.weight))
