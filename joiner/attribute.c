@@ -1,35 +1,54 @@
 /* Actions with a key of their own: taken, attributed, and attributed anew when something arrives that moves them. */
+#include <string.h>
+
 #include "joiner/joiner_state.h"
 
-/* The decided impressions of a group, with what was told of them, while the group changes. */
+/* The decided impressions of groups that change, the newest first, with what was told of them. */
 struct told {
-    struct decided_key *key[ATTRIBUTION_SHOWN_MAX];
-    double labels[ATTRIBUTION_SHOWN_MAX][JOINER_LABELS_MAX];
+    struct told_one {
+        struct decided_key *key;
+        int64_t time;
+        uint64_t position;
+        double labels[JOINER_LABELS_MAX];
+    } one[ATTRIBUTION_SHOWN_MAX * JOINER_ACTION_KEYS_MAX];
     uint32_t count;
 };
+
+/* Its place in the order; an impression may be in several groups. */
+static void tell(struct joiner *j, struct told *t, const struct shown *s, struct decided_key *k)
+{
+    uint32_t at = t->count;
+    while (at > 0 &&
+           (t->one[at - 1].time < s->time || (t->one[at - 1].time == s->time && t->one[at - 1].position < s->position)))
+        at--;
+    if (at > 0 && t->one[at - 1].position == s->position)
+        return;
+    memmove(&t->one[at + 1], &t->one[at], (t->count - at) * sizeof t->one[0]);
+    t->count++;
+    t->one[at] = (struct told_one){.key = k, .time = s->time, .position = s->position};
+    joiner_labels_now(j, k, t->one[at].labels);
+}
 
 static void before_change(struct joiner *j, uint32_t group, struct told *t)
 {
     const struct action_group *g = attribution_group_at(&j->attribution, group);
-    t->count = 0;
     for (uint32_t i = g->newest; i != ATTRIBUTION_NONE;) {
         const struct shown *s = attribution_shown_at(&j->attribution, i);
         struct decided_key *k = decided_find(&j->decided, s->key, j->expiry);
         i = s->older[g->slot];
-        if (!k || k->time != s->time) /* not decided yet */
-            continue;
-        t->key[t->count] = k;
-        joiner_labels_now(j, k, t->labels[t->count++]);
+        if (k && k->time == s->time) /* else it is not decided yet */
+            tell(j, t, s, k);
     }
 }
 
-/* The oldest first. */
+/* The oldest first; one correction for all that the record has changed of a sample. */
 static void after_change(struct joiner *j, struct told *t, const struct joiner_record *r)
 {
     double now[JOINER_LABELS_MAX];
     while (t->count-- > 0) {
-        joiner_labels_now(j, t->key[t->count], now);
-        joiner_correct(j, t->key[t->count], t->labels[t->count], now, r->position,
+        struct told_one *one = &t->one[t->count];
+        joiner_labels_now(j, one->key, now);
+        joiner_correct(j, one->key, one->labels, now, r->position,
                        &(struct correction_of){.doc = r->doc, .body = r->body, .elsewhere = true});
     }
 }
@@ -78,6 +97,7 @@ enum joiner_reason joiner_take_attributed(struct joiner *j, const struct joiner_
     const struct deed as_new = {.time = r->time, .version = r->version, .stream = r->stream};
     uint32_t group = attribution_find(a, r->key), holder = ATTRIBUTION_NONE, of_kind = 0;
     struct told told;
+    told.count = 0;
     if (group != ATTRIBUTION_NONE)
         holder = attribution_holder(a, group, &as_new);
     if (holder == ATTRIBUTION_NONE && joiner_behind(r->time, j->action_horizon))
@@ -114,17 +134,22 @@ static void match_waiting(struct joiner *j, uint32_t group, const struct joiner_
 void joiner_show(struct joiner *j, const struct joiner_record *r)
 {
     struct told told;
+    uint32_t group[JOINER_ACTION_KEYS_MAX], groups = 0;
+    told.count = 0;
     for (uint32_t slot = 0; slot < j->config.action_keys; slot++) {
-        uint32_t crowded_out;
         if (hash128_equal(r->action_key[slot], (struct hash128){0})) /* it lacks a field: nobody can name it so */
             continue;
-        uint32_t group = attribution_group(&j->attribution, r->action_key[slot], slot);
-        before_change(j, group, &told);
-        attribution_show(&j->attribution, group, r, &crowded_out);
-        j->counts[r->stream].crowded_out += crowded_out;
-        match_waiting(j, group, r);
-        after_change(j, &told, r);
+        group[groups] = attribution_group(&j->attribution, r->action_key[slot], slot);
+        before_change(j, group[groups++], &told);
     }
+    for (uint32_t i = 0; i < groups; i++) {
+        uint32_t crowded_out;
+        attribution_show(&j->attribution, group[i], r, &crowded_out);
+        j->counts[r->stream].crowded_out += crowded_out;
+    }
+    for (uint32_t i = 0; i < groups; i++)
+        match_waiting(j, group[i], r);
+    after_change(j, &told, r);
 }
 
 void joiner_shed_shown(struct joiner *j, struct hash128 key, uint64_t position)

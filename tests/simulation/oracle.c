@@ -462,15 +462,24 @@ static void take_back(const struct oracle *o, struct oracle_shard *s)
         }
 }
 
-/* Tell what has changed of the decided impressions with these fields in common with a record: in their order. */
-static void correct_all(struct oracle *o, struct oracle_shard *s, uint32_t at, uint32_t fields)
+/* One of these sets of fields is common to both. keys: bits 1 << fields. */
+static bool same_any(uint32_t keys, const struct oracle_record *a, const struct oracle_record *b)
+{
+    for (uint32_t fields = 0; keys >> fields; fields++)
+        if (keys >> fields & 1 && same_fields(fields, a, b))
+            return true;
+    return false;
+}
+
+/* Tell what has changed of the decided impressions with such fields in common with a record: in their order. */
+static void correct_all(struct oracle *o, struct oracle_shard *s, uint32_t at, uint32_t keys)
 {
     const struct oracle_record *done = NULL;
     for (;;) {
         uint32_t next = NOBODY;
         for (uint32_t i = 0; i < s->records; i++) {
             const struct oracle_record *r = &s->record[i];
-            if (r->decided && !r->forgotten && same_fields(fields, r, &s->record[at]) &&
+            if (r->decided && !r->forgotten && same_any(keys, r, &s->record[at]) &&
                 (!done || r->time > done->time || (r->time == done->time && r > done)) &&
                 (next == NOBODY || r->time < s->record[next].time))
                 next = i;
@@ -505,6 +514,7 @@ static void crowd_out(const struct oracle *o, struct oracle_shard *s, uint32_t a
 /* An impression has come: by each key that action streams have. */
 static void attribute_to(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
+    uint32_t keys = 0;
     for (uint32_t k = 0; k < o->catalog.join.action_keys; k++) {
         uint32_t fields = o->catalog.join.action_key[k], first, last;
         crowd_out(o, s, at, fields);
@@ -516,9 +526,10 @@ static void attribute_to(struct oracle *o, struct oracle_shard *s, uint32_t at)
             settle(r, FATE_MATCHED, REASON_NONE);
             r->impression = at;
         }
-        take_back(o, s);
-        correct_all(o, s, at, fields);
+        keys |= 1u << fields;
     }
+    take_back(o, s);
+    correct_all(o, s, at, keys);
 }
 
 static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t at)
@@ -576,7 +587,7 @@ static void take_attributed(struct oracle *o, struct oracle_shard *s, uint32_t a
             r->impression = stream_of(o, r)->attribute == JOINER_ATTRIBUTE_FIRST ? first : last;
         }
         take_back(o, s);
-        correct_all(o, s, at, fields);
+        correct_all(o, s, at, 1u << fields);
     }
 }
 
