@@ -73,7 +73,7 @@ void host_serve(struct host *h, const char *folder, const char *added)
     struct tm_error err;
     struct buffer text = {0};
     beside("tidemill", program);
-    snprintf(path, sizeof path, "listen: 127.0.0.1:0\ndata: %s/data\n", folder);
+    snprintf(path, sizeof path, "listen: 127.0.0.1:0\nhttp: off\nmemory: { join: 8GiB }\ndata: %s/data\n", folder);
     buffer_put(&text, path, strlen(path));
     buffer_put(&text, encode_configuration, strlen(encode_configuration));
     buffer_put(&text, added, strlen(added));
