@@ -5,31 +5,11 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "learner/cursor.h"
 #include "tests/unit/random.h"
+#include "tests/unit/stops.h"
 
 enum { LOG = 3000, HEAD = 1000 };
-
-/* A CHECK ends the process, so a child runs into it. */
-static void assert_stops(void (*run)(void))
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-        signal(SIGABRT, SIG_DFL);
-        run();
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-}
 
 static void assert_same(const struct cursor *a, const struct cursor *b)
 {

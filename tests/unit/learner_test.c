@@ -6,18 +6,15 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "learner/beta.h"
 #include "learner/linear.h"
 #include "learner/lr.h"
 #include "learner/special.h"
+#include "tests/unit/stops.h"
 
 #define HOUR INT64_C(3600000)
 #define NOON INT64_C(1700000000000)
@@ -40,22 +37,6 @@ static void assert_near(double have, double want, double tolerance, const char *
 {
     if (!(fabs(have - want) <= tolerance * fabs(want)))
         fail_msg("%s: %.17g instead of %.17g", what, have, want);
-}
-
-/* A CHECK ends the process, so a child runs into it. */
-static void assert_stops(void (*run)(void))
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-        signal(SIGABRT, SIG_DFL);
-        run();
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
 /* ---- special functions ---- */

@@ -10,13 +10,9 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "learner/features.h"
 #include "learner/lr.h"
@@ -25,6 +21,7 @@
 #include "learner/packed.h"
 #include "learner/probit_mixture.h"
 #include "tests/unit/random.h"
+#include "tests/unit/stops.h"
 
 #define HOUR INT64_C(3600000)
 #define NOON INT64_C(1700000000000)
@@ -66,22 +63,6 @@ static inline void assert_all_near(const double *have, const double *want, size_
         snprintf(name, sizeof name, "%s[%zu]", what, i);
         assert_near(have[i], want[i], tolerance, name);
     }
-}
-
-/* A CHECK ends the process, so a child runs into it. */
-static inline void assert_stops(void (*run)(void))
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-        signal(SIGABRT, SIG_DFL);
-        run();
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
 /* A version without forgetting, prior N(0, 1), features of about 1. */
