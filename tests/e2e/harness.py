@@ -1,6 +1,7 @@
 """A real server under test, its command line, and a gRPC producer."""
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -27,15 +28,17 @@ def _make_stubs():
     ]
     newest = max(p.stat().st_mtime for p in protos)
     stamp = STUBS / "stamp"
-    if stamp.exists() and stamp.stat().st_mtime > newest:
-        return
     STUBS.mkdir(parents=True, exist_ok=True)
     out = str(STUBS)
-    if protoc.main(
-        ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}", *map(str, protos)]
-    ):
-        raise RuntimeError("protoc failed")
-    stamp.touch()
+    with open(STUBS / "lock", "w") as lock:  # tests run in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.exists() and stamp.stat().st_mtime > newest:
+            return
+        if protoc.main(
+            ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}", *map(str, protos)]
+        ):
+            raise RuntimeError("protoc failed")
+        stamp.touch()
 
 
 _make_stubs()

@@ -1,7 +1,7 @@
 /* Random worlds against the oracle: the pure parts of the server (sequencer, blocks, shards, joiner, learner,
  * commits) live through crashes, and every sample, fate, parameter and ack is compared with the naive truth.
  *
- *   test_simulation                 10,000 cases from seed 1
+ *   test_simulation                 10,000 cases from seed 1; 2,500 under a sanitizer, which makes them slow
  *   test_simulation --cases N --first SEED
  *   test_simulation --seed SEED     one case; when it fails it is made small and printed
  *
@@ -19,7 +19,11 @@
 #include "tests/simulation/mill.h"
 #include "tests/simulation/random.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { CASES_DEFAULT = 2500 };
+#else
 enum { CASES_DEFAULT = 10000 };
+#endif
 
 struct totals {
     uint64_t seed; /* of the case that runs */
