@@ -83,6 +83,7 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped: discarded", c->skipped_discarded},
                 {"skipped: memory.samples", c->skipped_limit},
                 {"skipped: original not learned", c->skipped_original},
+                {"skipped: parameter was reset", c->skipped_reset},
                 {"skipped: reward divides by 0", c->skipped_reward},
                 {"learned, reward cut to the model's range", c->clamped},
                 {"skipped: no features", c->skipped_no_features},

@@ -51,6 +51,7 @@ struct stream_counts {
     R(skipped_discarded,  "an operator discarded what was held")                                   \
     R(skipped_limit,      "more was held than the budget for held samples allows: the oldest went") \
     R(skipped_original,   "a correction of a sample that was not learned")                         \
+    R(skipped_reset,      "a correction of what a reset of the parameter made it forget")          \
     R(skipped_reward,     "the version's reward has no value for its labels: a division by 0")     \
     R(skipped_no_features, "the version learns from features, and it has none")                    \
     R(skipped_dimension,  "its features are not as many as the version's")                         \

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/state/parameter_reset.h"
 #include "ps/state/version_reward.h"
 #include "ps/state/catalog_rules.h"
 
@@ -20,6 +21,7 @@ void catalog_close(struct catalog *c)
         free(c->version[i]);
     free(c->version);
     free(c->state);
+    audit_close(&c->audit);
     *c = (struct catalog){0};
 }
 
@@ -218,6 +220,10 @@ static enum tm_code apply(struct catalog *c, const Tidemill__V1__Control *m, str
         change->kind = CATALOG_RULED;
         return rules_read(m->rules, &c->join.rules, err);
     }
+    if (m->reset) {
+        *change = (struct catalog_change){CATALOG_RESET, m->reset->id};
+        return parameter_reset_note(c, m->reset, err);
+    }
     if (m->proceed)
         return TM_OK;
     return tm_error_set(err, TM_DATA_LOSS, "a control record of a kind that this program does not know");
@@ -389,6 +395,7 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
 {
     struct join_parts parts;
     struct rules_parts rules;
+    struct audit_parts changes;
     Tidemill__V1__Catalog m = TIDEMILL__V1__CATALOG__INIT;
     Limits limits = TIDEMILL__V1__LIMITS__INIT;
     VersionSpec *specs = mem_new(c->versions, sizeof *specs);
@@ -413,6 +420,9 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     m.n_versions = c->versions;
     m.versions = list;
     m.paused = paused;
+    audit_describe(&c->audit, &changes);
+    m.n_changes = c->audit.count;
+    m.changes = changes.list;
     wire_pack(&m.base, out);
     free(paused);
     free(list);
@@ -432,6 +442,8 @@ static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, st
     }
     if (rc == TM_OK && m->rules)
         rc = rules_read(m->rules, &c->join.rules, err);
+    for (size_t i = 0; rc == TM_OK && i < m->n_changes; i++)
+        rc = audit_read(&c->audit, m->changes[i], err);
     return rc == TM_OK && m->limits ? set_limits(c, m->limits, err) : rc;
 }
 

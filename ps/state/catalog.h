@@ -12,6 +12,7 @@
 #include "joiner/joiner.h"
 #include "learner/model.h"
 #include "learner/reward.h"
+#include "ps/state/audit.h"
 
 enum { CATALOG_NAME_MAX = 64, CATALOG_VERSIONS_MAX = 4096, VERSION_SOURCES_MAX = 16 };
 
@@ -49,6 +50,7 @@ struct catalog {
     enum version_state *state; /* of each version */
     uint32_t versions;
     struct catalog_limits limits; /* zeros mean the defaults: read them with catalog_limits() */
+    struct audit audit;           /* of parameters that were changed by hand */
 };
 
 void catalog_close(struct catalog *c);
@@ -63,6 +65,7 @@ enum catalog_change_kind {
     CATALOG_DISCARDED, /* a version that was paused; the new samples that were held are not learned */
     CATALOG_LIMITED,
     CATALOG_RULED, /* other rules of filtering and sampling */
+    CATALOG_RESET, /* parameters of a version: which, says parameter_reset_visit() */
 };
 struct catalog_change {
     enum catalog_change_kind kind;

@@ -28,6 +28,7 @@ void shard_close(struct shard *s)
     param_store_close(&s->params);
     for (uint32_t i = 0; i < s->slots; i++) {
         table_close(s->slot[i].table);
+        resets_close(&s->slot[i].resets);
         shard_judge_close(s->slot[i].judge);
     }
     free(s->slot);
@@ -65,7 +66,7 @@ void shard_follow_catalog(struct shard *s)
     shard_add_versions(s);
 }
 
-static void follow_change(struct shard *s, struct catalog_change change)
+static void follow_change(struct shard *s, struct catalog_change change, struct bytes control)
 {
     if (change.kind == CATALOG_SAME)
         return;
@@ -77,6 +78,8 @@ static void follow_change(struct shard *s, struct catalog_change change)
         joiner_set_rules(s->joiner, &s->catalog.join.rules);
     if (change.kind == CATALOG_DISCARDED)
         shard_discard(s, change.version);
+    if (change.kind == CATALOG_RESET)
+        shard_reset(s, change.version, control);
     s->catalog_changed = s->changed = true;
 }
 
@@ -89,7 +92,7 @@ static enum tm_code apply_controls(struct shard *s, const struct block *b, struc
         enum tm_code rc = catalog_apply(&s->catalog, control, &change, err);
         if (rc != TM_OK)
             return tm_error_wrap(err, "control record in the block at position %llu", (unsigned long long)b->first);
-        follow_change(s, change);
+        follow_change(s, change, control);
     }
     return TM_OK;
 }

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 8,
+    SHARD_FORMAT = 9,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -81,6 +81,7 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     sample_counts_encode(&slot->fresh, out);
     sample_counts_encode(&slot->corrections, out);
     buffer_put_u64(out, slot->repairs);
+    resets_encode(&slot->resets, out);
     buffer_put_u32(out, table_count(slot->table));
     if (slot->judge)
         shard_judge_encode(slot->judge, out);
@@ -185,6 +186,9 @@ static enum tm_code load_version(struct loading *l, struct version_slot *slot, s
     sample_counts_decode(r, &slot->fresh);
     sample_counts_decode(r, &slot->corrections);
     slot->repairs = reader_u64(r);
+    rc = resets_decode(&slot->resets, r, err);
+    if (rc != TM_OK)
+        return rc;
     slot->stored_documents = reader_u32(r);
     if (slot->judge)
         shard_judge_decode(slot->judge, r);

@@ -1,6 +1,6 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
  * what), shard_features.c (from what), shard_judge.c (how well), shard_archive.c (what is kept), shard_catch_up.c (what
- * was held), shard_commit.c (commit, load). Nobody else includes it. */
+ * was held), shard_reset.c (what is forgotten), shard_commit.c (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
@@ -12,6 +12,7 @@
 #include "ps/state/feature_vector.h"
 #include "ps/state/param_store.h"
 #include "ps/state/predictions.h"
+#include "ps/state/resets.h"
 #include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
 #include "ps/state/validation_rows.h"
@@ -35,6 +36,7 @@ struct version_slot {
     int64_t horizon;               /* while something is held: impressions before it are corrected no more */
     uint64_t features_from;        /* while something is held: no older row of features is needed for it */
     struct sample_counts fresh, corrections;
+    struct resets resets;      /* what its parameters were made to forget */
     struct judge *judge;       /* NULL: the version is not judged */
     uint64_t repairs;          /* of its parameters, as the model says */
     uint32_t stored_documents; /* as the last commit before loading counted them */
@@ -163,6 +165,9 @@ static inline int64_t shard_horizon(const struct shard *s, const struct version_
 
 /* shard_archive.c */
 void shard_archive(struct shard *s, const struct sample *sample); /* keep it, if samples are kept */
+
+/* shard_reset.c */
+void shard_reset(struct shard *s, uint32_t version, struct bytes control); /* a CATALOG_RESET */
 
 /* shard_catch_up.c */
 void shard_hold(struct shard *s, struct version_slot *slot, const struct sample *sample, struct sample_log_place place);

@@ -176,6 +176,18 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
     slot->corrections.clamped += after.known && after.cut;
 }
 
+/* The original was learned, and forgotten by a reset since. The prediction for it is judged by the right label all the
+ * same. */
+static void pass_by_parameter(struct version_slot *slot, const struct sample *sample)
+{
+    const struct version *v = slot->version;
+    skip(&slot->corrections, &slot->corrections.skipped_reset);
+    if (slot->judge)
+        shard_judge_again(slot, sample,
+                          version_example(v, sample, sample->old_labels, sample->old_keep, NULL).example.reward,
+                          version_example(v, sample, sample->labels, sample->keep, NULL).example.reward);
+}
+
 bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon)
 {
     if (sample->kind == SAMPLE_NEW) {
@@ -184,10 +196,12 @@ bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample
         return unknown;
     }
     cursor_pass(&slot->cursor, sample->sequence);
-    if (cursor_learned(&slot->cursor, sample->original) && shard_refusal(s, slot, sample) == REASON_NONE)
-        learn_correction(slot, sample, features_for(s, slot, sample));
-    else
+    if (!cursor_learned(&slot->cursor, sample->original) || shard_refusal(s, slot, sample) != REASON_NONE)
         skip(&slot->corrections, &slot->corrections.skipped_original);
+    else if (resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original))
+        pass_by_parameter(slot, sample);
+    else
+        learn_correction(slot, sample, features_for(s, slot, sample));
     return false;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "proto/event.h"
+#include "ps/state/parameter_reset.h"
 
 static void free_call(struct call *c)
 {
@@ -285,11 +286,22 @@ static void create_version(struct gateway *g)
     take_control(g, &control);
 }
 
+/* One document, two, or all. */
+static void pack_reset(const struct gateway *g, uint32_t version, uint32_t luck, struct buffer *out)
+{
+    const char *docs[] = {world_doc(luck % g->world->docs), world_doc(luck / 8 % g->world->docs)};
+    struct parameter_reset reset = {
+        .version = version, .docs = docs, .count = luck >> 6 & 3, .note = {"simulation", "why not", 0}};
+    reset.count = reset.count == 3 ? 1 : reset.count;
+    parameter_reset_pack(&reset, out);
+}
+
 static void command(struct gateway *g, const struct act *a)
 {
     struct buffer control = {0};
     uint32_t version = a->who % g->created + 1;
     switch (a->kind) {
+    case ACT_RESET: pack_reset(g, version, a->luck, &control); break;
     case ACT_PAUSE: catalog_pack_state(version, VERSION_PAUSED, false, &control); break;
     case ACT_RESUME: catalog_pack_state(version, VERSION_LEARNING, false, &control); break;
     case ACT_DISCARD: catalog_pack_state(version, VERSION_LEARNING, true, &control); break;
@@ -317,6 +329,7 @@ void gateway_act(struct gateway *g, const struct act *a)
     case ACT_PAUSE:
     case ACT_RESUME:
     case ACT_DISCARD:
+    case ACT_RESET:
     case ACT_PROCEED:
     case ACT_RULES:
     case ACT_LIMIT: command(g, a); break;

@@ -80,11 +80,13 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
         lesson->fate[version] = LESSON_ORIGINAL;
         return;
     }
-    lesson->fate[version] = had || is ? LESSON_LEARNED : LESSON_REWARD;
+    lesson->fate[version] = original->forgotten[version] ? LESSON_RESET : had || is ? LESSON_LEARNED : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW)
         judge(l, v, version, lesson, &now);
     else if (v->validate && (was.reward != now.reward || cut_weight(s, s->old_keep) != cut_weight(s, s->keep)))
         judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, cut_weight(s, s->keep));
+    if (original->forgotten[version])
+        return;
     if (had && !is)
         v->model->retract(&v->config, belief, &was);
     else if (had && (was.reward != now.reward || was.weight != now.weight))
@@ -191,6 +193,20 @@ void lessons_discard(struct lessons *l, uint32_t version)
         }
 }
 
+/* Every sample that it had to do with so far, even one without a reward: its corrections have nothing to correct. */
+void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc)
+{
+    struct student *me = &l->student[version];
+    for (uint32_t i = 0; i < l->lessons; i++) {
+        enum lesson_fate fate = l->lesson[i].fate[version];
+        if (l->lesson[i].doc == doc && l->lesson[i].sample.kind == SAMPLE_NEW &&
+            (fate == LESSON_LEARNED || fate == LESSON_REWARD))
+            l->lesson[i].forgotten[version] = true;
+    }
+    if (me->known[doc])
+        v->model->init(&v->config, me->belief[doc]);
+}
+
 static bool goes_on(const struct lessons *l, const struct catalog *c, uint32_t version)
 {
     const struct student *me = &l->student[version];
@@ -266,6 +282,7 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_discarded += fate == LESSON_DISCARDED;
         c->skipped_limit += fate == LESSON_LIMIT;
         c->skipped_original += fate == LESSON_ORIGINAL;
+        c->skipped_reset += fate == LESSON_RESET;
         c->skipped_reward += fate == LESSON_REWARD;
         c->clamped += fate == LESSON_LEARNED && l->lesson[i].cut[version];
         enum joiner_reason refused = l->lesson[i].refused[version];
@@ -297,7 +314,8 @@ struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v,
     struct lessons_sum sum = {0};
     for (uint32_t i = 0; i < l->lessons; i++) {
         const struct lesson *x = &l->lesson[i];
-        if (x->doc == doc && x->put[version] && (!sum.known || x->sample.impression_time > sum.time)) {
+        if (x->doc == doc && x->put[version] && !x->forgotten[version] &&
+            (!sum.known || x->sample.impression_time > sum.time)) {
             sum.known = true;
             sum.time = x->sample.impression_time;
         }
@@ -306,7 +324,7 @@ struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v,
         const struct lesson *x = &l->lesson[i];
         struct example e;
         bool ignored;
-        if (x->doc != doc || !x->put[version] || !dealt_with(x, version))
+        if (x->doc != doc || !x->put[version] || x->forgotten[version] || !dealt_with(x, version))
             continue;
         const struct sample *newest = newest_of(l, version, i);
         sum.mass += x->sample.weight + x->sample.weight / x->sample.keep;

@@ -25,6 +25,7 @@ enum lesson_fate {
     LESSON_DISCARDED,
     LESSON_LIMIT,
     LESSON_ORIGINAL, /* a correction whose original was not learned */
+    LESSON_RESET,    /* a correction whose original was learned and forgotten */
     LESSON_REWARD,   /* the reward has no value, before and now */
     LESSON_REFUSED,  /* its features do not fit the version */
 };
@@ -49,6 +50,7 @@ struct lesson {
     enum lesson_fate fate[LESSONS_VERSIONS_MAX];
     bool cut[LESSONS_VERSIONS_MAX];                   /* the reward was beyond the model's range */
     bool put[LESSONS_VERSIONS_MAX];                   /* a new sample: at some time it was in the parameters */
+    bool forgotten[LESSONS_VERSIONS_MAX];             /* a new sample: the parameter it was learned into was reset */
     enum joiner_reason refused[LESSONS_VERSIONS_MAX]; /* why */
     struct judgement judgement[LESSONS_VERSIONS_MAX]; /* of a new sample */
 };
@@ -79,7 +81,9 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
 void lessons_leave_out(struct lessons *l, const struct catalog *c, uint32_t version);
 /* Are they kept: does anybody learn from them? source: id of the version whose samples they belong to. */
 bool lessons_take_features(const struct catalog *c, uint32_t source, const struct lesson_features *features);
-void lessons_discard(struct lessons *l, uint32_t version);                 /* index */
+void lessons_discard(struct lessons *l, uint32_t version); /* index */
+/* The version (its description and index) forgets what it has learned of a document. */
+void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc);
 void lessons_end_block(struct lessons *l, const struct catalog *c);        /* one slice */
 bool lessons_behind(const struct lessons *l, const struct catalog *c);     /* would one more block change something? */
 uint32_t lessons_needed(const struct lessons *l, const struct catalog *c); /* index of the oldest sample held */

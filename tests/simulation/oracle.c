@@ -6,7 +6,9 @@
 
 #include "learner/draw.h"
 #include "proto/event.h"
+#include "proto/wire.h"
 #include "ps/state/record.h"
+#include "tests/simulation/world.h"
 
 enum { MINUTE_MS = 60000 };
 
@@ -857,6 +859,22 @@ static void pass_time(struct oracle *o, struct oracle_shard *s, bool moved)
             s->record[i].forgotten = true;
 }
 
+/* Whoever is asked of everything is asked of every document. */
+static void take_reset(struct oracle *o, struct bytes control)
+{
+    Tidemill__V1__Control *m =
+        (Tidemill__V1__Control *)wire_unpack(&tidemill__v1__control__descriptor, control, 1 << 20, NULL);
+    for (uint32_t i = 0; i < o->catalog.versions; i++)
+        for (uint32_t doc = 0; doc < WORLD_DOCS_MAX && o->catalog.version[i]->id == m->reset->id; doc++) {
+            bool named = m->reset->all;
+            for (size_t k = 0; k < m->reset->n_docs; k++)
+                named |= strcmp(m->reset->docs[k], world_doc(doc)) == 0;
+            for (uint32_t k = 0; named && k < o->shards; k++)
+                lessons_reset(&o->shard[k].lessons, o->catalog.version[i], i, doc);
+        }
+    wire_free(&m->base);
+}
+
 static void take_control(struct oracle *o, struct bytes control)
 {
     struct catalog_change change;
@@ -870,6 +888,8 @@ static void take_control(struct oracle *o, struct bytes control)
             CHECK(before[i] == VERSION_PAUSED);
             lessons_discard(&o->shard[k].lessons, i);
         }
+    if (change.kind == CATALOG_RESET)
+        take_reset(o, control);
     for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++)
         keep_bound(o, &o->shard[k]);
 }

@@ -230,10 +230,10 @@ static int run_cases(uint64_t first, uint64_t cases)
            t->fates[REASON_WRONG_REPRESENTATION]);
     printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
            " without an original, %" PRIu64 " without a reward, %" PRIu64 " left out by sampling, %" PRIu64
-           " held in the end, %.1f held at a block\n",
+           " of what was reset, %" PRIu64 " held in the end, %.1f held at a block\n",
            t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],
-           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->left_out, t->lessons[LESSON_HELD],
-           (double)t->held_at_marks / (double)t->blocks);
+           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->left_out, t->lessons[LESSON_RESET],
+           t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks);
     return 0;
 }
 

@@ -59,6 +59,7 @@ struct world_event {
     A(PAUSE, "a version is paused")                                                  \
     A(RESUME, "a version learns again, all that was held first")                     \
     A(DISCARD, "a version learns again, without the new samples that were held")     \
+    A(RESET, "documents of a version, or all, begin anew")                           \
     A(PROCEED, "a block comes that only lets shards catch up")                       \
     A(LIMIT, "the limits change")                                                    \
     A(RULES, "the rules of filtering and sampling change")                           \
