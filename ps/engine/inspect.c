@@ -167,6 +167,14 @@ static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, st
     return ++w->pieced < PIECE_ROWS ? TM_OK : STORE_ENOUGH;
 }
 
+/* A parameter that was reset is as if it had never been. */
+static bool has_learned(const struct walk *w, const void *block)
+{
+    struct summary summary;
+    w->version->model->summarise(&w->version->config, block, &summary);
+    return summary.samples > 0;
+}
+
 static enum tm_code visit_piece(struct walk *w, struct tm_error *err)
 {
     struct reader r = reader_of(buffer_view(&w->piece));
@@ -176,6 +184,8 @@ static enum tm_code visit_piece(struct walk *w, struct tm_error *err)
         const void *block = table_block(w->table, reader_u32(&r));
         struct bytes doc = reader_bytes(&r);
         w->left--;
+        if (!has_learned(w, block))
+            continue;
         w->documents++;
         rc = w->visit ? export_row(w, doc, block, err) : digest_row(w, doc, bytes_of(block, size));
     }

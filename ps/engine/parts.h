@@ -158,6 +158,11 @@ void control_follow(struct engine *e, const struct block *b);
  * that it can be applied, and holds e->control if it changes anything (at the start nobody else is there). */
 enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err);
 
+/* blocks.c: every block of a version, as the shards have it now, each whole. Blocks that come meanwhile may be missed.
+ * False from visit ends it. Any thread; nobody waits. */
+typedef bool engine_visit_block(void *context, const void *block);
+void engine_visit_blocks(struct engine *e, const struct version *v, engine_visit_block *visit, void *context);
+
 /* setup.c: the configuration as a catalog, and what is missing of it in the log. */
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err);
 /* Fill in the defaults of a version that comes while the engine runs and check it, as the configuration's are. */

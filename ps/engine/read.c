@@ -71,6 +71,8 @@ static void fill(struct pull *p, size_t at, const struct found *f)
         block = content;
         m->summarise(config, block, &s);
     }
+    if (s.samples == 0) /* not there, or reset */
+        block = NULL;
     p->known[at] = block != NULL;
     p->updated_at[at] = s.updated_at;
     p->n[at] = s.samples;

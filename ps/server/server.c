@@ -18,6 +18,7 @@
 #include "ps/server/events.h"
 #include "ps/server/health.h"
 #include "ps/server/http_api.h"
+#include "ps/server/parameter_changes.h"
 #include "ps/server/parameters.h"
 #include "ps/server/reflection.h"
 #include "ps/server/samples.h"
@@ -43,6 +44,7 @@ struct server {
     struct samples *samples;
     struct comparisons *comparisons;
     struct versions *versions;
+    struct parameter_changes *changes;
     struct window *window;
     struct health *health;
     struct reflection *reflection;
@@ -177,6 +179,7 @@ static void services_open(struct server *s, const struct options *options)
     s->admin = admin_open(s->engine, s->rpc);
     s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
     s->versions = versions_open(s->engine, s->rpc);
+    s->changes = parameter_changes_open(s->engine, s->rpc);
     s->samples = samples_open(s->engine, s->rpc);
     s->comparisons = comparisons_open(s->engine, s->rpc);
     s->window = window_open(s->engine, s->rpc);
@@ -201,6 +204,7 @@ static void services_close(struct server *s)
     samples_drain(s->samples);
     comparisons_drain(s->comparisons);
     versions_drain(s->versions);
+    parameter_changes_drain(s->changes);
     rpc_stop(s->rpc, GRACE_MS);
     if (s->http)
         http_stop(s->http);
@@ -211,6 +215,7 @@ static void services_close(struct server *s)
     samples_close(s->samples);
     comparisons_close(s->comparisons);
     versions_close(s->versions);
+    parameter_changes_close(s->changes);
     window_close(s->window);
     health_close(s->health);
     reflection_close(s->reflection);

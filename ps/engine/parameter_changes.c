@@ -1,0 +1,72 @@
+#include "ps/engine/parameter_changes.h"
+
+#include "base/rcu.h"
+#include "ps/engine/parts.h"
+
+struct counting {
+    const struct version *version;
+    struct engine_reset_plan *plan;
+};
+
+static bool count_block(void *context, const void *block)
+{
+    struct counting *c = context;
+    struct summary s;
+    c->version->model->summarise(&c->version->config, block, &s);
+    c->plan->documents += s.samples > 0;
+    c->plan->samples += s.samples;
+    return true;
+}
+
+/* Returns whether anything was learned about it. */
+static bool count_doc(const struct engine *e, const struct counting *c, struct bytes doc)
+{
+    const struct version *v = c->version;
+    CLEANUP(block_copy_close) struct block_copy room;
+    void *copy = block_copy_open(&room, v->model->block_size(&v->config));
+    uint64_t before = c->plan->documents;
+    rcu_enter();
+    const struct table *t = shard_table(e->shard[hash_shard(doc, e->options.shards)], v->id);
+    uint32_t number = t ? table_find(t, shard_doc_id(doc, e->dir.hash_seed)) : TABLE_NONE;
+    if (number != TABLE_NONE)
+        table_read(t, number, copy);
+    rcu_leave();
+    if (number != TABLE_NONE)
+        count_block((void *)(uintptr_t)c, copy);
+    return c->plan->documents > before;
+}
+
+void engine_plan_reset(struct engine *e, const struct version *v, const char **docs, size_t *count,
+                       struct engine_reset_plan *out)
+{
+    struct counting c = {v, out};
+    size_t stay = 0;
+    *out = (struct engine_reset_plan){0};
+    if (*count == 0)
+        engine_visit_blocks(e, v, count_block, &c);
+    for (size_t i = 0; i < *count; i++)
+        if (count_doc(e, &c, bytes_text(docs[i])))
+            docs[stay++] = docs[i];
+    *count = stay;
+}
+
+enum tm_code engine_reset(struct engine *e, const struct parameter_reset *reset, uint64_t *position,
+                          struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    parameter_reset_pack(reset, &control);
+    pthread_mutex_lock(&e->control);
+    enum tm_code rc = control_append(e, &control, position, err);
+    pthread_mutex_unlock(&e->control);
+    return rc;
+}
+
+uint32_t engine_audit(struct engine *e, struct audit_entry out[static AUDIT_MAX])
+{
+    pthread_mutex_lock(&e->control);
+    uint32_t count = e->catalog.audit.count;
+    if (count)
+        memcpy(out, e->catalog.audit.entry, count * sizeof *out);
+    pthread_mutex_unlock(&e->control);
+    return count;
+}

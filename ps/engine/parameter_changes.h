@@ -1,0 +1,30 @@
+/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, and the list of all such changes.
+ *
+ * Each change is a control record, and appended like the commands of ps/engine/engine.h: one after the other, a call
+ * returns when every shard has applied it.
+ * Threads  any, but not those that serve calls: these functions wait for the log, or go through all parameters. */
+#ifndef TIDEMILL_PS_ENGINE_PARAMETER_CHANGES_H
+#define TIDEMILL_PS_ENGINE_PARAMETER_CHANGES_H
+
+#include "ps/engine/engine.h"
+#include "ps/state/parameter_reset.h"
+
+/* What a reset would make a version forget, as of now. */
+struct engine_reset_plan {
+    uint64_t documents; /* of those named that have learned something */
+    uint64_t samples;   /* that they have learned */
+};
+
+/* docs: those that are meant, count of them; count 0: all. Those that nothing was learned about are taken out of it
+ * (*count shrinks, the rest keeps its order). */
+void engine_plan_reset(struct engine *e, const struct version *v, const char **docs, size_t *count,
+                       struct engine_reset_plan *out);
+
+/* What the plan says; *position is behind the record. reset->count 0 means all documents. */
+enum tm_code engine_reset(struct engine *e, const struct parameter_reset *reset, uint64_t *position,
+                          struct tm_error *err);
+
+/* A copy of the list, oldest first; returns how many. */
+uint32_t engine_audit(struct engine *e, struct audit_entry out[static AUDIT_MAX]);
+
+#endif

@@ -1,0 +1,69 @@
+"""Parameters changed by hand: a reset makes documents begin anew, for good, and whoever did it is on the list."""
+
+import json
+import re
+
+import pytest
+
+import harness
+from test_versions import Feed, config
+
+
+@pytest.fixture
+def server(make_server):
+    return make_server(config()).start()
+
+
+def reset(server, *words, code=0):
+    return server.run("params", "reset", "--version", "A", *words, code=code)
+
+
+def test_a_reset_forgets_for_good_and_says_who_and_why(server):
+    feed = Feed(server)
+    shown = feed.samples(1500)
+    docs = sorted({e["doc"] for e in shown})
+    server.drain()
+    before = server.pull("A", docs)
+    target = next(i for i, d in enumerate(docs) if any(e["doc"] == d for e in feed.late))
+    doc, n = docs[target], before.n[target]
+    plan = reset(server, doc, "nobody")
+    assert f"1 documents with parameters, {n} samples: would be forgotten" in plan.stdout and "--execute" in plan.stderr
+    assert server.pull("A", [doc]).n[0] == n
+    done = reset(server, doc, "nobody", "--reason", "bots", "--execute", "-o", "json")
+    position = int(json.loads(done.stdout)["position"])
+    pulled = server.pull("A", [doc], at_least=position, statistics=True)
+    assert list(pulled.values) == [1, 3] and not pulled.known[0] and pulled.source == b"\0" and pulled.n[0] == 0
+    others = [d for d in docs if d != doc]
+    assert list(server.pull("A", others).n) == [n for d, n in zip(docs, before.n) if d != doc]
+
+    late = [e for e in feed.late if e["doc"] == doc]
+    feed.late = late
+    feed.corrections(len(late))
+    harness.assert_balanced(server.settled_status())
+    assert server.version("A")["corrections"]["skipped_reset"] == len(late) > 0
+    assert server.version("twin")["corrections"]["learned"] == len(late)
+    server.kill9()
+    server.start()
+    assert server.pull("A", [doc]).n[0] == 0 and server.pull("twin", [doc]).n[0] == n
+    assert doc not in server.export("A") and doc in server.export("twin")
+
+    reset(server, "--all", "--reason", "again", "--execute")
+    assert set(server.pull("A", docs).n) == {0}
+    assert server.digests()["A"][1] == 0 and server.digests()["twin"][1] == len(docs)
+    listed = json.loads(server.run("params", "changes", "-o", "json").stdout)["changes"]
+    assert [(c["version"], c["what"], c["reason"]) for c in listed] == [
+        ("A", "reset of all documents", "again"),
+        ("A", f"reset of {doc}", "bots"),
+    ]
+    assert re.search(rf"A +reset of {doc} .* bots", server.run("params", "changes", "--version", "A").stdout)
+    assert not json.loads(server.run("params", "changes", "--version", "twin", "-o", "json").stdout)["changes"]
+    assert "nothing to forget" in reset(server, "--all").stdout
+    for words, code, message in (
+        ([], 2, "documents, or --all"),
+        (["d1", "--all"], 2, "documents, or --all"),
+        (["d1", "--execute"], 2, "needs a --reason"),
+        (["x" * 257], 2, "docs: 257 bytes; expected 1 to 256"),
+        (["d1", "--reason", "x" * 201], 2, "reason: 201 bytes"),
+        (["d"] * 101, 2, "at most 100"),
+    ):
+        assert message in reset(server, *words, code=code).stderr, words
