@@ -28,6 +28,8 @@ static const struct command client_commands[] = {
      "tidemill version pause A", command_version_pause},
     {"version resume", "NAME", "Learn again, with or without the samples that were held",
      "tidemill version resume A --apply", command_version_resume},
+    {"version prior", "NAME", "Estimate the prior from the documents, or give one; shows old and new until --execute",
+     "tidemill version prior A --estimate mle --reason \"first week\" --execute", command_version_prior},
     {"version compare", "A B",
      "Compare two versions from the samples that are kept: what each earned, and what each would have earned in the "
      "other's place",

@@ -79,6 +79,7 @@ int command_version_compare(const struct command *self, int argc, char **argv);
 int command_version_create(const struct command *self, int argc, char **argv);
 int command_version_list(const struct command *self, int argc, char **argv);
 int command_version_pause(const struct command *self, int argc, char **argv);
+int command_version_prior(const struct command *self, int argc, char **argv);
 int command_version_resume(const struct command *self, int argc, char **argv);
 int command_version_show(const struct command *self, int argc, char **argv);
 

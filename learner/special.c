@@ -169,3 +169,27 @@ double beta_quantile(double a, double b, double p)
         return 1 - (beta_cdf(b, a, quantile_min) >= 1 - p ? 0 : quantile_low(b, a, 1 - p));
     return beta_cdf(a, b, quantile_min) >= p ? 0 : quantile_low(a, b, p);
 }
+
+/* The asymptotic series are good to the last bits from here on. */
+static const double series_from = 12;
+
+double digamma(double x)
+{
+    double shift = 0;
+    for (; x < series_from; x++)
+        shift += 1 / x;
+    double r = 1 / (x * x);
+    double rest =
+        r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132 - r * 691.0 / 32760)))));
+    return log(x) - 0.5 / x - rest - shift;
+}
+
+double trigamma(double x)
+{
+    double shift = 0;
+    for (; x < series_from; x++)
+        shift += 1 / (x * x);
+    double r = 1 / (x * x);
+    double rest = r * (1.0 / 6 - r * (1.0 / 30 - r * (1.0 / 42 - r * (1.0 / 30 - r * (5.0 / 66 - r * 691.0 / 2730)))));
+    return (1 + 0.5 / x + rest) / x + shift;
+}

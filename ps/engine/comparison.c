@@ -38,7 +38,7 @@ static void take_sample(void *context, const struct engine_sample *shown)
     const struct kept_sample *s = shown->sample;
     const struct event *e = &s->event;
     const struct final_label *final = final_labels_of(&c->final, shown->shard, s->sequence);
-    int log = shown->version == c->query.version[1];
+    int log = shown->version && shown->version->id == c->query.version[1]->id;
     struct policy_decision d = {
         .doc = e->doc,
         .position = e->has & EVENT_HAS_POSITION ? e->position : INT32_MIN,

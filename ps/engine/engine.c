@@ -160,6 +160,7 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         rc = catch_up_start(e, err);
     e->schema = e->catalog; /* what stays as it is */
     e->schema.version = NULL;
+    e->schema.audit = (struct audit){0};
     e->schema.versions = 0;
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
 }

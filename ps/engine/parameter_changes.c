@@ -50,15 +50,66 @@ void engine_plan_reset(struct engine *e, const struct version *v, const char **d
     *count = stay;
 }
 
+/* Append a record that was checked. */
+static enum tm_code append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err)
+{
+    pthread_mutex_lock(&e->control);
+    enum tm_code rc = control_append(e, control, position, err);
+    pthread_mutex_unlock(&e->control);
+    return rc;
+}
+
 enum tm_code engine_reset(struct engine *e, const struct parameter_reset *reset, uint64_t *position,
                           struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
     parameter_reset_pack(reset, &control);
-    pthread_mutex_lock(&e->control);
-    enum tm_code rc = control_append(e, &control, position, err);
-    pthread_mutex_unlock(&e->control);
+    return append(e, &control, position, err);
+}
+
+/* ---- priors ---- */
+
+struct estimating {
+    const struct version *version;
+    struct beta_prior evidence;
+    int64_t as_of;
+};
+
+static bool add_block(void *context, const void *block)
+{
+    struct estimating *x = context;
+    beta_prior_add_block(&x->evidence, &x->version->config, block, x->as_of);
+    return true;
+}
+
+enum tm_code engine_estimate_prior(struct engine *e, const struct version *v, enum beta_prior_method method,
+                                   struct engine_prior_estimate *out, struct tm_error *err)
+{
+    struct estimating x = {.version = v, .as_of = engine_gate(e)};
+    enum tm_code rc = parameter_prior_check(v, v->config.prior, v->config.prior_count, err);
+    if (rc != TM_OK)
+        return rc;
+    engine_visit_blocks(e, v, add_block, &x);
+    rc = beta_prior_estimate(&x.evidence, method, &out->prior, err);
+    out->documents = x.evidence.documents;
+    out->passed = x.evidence.passed;
+    beta_prior_close(&x.evidence);
     return rc;
+}
+
+enum tm_code engine_set_prior(struct engine *e, const struct parameter_prior *prior, uint64_t *position,
+                              struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer control = {0};
+    const struct version *v = engine_version_by_id(e, prior->version);
+    enum tm_code rc = parameter_prior_check(v, prior->prior, ARRAY_LEN(prior->prior), err);
+    if (rc == TM_OK && registry_changes(e->registry) >= REGISTRY_CHANGES_MAX)
+        rc = tm_error_set(err, TM_RESOURCE_EXHAUSTED,
+                          "priors were changed %d times since the start; restart the server", REGISTRY_CHANGES_MAX);
+    if (rc != TM_OK)
+        return rc;
+    parameter_prior_pack(prior, &control);
+    return append(e, &control, position, err);
 }
 
 uint32_t engine_audit(struct engine *e, struct audit_entry out[static AUDIT_MAX])

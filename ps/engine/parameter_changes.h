@@ -1,4 +1,4 @@
-/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, and the list of all such changes.
+/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, priors, and the list of all such changes.
  *
  * Each change is a control record, and appended like the commands of ps/engine/engine.h: one after the other, a call
  * returns when every shard has applied it.
@@ -6,7 +6,9 @@
 #ifndef TIDEMILL_PS_ENGINE_PARAMETER_CHANGES_H
 #define TIDEMILL_PS_ENGINE_PARAMETER_CHANGES_H
 
+#include "learner/beta_prior.h"
 #include "ps/engine/engine.h"
+#include "ps/state/parameter_prior.h"
 #include "ps/state/parameter_reset.h"
 
 /* What a reset would make a version forget, as of now. */
@@ -23,6 +25,18 @@ void engine_plan_reset(struct engine *e, const struct version *v, const char **d
 /* What the plan says; *position is behind the record. reset->count 0 means all documents. */
 enum tm_code engine_reset(struct engine *e, const struct parameter_reset *reset, uint64_t *position,
                           struct tm_error *err);
+
+/* What the documents of a version of model beta suggest as its prior, as of what is decided. */
+struct engine_prior_estimate {
+    struct beta_prior_estimate prior;
+    uint64_t documents, passed; /* that count; that have learned too little */
+};
+enum tm_code engine_estimate_prior(struct engine *e, const struct version *v, enum beta_prior_method method,
+                                   struct engine_prior_estimate *out, struct tm_error *err);
+
+/* It has the prior from *position on. TM_RESOURCE_EXHAUSTED: it was done too often since the start (registry.h). */
+enum tm_code engine_set_prior(struct engine *e, const struct parameter_prior *prior, uint64_t *position,
+                              struct tm_error *err);
 
 /* A copy of the list, oldest first; returns how many. */
 uint32_t engine_audit(struct engine *e, struct audit_entry out[static AUDIT_MAX]);

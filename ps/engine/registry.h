@@ -2,16 +2,19 @@
  *
  *   log writer ──► catalog ──► registry_follow ──► published entries ◄── any thread: find, at, state
  *
- * A version appears when its control record comes out of the log, and stays: entries are appended, their number is
- * published last, and a struct version never moves or changes; only its state does, one atomic value. So readers take
- * no lock and wait for nobody.
+ * A version appears when its control record comes out of the log, and stays: entries are appended, and their number is
+ * published last. A struct version here is a copy that never moves or changes: one whose prior changes gets another
+ * copy, and its state is one atomic value besides. So readers take no lock and wait for nobody.
  * Bounds   CATALOG_VERSIONS_MAX entries, their memory taken at once; names are found by a hash index at most half full.
- * Memory   the versions are the catalog's, which must outlive the registry.
+ * Memory   the copies are the registry's, and live as long as it: about 1 KB for each version and each change of a prior,
+ *          of which REGISTRY_CHANGES_MAX fit. Who makes more is refused beforehand (registry_changes).
  * Threads  registry_follow: one at a time. Everything else: any. */
 #ifndef TIDEMILL_PS_ENGINE_REGISTRY_H
 #define TIDEMILL_PS_ENGINE_REGISTRY_H
 
 #include "ps/state/catalog.h"
+
+enum { REGISTRY_CHANGES_MAX = 10000 }; /* of priors, since the start */
 
 struct registry;
 
@@ -25,6 +28,9 @@ uint32_t registry_count(const struct registry *r);
 const struct version *registry_at(const struct registry *r, uint32_t i);          /* in the order they were made */
 const struct version *registry_find(const struct registry *r, struct bytes name); /* NULL: none of that name */
 const struct version *registry_by_id(const struct registry *r, uint32_t id);      /* NULL: none of that id */
+
+/* Priors that were changed. */
+uint32_t registry_changes(const struct registry *r);
 
 enum version_state registry_state(const struct registry *r, const struct version *v);
 

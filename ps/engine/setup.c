@@ -114,6 +114,7 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     memcpy(out->name, from->name, sizeof from->name);
     memcpy(out->representation, from->representation, sizeof from->representation);
     out->model = version_model(from, &out->config);
+    memcpy(out->declared_prior, out->config.prior, sizeof out->declared_prior);
     out->half_life_ms = (double)from->half_life_ms;
     out->validate = from->validate;
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
@@ -218,12 +219,20 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
     return TM_OK;
 }
 
+/* As it was made. */
+static bool same_config(const struct version *a, const struct version *b)
+{
+    struct model_config x = a->config, y = b->config;
+    memcpy(x.prior, a->declared_prior, sizeof x.prior);
+    memcpy(y.prior, b->declared_prior, sizeof y.prior);
+    return memcmp(&x, &y, sizeof x) == 0;
+}
+
 bool setup_same_version(const struct version *a, const struct version *b)
 {
-    return a->model == b->model && memcmp(&a->config, &b->config, sizeof a->config) == 0 &&
-           a->half_life_ms == b->half_life_ms && strcmp(a->reward.text, b->reward.text) == 0 &&
-           a->validate == b->validate && strcmp(a->representation, b->representation) == 0 &&
-           a->samples_from_count == b->samples_from_count &&
+    return a->model == b->model && same_config(a, b) && a->half_life_ms == b->half_life_ms &&
+           strcmp(a->reward.text, b->reward.text) == 0 && a->validate == b->validate &&
+           strcmp(a->representation, b->representation) == 0 && a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 

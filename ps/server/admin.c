@@ -109,7 +109,7 @@ static void digest_run(void *request, struct rpc_call *call)
     struct tm_error err;
     enum tm_code rc = TM_OK;
     for (uint32_t i = 0, n = engine_versions(e); rc == TM_OK && i < n; i++)
-        if (!l->version || l->version == engine_version_at(e, i))
+        if (!l->version || l->version->id == engine_version_at(e, i)->id)
             rc = digest_version(e, engine_version_at(e, i), &body, &err);
     rpc_answer(call, rc, &body, &err);
 }

@@ -70,7 +70,7 @@ static enum tm_code read_request(struct engine *e, struct bytes wire, struct com
     enum tm_code rc = door_version(e, bytes_text(m->a ? m->a : ""), &out->version[0], err);
     if (rc == TM_OK)
         rc = door_version(e, bytes_text(m->b ? m->b : ""), &out->version[1], err);
-    if (rc == TM_OK && out->version[0] == out->version[1])
+    if (rc == TM_OK && out->version[0]->id == out->version[1]->id)
         rc = tm_error_set(err, TM_INVALID_ARGUMENT, "b: \"%s\"; expected another version than a", m->b);
     if (rc == TM_OK)
         rc = read_times(m, out, err);

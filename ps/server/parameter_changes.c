@@ -1,5 +1,7 @@
 #include "ps/server/parameter_changes.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -141,6 +143,103 @@ static void reset(void *service, struct rpc_call *call, struct bytes request)
         rpc_fail(call, &err);
 }
 
+/* ---- priors ---- */
+
+typedef Tidemill__V1__SetPriorRequest PriorRequest;
+typedef Tidemill__V1__SetPriorReply PriorReply;
+
+static const char *const methods[] = {[BETA_PRIOR_MOMENTS] = "moments", [BETA_PRIOR_MLE] = "mle"};
+
+static enum tm_code read_method(const char *name, enum beta_prior_method *out, struct tm_error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (strcmp(name, methods[i]) == 0) {
+            *out = (enum beta_prior_method)i;
+            return TM_OK;
+        }
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "method: got %s; expected moments or mle", name);
+}
+
+static enum tm_code check_prior(struct engine *e, const PriorRequest *q, const struct version **v, struct tm_error *err)
+{
+    enum beta_prior_method method;
+    enum tm_code rc = door_version(e, bytes_text(q->version ? q->version : ""), v, err);
+    if (rc == TM_OK && (q->n_prior > 0) == (q->method != NULL))
+        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "prior, method: got %s; expected one of them",
+                          q->method ? "both" : "none");
+    if (rc == TM_OK && q->method)
+        rc = read_method(q->method, &method, err);
+    if (rc == TM_OK && q->n_prior > 0)
+        rc = parameter_prior_check(*v, q->prior, q->n_prior, err);
+    if (rc == TM_OK)
+        rc = check_text("reason", q->reason, q->execute ? 1 : 0, AUDIT_REASON_MAX, err);
+    return rc == TM_OK ? check_text("by", q->by, 0, AUDIT_BY_MAX, err) : rc;
+}
+
+/* What the request asks for: as given, or estimated; and where it comes from, in words. */
+static enum tm_code find_prior(const struct change *c, const PriorRequest *q, double prior[static 2], char *source,
+                               size_t room, PriorReply *reply, struct tm_error *err)
+{
+    enum beta_prior_method method = BETA_PRIOR_MOMENTS;
+    struct engine_prior_estimate estimate;
+    if (!q->method) {
+        memcpy(prior, q->prior, 2 * sizeof *prior);
+        snprintf(source, room, "given");
+        return TM_OK;
+    }
+    enum tm_code rc = read_method(q->method, &method, err);
+    if (rc == TM_OK)
+        rc = engine_estimate_prior(c->engine, c->version, method, &estimate, err);
+    if (rc != TM_OK)
+        return rc;
+    prior[0] = estimate.prior.alpha;
+    prior[1] = estimate.prior.beta;
+    snprintf(source, room, "%s of %" PRIu64 " documents", methods[method], estimate.documents);
+    FILL(reply, documents, estimate.documents);
+    FILL(reply, passed, estimate.passed);
+    FILL(reply, held, estimate.prior.held);
+    return TM_OK;
+}
+
+static void prior_run(void *request, struct rpc_call *call)
+{
+    struct change *c = request;
+    PriorReply reply = TIDEMILL__V1__SET_PRIOR_REPLY__INIT;
+    char source[PARAMETER_PRIOR_SOURCE_MAX];
+    struct parameter_prior wanted = {.version = c->version->id, .source = source};
+    double before[2] = {c->version->config.prior[0], c->version->config.prior[1]};
+    struct tm_error err;
+    PriorRequest *q =
+        (void *)wire_unpack(&tidemill__v1__set_prior_request__descriptor, buffer_view(&c->request), REQUEST_MAX, &err);
+    CHECK(q); /* it was checked before it had to wait */
+    wanted.note = (struct audit_note){q->by ? q->by : "", q->reason ? q->reason : "", clock_wall_ms()};
+    enum tm_code rc = find_prior(c, q, wanted.prior, source, sizeof source, &reply, &err);
+    if (rc == TM_OK && q->execute) {
+        rc = engine_set_prior(c->engine, &wanted, &reply.position, &err);
+        reply.has_position = true;
+    }
+    reply.n_before = reply.n_prior = 2;
+    reply.before = before;
+    reply.prior = wanted.prior;
+    wire_free(&q->base);
+    buffer_close(&c->request);
+    answer(call, rc, &reply.base, &err);
+}
+
+static void set_prior(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct parameter_changes *p = service;
+    const struct version *v = NULL;
+    struct tm_error err;
+    PriorRequest *q = (void *)wire_unpack(&tidemill__v1__set_prior_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? check_prior(p->engine, q, &v, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK)
+        later(p, call, v, request, prior_run, refuse);
+    else
+        rpc_fail(call, &err);
+}
+
 /* ---- the list ---- */
 
 static void list_run(void *request, struct rpc_call *call)
@@ -192,6 +291,7 @@ struct parameter_changes *parameter_changes_open(struct engine *engine, struct r
     p->engine = engine;
     p->operations = operations_open("param-changes");
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ResetParameters", .start = reset, .service = p});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/SetPrior", .start = set_prior, .service = p});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListParameterChanges", .start = list, .service = p});
     return p;
 }

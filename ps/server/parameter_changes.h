@@ -1,4 +1,4 @@
-/* ps/server/parameter_changes.h - Admin.ResetParameters and ListParameterChanges.
+/* ps/server/parameter_changes.h - Admin.ResetParameters, SetPrior and ListParameterChanges.
  *
  * They wait for the log, or read every parameter, so they have a queue and a thread of their own (operations.h). */
 #ifndef TIDEMILL_PS_SERVER_PARAMETER_CHANGES_H

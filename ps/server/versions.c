@@ -46,7 +46,7 @@ static void put_versions(struct engine *e, const struct version *only, struct bu
     struct engine_status s;
     engine_status(e, &s);
     for (uint32_t i = 0; i < s.version_count; i++)
-        if (!only || s.versions[i].version == only)
+        if (!only || s.versions[i].version->id == only->id)
             put_version(e, &s.versions[i], out);
     engine_status_close(&s);
 }

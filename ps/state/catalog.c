@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/state/parameter_prior.h"
 #include "ps/state/parameter_reset.h"
 #include "ps/state/version_reward.h"
 #include "ps/state/catalog_rules.h"
@@ -133,6 +134,7 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
         return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
                             spec->model ? spec->model : "", spec->n_prior);
     fill_config(&v->config, spec);
+    memcpy(v->declared_prior, v->config.prior, sizeof v->declared_prior);
     v->model = model_form(model, &v->config);
     v->half_life_ms = spec->half_life_ms;
     v->validate = spec->validate;
@@ -223,6 +225,10 @@ static enum tm_code apply(struct catalog *c, const Tidemill__V1__Control *m, str
     if (m->reset) {
         *change = (struct catalog_change){CATALOG_RESET, m->reset->id};
         return parameter_reset_note(c, m->reset, err);
+    }
+    if (m->prior) {
+        *change = (struct catalog_change){CATALOG_PRIOR, m->prior->id};
+        return parameter_prior_set(c, m->prior, err);
     }
     if (m->proceed)
         return TM_OK;
@@ -317,7 +323,7 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->name = text(v->name);
     spec->model = text(v->model->name);
     spec->n_prior = v->config.prior_count;
-    spec->prior = (double *)(uintptr_t)v->config.prior;
+    spec->prior = (double *)(uintptr_t)v->declared_prior;
     spec->half_life_ms = v->half_life_ms;
     spec->reward = text(v->reward.text);
     spec->has_validate = true;
@@ -401,6 +407,8 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     VersionSpec *specs = mem_new(c->versions, sizeof *specs);
     VersionSpec **list = mem_new(c->versions, sizeof(VersionSpec *));
     uint32_t *paused = mem_new(c->versions, sizeof *paused);
+    Tidemill__V1__ParameterPrior *prior = mem_new(c->versions, sizeof *prior);
+    Tidemill__V1__ParameterPrior **priors = mem_new(c->versions, sizeof *priors);
     if (c->joined) {
         describe_join(c, &parts);
         m.join = &parts.spec;
@@ -416,7 +424,12 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
         list[i] = &specs[i];
         if (c->state[i] == VERSION_PAUSED)
             paused[m.n_paused++] = c->version[i]->id;
+        if (parameter_prior_changed(c->version[i])) {
+            parameter_prior_describe(c->version[i], &prior[i]);
+            priors[m.n_priors++] = &prior[i];
+        }
     }
+    m.priors = priors;
     m.n_versions = c->versions;
     m.versions = list;
     m.paused = paused;
@@ -424,6 +437,8 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     m.n_changes = c->audit.count;
     m.changes = changes.list;
     wire_pack(&m.base, out);
+    free(priors);
+    free(prior);
     free(paused);
     free(list);
     free(specs);
@@ -442,6 +457,8 @@ static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, st
     }
     if (rc == TM_OK && m->rules)
         rc = rules_read(m->rules, &c->join.rules, err);
+    for (size_t i = 0; rc == TM_OK && i < m->n_priors; i++)
+        rc = parameter_prior_read(c, m->priors[i], err);
     for (size_t i = 0; rc == TM_OK && i < m->n_changes; i++)
         rc = audit_read(&c->audit, m->changes[i], err);
     return rc == TM_OK && m->limits ? set_limits(c, m->limits, err) : rc;

@@ -2,7 +2,7 @@
  *
  * A catalog is the fold of the control records before some position; every shard has its own, so that a shard is a pure
  * function of its records. The door has one too, for names.
- * Memory   owns its versions; a struct version does not move or change once it is there.
+ * Memory   owns its versions; a struct version does not move once it is there, and only its prior changes.
  * Errors   catalog_apply and catalog_decode refuse what this program does not know: TM_DATA_LOSS, with what it was. */
 #ifndef TIDEMILL_PS_STATE_CATALOG_H
 #define TIDEMILL_PS_STATE_CATALOG_H
@@ -20,7 +20,8 @@ struct version {
     uint32_t id; /* from 1, never reused */
     char name[CATALOG_NAME_MAX + 1];
     const struct model *model;
-    struct model_config config;
+    struct model_config config;                /* its prior is that of now (ps/state/parameter_prior.h) */
+    double declared_prior[MODEL_PRIOR_MAX];    /* as it was made */
     double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */
     char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any */
     struct reward reward;
@@ -65,6 +66,7 @@ enum catalog_change_kind {
     CATALOG_DISCARDED, /* a version that was paused; the new samples that were held are not learned */
     CATALOG_LIMITED,
     CATALOG_RULED, /* other rules of filtering and sampling */
+    CATALOG_PRIOR, /* of a version */
     CATALOG_RESET, /* parameters of a version: which, says parameter_reset_visit() */
 };
 struct catalog_change {

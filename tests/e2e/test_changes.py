@@ -49,7 +49,7 @@ def test_a_reset_forgets_for_good_and_says_who_and_why(server):
 
     reset(server, "--all", "--reason", "again", "--execute")
     assert set(server.pull("A", docs).n) == {0}
-    assert int(server.digests()["A"][1]) == 0 and int(server.digests()["twin"][1]) == len(docs)
+    assert server.digests()["A"] == "0" * 32 != server.digests()["twin"]
     listed = json.loads(server.run("params", "changes", "-o", "json").stdout)["changes"]
     assert [(c["version"], c["what"], c["reason"]) for c in listed] == [
         ("A", "reset of all documents", "again"),
@@ -67,3 +67,45 @@ def test_a_reset_forgets_for_good_and_says_who_and_why(server):
         (["d"] * 101, 2, "at most 100"),
     ):
         assert message in reset(server, *words, code=code).stderr, words
+
+
+def prior(server, *words, code=0):
+    p = server.run("version", "prior", "A", *words, "-o", "json", code=code)
+    return json.loads(p.stdout) if code == 0 else p.stderr
+
+
+def test_a_prior_that_documents_suggest_holds_for_all_of_them_and_stays(server):
+    Feed(server).samples(4000)
+    server.drain()
+    docs = [f"d{i}" for i in range(500)]
+    before = server.pull("A", docs + ["new"])
+    plan = prior(server, "--estimate", "moments")
+    assert plan["before"] == [1, 3] and 400 < int(plan["documents"]) <= 500
+    assert 0.27 < plan["prior"][0] / sum(plan["prior"]) < 0.33  # what Feed clicks
+    assert list(server.pull("A", ["new"]).values) == [1, 3]
+    done = prior(server, "--estimate", "mle", "--reason", "first week", "--execute")
+    a, b = done["prior"]
+    for _ in range(2):
+        after = server.pull("A", docs + ["new"], at_least=int(done["position"]))
+        assert list(after.values[-2:]) == [a, b]
+        for i in range(len(docs)):
+            assert after.values[2 * i] - a == pytest.approx(before.values[2 * i] - 1, abs=1e-9)
+        server.kill9()
+        server.start()  # the configuration still says [1, 3]: it is what the version was made with
+    assert list(server.pull("twin", ["new"]).values) == [1, 3]
+    prior(server, "--set", "2.5,30.5", "--reason", "by hand", "--execute")
+    assert "2.5, 30.5" in server.run("version", "show", "A").stdout
+    changes = json.loads(server.run("params", "changes", "-o", "json").stdout)["changes"]
+    assert changes[0]["what"].endswith("-> 2.5, 30.5 (given)") and "mle of 4" in changes[1]["what"]
+    server.run("version", "create", "F", "--model", "lr", "--dimension", "2")
+    server.run("version", "create", "E", "--model", "beta")
+    for words, code, message in (
+        (["A"], 2, "--estimate moments, --estimate mle or --set A,B is expected"),
+        (["A", "--set", "1,2", "--execute"], 2, "needs a --reason"),
+        (["A", "--set", "0,2"], 2, "prior[0]: 0 is not in"),
+        (["A", "--set", "1,2,3"], 2, "takes 2 numbers"),
+        (["A", "--estimate", "guess"], 2, "expected moments or mle"),
+        (["E", "--estimate", "mle"], 6, "an estimate needs 10"),
+        (["F", "--set", "1,2"], 6, "version F is of model lr"),
+    ):
+        assert message in server.run("version", "prior", *words, code=code).stderr, words

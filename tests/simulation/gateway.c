@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "proto/event.h"
+#include "ps/state/parameter_prior.h"
 #include "ps/state/parameter_reset.h"
 
 static void free_call(struct call *c)
@@ -296,11 +297,25 @@ static void pack_reset(const struct gateway *g, uint32_t version, uint32_t luck,
     parameter_reset_pack(&reset, out);
 }
 
+/* Of a version of another model only a block comes. */
+static void pack_prior(const struct gateway *g, uint32_t version, uint32_t luck, struct buffer *out)
+{
+    struct parameter_prior prior = {.version = version,
+                                    .prior = {1 + luck % 4, 0.5 + luck / 4 % 8},
+                                    .source = "luck",
+                                    .note = {"simulation", "why not", 0}};
+    if (g->world->version[version - 1].model == &model_beta)
+        parameter_prior_pack(&prior, out);
+    else
+        catalog_pack_proceed(out);
+}
+
 static void command(struct gateway *g, const struct act *a)
 {
     struct buffer control = {0};
     uint32_t version = a->who % g->created + 1;
     switch (a->kind) {
+    case ACT_PRIOR: pack_prior(g, version, a->luck, &control); break;
     case ACT_RESET: pack_reset(g, version, a->luck, &control); break;
     case ACT_PAUSE: catalog_pack_state(version, VERSION_PAUSED, false, &control); break;
     case ACT_RESUME: catalog_pack_state(version, VERSION_LEARNING, false, &control); break;
@@ -330,6 +345,7 @@ void gateway_act(struct gateway *g, const struct act *a)
     case ACT_RESUME:
     case ACT_DISCARD:
     case ACT_RESET:
+    case ACT_PRIOR:
     case ACT_PROCEED:
     case ACT_RULES:
     case ACT_LIMIT: command(g, a); break;

@@ -60,6 +60,7 @@ struct world_event {
     A(RESUME, "a version learns again, all that was held first")                     \
     A(DISCARD, "a version learns again, without the new samples that were held")     \
     A(RESET, "documents of a version, or all, begin anew")                           \
+    A(PRIOR, "a version of model beta gets another prior")                           \
     A(PROCEED, "a block comes that only lets shards catch up")                       \
     A(LIMIT, "the limits change")                                                    \
     A(RULES, "the rules of filtering and sampling change")                           \

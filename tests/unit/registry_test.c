@@ -61,7 +61,7 @@ static void what_is_there_is_found(void **state)
     for (uint32_t i = 0; i < VERSIONS; i++) {
         name_of(i, name);
         const struct version *v = registry_find(w.registry, bytes_text(name));
-        assert_ptr_equal(v, w.catalog.version[i]);
+        assert_string_equal(v->name, name);
         assert_ptr_equal(registry_at(w.registry, i), v);
         assert_ptr_equal(registry_by_id(w.registry, i + 1), v);
     }
@@ -111,7 +111,8 @@ static void *read_on(void *context)
         for (uint32_t i = 0; i < count; i += 1 + count / 8) {
             name_of(i, name);
             const struct version *v = registry_find(w->registry, bytes_text(name));
-            faults += !v || v->id != i + 1 || registry_at(w->registry, i) != v;
+            faults += !v || v->id != i + 1 || registry_at(w->registry, i)->id != v->id;
+            faults += v && v->config.prior[0] != v->config.prior[1]; /* both change at once */
             faults += v && registry_state(w->registry, v) > VERSION_PAUSED;
         }
         name_of(count + 1, name); /* may have come just now */
@@ -131,8 +132,14 @@ static void names_are_read_while_versions_come(void **state)
     setup(&w);
     for (int i = 0; i < READERS; i++)
         assert_int_equal(pthread_create(&reader[i], NULL, read_on, &w), 0);
-    for (uint32_t i = 0; i < VERSIONS / 4; i++)
+    for (uint32_t i = 0; i < VERSIONS / 4; i++) {
+        double *prior = w.catalog.versions ? w.catalog.version[i / 2]->config.prior : NULL;
+        if (prior)
+            prior[0] = prior[1] = i;
         add(&w, i);
+    }
+    assert_int_equal(registry_changes(w.registry), VERSIONS / 4 - 1);
+    assert_true(registry_at(w.registry, 0)->config.prior[0] == 1);
     atomic_store(&w.over, true);
     for (int i = 0; i < READERS; i++) {
         assert_int_equal(pthread_join(reader[i], &faults), 0);
