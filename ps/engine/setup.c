@@ -114,7 +114,6 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     memcpy(out->name, from->name, sizeof from->name);
     memcpy(out->representation, from->representation, sizeof from->representation);
     out->model = version_model(from, &out->config);
-    memcpy(out->declared_prior, out->config.prior, sizeof out->declared_prior);
     out->half_life_ms = (double)from->half_life_ms;
     out->validate = from->validate;
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
@@ -223,8 +222,8 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
 static bool same_config(const struct version *a, const struct version *b)
 {
     struct model_config x = a->config, y = b->config;
-    memcpy(x.prior, a->declared_prior, sizeof x.prior);
-    memcpy(y.prior, b->declared_prior, sizeof y.prior);
+    memcpy(x.prior, version_first_prior(a), sizeof x.prior);
+    memcpy(y.prior, version_first_prior(b), sizeof y.prior);
     return memcmp(&x, &y, sizeof x) == 0;
 }
 

@@ -134,7 +134,6 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
         return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
                             spec->model ? spec->model : "", spec->n_prior);
     fill_config(&v->config, spec);
-    memcpy(v->declared_prior, v->config.prior, sizeof v->declared_prior);
     v->model = model_form(model, &v->config);
     v->half_life_ms = spec->half_life_ms;
     v->validate = spec->validate;
@@ -323,7 +322,7 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->name = text(v->name);
     spec->model = text(v->model->name);
     spec->n_prior = v->config.prior_count;
-    spec->prior = (double *)(uintptr_t)v->declared_prior;
+    spec->prior = (double *)(uintptr_t)version_first_prior(v);
     spec->half_life_ms = v->half_life_ms;
     spec->reward = text(v->reward.text);
     spec->has_validate = true;
@@ -424,7 +423,7 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
         list[i] = &specs[i];
         if (c->state[i] == VERSION_PAUSED)
             paused[m.n_paused++] = c->version[i]->id;
-        if (parameter_prior_changed(c->version[i])) {
+        if (c->version[i]->prior_changed) {
             parameter_prior_describe(c->version[i], &prior[i]);
             priors[m.n_priors++] = &prior[i];
         }

@@ -21,7 +21,8 @@ struct version {
     char name[CATALOG_NAME_MAX + 1];
     const struct model *model;
     struct model_config config;                /* its prior is that of now (ps/state/parameter_prior.h) */
-    double declared_prior[MODEL_PRIOR_MAX];    /* as it was made */
+    bool prior_changed;                        /* since it was made, with... */
+    double first_prior[MODEL_PRIOR_MAX];       /* ...this one */
     double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */
     char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any */
     struct reward reward;
@@ -29,6 +30,12 @@ struct version {
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;
 };
+
+/* As it was made. */
+static inline const double *version_first_prior(const struct version *v)
+{
+    return v->prior_changed ? v->first_prior : v->config.prior;
+}
 
 enum version_state { VERSION_LEARNING, VERSION_PAUSED };
 

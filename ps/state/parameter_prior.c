@@ -53,6 +53,9 @@ enum tm_code parameter_prior_read(struct catalog *c, const Tidemill__V1__Paramet
         return tm_error_set(err, TM_DATA_LOSS, "a prior of version %u of %u", m->id, c->versions);
     if (parameter_prior_check(v, m->prior, m->n_prior, &why) != TM_OK)
         return tm_error_set(err, TM_DATA_LOSS, "%s", why.message);
+    if (!v->prior_changed)
+        memcpy(v->first_prior, v->config.prior, sizeof v->first_prior);
+    v->prior_changed = true;
     memcpy(v->config.prior, m->prior, m->n_prior * sizeof *m->prior);
     return TM_OK;
 }
@@ -68,11 +71,6 @@ enum tm_code parameter_prior_set(struct catalog *c, const Tidemill__V1__Paramete
     snprintf(what, sizeof what, "prior %.6g, %.6g -> %.6g, %.6g (%.*s)", before[0], before[1], m->prior[0], m->prior[1],
              PARAMETER_PRIOR_SOURCE_MAX, m->source ? m->source : "");
     return audit_add(&c->audit, m->id, what, m->note, err);
-}
-
-bool parameter_prior_changed(const struct version *v)
-{
-    return memcmp(v->config.prior, v->declared_prior, sizeof v->declared_prior) != 0;
 }
 
 void parameter_prior_describe(const struct version *v, Tidemill__V1__ParameterPrior *out)
