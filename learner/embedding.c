@@ -339,6 +339,7 @@ const struct model model_embedding = {
     .rewards = embedding_rewards,
     .values = embedding_values,
     .score = embedding_score,
+    .locate = embedding_score, /* what is expected costs one exponential */
     .summarise = embedding_summarise,
     .describe = embedding_describe,
     .valid = embedding_valid,

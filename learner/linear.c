@@ -181,8 +181,8 @@ static void linear_values(const struct model_config *config, const void *block, 
     out[sums_of(config)] = p.noise;
 }
 
-static void linear_score(const struct model_config *config, const void *block, const float *x, int64_t now,
-                         struct score *out)
+static void linear_locate(const struct model_config *config, const void *block, const float *x, int64_t now,
+                          struct score *out)
 {
     struct posterior p;
     double features[MODEL_FULL_MAX], image[MODEL_FULL_MAX];
@@ -190,8 +190,15 @@ static void linear_score(const struct model_config *config, const void *block, c
     posterior_of(config, block, now, &p);
     features_expand(config, x, features);
     packed_multiply(p.covariance, features, n, image);
-    double mean = vector_dot(p.mean, features, n);
-    *out = (struct score){mean, not_negative(vector_dot(image, features, n)), mean};
+    out->mean = vector_dot(p.mean, features, n);
+    out->variance = not_negative(vector_dot(image, features, n));
+}
+
+static void linear_score(const struct model_config *config, const void *block, const float *x, int64_t now,
+                         struct score *out)
+{
+    linear_locate(config, block, x, now, out);
+    out->expected = out->mean;
 }
 
 /* The t with P(|T| > t) = 1/20 for Student's T: |T| > t where a Beta(freedom / 2, 1/2) variable is below
@@ -249,6 +256,7 @@ const struct model model_linear = {
     .rewards = linear_rewards,
     .values = linear_values,
     .score = linear_score,
+    .locate = linear_locate,
     .summarise = features_summarise,
     .describe = linear_describe,
     .valid = linear_valid,

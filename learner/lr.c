@@ -69,10 +69,7 @@ double lr_limit(const struct model_config *config, const struct correction *chan
     return shift > LR_SHIFT_MAX ? LR_SHIFT_MAX / shift : 1;
 }
 
-struct score lr_score(double mean, double variance)
-{
-    return (struct score){mean, variance, probit_mixture_mean(mean, variance)};
-}
+double lr_expected(const struct score *s) { return probit_mixture_mean(s->mean, s->variance); }
 
 /* Var[logistic(a)], a ~ N(m, v), by the trapezoid rule, which converges exponentially for functions that are analytic
  * in a strip: below 1e-6 of the value for v <= 25. */

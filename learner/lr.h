@@ -43,8 +43,8 @@ void lr_exchange(const struct model_config *config, const double *mean, const st
 /* How much of a step of the mean is taken, so that no score of the correction moves farther than LR_SHIFT_MAX. */
 double lr_limit(const struct model_config *config, const struct correction *change, const double *step);
 
-/* For a score ~ N(mean, variance). */
-struct score lr_score(double mean, double variance);
+/* The probability of a positive, for a score ~ N(mean, variance). */
+double lr_expected(const struct score *s);
 struct belief lr_belief(const struct block_head *head, double mean, double variance); /* head may be NULL */
 
 #endif

@@ -201,17 +201,39 @@ static void diagonal_values(const struct model_config *config, const void *block
     }
 }
 
-static void diagonal_score(const struct model_config *config, const void *block, const float *x, int64_t now,
-                           struct score *out)
+/* Nothing has faded since it was written. */
+static void locate_as_is(const struct model_config *config, const struct lr_diagonal_block *b, const float *x,
+                         struct score *out)
+{
+    uint32_t n = model_weights(config), d = config->dimension;
+    const double *mean = b->value, *precision = b->value + n;
+    out->mean = vector_dot_features(x, mean, d) + (config->intercept ? mean[d] : 0);
+    out->variance = vector_sum_ratios(x, precision, d) + (config->intercept ? 1 / precision[d] : 0);
+}
+
+static void diagonal_locate(const struct model_config *config, const void *block, const float *x, int64_t now,
+                            struct score *out)
 {
     double left = left_at(config, block, now), mean = 0, variance = 0;
+    if (left == 1) {
+        locate_as_is(config, block, x, out);
+        return;
+    }
     for (uint32_t i = 0; i < model_weights(config); i++) {
         struct weight w = weight_of(config, block, i, left);
         double feature = i < config->dimension ? (double)x[i] : 1;
         mean += feature * w.mean;
         variance += feature * feature / w.precision;
     }
-    *out = lr_score(mean, variance);
+    out->mean = mean;
+    out->variance = variance;
+}
+
+static void diagonal_score(const struct model_config *config, const void *block, const float *x, int64_t now,
+                           struct score *out)
+{
+    diagonal_locate(config, block, x, now, out);
+    out->expected = lr_expected(out);
 }
 
 static void diagonal_describe(const struct model_config *config, const void *block, int64_t now, struct belief *out)
@@ -248,6 +270,7 @@ const struct model model_lr_diagonal = {
     .rewards = model_unit_rewards,
     .values = diagonal_values,
     .score = diagonal_score,
+    .locate = diagonal_locate,
     .summarise = features_summarise,
     .describe = diagonal_describe,
     .valid = diagonal_valid,

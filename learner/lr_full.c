@@ -134,12 +134,12 @@ struct sight {
     double x[MODEL_FULL_MAX], u[MODEL_FULL_MAX], mean, variance;
 };
 
-static void look(const struct model_config *config, struct lr_full_block *b, const float *x, struct sight *s)
+static void look(const struct model_config *config, const struct lr_full_block *b, const float *x, struct sight *s)
 {
     uint32_t n = model_weights(config);
     features_expand(config, x, s->x);
-    packed_multiply(covariance_of(b, n), s->x, n, s->u);
-    s->mean = vector_dot(mean_of(b), s->x, n);
+    packed_multiply(b->value + n, s->x, n, s->u);
+    s->mean = vector_dot(b->value, s->x, n);
     s->variance = vector_dot(s->u, s->x, n);
 }
 
@@ -201,15 +201,17 @@ static void full_correct(const struct model_config *config, void *block, const s
 
 /* ---- reading ---- */
 
-/* The block as of `now`: itself, or a copy in `space`. */
-static struct lr_full_block *as_of(const struct model_config *config, const void *block, int64_t now,
-                                   union space *space)
+/* The block as of `now`: itself where nothing has faded since, or a copy in `space`. It is only read. */
+static const struct lr_full_block *as_of(const struct model_config *config, const void *block, int64_t now,
+                                         union space *space)
 {
     const struct lr_full_block *b = block;
     if (!b) {
         full_init(config, space);
         return &space->block;
     }
+    if (remaining(config, now, b->head.time) == 1)
+        return b;
     memcpy(space, b, full_block_size(config));
     forget(config, &space->block, now);
     return &space->block;
@@ -227,22 +229,30 @@ static void full_values(const struct model_config *config, const void *block, in
     memcpy(out, as_of(config, block, now, &space)->value, full_width(config) * sizeof *out);
 }
 
-static void full_score(const struct model_config *config, const void *block, const float *x, int64_t now,
-                       struct score *out)
+static void full_locate(const struct model_config *config, const void *block, const float *x, int64_t now,
+                        struct score *out)
 {
     union space space;
     struct sight s;
     look(config, as_of(config, block, now, &space), x, &s);
-    *out = lr_score(s.mean, fmax(s.variance, 0));
+    out->mean = s.mean;
+    out->variance = fmax(s.variance, 0);
+}
+
+static void full_score(const struct model_config *config, const void *block, const float *x, int64_t now,
+                       struct score *out)
+{
+    full_locate(config, block, x, now, out);
+    out->expected = lr_expected(out);
 }
 
 static void full_describe(const struct model_config *config, const void *block, int64_t now, struct belief *out)
 {
     union space space;
-    struct lr_full_block *b = as_of(config, block, now, &space);
+    const struct lr_full_block *b = as_of(config, block, now, &space);
     uint32_t n = model_weights(config), last = n - 1;
-    double mean = config->intercept ? mean_of(b)[last] : 0;
-    double variance = config->intercept ? covariance_of(b, n)[packed_diagonal(last)] : 0;
+    double mean = config->intercept ? b->value[last] : 0;
+    double variance = config->intercept ? b->value[n + packed_diagonal(last)] : 0;
     *out = lr_belief(block, mean, variance);
 }
 
@@ -270,6 +280,7 @@ const struct model model_lr_full = {
     .rewards = model_unit_rewards,
     .values = full_values,
     .score = full_score,
+    .locate = full_locate,
     .summarise = features_summarise,
     .describe = full_describe,
     .valid = full_valid,

@@ -11,7 +11,7 @@
 
 static const double shape_min = 1e-100, term_min = 1e-290;
 static const double erf_series_max = 2;
-enum { ERF_TERMS = 40, ERF_LEVELS = 60, INSERTION_MAX = 32 };
+enum { ERF_TERMS = 40, ERF_LEVELS = 60, INSERTION_MAX = 32, DRAWN_AT_ONCE = 128 };
 
 #define SQRT_PI 0x1.c5bf891b4ef6ap+0
 
@@ -184,11 +184,54 @@ struct ranking {
     struct entry *entry;
 };
 
+/* How many of the arms from `from` on are of one family, at most DRAWN_AT_ONCE. */
+static uint32_t alike(const struct ranking *r, uint32_t from)
+{
+    uint32_t most = r->n - from < DRAWN_AT_ONCE ? r->n - from : DRAWN_AT_ONCE, n = 1;
+    while (n < most && r->arms[from + n].family == r->arms[from].family)
+        n++;
+    return n;
+}
+
+static void draw_scores(const struct ranking *r, uint64_t seed)
+{
+    struct draw stream[DRAWN_AT_ONCE];
+    double a[DRAWN_AT_ONCE], b[DRAWN_AT_ONCE];
+    uint64_t family = draw_family(seed, r->version);
+    for (uint32_t from = 0, n; from < r->n; from += n) {
+        const struct arm *arms = r->arms + from;
+        double *score = r->score + from;
+        n = alike(r, from);
+        for (uint32_t i = 0; i < n; i++) {
+            stream[i] = draw_of_family(family, arms[i].item);
+            a[i] = arms[i].a;
+            b[i] = arms[i].b;
+        }
+        if (arms->family == ARM_BETA) {
+            draw_betas(stream, a, b, n, score);
+            continue;
+        }
+        draw_normals(stream, n, score);
+        for (uint32_t i = 0; i < n; i++)
+            score[i] = a[i] + sqrt(b[i]) * score[i];
+    }
+}
+
+static void score_all(const struct ranking *r, uint64_t seed)
+{
+    if (r->policy->kind == POLICY_THOMPSON) {
+        draw_scores(r, seed);
+        return;
+    }
+    for (uint32_t i = 0; i < r->n; i++)
+        r->score[i] = policy_score(r->policy, seed, r->version, &r->arms[i]);
+}
+
 static void rank_once(const struct ranking *r, uint64_t seed, bool shuffled)
 {
+    score_all(r, seed);
     for (uint32_t i = 0; i < r->n; i++) {
         const struct arm *arm = &r->arms[i];
-        r->score[i] = policy_score(r->policy, seed, r->version, arm);
         r->entry[i] = (struct entry){
             .key = shuffled ? 0 : r->score[i],
             .tie = shuffled || may_tie(r->policy, arm) ? chance(seed, TIES, r->version, arm->item) : 0,

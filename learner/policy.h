@@ -22,7 +22,7 @@
  * Memory   arms and results are the caller's; scratch of 48 B an arm is taken and given back.
  * Threads  any.
  * Use      Rank reads the block of each candidate, makes an arm of it (arm_of_beta from values(), arm_of_score from
- *          score()), and logs score and propensity of what it answers with the impression.
+ *          locate(), or score()), and logs score and propensity of what it answers with the impression.
  * Sources  Thompson sampling and its propensities: Russo et al., "A tutorial on Thompson sampling" (2018); P(A > B) of
  *          two Betas: the sum over the whole shape of A (Cook, "Exact calculation of beta inequalities", 2005); Laplace
  *          bridge: MacKay, "Choice of basis for Laplace approximation" (1998); erf: its Maclaurin series and the

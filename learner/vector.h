@@ -100,4 +100,20 @@ static inline void vector_add_squares(double *restrict y, double c, const float 
         y[i] += c * (double)x[i] * (double)x[i];
 }
 
+/* sum x^2 / q */
+static inline double vector_sum_ratios(const float *x, const double *q, uint32_t n)
+{
+    vector_pair even = {0, 0}, odd = {0, 0};
+    uint32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        vector_pair first = vector_widen(x + i), second = vector_widen(x + i + 2);
+        even += first * first / vector_at(q + i);
+        odd += second * second / vector_at(q + i + 2);
+    }
+    double sum = vector_sum(even, odd);
+    for (; i < n; i++)
+        sum += (double)x[i] * (double)x[i] / q[i];
+    return sum;
+}
+
 #endif

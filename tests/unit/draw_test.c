@@ -185,6 +185,33 @@ static void every_part_of_a_name_makes_another_stream(void **state)
     assert_true(fabs(correlation(plain, high_seed)) < 4);
 }
 
+/* Shapes that are clear, that are seldom, and below 1; more streams than a block has. */
+static void many_at_once_are_the_same_bits(void **state)
+{
+    static const double shapes[] = {26, 1, 0.7, 1.5, 1e-3, 857, 1e-101, 40, 12000, 0.999, 2};
+    static const uint32_t counts[] = {0, 1, 63, 64, 65, 300};
+    enum { MOST = 300 };
+    static struct draw many[MOST], single[MOST];
+    static double a[MOST], b[MOST], out[MOST];
+    (void)state;
+    for (uint64_t seed = 0; seed < 50 * ARRAY_LEN(counts); seed++) {
+        uint32_t n = counts[seed % ARRAY_LEN(counts)];
+        bool betas = seed / ARRAY_LEN(counts) % 2;
+        uint64_t family = draw_family(seed, 5);
+        for (uint32_t i = 0; i < n; i++) {
+            single[i] = draw_begin(seed, 5, i);
+            many[i] = draw_of_family(family, i);
+            a[i] = shapes[(i + seed) % ARRAY_LEN(shapes)];
+            b[i] = shapes[(i / 3 + seed) % ARRAY_LEN(shapes)];
+        }
+        betas ? draw_betas(many, a, b, n, out) : draw_normals(many, n, out);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_true(out[i] == (betas ? draw_beta(&single[i], a[i], b[i]) : draw_normal(&single[i])));
+            assert_true(many[i].state == single[i].state);
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -192,6 +219,7 @@ int main(void)
         cmocka_unit_test(uniforms_and_normals_are_what_they_are_called),
         cmocka_unit_test(scores_are_logits_of_beta_variables),
         cmocka_unit_test(every_part_of_a_name_makes_another_stream),
+        cmocka_unit_test(many_at_once_are_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

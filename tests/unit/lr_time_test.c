@@ -1,4 +1,5 @@
 /* Forgetting in event time, towards the prior: both forms of logistic regression. */
+#include "learner/linear.h"
 #include "tests/unit/regression.h"
 
 #include <pthread.h>
@@ -208,6 +209,49 @@ static void test_diagonal_late(void **state)
     free(b);
 }
 
+/* Of every model what it tells of its weights gives the score of any candidate: as learned, faded, and of the prior. */
+static void test_locating(void **state)
+{
+    enum { D = 7, N = D + 1 };
+    static const struct model *const models[] = {&model_lr_full, &model_lr_diagonal, &model_linear};
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(models); k++) {
+        const struct model *m = models[k];
+        struct model_config config = plain(D, true, m == &model_lr_diagonal ? COVARIANCE_DIAGONAL : COVARIANCE_FULL);
+        uint64_t seed = 3;
+        float x[D];
+        config.decay_per_ms = model_decay(HOUR);
+        config.reward_max = config.noise_sd = 1;
+        config.noise_samples = 4;
+        void *b = block_new(m, &config);
+        for (int i = 0; i < 20; i++) {
+            fill_features(&seed, x, D, 1);
+            struct example e = sample(x, i % 3 == 0);
+            m->learn(&config, b, &e, 1);
+        }
+        for (int i = 0; i < 3; i++) {
+            double value[N + N * (N + 1) / 2 + 1], mean = 0, variance = 0;
+            const void *of = i == 2 ? NULL : b;
+            struct score s = {.expected = -7}, whole;
+            fill_features(&seed, x, D, 1);
+            m->values(&config, of, NOON + i * HOUR / 3, value);
+            for (uint32_t row = 0; row < N; row++) {
+                double f = row < D ? (double)x[row] : 1;
+                mean += f * value[row];
+                for (uint32_t j = 0; j < row && m != &model_lr_diagonal; j++)
+                    variance += 2 * f * (j < D ? (double)x[j] : 1) * value[N + packed_at(row, j)];
+                variance += f * f * value[N + (m == &model_lr_diagonal ? row : packed_diagonal(row))];
+            }
+            m->locate(&config, of, x, NOON + i * HOUR / 3, &s);
+            m->score(&config, of, x, NOON + i * HOUR / 3, &whole);
+            assert_near(s.mean, mean, 1e-12, "mean");
+            assert_near(s.variance, variance, 1e-12, "variance");
+            assert_true(s.mean == whole.mean && s.variance == whole.variance && s.expected == -7);
+        }
+        free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_equal_bits),
         cmocka_unit_test(test_diagonal_half_life),
         cmocka_unit_test(test_diagonal_late),
+        cmocka_unit_test(test_locating),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

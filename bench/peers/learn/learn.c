@@ -19,6 +19,7 @@
 #include "bench/events.h"
 #include "learner/beta.h"
 #include "learner/lr.h"
+#include "learner/policy.h"
 
 enum { FEATURES = 32, DOCUMENTS_MAX = 1 << 20, BATCH = 100, ROUNDS = 3, FILE_MAX = 1 << 30 };
 
@@ -177,33 +178,33 @@ static void arms_open(struct arms *a, const struct model *model, struct model_co
     }
 }
 
-static double draw_arm(const struct arms *a, int arm, const float *x, uint64_t request)
+static struct arm arm_of(const struct arms *a, int arm, const float *x)
 {
-    struct draw d = draw_begin(request, 1, (uint64_t)arm);
     const void *block = a->blocks + (size_t)arm * a->block_size;
-    if (a->model->draw)
-        return a->model->draw(&a->config, block, 1, &d);
     struct score s;
-    a->model->score(&a->config, block, x, 1, &s);
-    return score_draw(&s, draw_normal(&d));
+    double shape[2];
+    if (a->model->locate) {
+        a->model->locate(&a->config, block, x, 1, &s);
+        return arm_of_score((uint64_t)arm, &s);
+    }
+    a->model->values(&a->config, block, 1, shape);
+    return arm_of_beta((uint64_t)arm, shape);
 }
 
-/* Features put together, a draw of every arm, the largest taken. */
-static int decide(const struct arms *a, const float *shared, uint64_t request)
+/* Features put together, the belief about every arm, and the policy's choice, as Rank does it. */
+static uint32_t decide(const struct arms *a, const float *shared, uint64_t request)
 {
+    static const struct policy thompson = {.kind = POLICY_THOMPSON};
     float x[CONTEXT];
-    double largest = -INFINITY;
-    int chosen = 0;
+    struct arm arm[ARMS];
+    struct choice chosen;
     memcpy(x, shared, SHARED * sizeof *x);
     for (int i = 0; i < ARMS; i++) {
         memcpy(x + SHARED, a->own[i], sizeof a->own[i]);
-        double score = draw_arm(a, i, x, request);
-        if (score > largest) {
-            largest = score;
-            chosen = i;
-        }
+        arm[i] = arm_of(a, i, x);
     }
-    return chosen;
+    policy_rank(&thompson, request, 1, arm, ARMS, 1, &chosen);
+    return chosen.arm;
 }
 
 static void report_decisions(const char *name, const struct model *model, struct model_config config, const char *end)
@@ -217,7 +218,7 @@ static void report_decisions(const char *name, const struct model *model, struct
         for (uint64_t i = 0; i < DECISIONS; i++) {
             float shared[SHARED];
             fill(shared, SHARED, &seed);
-            chosen += (uint64_t)decide(&a, shared, i);
+            chosen += decide(&a, shared, i);
         }
         cost[round] = (double)(clock_thread_cpu_ns() - began) / 1e3 / DECISIONS;
     }
