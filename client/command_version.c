@@ -34,7 +34,9 @@ static const char *prior_text(const VersionStatus *v, char buf[static LIST_TEXT]
 {
     size_t used = 0;
     buf[0] = '\0';
-    if (v->has_prior_sd)
+    if (v->prior_source)
+        snprintf(buf, LIST_TEXT, "of %s", v->prior_source);
+    else if (v->has_prior_sd)
         snprintf(buf, LIST_TEXT, "%.6g, sd %.6g", v->prior_mean, v->prior_sd);
     for (size_t i = 0; i < v->n_prior && used < LIST_TEXT; i++)
         used += (size_t)snprintf(buf + used, LIST_TEXT - used, "%s%.6g", i ? ", " : "", v->prior[i]);
@@ -103,7 +105,8 @@ static void add_features(struct printer *p, const VersionStatus *v)
 {
     char intercept[LIST_TEXT];
     snprintf(intercept, sizeof intercept, "%.6g, sd %.6g", v->intercept_mean, v->intercept_sd);
-    add_row(p, "prior of the intercept", cell_text(intercept));
+    if (!v->prior_source)
+        add_row(p, "prior of the intercept", cell_text(intercept));
     add_row(p, "dimension", cell_count(v->dimension));
     add_row(p, "covariance", cell_text(v->covariance));
     if (v->has_noise_sd)

@@ -22,6 +22,7 @@ enum {
     KEY_NOISE_SD,
     KEY_REPRESENTATION,
     KEY_VALIDATE,
+    KEY_PRIOR_FROM,
     PRIOR_MAX = 64,
     SOURCES_MAX = 64,
 };
@@ -83,6 +84,7 @@ static error_t parse_features(int key, char *argument, struct argp_state *state)
         r->dimension = parse_dimension(argument, state);
         return 0;
     case KEY_COVARIANCE: r->covariance = argument; return 0;
+    case KEY_PRIOR_FROM: r->prior_from = argument; return 0;
     case KEY_REPRESENTATION: r->representation = argument; return 0;
     case KEY_PRIOR_MEAN:
         r->has_prior_mean = true;
@@ -167,6 +169,8 @@ int command_version_create(const struct command *self, int argc, char **argv)
         {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
         {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
          0},
+        {"prior-from", KEY_PRIOR_FROM, "NAME", 0,
+         "lr, linear: what the documents of that version have learned, in place of the next four", 0},
         {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear: of the weight of every feature (default: 0)", 0},
         {"prior-sd", KEY_PRIOR_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
         {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear: of the intercept (default: 0)", 0},

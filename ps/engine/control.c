@@ -2,6 +2,7 @@
  * applied it. The catalog is written by the log writer alone, as records come out of the log, so what the doors know is
  * what is durable. It may be read by whoever holds `control`: between two of these nothing changes it. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "ps/engine/parts.h"
 
@@ -95,19 +96,22 @@ static enum tm_code describe(struct engine *e, struct version_options *from, str
     return TM_OK;
 }
 
-enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, struct engine_change *out,
-                                   struct tm_error *err)
+enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, const struct engine_prior *prior,
+                                   struct engine_change *out, struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
     struct version v;
     uint64_t position = 0;
     pthread_mutex_lock(&e->control);
     enum tm_code rc = describe(e, wanted, &v, err);
+    if (rc == TM_OK)
+        rc = prior_of_new_version(e, prior, &v, err);
     if (rc == TM_OK) {
         catalog_pack_version(&v, &control);
         rc = control_append(e, &control, &position, err);
     }
     pthread_mutex_unlock(&e->control);
+    free(v.weight_prior);
     if (rc == TM_OK)
         *out = (struct engine_change){.version = engine_version(e, bytes_text(v.name)), .position = position};
     return rc;

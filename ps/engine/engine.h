@@ -100,11 +100,18 @@ struct engine_change {
     uint64_t position; /* everything behind it is treated the new way */
     bool unchanged;    /* it was so already: nothing was appended, and position is what is applied */
 };
-/* Fills in the defaults of *wanted. TM_INVALID_ARGUMENT: what the configuration's versions are refused for, too;
- * TM_ALREADY_EXISTS: the name is taken, and whether by exactly such a version; TM_RESOURCE_EXHAUSTED: there are
- * ENGINE_VERSIONS_MAX. */
-enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, struct engine_change *out,
-                                   struct tm_error *err);
+/* Where the prior of a new version comes from; {0}: from its options. */
+struct engine_prior {
+    const struct version *from; /* what its documents have learned (learner/pooled_prior.h); same weights */
+    const double *values;       /* or these: n means and n sds, the intercept's behind the others */
+    size_t count;               /* of values */
+};
+/* Fills in the defaults of *wanted. TM_INVALID_ARGUMENT: what the configuration's versions are refused for, too, or the
+ * prior does not fit; TM_ALREADY_EXISTS: the name is taken, and whether by exactly such a version;
+ * TM_RESOURCE_EXHAUSTED: there are ENGINE_VERSIONS_MAX, or CATALOG_PRIOR_VALUES_MAX values of priors;
+ * TM_FAILED_PRECONDITION: prior->from has learned too little. With prior->from it reads all parameters of that one. */
+enum tm_code engine_create_version(struct engine *e, struct version_options *wanted, const struct engine_prior *prior,
+                                   struct engine_change *out, struct tm_error *err);
 /* Its samples are held from here on, its parameters served as they are. */
 enum tm_code engine_pause_version(struct engine *e, const struct version *v, struct engine_change *out,
                                   struct tm_error *err);

@@ -158,6 +158,10 @@ void control_follow(struct engine *e, const struct block *b);
  * that it can be applied, and holds e->control if it changes anything (at the start nobody else is there). */
 enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err);
 
+/* new_prior.c: give a version that is being made the prior that it is to have; see engine_create_version. */
+enum tm_code prior_of_new_version(struct engine *e, const struct engine_prior *prior, struct version *v,
+                                  struct tm_error *err);
+
 /* blocks.c: every block of a version, as the shards have it now, each whole. Blocks that come meanwhile may be missed.
  * False from visit ends it. Any thread; nobody waits. */
 typedef bool engine_visit_block(void *context, const void *block);

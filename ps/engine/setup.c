@@ -7,6 +7,7 @@
 #include "ps/engine/option_reward.h"
 #include "ps/engine/parts.h"
 #include "ps/engine/version_model.h"
+#include "ps/state/weight_prior.h"
 
 static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREAMS_MAX <= SEQUENCER_STREAMS_MAX &&
                   (int)OPTION_LABELS_MAX <= JOINER_LABELS_MAX && (int)OPTION_NAME_MAX == CATALOG_NAME_MAX &&
@@ -224,7 +225,8 @@ static bool same_config(const struct version *a, const struct version *b)
     struct model_config x = a->config, y = b->config;
     memcpy(x.prior, version_first_prior(a), sizeof x.prior);
     memcpy(y.prior, version_first_prior(b), sizeof y.prior);
-    return memcmp(&x, &y, sizeof x) == 0;
+    x.prior_means = x.prior_sds = y.prior_means = y.prior_sds = NULL;
+    return memcmp(&x, &y, sizeof x) == 0 && weight_prior_same(a, b);
 }
 
 bool setup_same_version(const struct version *a, const struct version *b)

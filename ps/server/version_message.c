@@ -2,6 +2,7 @@
 
 #include "learner/linear.h"
 #include "ps/server/fill.h"
+#include "ps/state/weight_prior.h"
 
 const char *version_state_name(enum version_state state)
 {
@@ -30,6 +31,11 @@ static void fill_features(const struct version *v, Tidemill__V1__VersionStatus *
     FILL(m, prior_sd, config->prior_sd);
     FILL(m, intercept_mean, config->intercept_mean);
     FILL(m, intercept_sd, config->intercept_sd);
+    if (v->weight_prior) {
+        m->prior_source = fill_text(v->prior_source);
+        m->n_weight_prior = weight_prior_values(v);
+        m->weight_prior = v->weight_prior;
+    }
     if (linear)
         FILL(m, noise_sd, config->noise_sd);
     if (v->representation[0])

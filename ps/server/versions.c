@@ -11,7 +11,7 @@
 #include "ps/server/validation_message.h"
 #include "ps/server/version_message.h"
 
-enum { REQUEST_MAX = 4096 };
+enum { REQUEST_MAX = 4096, CREATE_MAX = REQUEST_MAX + 2 * 8 * MODEL_DIAGONAL_MAX };
 
 struct versions {
     struct engine *engine;
@@ -21,9 +21,12 @@ struct versions {
 /* What one call wants changed. */
 struct change {
     struct engine *engine;
-    struct version_options wanted; /* create */
-    const struct version *version; /* show, pause, resume */
-    bool discard;                  /* resume */
+    struct version_options wanted;    /* create */
+    const struct version *version;    /* show, pause, resume */
+    bool discard;                     /* resume */
+    const struct version *prior_from; /* create */
+    double *prior_values;             /* create; owned */
+    size_t prior_count;
 };
 
 /* ---- changes ---- */
@@ -64,6 +67,13 @@ static void answer(struct engine *e, struct rpc_call *call, enum tm_code rc, con
     rpc_answer(call, rc, &body, err);
 }
 
+static void refuse(void *request, struct rpc_call *call, const struct tm_error *why)
+{
+    struct change *c = request;
+    free(c->prior_values);
+    rpc_fail(call, why);
+}
+
 /* Do it later, when it could be read. */
 static void start(struct versions *s, struct rpc_call *call, const struct change *what, enum tm_code rc,
                   const struct tm_error *err, void (*run)(void *change, struct rpc_call *call))
@@ -75,7 +85,7 @@ static void start(struct versions *s, struct rpc_call *call, const struct change
     struct change *c = mem_new(1, sizeof *c);
     *c = *what;
     c->engine = s->engine;
-    operations_later(s->operations, &(struct operation){.call = call, .request = c, .run = run});
+    operations_later(s->operations, &(struct operation){.call = call, .request = c, .run = run, .refuse = refuse});
 }
 
 /* ---- list and show ---- */
@@ -200,7 +210,24 @@ static void create_run(void *request, struct rpc_call *call)
     struct change *c = request;
     struct engine_change done;
     struct tm_error err;
-    answer(c->engine, call, engine_create_version(c->engine, &c->wanted, &done, &err), &done, &err);
+    const struct engine_prior prior = {c->prior_from, c->prior_values, c->prior_count};
+    answer(c->engine, call, engine_create_version(c->engine, &c->wanted, &prior, &done, &err), &done, &err);
+    free(c->prior_values);
+}
+
+/* *c takes over the values. */
+static enum tm_code read_prior(struct engine *e, const Tidemill__V1__CreateVersionRequest *q, struct change *c,
+                               struct tm_error *err)
+{
+    if (q->prior_from && q->n_weight_prior > 0)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "prior_from, weight_prior: got both; expected one of them");
+    if (q->prior_from)
+        return door_version(e, bytes_text(q->prior_from), &c->prior_from, err);
+    c->prior_count = q->n_weight_prior;
+    c->prior_values = q->n_weight_prior ? mem_grow(NULL, q->n_weight_prior, sizeof *c->prior_values) : NULL;
+    if (q->n_weight_prior > 0)
+        memcpy(c->prior_values, q->weight_prior, q->n_weight_prior * sizeof *c->prior_values);
+    return TM_OK;
 }
 
 static void create(void *service, struct rpc_call *call, struct bytes request)
@@ -209,12 +236,14 @@ static void create(void *service, struct rpc_call *call, struct bytes request)
     struct option_problems problems = {0};
     struct tm_error err;
     Tidemill__V1__CreateVersionRequest *q =
-        (void *)wire_unpack(&tidemill__v1__create_version_request__descriptor, request, REQUEST_MAX, &err);
+        (void *)wire_unpack(&tidemill__v1__create_version_request__descriptor, request, CREATE_MAX, &err);
     enum tm_code rc = q ? TM_OK : err.code;
     if (q) {
         read_description(q, &c.wanted, &problems);
         rc = options_refuse(&problems, &err);
     }
+    if (rc == TM_OK)
+        rc = read_prior(((struct versions *)service)->engine, q, &c, &err);
     wire_free(q ? &q->base : NULL);
     start(service, call, &c, rc, &err, create_run);
 }

@@ -8,18 +8,25 @@
 #include "ps/state/parameter_reset.h"
 #include "ps/state/version_reward.h"
 #include "ps/state/catalog_rules.h"
+#include "ps/state/weight_prior.h"
 
-enum { CONTROL_SIZE_MAX = 1 << 20 };
+enum { CONTROL_SIZE_MAX = 1 << 20, CATALOG_SIZE_MAX = 8 << 20 };
 
 typedef Tidemill__V1__JoinSpec JoinSpec;
 typedef Tidemill__V1__VersionSpec VersionSpec;
 typedef Tidemill__V1__VersionState VersionState;
 typedef Tidemill__V1__Limits Limits;
 
+static void free_version(struct version *v)
+{
+    free(v->weight_prior);
+    free(v);
+}
+
 void catalog_close(struct catalog *c)
 {
     for (uint32_t i = 0; i < c->versions; i++)
-        free(c->version[i]);
+        free_version(c->version[i]);
     free(c->version);
     free(c->state);
     audit_close(&c->audit);
@@ -140,7 +147,9 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
     for (size_t i = 0; i < spec->n_samples_from; i++)
         v->samples_from[i] = spec->samples_from[i];
     v->samples_from_count = (uint32_t)spec->n_samples_from;
-    rc = v->model->check(&v->config, err);
+    rc = weight_prior_read(spec, v, err);
+    if (rc == TM_OK)
+        rc = v->model->check(&v->config, err);
     if (rc == TM_OK)
         rc = fill_reward(c, v, spec->reward, err);
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "version %s", v->name);
@@ -155,7 +164,7 @@ static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, stru
     if (rc == TM_OK && (catalog_by_id(c, v->id) || catalog_find(c, bytes_text(v->name))))
         rc = tm_error_set(err, TM_DATA_LOSS, "version %s: id %u or name is taken", v->name, v->id);
     if (rc != TM_OK) {
-        free(v);
+        free_version(v);
         return rc;
     }
     c->version = mem_grow(c->version, c->versions + 1, sizeof(struct version *));
@@ -310,6 +319,7 @@ static void describe_features(const struct version *v, VersionSpec *spec)
     spec->intercept_mean = config->intercept_mean;
     spec->intercept_sd = config->intercept_sd;
     spec->noise_sd = config->noise_sd;
+    weight_prior_describe(v, spec);
     if (v->representation[0])
         spec->representation = text(v->representation);
 }
@@ -466,57 +476,10 @@ static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, st
 enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_error *err)
 {
     Tidemill__V1__Catalog *m =
-        (Tidemill__V1__Catalog *)wire_unpack(&tidemill__v1__catalog__descriptor, stored, CONTROL_SIZE_MAX, err);
+        (Tidemill__V1__Catalog *)wire_unpack(&tidemill__v1__catalog__descriptor, stored, CATALOG_SIZE_MAX, err);
     if (!m)
         return tm_error_wrap(err, "the stored catalog");
     enum tm_code rc = decode(c, m, err);
     wire_free(&m->base);
     return rc;
-}
-
-const struct version *catalog_find(const struct catalog *c, struct bytes name)
-{
-    for (uint32_t i = 0; i < c->versions; i++)
-        if (bytes_equal(name, bytes_text(c->version[i]->name)))
-            return c->version[i];
-    return NULL;
-}
-
-const struct version *catalog_by_id(const struct catalog *c, uint32_t id)
-{
-    for (uint32_t i = 0; i < c->versions; i++)
-        if (c->version[i]->id == id)
-            return c->version[i];
-    return NULL;
-}
-
-enum version_state catalog_state(const struct catalog *c, uint32_t id)
-{
-    const enum version_state *state = state_of(c, id);
-    CHECK(state);
-    return *state;
-}
-
-struct catalog_limits catalog_limits(const struct catalog *c)
-{
-    return c->limits.slice ? c->limits
-                           : (struct catalog_limits){.held_bytes = CATALOG_HELD_BYTES, .slice = CATALOG_SLICE};
-}
-
-int catalog_stream(const struct catalog *c, struct bytes name)
-{
-    for (uint32_t i = 0; i < c->join.streams; i++)
-        if (bytes_equal(name, bytes_text(c->stream_name[i])))
-            return (int)i;
-    return -1;
-}
-
-enum tm_code catalog_compile_reward(const struct catalog *c, struct bytes text, struct reward *out,
-                                    struct tm_error *err)
-{
-    const char *labels[JOINER_LABELS_MAX];
-    for (uint32_t i = 0; i < c->join.labels; i++)
-        labels[i] = c->label_name[i];
-    enum tm_code rc = reward_compile(text, labels, c->join.labels, out, err);
-    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "reward");
 }

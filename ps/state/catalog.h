@@ -14,13 +14,20 @@
 #include "learner/reward.h"
 #include "ps/state/audit.h"
 
-enum { CATALOG_NAME_MAX = 64, CATALOG_VERSIONS_MAX = 4096, VERSION_SOURCES_MAX = 16 };
+enum {
+    CATALOG_NAME_MAX = 64,
+    CATALOG_VERSIONS_MAX = 4096,
+    VERSION_SOURCES_MAX = 16,
+    CATALOG_PRIOR_VALUES_MAX = 65536, /* of all versions' weight_prior: whoever makes a version asks first */
+};
 
 struct version {
     uint32_t id; /* from 1, never reused */
     char name[CATALOG_NAME_MAX + 1];
     const struct model *model;
     struct model_config config;                /* its prior is that of now (ps/state/parameter_prior.h) */
+    double *weight_prior;                      /* owned: n means and n sds, config points into it; NULL: none */
+    char prior_source[CATALOG_NAME_MAX + 33];  /* "1234 documents of A"; with weight_prior */
     bool prior_changed;                        /* since it was made, with... */
     double first_prior[MODEL_PRIOR_MAX];       /* ...this one */
     double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */

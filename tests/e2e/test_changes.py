@@ -1,12 +1,17 @@
-"""Parameters changed by hand: a reset makes documents begin anew, for good, and whoever did it is on the list."""
+"""Parameters changed by hand: documents begin anew, priors are estimated and set, and whoever did it is on the list."""
 
 import json
 import re
+import struct
 
+import grpc
 import pytest
 
 import harness
+from test_producers import T0
 from test_versions import Feed, config
+
+from tidemill.v1 import admin_pb2_grpc, versions_pb2
 
 
 @pytest.fixture
@@ -109,3 +114,59 @@ def test_a_prior_that_documents_suggest_holds_for_all_of_them_and_stays(server):
         (["F", "--set", "1,2"], 6, "version F is of model lr"),
     ):
         assert message in server.run("version", "prior", *words, code=code).stderr, words
+
+
+FEATURES = """
+shards: 4
+threads: 2
+join: { key: [request, doc], window: 10s, allowed_lateness: 60s }
+streams:
+  - { name: impressions, kind: impression }
+  - { name: clicks, kind: action }
+labels:
+  - { name: click, stream: clicks, aggregate: exists }
+versions:
+  - { name: L, model: lr, dimension: 2, intercept_mean: -1 }
+  - { name: B, model: beta }
+"""
+
+
+def test_what_one_version_has_learned_is_the_prior_of_the_next(make_server):
+    server = make_server(FEATURES).start()
+    feed = Feed(server, version="L")
+    x = [feed.rng.gauss(0, 1) for _ in range(3000)]
+    impressions = [dict(feed.impression(n), doc=f"d{n % 50}", features=struct.pack("<2f", x[n], 1)) for n in range(3000)]
+    clicks = [feed.click(e, 5) for n, e in enumerate(impressions) if feed.rng.random() < 1 / (1 + 2.718 ** (1 - x[n]))]
+    feed.send(impressions + clicks)
+    feed.pass_time(T0 + 3000 + 10_001)
+    server.drain()
+    create = ("version", "create", "--model", "lr", "--dimension", "2")
+    made = json.loads(server.run(*create, "M", "--prior-from", "L", "-o", "json").stdout)["version"]
+    means, sds = made["weight_prior"][:3], made["weight_prior"][3:]
+    assert re.fullmatch(r"\d+ documents of L", made["prior_source"])
+    assert 0.7 < means[0] < 1.3 and -1.4 < means[1] + means[2] < -0.6 and all(0.009 < s <= 1 for s in sds)
+    for _ in range(2):
+        values = list(server.pull("M", ["new"]).values)
+        assert values[:3] == means and values[3] == pytest.approx(sds[0] ** 2)
+        server.kill9()
+        server.start()
+    assert f"of {made['prior_source']}" in server.run("version", "list").stdout
+    with server.channel() as channel:
+        make = admin_pb2_grpc.AdminStub(channel).CreateVersion
+        for prior, words in (
+            ([0, 0, 0, 1, 0, 1], "prior sd of weight 1: 0 is not in"),
+            ([0, float("nan"), 0, 1, 1, 1], "prior mean of weight 1: nan"),
+            ([0, 0, 1, 1], "weight_prior: 4 values; expected 6"),
+        ):
+            with pytest.raises(grpc.RpcError) as e:
+                make(versions_pb2.CreateVersionRequest(name="X", model="lr", dimension=2, weight_prior=prior), timeout=30)
+            assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT and words in e.value.details()
+        given = make(versions_pb2.CreateVersionRequest(name="X", model="linear", dimension=1, weight_prior=[2, 3, 0.5, 0.25]))
+        assert list(given.version.weight_prior) == [2, 3, 0.5, 0.25]
+    for words, code, message in (
+        (["Y", "--prior-from", "B"], 2, "version B is of model beta"),
+        (["Y", "--prior-from", "Z"], 5, 'no version "Z"'),
+        (["Y", "--prior-from", "X"], 2, "prior_from: 4 values; expected 6"),
+        (["Y", "--prior-from", "M"], 6, "0 documents have learned something"),
+    ):
+        assert message in server.run(*create, *words, code=code).stderr, words

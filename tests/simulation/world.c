@@ -7,6 +7,7 @@
 
 #include "learner/linear.h"
 #include "proto/event.h"
+#include "ps/state/weight_prior.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/rewards.h"
 
@@ -111,6 +112,18 @@ static const struct world_reward *pick_reward(struct author *a, struct version *
     return r;
 }
 
+/* Another mean and sd for every weight. */
+static void make_weight_prior(struct author *a, struct version *v)
+{
+    double value[2 * (WORLD_DIMENSION + 1)] = {0};
+    uint32_t n = model_weights(&v->config);
+    for (uint32_t i = 0; i < n; i++) {
+        value[i] = 0.25 * between(a, 0, 8) - 1;
+        value[n + i] = 0.25 * between(a, 1, 6);
+    }
+    weight_prior_set(v, value, "the world");
+}
+
 /* Some of the models over features, about half of the worlds. */
 static void make_model(struct author *a, struct version *v)
 {
@@ -131,6 +144,8 @@ static void make_model(struct author *a, struct version *v)
     }
     model_fix(&v->config);
     v->model = model_form(v->model, &v->config);
+    if (features && chance(a, 30))
+        make_weight_prior(a, v);
 }
 
 static void make_versions(struct author *a)
@@ -568,6 +583,8 @@ void world_make(struct world *w, uint64_t seed)
 
 void world_close(struct world *w)
 {
+    for (uint32_t i = 0; i < w->versions; i++)
+        free(w->version[i].weight_prior);
     free(w->event);
     free(w->event_dropped);
     free(w->act);

@@ -803,7 +803,7 @@ static void *create(void *context)
     struct version_options wanted = {.name = "late", .model = "beta", .prior = {1, c->prior}, .prior_count = 2};
     struct engine_change change = {0};
     struct tm_error err;
-    c->code = engine_create_version(c->engine, &wanted, &change, &err);
+    c->code = engine_create_version(c->engine, &wanted, &(struct engine_prior){0}, &change, &err);
     c->position = change.position;
     return NULL;
 }

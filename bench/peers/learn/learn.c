@@ -20,8 +20,9 @@
 #include "learner/beta.h"
 #include "learner/lr.h"
 #include "learner/policy.h"
+#include "learner/pooled_prior.h"
 
-enum { FEATURES = 32, DOCUMENTS_MAX = 1 << 20, BATCH = 100, ROUNDS = 3, FILE_MAX = 1 << 30 };
+enum { FEATURES = 32, DOCUMENTS_MAX = 1 << 20, BATCH = 100, POOLED_AFTER = 50, ROUNDS = 3, FILE_MAX = 1 << 30 };
 
 struct record {
     uint32_t document, label;
@@ -139,6 +140,35 @@ static void report_learning(const struct world *w, const char *name, enum model_
            log_loss(w));
 }
 
+/* After a share of the examples what the documents have learned becomes the prior of a new version, whose documents begin
+ * anew: as `version create --prior-from` does. CPU of all of it. */
+static void report_pooled(const struct world *w, const char *name, enum model_covariance covariance)
+{
+    struct learning l = {.config = lr_config(covariance, FEATURES), .batch = 1, .scored = true};
+    double values[2][FEATURES + 1];
+    l.model = lr_model(&l.config);
+    learning_open(&l, w);
+    struct model_config first = l.config;
+    struct pooled_prior pooled = {.model = l.model, .config = &first};
+    int64_t began = clock_thread_cpu_ns();
+    for (size_t i = 0; i < w->records; i++) {
+        take(&l, &w->record[i], &w->predicted[i]);
+        if (i != w->records / POOLED_AFTER)
+            continue;
+        for (uint32_t d = 0; d < w->documents; d++)
+            pooled_prior_add(&pooled, l.blocks + d * l.block_size, 1);
+        CHECK(pooled_prior_estimate(&pooled, values[0], values[1], NULL) == TM_OK);
+        l.config.prior_means = values[0];
+        l.config.prior_sds = values[1];
+        for (uint32_t d = 0; d < w->documents; d++)
+            l.model->init(&l.config, l.blocks + d * l.block_size);
+    }
+    double cpu_us = (double)(clock_thread_cpu_ns() - began) / 1e3 / (double)w->records;
+    printf("\"%s\": {\"cpu_us\": %.6g, \"log_loss\": %.6g},\n ", name, cpu_us, log_loss(w));
+    pooled_prior_close(&pooled);
+    learning_close(&l);
+}
+
 /* ---- Thompson sampling ---- */
 
 enum { ARMS = 100, SHARED = 8, OF_ARM = 8, CONTEXT = SHARED + OF_ARM, SEEN = 200, DECISIONS = 20000 };
@@ -241,6 +271,8 @@ int main(int argc, char **argv)
     report_learning(&w, "one by one", COVARIANCE_DIAGONAL, 1);
     report_learning(&w, "in batches", COVARIANCE_DIAGONAL, BATCH);
     report_learning(&w, "full", COVARIANCE_FULL, 1);
+    report_pooled(&w, "one by one, pooled prior", COVARIANCE_DIAGONAL);
+    report_pooled(&w, "full, pooled prior", COVARIANCE_FULL);
     report_decisions("Thompson, diagonal", &model_lr_diagonal, lr_config(COVARIANCE_DIAGONAL, CONTEXT), ",\n ");
     report_decisions("Thompson, Beta", &model_beta,
                      (struct model_config){.prior = {1, 20}, .prior_count = 2, .feature_max = 1}, "}\n");

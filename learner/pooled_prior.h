@@ -1,0 +1,48 @@
+/* learner/pooled_prior.h - empirical Bayes for models over features: what the documents of a version have learned, as the
+ * prior of another version's documents.
+ *
+ * Every weight by itself: the weight of document d is drawn from N(m, t^2), and what d has seen of it is a normal
+ * likelihood, the one that makes its posterior N(mean_d, v_d) of the prior N(m0, v0) it began with: precision
+ * a_d = 1 / v_d - 1 / v0, precision times mean h_d = mean_d / v_d - m0 / v0. m and t^2 maximise the likelihood of all
+ * documents, by EM: with p_d = 1 / (1 / t^2 + a_d) and w_d = p_d (m / t^2 + h_d), m becomes the mean of the w_d and t^2
+ * the mean of p_d + (w_d - m)^2. Documents that have seen little count little.
+ * Means    of weights that documents share come out sharp, and t says how much a document is still free to differ.
+ * Found    of 400 documents with 200 samples each, by model lr with covariance: full, means and sds within 0.08 of the
+ *          truth; with covariance: diagonal means up to 0.13 too small, because its precisions grow too fast.
+ * Limits   marginals of a posterior with covariances are taken as if weights were independent. t is held within
+ *          [POOLED_SD_LEAST, 1] of the prior's sd: a document must be able to learn what is its own.
+ * Bound    POOLED_ROUNDS rounds. Of POOLED_VALUES_MAX / 2 n documents (at most POOLED_DOCUMENTS_MAX) the values are kept,
+ *          every k-th of those that came, k a power of 2.
+ * Memory   owned until pooled_prior_close(); {0} with weights set is empty. Threads: one at a time.
+ * Source   A. Gelman et al., "Bayesian Data Analysis" (2013), chapter 5 (hierarchical normal model) and section 13.4 (EM);
+ *          A. Dempster, N. Laird, D. Rubin, "Maximum likelihood from incomplete data via the EM algorithm" (1977). */
+#ifndef TIDEMILL_LEARNER_POOLED_PRIOR_H
+#define TIDEMILL_LEARNER_POOLED_PRIOR_H
+
+#include "learner/model.h"
+
+enum {
+    POOLED_DOCUMENTS_MAX = 1024,
+    POOLED_DOCUMENTS_LEAST = 2,
+    POOLED_VALUES_MAX = 4 << 20, /* 32 MiB */
+    POOLED_ROUNDS = 500,
+};
+#define POOLED_SD_LEAST 0.01
+
+struct pooled_prior {
+    const struct model *model;
+    const struct model_config *config;
+    uint64_t documents;
+    double *site; /* a and h of each weight: 2 n of each kept document */
+    uint32_t kept, stride;
+};
+
+void pooled_prior_close(struct pooled_prior *p);
+/* A block of the model, as of `now`; one that has learned nothing is left out. */
+void pooled_prior_add(struct pooled_prior *p, const void *block, int64_t now);
+
+/* n means and n standard deviations, the intercept's last. TM_FAILED_PRECONDITION: fewer than POOLED_DOCUMENTS_LEAST
+ * documents have learned something, or the model has no weights. */
+enum tm_code pooled_prior_estimate(const struct pooled_prior *p, double *means, double *sds, struct tm_error *err);
+
+#endif
