@@ -4,17 +4,17 @@
  * n_i = s_i + f_i. The estimate of (a, b) is the prior for documents that nothing is known of.
  * moments  with p_i = s_i / n_i, p their mean, V their variance and m the mean of 1 / n_i:
  *          E V = t (1 - m) + p (1 - p) m, where t is the variance of the true rates; so t = (V - p (1 - p) m) / (1 - m)
- *          and a + b = p (1 - p) / t - 1. Documents count alike, however much they were shown: a prior is about documents.
- *          One pass over all of them.
+ *          and a + b = p (1 - p) / t - 1. Documents count alike, however much they were shown: a prior is about
+ *          documents. One pass over all of them.
  * mle      the largest beta-binomial likelihood, sum of ln B(a + s_i, b + f_i) - ln B(a, b), by Newton's method in
  *          (ln a, ln b) from the moments, with step halving. Uses what little evidence says better (a document shown
  *          once); on at most BETA_PRIOR_KEPT documents: every k-th of those that came, k a power of 2.
  * Who counts documents with n_i >= BETA_PRIOR_EVIDENCE, after forgetting.
- * Bounds   a + b is held within [2, 10000]: less would be a prior that believes in 0 and 1 alone, more is what documents
- *          suggest that do not differ more than chance makes them.
+ * Bounds   a + b is held within [2, 10000]: less would be a prior that believes in 0 and 1 alone, more is what
+ *          documents suggest that do not differ more than chance makes them.
  * Memory   owned until beta_prior_close(); 16 bytes a kept document. {0} is empty. Threads: one at a time.
- * Sources  moments: J. C. Kleinman, "Proportions with extraneous variance" (1973), with equal weights; likelihood: T. P.
- *          Minka, "Estimating a Dirichlet distribution" (2000), with two outcomes. */
+ * Sources  moments: J. C. Kleinman, "Proportions with extraneous variance" (1973), with equal weights; likelihood: T.
+ *          P. Minka, "Estimating a Dirichlet distribution" (2000), with two outcomes. */
 #ifndef TIDEMILL_LEARNER_BETA_PRIOR_H
 #define TIDEMILL_LEARNER_BETA_PRIOR_H
 

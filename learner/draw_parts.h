@@ -1,5 +1,5 @@
-/* learner/draw_parts.h - the formulas of learner/draw.h, for draws one by one and for many at once. Only draw*.c includes
- * it.
+/* learner/draw_parts.h - the formulas of learner/draw.h, for draws one by one and for many at once. Only draw*.c
+ * includes it.
  *
  * Every expression here has a twin in python/tidemill/draws.py, with its operations in the same order. Whole numbers
  * below 2^52 become doubles by their bits, which is exact like a conversion, and can be done for several at once. */
@@ -52,7 +52,7 @@ static inline uint64_t draw_next(struct draw *d) { return draw_mix(d->state += D
 /* 52 bits: with 53, the largest would round to 1. */
 static inline double draw_unit(uint64_t bits) { return (draw_whole(bits >> 12) + 0.5) * 0x1p-52; }
 
-/* One candidate of Leva's for a normal: v / u. One number for both uniforms: 32 bits each shape the density to 2^-30. */
+/* A candidate of Leva's for a normal: v / u. One number for both uniforms: 32 bits each shape the density to 2^-30. */
 #define DRAW_LEVA_OPEN 0.27846 /* beyond it a candidate is rejected, whatever its logarithm */
 struct draw_leva {
     double u, v, q;

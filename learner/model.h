@@ -149,7 +149,7 @@ struct model {
     void (*values)(const struct model_config *config, const void *block, int64_t now, double *out);
     /* The same for one candidate; NULL: a model without features. x is taken as it is: guard it like a sample's. */
     void (*score)(const struct model_config *config, const void *block, const float *x, int64_t now, struct score *out);
-    /* Mean and variance of it alone, `expected` is left as it is: all that a policy compares, for a fraction of the time. */
+    /* Mean and variance of it alone, which is all that a policy compares; `expected` is left as it is. */
     void (*locate)(const struct model_config *config, const void *block, const float *x, int64_t now,
                    struct score *out);
     /* The expected reward as of `now`. NULL block: prior. NULL: a model over features, whose score() says it. */

@@ -1,5 +1,5 @@
-/* learner/pooled_prior.h - empirical Bayes for models over features: what the documents of a version have learned, as the
- * prior of another version's documents.
+/* learner/pooled_prior.h - empirical Bayes for models over features: what the documents of a version have learned,
+ * as the prior of another version's documents.
  *
  * Every weight by itself: the weight of document d is drawn from N(m, t^2), and what d has seen of it is a normal
  * likelihood, the one that makes its posterior N(mean_d, v_d) of the prior N(m0, v0) it began with: precision
@@ -11,11 +11,12 @@
  *          truth; with covariance: diagonal means up to 0.13 too small, because its precisions grow too fast.
  * Limits   marginals of a posterior with covariances are taken as if weights were independent. t is held within
  *          [POOLED_SD_LEAST, 1] of the prior's sd: a document must be able to learn what is its own.
- * Bound    POOLED_ROUNDS rounds. Of POOLED_VALUES_MAX / 2 n documents (at most POOLED_DOCUMENTS_MAX) the values are kept,
- *          every k-th of those that came, k a power of 2.
+ * Bound    POOLED_ROUNDS rounds. Of POOLED_VALUES_MAX / 2 n documents (at most POOLED_DOCUMENTS_MAX) the values are
+ *          kept, every k-th of those that came, k a power of 2.
  * Memory   owned until pooled_prior_close(); {0} with weights set is empty. Threads: one at a time.
- * Source   A. Gelman et al., "Bayesian Data Analysis" (2013), chapter 5 (hierarchical normal model) and section 13.4 (EM);
- *          A. Dempster, N. Laird, D. Rubin, "Maximum likelihood from incomplete data via the EM algorithm" (1977). */
+ * Source   A. Gelman et al., "Bayesian Data Analysis" (2013), chapter 5 (hierarchical normal model) and section 13.4
+ *          (EM); A. Dempster, N. Laird, D. Rubin, "Maximum likelihood from incomplete data via the EM algorithm"
+ *          (1977). */
 #ifndef TIDEMILL_LEARNER_POOLED_PRIOR_H
 #define TIDEMILL_LEARNER_POOLED_PRIOR_H
 

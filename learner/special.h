@@ -13,7 +13,7 @@ double beta_cdf(double a, double b, double x);
 /* The x with beta_cdf(a, b, x) = p. Relative error below 1e-9; values below 1e-300 are given as 0. */
 double beta_quantile(double a, double b, double p);
 
-/* The first two derivatives of ln Gamma(x), x > 0. Relative error below 1e-13 (digamma: absolute near its zero, 1.46). */
+/* Derivatives of ln Gamma(x), x > 0. Relative error below 1e-13 (digamma: absolute near its zero, 1.46). */
 double digamma(double x);
 double trigamma(double x);
 

@@ -1,4 +1,5 @@
-/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, priors, and the list of all such changes.
+/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, priors, and the list of all such
+ * changes.
  *
  * Each change is a control record, and appended like the commands of ps/engine/engine.h: one after the other, a call
  * returns when every shard has applied it.

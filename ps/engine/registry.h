@@ -6,8 +6,8 @@
  * published last. A struct version here is a copy that never moves or changes: one whose prior changes gets another
  * copy, and its state is one atomic value besides. So readers take no lock and wait for nobody.
  * Bounds   CATALOG_VERSIONS_MAX entries, their memory taken at once; names are found by a hash index at most half full.
- * Memory   the copies are the registry's, and live as long as it: about 1 KB for each version and each change of a prior,
- *          of which REGISTRY_CHANGES_MAX fit. Who makes more is refused beforehand (registry_changes).
+ * Memory   the copies are the registry's, and live as long as it: about 1 KB for each version and each change of a
+ *          prior, of which REGISTRY_CHANGES_MAX fit. Who makes more is refused beforehand (registry_changes).
  * Threads  registry_follow: one at a time. Everything else: any. */
 #ifndef TIDEMILL_PS_ENGINE_REGISTRY_H
 #define TIDEMILL_PS_ENGINE_REGISTRY_H

@@ -1,6 +1,7 @@
 /* ps/state/audit.h - which parameters were changed by hand: what, by whom, when and why.
  *
- * A list of words that is folded from control records like the rest of a catalog, so it survives whatever the records do.
+ * A list of words that is folded from control records like the rest of a catalog, so it survives whatever the records
+ * do.
  * Bound    the newest AUDIT_MAX; the oldest goes when one more comes.
  * Memory   owned, until audit_close(). {0} is empty. */
 #ifndef TIDEMILL_PS_STATE_AUDIT_H

@@ -1,7 +1,7 @@
 /* ps/state/parameter_prior.h - the control record that gives a version of model beta another prior.
  *
- * Evidence is kept apart from the prior (learner/beta.h), so the new one holds for all documents at once, those that have
- * learned, too: whoever reads behind the record gets Beta(a + s, b + f) with the new a and b. A version remembers
+ * Evidence is kept apart from the prior (learner/beta.h), so the new one holds for all documents at once, those that
+ * have learned, too: whoever reads behind the record gets Beta(a + s, b + f) with the new a and b. A version remembers
  * what it was made with: that is what a configuration is compared with.
  * Other models keep their prior in each block, where it cannot be exchanged: they are refused.
  * Threads  pure. */
@@ -25,7 +25,7 @@ enum tm_code parameter_prior_check(const struct version *v, const double *prior,
 
 void parameter_prior_pack(const struct parameter_prior *prior, struct buffer *out);
 
-/* For catalog_apply(): set it, and put it on the list of changes. TM_DATA_LOSS: what parameter_prior_check() refuses. */
+/* For catalog_apply(): set it, and list the change. TM_DATA_LOSS: what parameter_prior_check() refuses. */
 enum tm_code parameter_prior_set(struct catalog *c, const Tidemill__V1__ParameterPrior *m, struct tm_error *err);
 
 /* For the stored catalog: what a version has now, if it has changed, is stored besides what it was made with. */

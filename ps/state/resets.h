@@ -5,9 +5,9 @@
  * learned is forgotten.
  * Memory   one number for a reset of all documents; 32 bytes for a document, until nothing that it had learned can be
  *          corrected any more (looked after when the next reset comes).
- * Bound    RESETS_MAX documents. When one more comes the oldest is given up, and its base becomes that of all documents:
- *          corrections of samples that old are then skipped for documents that were not reset, too. Never is a
- *          correction applied to a block that has not learned its original.
+ * Bound    RESETS_MAX documents. When one more comes the oldest is given up, and its base becomes that of all
+ *          documents: corrections of samples that old are then skipped for documents that were not reset, too. Never
+ *          is a correction applied to a block that has not learned its original.
  * Threads  the shard's own. */
 #ifndef TIDEMILL_PS_STATE_RESETS_H
 #define TIDEMILL_PS_STATE_RESETS_H

@@ -31,7 +31,8 @@
  *          negatives are left out, until it becomes positive.
  * Reset    a document begins anew with the prior (its block is as if nothing had been learned), or all of a version do.
  *          Corrections of what had been learned before are skipped for it (ps/state/resets.h), though they still mend
- *          how predictions are judged. What is held at that moment is learned afterwards, when the version learns again.
+ *          how predictions are judged. What is held at that moment is learned afterwards, when the version learns
+ *          again.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
