@@ -29,23 +29,22 @@ struct change {
 
 typedef Tidemill__V1__ResetParametersRequest ResetRequest;
 
+static void refuse(void *request, struct rpc_call *call, const struct tm_error *why)
+{
+    struct change *c = request;
+    buffer_close(&c->request);
+    rpc_fail(call, why);
+}
+
 /* Later: the request is unpacked again then, because what waits is one piece of memory. */
 static void later(struct parameter_changes *p, struct rpc_call *call, const struct version *v, struct bytes request,
-                  void (*run)(void *change, struct rpc_call *call),
-                  void (*refuse)(void *change, struct rpc_call *call, const struct tm_error *why))
+                  void (*run)(void *change, struct rpc_call *call))
 {
     struct change *c = mem_new(1, sizeof *c);
     c->engine = p->engine;
     c->version = v;
     buffer_put(&c->request, request.data, request.size);
     operations_later(p->operations, &(struct operation){.call = call, .request = c, .run = run, .refuse = refuse});
-}
-
-static void refuse(void *request, struct rpc_call *call, const struct tm_error *why)
-{
-    struct change *c = request;
-    buffer_close(&c->request);
-    rpc_fail(call, why);
 }
 
 static void answer(struct rpc_call *call, enum tm_code rc, const ProtobufCMessage *reply, const struct tm_error *err)
@@ -138,7 +137,7 @@ static void reset(void *service, struct rpc_call *call, struct bytes request)
     enum tm_code rc = q ? check_reset(p->engine, q, &v, &err) : err.code;
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
-        later(p, call, v, request, reset_run, refuse);
+        later(p, call, v, request, reset_run);
     else
         rpc_fail(call, &err);
 }
@@ -235,7 +234,7 @@ static void set_prior(void *service, struct rpc_call *call, struct bytes request
     enum tm_code rc = q ? check_prior(p->engine, q, &v, &err) : err.code;
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
-        later(p, call, v, request, prior_run, refuse);
+        later(p, call, v, request, prior_run);
     else
         rpc_fail(call, &err);
 }
@@ -278,7 +277,7 @@ static void list(void *service, struct rpc_call *call, struct bytes request)
     enum tm_code rc = !q ? err.code : q->version ? door_version(p->engine, bytes_text(q->version), &v, &err) : TM_OK;
     wire_free(q ? &q->base : NULL);
     if (rc == TM_OK)
-        later(p, call, v, request, list_run, refuse);
+        later(p, call, v, request, list_run);
     else
         rpc_fail(call, &err);
 }
