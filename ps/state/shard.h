@@ -30,6 +30,7 @@
  *          VALIDATION_WEIGHT_MAX) is not corrected either; both are counted. A sample weighs what it stands for where
  *          negatives are left out, until it becomes positive.
  * Reset    a document begins anew with the prior (its block is as if nothing had been learned), or all of a version do.
+ *          A document that is named and has no block is passed by.
  *          Corrections of what had been learned before are skipped for it (ps/state/resets.h), though they still mend
  *          how predictions are judged. What is held at that moment is learned afterwards, when the version learns
  *          again.

@@ -14,7 +14,8 @@ static void empty_block(struct forgetting *f, uint32_t number)
     table_mark_dirty(f->slot->table, number);
 }
 
-/* Every shard sees the record; the document has a block in one of them, if in any. */
+/* Every shard sees the record; the document has a block in one of them, if in any. Without one nothing was learned: a
+ * sample that had no reward so far may still get one by a correction. */
 static void forget_doc(void *context, struct bytes doc)
 {
     struct forgetting *f = context;

@@ -866,11 +866,12 @@ static void take_reset(struct oracle *o, struct bytes control)
         (Tidemill__V1__Control *)wire_unpack(&tidemill__v1__control__descriptor, control, 1 << 20, NULL);
     for (uint32_t i = 0; i < o->catalog.versions; i++)
         for (uint32_t doc = 0; doc < WORLD_DOCS_MAX && o->catalog.version[i]->id == m->reset->id; doc++) {
-            bool named = m->reset->all;
+            bool all = m->reset->all, named = all;
             for (size_t k = 0; k < m->reset->n_docs; k++)
                 named |= strcmp(m->reset->docs[k], world_doc(doc)) == 0;
-            for (uint32_t k = 0; named && k < o->shards; k++)
-                lessons_reset(&o->shard[k].lessons, o->catalog.version[i], i, doc);
+            for (uint32_t k = 0; named && k < o->shards; k++) /* named: a document without a parameter is passed by */
+                if (all || o->shard[k].lessons.student[i].known[doc])
+                    lessons_reset(&o->shard[k].lessons, o->catalog.version[i], i, doc);
         }
     wire_free(&m->base);
 }
