@@ -99,12 +99,15 @@ static uint32_t put_record(struct chunks *c, struct chunk *k, const struct recor
 {
     size_t before = k->bytes.capacity, offset = k->bytes.size, size = head_size(head) + body.size;
     CHECK(offset + size < UINT32_MAX);
-    buffer_put(&k->bytes, head, sizeof *head);
+    uint8_t *p = buffer_reserve(&k->bytes, size);
+    memcpy(p, head, sizeof *head);
     if (rate)
-        buffer_put(&k->bytes, rate, sizeof *rate);
+        memcpy(p + sizeof *head, rate, sizeof *rate);
     if (share)
-        buffer_put(&k->bytes, share, sizeof *share);
-    buffer_put(&k->bytes, body.data, body.size);
+        memcpy(p + sizeof *head + rate_size(head), share, sizeof *share);
+    if (body.size)
+        memcpy(p + head_size(head), body.data, body.size);
+    k->bytes.size += size;
     c->memory += k->bytes.capacity - before;
     c->used += size;
     c->stored += size;
