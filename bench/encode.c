@@ -49,3 +49,24 @@ void encode_event(const struct made *m, struct buffer *out)
     }
     event_encode(&e, out);
 }
+
+void encode_record(const struct made *m, uint32_t count, struct buffer *out)
+{
+    static const uint8_t filling[ENCODE_PAYLOAD] = {1};
+    char request[17], user[9];
+    put_digits(request, 16, 16, events_mix(m->sample));
+    put_digits(user, 8, 16, m->user);
+    event_encode(&(struct event){.stream = bytes_text(encode_streams[MADE_IMPRESSION]),
+                                 .request = bytes_of(request, 16),
+                                 .user = bytes_of(user, 8),
+                                 .version = bytes_text(encode_versions[m->version]),
+                                 .time = m->time,
+                                 .payload = bytes_of(filling, sizeof filling),
+                                 .has = EVENT_HAS_TIME},
+                 out);
+    for (uint32_t i = 0; i < count; i++) {
+        char doc[ENCODE_DOC_SIZE];
+        encode_doc(m[i].doc, doc);
+        event_encode(&(struct event){.items = 1, .doc = bytes_of(doc, ENCODE_DOC_SIZE - 1)}, out);
+    }
+}

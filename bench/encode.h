@@ -18,5 +18,7 @@ extern const char encode_configuration[];
 
 void encode_doc(uint32_t doc, char text[static ENCODE_DOC_SIZE]);
 void encode_event(const struct made *m, struct buffer *out);
+/* The impressions of one request as one record: request, user, version and payload of the first, a document of each. */
+void encode_record(const struct made *m, uint32_t count, struct buffer *out);
 
 #endif

@@ -3,6 +3,7 @@
  * Client   native, in this process, one thread; it takes part of the two processors, so rates are those of client and
  *          server together. What is claimed is the server's CPU: user and system, all threads.
  * Events   as bench_durable's without features: 200 to a batch, 32 batches under way in each stream (bench/traffic.h).
+ * Items    the last run sends the impressions of a batch as one record of 200 items; a click is not among them.
  * State    200,000 undecided keys and as many open for corrections, filled before anything is measured.
  * Floor    floor_server (bench/floor.c) on the same rpc door: takes the same bytes and drops them.
  * Rounds   of each number of streams ROUNDS, floor and server in turn; each begins and ends with everything applied,
@@ -59,7 +60,7 @@ static void play_round(struct side *s, int round)
     s->written[round] = (double)(host_written(&s->host) - written) / EVENTS_A_ROUND;
 }
 
-static void report_threads(struct bench *b, uint32_t lanes, const struct thread_times *from,
+static void report_threads(struct bench *b, const char *name, const struct thread_times *from,
                            const struct thread_times *to)
 {
     double others = 0;
@@ -69,15 +70,14 @@ static void report_threads(struct bench *b, uint32_t lanes, const struct thread_
         if (us < 0.02)
             others += us;
         else
-            bench_add(b, (struct bench_row){.value = us, .unit = "us CPU/event"}, "ingest/%u/thread/%s", lanes,
-                      t->name);
+            bench_add(b, (struct bench_row){.value = us, .unit = "us CPU/event"}, "ingest/%s/thread/%s", name, t->name);
     }
-    bench_add(b, (struct bench_row){.value = others, .unit = "us CPU/event"}, "ingest/%u/thread/(others)", lanes);
+    bench_add(b, (struct bench_row){.value = others, .unit = "us CPU/event"}, "ingest/%s/thread/(others)", name);
 }
 
 static double median(double *rounds) { return bench_quantile(rounds, ROUNDS, 0.5); }
 
-static void report(struct bench *b, uint32_t lanes, struct side *ours, struct side *floor)
+static void report(struct bench *b, const char *name, struct side *ours, struct side *floor)
 {
     bench_add(b,
               (struct bench_row){.value = median(ours->cpu),
@@ -85,25 +85,25 @@ static void report(struct bench *b, uint32_t lanes, struct side *ours, struct si
                                  .reference = "dropping server",
                                  .reference_value = median(floor->cpu),
                                  .aim = 1.5},
-              "ingest/%u/cpu", lanes);
+              "ingest/%s/cpu", name);
     bench_add(b,
               (struct bench_row){.value = median(ours->rate),
                                  .unit = "events/s",
                                  .reference = "dropping server",
                                  .reference_value = median(floor->rate)},
-              "ingest/%u/rate", lanes);
+              "ingest/%s/rate", name);
     bench_add(b,
               (struct bench_row){.value = median(ours->written),
                                  .unit = "B/event",
                                  .reference = "events as sent",
                                  .reference_value = (double)ours->traffic.bytes / (double)ours->traffic.sent},
-              "ingest/%u/written/device", lanes);
+              "ingest/%s/written/device", name);
 }
 
-static void run_lanes(struct bench *b, uint32_t lanes, struct side *ours, struct side *floor)
+static void run_lanes(struct bench *b, const char *name, uint32_t lanes, struct side *ours, struct side *floor)
 {
     struct thread_times *from = mem_new(1, sizeof *from), *to = mem_new(1, sizeof *to);
-    bench_say("ingest: %u streams", lanes);
+    bench_say("ingest: %s", name);
     traffic_open(&ours->traffic, ours->caller, lanes);
     traffic_open(&floor->traffic, floor->caller, lanes);
     traffic_send(&ours->traffic, ours->traffic.sent ? EVENTS_A_ROUND / 4 : WARM);
@@ -115,17 +115,26 @@ static void run_lanes(struct bench *b, uint32_t lanes, struct side *ours, struct
         play_round(ours, round);
     }
     thread_times_read(ours->host.pid, to);
-    report(b, lanes, ours, floor);
-    report_threads(b, lanes, from, to);
+    report(b, name, ours, floor);
+    report_threads(b, name, from, to);
     traffic_close(&ours->traffic);
     traffic_close(&floor->traffic);
     free(from);
     free(to);
 }
 
+static void send_records(struct side *s)
+{
+    s->traffic.records = true;
+    s->traffic.events.clicks = 0;
+}
+
 int main(int argc, char **argv)
 {
-    static const uint32_t lanes[] = {1, 4, 16};
+    static const struct {
+        const char *name;
+        uint32_t lanes;
+    } runs[] = {{"1", 1}, {"4", 4}, {"16", 16}};
     struct bench *b = mem_new(1, sizeof *b);
     struct side *ours = mem_new(1, sizeof *ours), *floor = mem_new(1, sizeof *floor);
     char folder[DISK_FOLDER_SIZE];
@@ -136,8 +145,11 @@ int main(int argc, char **argv)
     ours->real = true;
     side_open(ours);
     side_open(floor);
-    for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
-        run_lanes(b, lanes[i], ours, floor);
+    for (size_t i = 0; i < ARRAY_LEN(runs); i++)
+        run_lanes(b, runs[i].name, runs[i].lanes, ours, floor);
+    send_records(ours);
+    send_records(floor);
+    run_lanes(b, "items", 4, ours, floor);
     side_close(ours);
     side_close(floor);
     disk_folder_remove(folder);

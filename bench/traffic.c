@@ -105,23 +105,47 @@ static void send_watermarks(struct traffic_lane *l)
     }
 }
 
-static void send_batch(struct traffic *t, struct traffic_lane *l)
+/* Each event by itself. */
+static void put_events(struct traffic *t, struct buffer *batch)
 {
     static uint8_t room[ENCODE_EVENT_MAX];
-    struct buffer batch = {0}, message = {0}, event = {room, 0, sizeof room};
+    struct buffer event = {room, 0, sizeof room};
     struct made m;
-    buffer_reserve(&batch, TRAFFIC_BATCH * ENCODE_EVENT_MAX / 2);
-    traffic_begin_batch(&batch, ++l->sent);
     for (int i = 0; i < TRAFFIC_BATCH; i++) {
         event.size = 0;
         events_next(&t->events, &m);
         encode_event(&m, &event);
-        traffic_add_event(&batch, buffer_view(&event));
+        traffic_add_event(batch, buffer_view(&event));
     }
+    t->time = m.time;
+}
+
+/* A request shows a document once: here those that follow its first one. */
+static void put_record(struct traffic *t, struct buffer *batch)
+{
+    CLEANUP(buffer_close) struct buffer record = {0};
+    struct made m[TRAFFIC_BATCH];
+    for (int i = 0; i < TRAFFIC_BATCH; i++) {
+        events_next(&t->events, &m[i]);
+        m[i].doc = (m[0].doc + (uint32_t)i) % EVENTS_DOCS;
+    }
+    encode_record(m, TRAFFIC_BATCH, &record);
+    traffic_add_event(batch, buffer_view(&record));
+    t->time = m[0].time;
+}
+
+static void send_batch(struct traffic *t, struct traffic_lane *l)
+{
+    struct buffer batch = {0}, message = {0};
+    buffer_reserve(&batch, TRAFFIC_BATCH * ENCODE_EVENT_MAX / 2);
+    traffic_begin_batch(&batch, ++l->sent);
+    if (t->records)
+        put_record(t, &batch);
+    else
+        put_events(t, &batch);
     traffic_put_batch(&message, &batch);
     t->sent += TRAFFIC_BATCH;
     t->bytes += message.size;
-    t->time = m.time;
     caller_stream_send(l->stream, &message);
     if (l->sent % WATERMARK_EVERY == 0)
         send_watermarks(l);

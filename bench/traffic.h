@@ -29,6 +29,7 @@ struct traffic {
     uint32_t instances;   /* opened so far: each set of lanes is a new instance of one client */
     uint64_t sent, bytes; /* events; bytes of batches as messages */
     int64_t time;         /* of the newest event */
+    bool records;         /* a batch is one record of as many items; then there must be impressions alone */
 };
 
 /* The events are t->events: open them before, close them behind. */

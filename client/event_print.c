@@ -7,13 +7,18 @@
 #include "proto/wire.h"
 #include "tidemill/v1/events.pb-c.h"
 
-static const ProtobufCMessageDescriptor *const event_type = &tidemill__v1__event__descriptor;
+typedef const ProtobufCMessageDescriptor message_type;
+
+static message_type *const event_type = &tidemill__v1__event__descriptor;
+
+enum { EVENT_ITEMS = 18 /* field number in Event */ };
 
 static enum wire_type wire_type_of(ProtobufCType type)
 {
     switch (type) {
     case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES: return WIRE_BYTES;
+    case PROTOBUF_C_TYPE_BYTES:
+    case PROTOBUF_C_TYPE_MESSAGE: return WIRE_BYTES;
     case PROTOBUF_C_TYPE_DOUBLE: return WIRE_FIXED64;
     case PROTOBUF_C_TYPE_FLOAT: return WIRE_FIXED32;
     default: return WIRE_VARINT;
@@ -92,10 +97,10 @@ static void put_list(struct buffer *out, struct bytes b, enum list_kind kind)
     buffer_put_u8(out, ']');
 }
 
-static void put_features(struct buffer *out, struct bytes wire, struct bytes features)
+static void put_features(struct buffer *out, message_type *type, struct bytes wire, struct bytes features)
 {
     struct wire_field encoding;
-    const ProtobufCFieldDescriptor *d = protobuf_c_message_descriptor_get_field_by_name(event_type, "encoding");
+    const ProtobufCFieldDescriptor *d = protobuf_c_message_descriptor_get_field_by_name(type, "encoding");
     if (!find(wire, d, &encoding) || encoding.integer == TIDEMILL__V1__FEATURE_ENCODING__FLOAT32) {
         put_list(out, features, LIST_FLOATS);
         return;
@@ -108,7 +113,9 @@ static void put_features(struct buffer *out, struct bytes wire, struct bytes fea
     buffer_put_u8(out, '}');
 }
 
-static void put_value(struct buffer *out, struct bytes wire, const ProtobufCFieldDescriptor *d,
+static void put_items(struct buffer *out, message_type *type, struct bytes wire);
+
+static void put_value(struct buffer *out, message_type *type, struct bytes wire, const ProtobufCFieldDescriptor *d,
                       const struct wire_field *f)
 {
     switch (d->type) {
@@ -117,41 +124,84 @@ static void put_value(struct buffer *out, struct bytes wire, const ProtobufCFiel
     case PROTOBUF_C_TYPE_FLOAT: put_float(out, (uint32_t)f->integer); break;
     case PROTOBUF_C_TYPE_BYTES:
         if (strcmp(d->name, "features") == 0)
-            put_features(out, wire, f->bytes);
+            put_features(out, type, wire, f->bytes);
         else
             json_put_base64(out, f->bytes);
         break;
+    case PROTOBUF_C_TYPE_MESSAGE: put_items(out, d->descriptor, wire); break;
     case PROTOBUF_C_TYPE_INT32: buffer_print(out, "%" PRId32, (int32_t)f->integer); break;
     case PROTOBUF_C_TYPE_BOOL: buffer_print(out, f->integer ? "true" : "false"); break;
     default: buffer_print(out, "%" PRId64, (int64_t)f->integer);
     }
 }
 
-size_t event_print_json(FILE *out, struct bytes wire)
+static void put_message(struct buffer *out, message_type *type, struct bytes wire)
 {
-    CLEANUP(buffer_close) struct buffer json = {0};
     const char *before = "{";
-    for (unsigned i = 0; i < event_type->n_fields; i++) {
-        const ProtobufCFieldDescriptor *d = &event_type->fields[i];
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *d = &type->fields[i];
         struct wire_field f;
         if (d->type == PROTOBUF_C_TYPE_ENUM || !find(wire, d, &f)) /* how features are packed: their form says it */
             continue;
-        buffer_print(&json, "%s\"%s\": ", before, d->name);
+        buffer_print(out, "%s\"%s\": ", before, d->name);
         before = ", ";
-        put_value(&json, wire, d, &f);
+        put_value(out, type, wire, d, &f);
     }
-    buffer_print(&json, json.size ? "}" : "{}");
+    buffer_print(out, *before == '{' ? "{}" : "}");
+}
+
+static bool next_item(struct reader *r, struct bytes *item)
+{
+    struct wire_field f;
+    while (wire_next(r, &f))
+        if (f.number == EVENT_ITEMS && f.type == WIRE_BYTES) {
+            *item = f.bytes;
+            return true;
+        }
+    return false;
+}
+
+/* All of them, of an event. */
+static void put_items(struct buffer *out, message_type *type, struct bytes wire)
+{
+    struct reader r = reader_of(wire);
+    struct bytes item;
+    for (const char *before = "["; next_item(&r, &item); before = ", ") {
+        buffer_print(out, "%s", before);
+        put_message(out, type, item);
+    }
+    buffer_put_u8(out, ']');
+}
+
+size_t event_print_json(FILE *out, struct bytes wire)
+{
+    CLEANUP(buffer_close) struct buffer json = {0};
+    put_message(&json, event_type, wire);
     fwrite(json.data, 1, json.size, out);
     return readable(wire);
 }
 
-bool event_text(struct bytes wire, const char *field, struct buffer *out)
+/* The last one that says it; false: none does. */
+static bool find_text(message_type *type, const char *field, struct bytes wire, struct bytes *text)
 {
     struct wire_field f;
-    const ProtobufCFieldDescriptor *d = protobuf_c_message_descriptor_get_field_by_name(event_type, field);
-    if (!find(wire, d, &f) || !wire_is_text(f.bytes))
+    const ProtobufCFieldDescriptor *d = protobuf_c_message_descriptor_get_field_by_name(type, field);
+    if (!d || !find(wire, d, &f) || !wire_is_text(f.bytes))
         return false;
-    buffer_put(out, f.bytes.data, f.bytes.size);
+    *text = f.bytes;
+    return true;
+}
+
+bool event_text(struct bytes wire, const char *field, struct buffer *out)
+{
+    struct reader r = reader_of(wire);
+    struct bytes item, text;
+    bool found = find_text(event_type, field, wire, &text);
+    while (!found && next_item(&r, &item))
+        found = find_text(&tidemill__v1__item__descriptor, field, item, &text);
+    if (!found)
+        return false;
+    buffer_put(out, text.data, text.size);
     buffer_put_u8(out, 0);
     return true;
 }

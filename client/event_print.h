@@ -17,7 +17,8 @@ size_t event_print_json(FILE *out, struct bytes wire);
 /* Offset, 16 bytes, and the same as ASCII, in lines as hexdump -C makes them. */
 void event_print_hex(FILE *out, struct bytes bytes);
 
-/* A text field by its name in events.proto, appended with its NUL. False: not there, or no text. */
+/* A text field by its name in events.proto, appended with its NUL; of items that of the first that has it. False: not
+ * there, or no text. */
 bool event_text(struct bytes wire, const char *field, struct buffer *out);
 
 #endif

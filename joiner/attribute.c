@@ -49,7 +49,7 @@ static void after_change(struct joiner *j, struct told *t, const struct joiner_r
         struct told_one *one = &t->one[t->count];
         joiner_labels_now(j, one->key, now);
         joiner_correct(j, one->key, one->labels, now, r->position,
-                       &(struct correction_of){.doc = r->doc, .body = r->body, .elsewhere = true});
+                       &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared, .elsewhere = true});
     }
 }
 

@@ -17,7 +17,12 @@ struct record_head {
 };
 static_assert(sizeof(struct record_head) == CHUNK_HEAD_BYTES, "the head of a stored record has no hidden padding");
 
-enum lot { LOT_RATE = 1, LOT_LEFT_OUT = 2 }; /* a rate lies behind the head */
+/* A rate lies behind the head, and then the place of what is shared. */
+enum lot { LOT_RATE = 1, LOT_LEFT_OUT = 2, LOT_SHARED = 4 };
+
+struct share {
+    uint32_t offset, sharers;
+};
 
 enum { RING_MIN = 16 };
 
@@ -56,9 +61,11 @@ struct chunk *chunks_at(struct chunks *c, uint64_t commit)
     return &c->ring[commit & (c->capacity - 1)];
 }
 
+static size_t rate_size(const struct record_head *head) { return head->lot & LOT_RATE ? sizeof(float) : 0; }
+
 static size_t head_size(const struct record_head *head)
 {
-    return sizeof *head + (head->lot & LOT_RATE ? sizeof(float) : 0);
+    return sizeof *head + rate_size(head) + (head->lot & LOT_SHARED ? sizeof(struct share) : 0);
 }
 
 /* The head of a record at p, and the lot behind it; p has room for both. */
@@ -70,35 +77,82 @@ static struct sampling_lot lot_of(const struct record_head *head, const uint8_t 
     return lot;
 }
 
+/* What the record at p, of this chunk, shares; data NULL: it names nothing that could be it. */
+static struct bytes shared_of(struct bytes chunk, const struct record_head *head, const uint8_t *p, uint32_t *sharers)
+{
+    struct share share;
+    struct record_head shared;
+    memcpy(&share, p + sizeof *head + rate_size(head), sizeof share);
+    struct reader r = {chunk.data, p, false}; /* it lies in front */
+    const uint8_t *at = reader_take(&r, share.offset) ? reader_take(&r, sizeof shared) : NULL;
+    if (!at)
+        return (struct bytes){0};
+    memcpy(&shared, at, sizeof shared);
+    *sharers = share.sharers;
+    const uint8_t *content = reader_take(&r, shared.size);
+    return shared.kind == CHUNK_SHARED && share.sharers ? bytes_of(content, content ? shared.size : 0)
+                                                        : (struct bytes){0};
+}
+
+static uint32_t put_record(struct chunks *c, struct chunk *k, const struct record_head *head, const float *rate,
+                           const struct share *share, struct bytes body)
+{
+    size_t before = k->bytes.capacity, offset = k->bytes.size, size = head_size(head) + body.size;
+    CHECK(offset + size < UINT32_MAX);
+    uint8_t *p = buffer_reserve(&k->bytes, size);
+    memcpy(p, head, sizeof *head);
+    if (rate)
+        memcpy(p + sizeof *head, rate, sizeof *rate);
+    if (share)
+        memcpy(p + sizeof *head + rate_size(head), share, sizeof *share);
+    if (body.size)
+        memcpy(p + head_size(head), body.data, body.size);
+    k->bytes.size += size;
+    c->memory += k->bytes.capacity - before;
+    c->used += size;
+    c->stored += size;
+    return (uint32_t)offset;
+}
+
+/* Records that share come one behind the other, so only the newest shared part is looked at. */
+static struct share share_of(struct chunks *c, struct chunk *k, const struct joiner_record *r)
+{
+    struct share share = {c->shared, r->sharers};
+    struct record_head head = {.kind = CHUNK_SHARED, .size = (uint32_t)r->shared.size};
+    if (c->has_shared) {
+        const uint8_t *p = k->bytes.data + share.offset;
+        memcpy(&head, p, sizeof head);
+        if (bytes_equal(r->shared, bytes_of(p + sizeof head, head.size)))
+            return share;
+        head.size = (uint32_t)r->shared.size;
+    }
+    share.offset = c->shared = put_record(c, k, &head, NULL, NULL, r->shared);
+    c->has_shared = true;
+    return share;
+}
+
 uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind)
 {
     struct chunk *k = chunks_at(c, c->open);
-    struct record_head head = {.size = (uint32_t)r->body.size,
-                               .version = r->version,
-                               .position = r->position,
-                               .time = r->time,
-                               .weight = (float)r->weight,
-                               .stream = r->stream,
-                               .kind = (uint8_t)kind,
-                               .withdraw = r->withdraw,
-                               .lot =
-                                   (uint8_t)((r->lot.rate < 1 ? LOT_RATE : 0) | (r->lot.left_out ? LOT_LEFT_OUT : 0)),
-                               .key = r->key,
-                               .event = r->event};
+    bool shares = r->shared.size > 0, rated = r->lot.rate < 1;
+    struct record_head head = {
+        .size = (uint32_t)r->body.size,
+        .version = r->version,
+        .position = r->position,
+        .time = r->time,
+        .weight = (float)r->weight,
+        .stream = r->stream,
+        .kind = (uint8_t)kind,
+        .withdraw = r->withdraw,
+        .lot = (uint8_t)((rated ? LOT_RATE : 0) | (r->lot.left_out ? LOT_LEFT_OUT : 0) | (shares ? LOT_SHARED : 0)),
+        .key = r->key,
+        .event = r->event};
     if (r->body.size)
         head.doc = r->doc;
     else
         head.value = r->value;
-    size_t before = k->bytes.capacity, size = head_size(&head) + r->body.size;
-    uint32_t offset = (uint32_t)k->bytes.size;
-    CHECK(k->bytes.size + size < UINT32_MAX);
-    buffer_put(&k->bytes, &head, sizeof head);
-    if (head.lot & LOT_RATE)
-        buffer_put(&k->bytes, &r->lot.rate, sizeof r->lot.rate);
-    buffer_put(&k->bytes, r->body.data, r->body.size);
-    c->memory += k->bytes.capacity - before;
-    c->used += size;
-    c->stored += size;
+    struct share share = shares ? share_of(c, k, r) : (struct share){0};
+    uint32_t offset = put_record(c, k, &head, rated ? &r->lot.rate : NULL, shares ? &share : NULL, r->body);
     if (kind == CHUNK_RECORD) {
         k->waiting++;
         k->bodies += r->body.size > 0;
@@ -106,7 +160,7 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
     return offset;
 }
 
-bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind)
+bool chunk_next(struct bytes chunk, struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind)
 {
     struct record_head head;
     const uint8_t *start, *p;
@@ -114,12 +168,14 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
         return false;
     memcpy(&head, start, sizeof head);
     if (!reader_take(r, head_size(&head) - sizeof head) || !(p = reader_take(r, head.size)) ||
-        head.kind > CHUNK_REMOVED || head.stream >= JOINER_STREAMS_MAX) {
+        head.kind > CHUNK_SHARED || head.stream >= JOINER_STREAMS_MAX) {
         r->bad = true;
         return false;
     }
     struct sampling_lot lot = lot_of(&head, start);
-    if (!(lot.rate > 0 && lot.rate <= 1)) {
+    uint32_t sharers = 0;
+    struct bytes shared = head.lot & LOT_SHARED ? shared_of(chunk, &head, start, &sharers) : (struct bytes){0};
+    if (!(lot.rate > 0 && lot.rate <= 1) || (head.lot & LOT_SHARED && !shared.data)) {
         r->bad = true;
         return false;
     }
@@ -133,7 +189,9 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
                                      .withdraw = head.withdraw,
                                      .weight = (double)head.weight,
                                      .lot = lot,
-                                     .body = bytes_of(p, head.size)};
+                                     .body = bytes_of(p, head.size),
+                                     .shared = shared,
+                                     .sharers = sharers};
     if (head.size)
         record->doc = head.doc;
     else
@@ -141,30 +199,23 @@ bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_recor
     return true;
 }
 
-/* The record at (commit, offset), whole; returns where it lies. */
-static const uint8_t *record_at(struct chunks *c, uint64_t commit, uint32_t offset, struct record_head *head)
+struct chunk_record chunks_record(struct chunks *c, uint64_t commit, uint32_t offset)
 {
-    struct chunk *k = chunks_at(c, commit);
-    CHECK(offset + sizeof *head <= k->bytes.size);
-    memcpy(head, k->bytes.data + offset, sizeof *head);
-    CHECK(offset + head_size(head) + head->size <= k->bytes.size);
-    return k->bytes.data + offset;
-}
-
-struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream)
-{
+    struct bytes chunk = buffer_view(&chunks_at(c, commit)->bytes);
     struct record_head head;
-    const uint8_t *p = record_at(c, commit, offset, &head);
-    *weight = (double)head.weight;
-    *stream = head.stream;
-    return bytes_of(p + head_size(&head), head.size);
-}
-
-struct sampling_lot chunks_lot(struct chunks *c, uint64_t commit, uint32_t offset)
-{
-    struct record_head head;
-    const uint8_t *p = record_at(c, commit, offset, &head);
-    return lot_of(&head, p);
+    const uint8_t *p = chunk.data + offset;
+    CHECK(offset + sizeof head <= chunk.size);
+    memcpy(&head, p, sizeof head);
+    CHECK(offset + head_size(&head) + head.size <= chunk.size);
+    struct chunk_record out = {.body = bytes_of(p + head_size(&head), head.size),
+                               .stream = head.stream,
+                               .weight = (double)head.weight,
+                               .lot = lot_of(&head, p)};
+    if (head.lot & LOT_SHARED) {
+        out.shared = shared_of(chunk, &head, p, &out.sharers);
+        CHECK(out.shared.data);
+    }
+    return out;
 }
 
 void chunks_release(struct chunks *c, uint64_t commit, bool body)
@@ -200,6 +251,7 @@ struct bytes chunks_seal(struct chunks *c)
     if (c->open + 1 - c->first == c->capacity)
         grow(c);
     c->open++;
+    c->has_shared = false;
     *chunks_at(c, c->open) = (struct chunk){.bytes = next, .newest = INT64_MIN};
     return sealed;
 }

@@ -4,6 +4,9 @@
  * key 16, doc 16, event u64}, the rate f32 where `lot` says that a rule of sampling fits, and then `size` bytes of body
  * (impressions and features). An action is stored without a body: only its marks are needed, and its value, f64, in
  * place of the doc, which is its impression's.
+ * What records share is a record by itself, of kind CHUNK_SHARED, once in front of all that come one behind the other.
+ * Where `lot` says so they name it by {offset u32 in the chunk, sharers u32} behind the rate. It waits for nothing: its
+ * bytes are there as long as the chunk's.
  * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart
  * needs one of its records or its run, or an older chunk is still needed: rows go oldest first.
  * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */
@@ -12,7 +15,11 @@
 
 #include "joiner/joiner.h"
 
-enum chunk_record_kind { CHUNK_RECORD, CHUNK_REMOVED /* the record at this position and key waits no more */ };
+enum chunk_record_kind {
+    CHUNK_RECORD,
+    CHUNK_REMOVED, /* the record at this position and key waits no more */
+    CHUNK_SHARED,  /* what records behind it have in common */
+};
 
 struct chunk {
     struct buffer bytes;
@@ -29,6 +36,8 @@ struct chunks {
     uint64_t first;                    /* commit number of the oldest one still needed */
     uint64_t open;                     /* commit number of the one being filled */
     uint64_t waiting;                  /* no older one has a record that waits */
+    bool has_shared;                   /* the open one has a shared part... */
+    uint32_t shared;                   /* ...and this is the newest one's offset */
     struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
     uint32_t spares;
     size_t memory;   /* of the chunks' bytes, spares included */
@@ -43,14 +52,20 @@ struct chunk *chunks_at(struct chunks *c, uint64_t commit);
 /* Append to the open chunk; returns the record's offset. */
 uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind);
 
-/* Decode the record at r; false at the end or when malformed (r->bad). weight etc. as they were appended. */
-bool chunk_next(struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind);
+/* Decode the record at r, which walks the chunk; false at the end or when malformed (r->bad). weight etc. as they were
+ * appended. Of CHUNK_SHARED only the kind holds. */
+bool chunk_next(struct bytes chunk, struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind);
 
-/* The body, weight and stream of the record at (commit, offset). */
-struct bytes chunks_body(struct chunks *c, uint64_t commit, uint32_t offset, double *weight, uint8_t *stream);
-
-/* The lot that the impression at (commit, offset) drew. */
-struct sampling_lot chunks_lot(struct chunks *c, uint64_t commit, uint32_t offset);
+/* What a decision needs of an impression or features record: its own bytes and what it shares, weight, the lot that it
+ * drew. */
+struct chunk_record {
+    struct bytes body, shared;
+    uint32_t sharers;
+    uint8_t stream;
+    double weight;
+    struct sampling_lot lot;
+};
+struct chunk_record chunks_record(struct chunks *c, uint64_t commit, uint32_t offset);
 
 /* A record of that commit needs not be kept for a restart (and its body not for a decision). */
 void chunks_release(struct chunks *c, uint64_t commit, bool body);

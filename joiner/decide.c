@@ -37,6 +37,7 @@ void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const
                        .elsewhere = of->elsewhere,
                        .late = is_new,
                        .body = is_new ? of->body : (struct bytes){0},
+                       .shared = is_new ? of->shared : (struct bytes){0},
                        .label_count = labels};
     memcpy(s.old_labels, told, labels * sizeof *told);
     memcpy(s.labels, now, labels * sizeof *now);
@@ -73,7 +74,8 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
                                                 .came = joiner_came(r->withdraw)});
     decided_changed(&j->decided, k);
     joiner_labels_now(j, k, now);
-    joiner_correct(j, k, told, now, r->position, &(struct correction_of){.doc = r->doc, .body = r->body});
+    joiner_correct(j, k, told, now, r->position,
+                   &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared});
 }
 
 enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX * 2 }; /* actions and withdrawals */
@@ -188,17 +190,16 @@ static void tell(struct joiner *j, struct sample *s, struct sampling_lot lot, st
     for (uint32_t i = in_time; i < count; i++) {
         fold(j, action, i + 1, s->impression_time, now);
         joiner_correct(j, k, s->labels, now, action[i].position,
-                       &(struct correction_of){.doc = s->doc, .body = s->body});
+                       &(struct correction_of){.doc = s->doc, .body = s->body, .shared = s->shared});
     }
 }
 
 /* The feature records of a key, in the order of their streams. Returns how many. */
 static uint32_t gather(struct joiner *j, const uint32_t *notes, uint32_t count,
-                       struct bytes features[static JOINER_STREAMS_MAX])
+                       struct sample_features features[static JOINER_STREAMS_MAX])
 {
-    uint8_t streams[JOINER_STREAMS_MAX], stream;
+    uint8_t streams[JOINER_STREAMS_MAX];
     uint32_t found = 0;
-    double weight;
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_note *n = &j->pending.notes[notes[i]];
         if (j->config.stream[n->stream].kind != JOINER_FEATURES)
@@ -210,7 +211,8 @@ static uint32_t gather(struct joiner *j, const uint32_t *notes, uint32_t count,
             features[at] = features[at - 1];
         }
         streams[at] = n->stream;
-        features[at] = chunks_body(&j->chunks, n->chunk, n->offset, &weight, &stream);
+        struct chunk_record r = chunks_record(&j->chunks, n->chunk, n->offset);
+        features[at] = (struct sample_features){r.body, r.shared};
     }
     return found;
 }
@@ -229,27 +231,30 @@ void joiner_decide(struct joiner *j, uint32_t number)
     struct label_action actions[DECIDED_COUNTED_MAX];
     const struct pending_key *p = &j->pending.keys[number];
     uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
-    struct bytes features[JOINER_STREAMS_MAX];
+    struct sample_features features[JOINER_STREAMS_MAX];
+    struct chunk_record r = chunks_record(&j->chunks, p->chunk, p->offset);
     struct sample s = {.kind = SAMPLE_NEW,
                        .version = p->version,
                        .key = p->key,
                        .doc = p->doc,
                        .impression_time = p->time,
                        .position = p->position,
+                       .weight = r.weight,
+                       .stream = r.stream,
+                       .body = r.body,
+                       .shared = r.shared,
                        .features = features};
     s.feature_count = gather(j, notes, count, features);
-    s.body = chunks_body(&j->chunks, p->chunk, p->offset, &s.weight, &s.stream);
-    struct sampling_lot lot = chunks_lot(&j->chunks, p->chunk, p->offset);
     struct decided_key *k = remember(j, &s, notes, count);
     uint32_t counted = counted_notes(j, k, notes, count, actions);
     if (j->config.action_keys) {
         counted = add_attributed(j, s.key, actions, counted);
         attribution_decided(&j->attribution, s.key);
     }
-    tell(j, &s, lot, k, actions, counted);
+    tell(j, &s, r.lot, k, actions, counted);
     for (uint32_t i = 0; i < count; i++)
         joiner_release_note(j, notes[i]);
-    j->held -= joiner_waiting_bytes(JOINER_IMPRESSION, s.body.size);
+    j->held -= joiner_kept_bytes(JOINER_IMPRESSION, &r);
     chunks_release(&j->chunks, chunk, true);
     pending_remove(&j->pending, number);
     j->undecided--;

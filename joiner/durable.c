@@ -92,7 +92,9 @@ enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes s
     j->chunks.used += c->bytes.size;
     c->waiting++; /* the chunk stays whole until all of it was read */
     c->bodies++;
-    for (size_t offset = 0; chunk_next(&r, &record, &kind); offset = (size_t)(r.at - stored.data)) {
+    for (size_t offset = 0; chunk_next(stored, &r, &record, &kind); offset = (size_t)(r.at - stored.data)) {
+        if (kind == CHUNK_SHARED)
+            continue;
         if (record.stream >= j->config.streams) {
             r.bad = true;
             break;

@@ -196,7 +196,7 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     k->offset = offset;
     k->version = r->version;
     j->undecided++;
-    j->held += joiner_waiting_bytes(JOINER_IMPRESSION, r->body.size);
+    j->held += joiner_record_bytes(JOINER_IMPRESSION, r);
     j->counts[r->stream].waiting++;
     settle_notes(j, number);
     if (j->config.action_keys && !j->loading)
@@ -223,7 +223,7 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
     n->stream = r->stream;
     n->withdraw = r->withdraw;
     n->value = r->value;
-    uint64_t bytes = joiner_waiting_bytes(j->config.stream[r->stream].kind, r->body.size);
+    uint64_t bytes = joiner_record_bytes(j->config.stream[r->stream].kind, r);
     j->held += bytes;
     if (j->pending.keys[number].chunk) {
         joiner_match(j, r->stream, r->withdraw, r->time, j->pending.keys[number].time);
@@ -260,7 +260,7 @@ static void keep(struct joiner *j, const struct joiner_record *r)
     enum joiner_stream_kind kind = j->config.stream[r->stream].kind;
     kept.lot = kind == JOINER_IMPRESSION ? draw(j, r) : (struct sampling_lot){.rate = 1};
     if (kind == JOINER_ACTION)
-        kept.body = (struct bytes){0};
+        kept.body = kept.shared = (struct bytes){0};
     else
         CHECK(kept.body.size > 0);
     uint64_t chunk = j->chunks.open;
@@ -416,11 +416,12 @@ void joiner_advance(struct joiner *j, const int64_t *watermarks)
         decided_expire(&j->decided, j->expiry);
 }
 
-void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body)
+void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body, struct bytes shared)
 {
     CHECK(stream < j->config.streams);
     j->counts[stream].consumed++;
     j->counts[stream].malformed++;
-    j->output.aside(j->output.self, &(struct joiner_record){.position = position, .stream = stream, .body = body},
+    j->output.aside(j->output.self,
+                    &(struct joiner_record){.position = position, .stream = stream, .body = body, .shared = shared},
                     REASON_MALFORMED);
 }

@@ -42,7 +42,8 @@
  *             that changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents
  *             nobody needs any more are given back as `keep_from`. Loading: joiner_load_run() of all runs in order,
  *             then joiner_load_chunk() of all chunks in order, then joiner_load_done().
- * Memory   the joiner owns all it keeps; a record's body is copied in.
+ * Memory   the joiner owns all it keeps; a record's body is copied in, and what records share once for all of them that
+ *          come one behind the other in a commit.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_JOINER_H
 #define TIDEMILL_JOINER_JOINER_H
@@ -128,14 +129,16 @@ struct joiner_record {
     uint32_t has;            /* bit set of enum filter_field */
     struct sampling_lot lot; /* impressions: drawn by the joiner */
     struct bytes body;       /* the event as it came; of impressions and features never empty, kept while it waits */
+    struct bytes shared;     /* the other part of it that records with the same bytes here have in common: kept once */
+    uint32_t sharers;        /* how many of them come together, each as a part of what waits; 0: nothing is shared */
 };
 
 struct joiner_output {
     void *self;
     /* A sample was made. Of a new one the callee may say where features are kept: its corrections bring the place. */
     void (*sample)(void *self, struct sample *s);
-    /* A record is set aside. Of *r only stream, position, time (0: it could not be read) and body hold; the body is
-     * empty when only the record's marks were kept while it waited. */
+    /* A record is set aside. Of *r only stream, position, time (0: it could not be read), body and shared hold; both
+     * are empty when only the record's marks were kept while it waited. */
     void (*aside)(void *self, const struct joiner_record *r, enum joiner_reason reason);
     /* A negative was decided and left out: it is no sample yet (sequence 0); its place is kept, as a sample's is.
      * May be NULL while there are no rules of sampling. */
@@ -157,12 +160,17 @@ void joiner_set_bound(struct joiner *j, uint64_t held_bytes_max);
 /* What waits, in logical bytes: what joiner_waiting_bytes() says of each record that is kept. */
 uint64_t joiner_held_bytes(const struct joiner *j);
 uint64_t joiner_waiting_bytes(enum joiner_stream_kind kind, size_t body);
+/* What of shared bytes one of so many counts for, beside its body. */
+static inline size_t joiner_shared_bytes(size_t shared, uint32_t sharers)
+{
+    return sharers ? (shared + sharers - 1) / sharers : 0;
+}
 
 /* A record with this key is about to come: start its cache misses. */
 void joiner_prefetch(const struct joiner *j, struct hash128 key);
 
 /* A record that the caller could not read: counted and set aside. */
-void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body);
+void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body, struct bytes shared);
 
 /* Time has passed: one watermark per stream (WATERMARK_NONE: not yet). None may go back. */
 void joiner_advance(struct joiner *j, const int64_t *watermarks);

@@ -52,6 +52,14 @@ void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time,
 
 /* let_go.c */
 uint64_t joiner_note_bytes(struct joiner *j, const struct pending_note *n);
+static inline uint64_t joiner_record_bytes(enum joiner_stream_kind kind, const struct joiner_record *r)
+{
+    return joiner_waiting_bytes(kind, r->body.size + joiner_shared_bytes(r->shared.size, r->sharers));
+}
+static inline uint64_t joiner_kept_bytes(enum joiner_stream_kind kind, const struct chunk_record *r)
+{
+    return joiner_waiting_bytes(kind, r->body.size + joiner_shared_bytes(r->shared.size, r->sharers));
+}
 void joiner_release_note(struct joiner *j, uint32_t number);
 void joiner_drop_early(struct joiner *j, uint32_t number);      /* a note without an impression */
 void joiner_drop_impression(struct joiner *j, uint32_t number); /* with its notes */
@@ -68,7 +76,7 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
 /* The document, and an event of it for a sample that was left out and is made now. */
 struct correction_of {
     struct hash128 doc;
-    struct bytes body;
+    struct bytes body, shared;
     bool elsewhere; /* the event has other ids but the document */
 };
 

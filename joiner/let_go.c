@@ -17,10 +17,10 @@ uint64_t joiner_waiting_bytes(enum joiner_stream_kind kind, size_t body)
 uint64_t joiner_note_bytes(struct joiner *j, const struct pending_note *n)
 {
     enum joiner_stream_kind kind = j->config.stream[n->stream].kind;
-    double weight;
-    uint8_t stream;
-    size_t body = kind == JOINER_ACTION ? 0 : chunks_body(&j->chunks, n->chunk, n->offset, &weight, &stream).size;
-    return joiner_waiting_bytes(kind, body);
+    if (kind == JOINER_ACTION)
+        return joiner_waiting_bytes(kind, 0);
+    struct chunk_record r = chunks_record(&j->chunks, n->chunk, n->offset);
+    return joiner_kept_bytes(kind, &r);
 }
 
 void joiner_release_note(struct joiner *j, uint32_t number)
@@ -45,14 +45,12 @@ void joiner_drop_early(struct joiner *j, uint32_t number)
 void joiner_drop_impression(struct joiner *j, uint32_t number)
 {
     const struct pending_key *k = &j->pending.keys[number];
-    double weight;
-    uint8_t stream;
-    struct bytes body = chunks_body(&j->chunks, k->chunk, k->offset, &weight, &stream);
+    struct chunk_record r = chunks_record(&j->chunks, k->chunk, k->offset);
     while (k->notes != PENDING_NONE)
         joiner_release_note(j, k->notes);
-    j->held -= joiner_waiting_bytes(JOINER_IMPRESSION, body.size);
+    j->held -= joiner_kept_bytes(JOINER_IMPRESSION, &r);
     j->undecided--;
-    joiner_wait_no_more(j, stream);
+    joiner_wait_no_more(j, r.stream);
     chunks_release(&j->chunks, k->chunk, true);
     pending_remove(&j->pending, number);
 }
@@ -126,10 +124,11 @@ static void let_impression_go(struct joiner *j, uint32_t number)
 {
     const struct pending_key *k = &j->pending.keys[number];
     struct joiner_record r = {.position = k->position, .time = k->time, .key = k->key};
-    double weight;
-    chunks_body(&j->chunks, k->chunk, k->offset, &weight, &r.stream);
+    r.stream = chunks_record(&j->chunks, k->chunk, k->offset).stream;
     put_removed(j, r);
-    r.body = chunks_body(&j->chunks, k->chunk, k->offset, &weight, &r.stream); /* the chunk may have moved */
+    struct chunk_record kept = chunks_record(&j->chunks, k->chunk, k->offset); /* the chunk may have moved */
+    r.body = kept.body;
+    r.shared = kept.shared;
     joiner_set_aside(j, &r, REASON_SHED);
     set_notes_aside(j, k);
     if (j->config.action_keys)

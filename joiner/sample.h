@@ -22,6 +22,11 @@ struct sample_place {
     uint32_t offset;
 };
 
+/* An event of a feature stream, in one part or two. */
+struct sample_features {
+    struct bytes body, shared;
+};
+
 struct sample {
     uint64_t sequence; /* gap-free per shard, from 1 */
     uint64_t original; /* corrections: the sequence of what they correct; else 0 */
@@ -49,11 +54,12 @@ struct sample {
     float score;      /* the prediction that was served; NaN: none was sent */
 
     /* During the call that hands a new sample over, and not stored. */
-    bool elsewhere;               /* made by an event that shares only the document with the impression */
-    bool late;                    /* a negative that was left out before: its place is where its features lie since */
-    uint8_t stream;               /* the impression's */
-    struct bytes body;            /* the impression's event; of a late one, some event of its document */
-    const struct bytes *features; /* events of feature streams, at most one of each, in the order of the streams */
+    bool elsewhere;      /* made by an event that shares only the document with the impression */
+    bool late;           /* a negative that was left out before: its place is where its features lie since */
+    uint8_t stream;      /* the impression's */
+    struct bytes body;   /* the impression's event; of a late one, some event of its document */
+    struct bytes shared; /* the other part of the same event, if it has two */
+    const struct sample_features *features; /* at most one of each stream, in the order of the streams */
     uint32_t feature_count;
 };
 

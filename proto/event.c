@@ -1,9 +1,5 @@
 #include "proto/event.h"
 
-#include <inttypes.h>
-#include <math.h>
-
-#include "base/clock.h"
 #include "proto/wire.h"
 #include "tidemill/v1/events.pb-c.h"
 
@@ -26,13 +22,19 @@ enum {
     F_PAYLOAD,
     F_FEATURES,
     F_WITHDRAW,
+    F_ITEMS,
     F_END
 };
 
-static const struct {
+/* Of Item. */
+enum { I_DOC = 1, I_POSITION, I_PROPENSITY, I_SCORE, I_ENCODING, I_FEATURES, I_END };
+
+struct field {
     const char *name;
     enum wire_type type;
-} fields[F_END] = {
+};
+
+static const struct field fields[F_END] = {
     [F_STREAM] = {"stream", WIRE_BYTES},
     [F_REQUEST] = {"request", WIRE_BYTES},
     [F_DOC] = {"doc", WIRE_BYTES},
@@ -50,6 +52,16 @@ static const struct {
     [F_PAYLOAD] = {"payload", WIRE_BYTES},
     [F_FEATURES] = {"features", WIRE_BYTES},
     [F_WITHDRAW] = {"withdraw", WIRE_VARINT},
+    [F_ITEMS] = {"items", WIRE_BYTES},
+};
+
+static const struct field item_fields[I_END] = {
+    [I_DOC] = {"items.doc", WIRE_BYTES},
+    [I_POSITION] = {"items.position", WIRE_VARINT},
+    [I_PROPENSITY] = {"items.propensity", WIRE_FIXED32},
+    [I_SCORE] = {"items.score", WIRE_FIXED32},
+    [I_ENCODING] = {"items.encoding", WIRE_VARINT},
+    [I_FEATURES] = {"items.features", WIRE_BYTES},
 };
 
 /* The four ways a value lies on the wire: each sets *out and returns what follows, or NULL. */
@@ -131,12 +143,29 @@ static inline const uint8_t *take_field(uint32_t tag, const uint8_t *field, cons
         return take_fixed(p, end, &e->weight, sizeof e->weight);
     case TAG(F_FEATURES, WIRE_BYTES): e->has |= EVENT_HAS_FEATURES; return take_bytes(p, end, &e->features);
     case TAG(F_WITHDRAW, WIRE_VARINT): return take_flag(p, end, &e->withdraw);
+    case TAG(F_ITEMS, WIRE_BYTES): e->items++; return take_bytes(p, end, &e->item);
     default: return tag >> 3 < F_END ? NULL : skip(field, end);
     }
 }
 
-/* Why take_field gave up on the field at `at`. */
-static enum tm_code refuse(struct bytes wire, const uint8_t *at, struct tm_error *err)
+static const uint8_t *take_item_field(uint32_t tag, const uint8_t *field, const uint8_t *p, const uint8_t *end,
+                                      struct event *e)
+{
+    switch (tag) {
+    case TAG(I_DOC, WIRE_BYTES): return take_bytes(p, end, &e->doc);
+    case TAG(I_POSITION, WIRE_VARINT): e->has |= EVENT_HAS_POSITION; return take_low_bits(p, end, &e->position);
+    case TAG(I_PROPENSITY, WIRE_FIXED32):
+        e->has |= EVENT_HAS_PROPENSITY;
+        return take_fixed(p, end, &e->propensity, sizeof e->propensity);
+    case TAG(I_SCORE, WIRE_FIXED32): e->has |= EVENT_HAS_SCORE; return take_fixed(p, end, &e->score, sizeof e->score);
+    case TAG(I_ENCODING, WIRE_VARINT): return take_low_bits(p, end, &e->item_encoding);
+    case TAG(I_FEATURES, WIRE_BYTES): e->has |= EVENT_HAS_ITEM_FEATURES; return take_bytes(p, end, &e->item_features);
+    default: return tag >> 3 < I_END ? NULL : skip(field, end);
+    }
+}
+
+/* Why the field at `at` was not taken. */
+static enum tm_code refuse(struct bytes wire, const uint8_t *at, const struct field *known, struct tm_error *err)
 {
     struct reader r = {at, wire.data + wire.size, false};
     struct wire_field f;
@@ -144,28 +173,65 @@ static enum tm_code refuse(struct bytes wire, const uint8_t *at, struct tm_error
         wire_malformed(&r, wire, err);
         return TM_INVALID_ARGUMENT;
     }
-    return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: wire type %d at byte %zu; expected %d", fields[f.number].name,
-                        (int)f.type, (size_t)(at - wire.data), (int)fields[f.number].type);
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: wire type %d at byte %zu; expected %d", known[f.number].name,
+                        (int)f.type, (size_t)(at - wire.data), (int)known[f.number].type);
+}
+
+static inline const uint8_t *take_tag(const uint8_t *p, const uint8_t *end, uint32_t *tag)
+{
+    *tag = *p;
+    return *tag >= 1 << 3 && *tag < 0x80 ? p + 1 : wire_tag(p, end, tag);
+}
+
+static enum tm_code scan(struct bytes wire, struct event *out, struct tm_error *err)
+{
+    const struct reader r = reader_of(wire);
+    const uint8_t *p = r.at, *end = r.end;
+    while (p < end) {
+        const uint8_t *field = p;
+        uint32_t tag;
+        p = take_tag(p, end, &tag);
+        if (p)
+            p = take_field(tag, field, p, end, out);
+        if (!p)
+            return refuse(wire, field, fields, err);
+    }
+    return TM_OK;
+}
+
+static enum tm_code scan_item(struct event *out, struct tm_error *err)
+{
+    const struct reader r = reader_of(out->item);
+    const uint8_t *p = r.at, *end = r.end;
+    while (p < end) {
+        const uint8_t *field = p;
+        uint32_t tag;
+        p = take_tag(p, end, &tag);
+        if (p)
+            p = take_item_field(tag, field, p, end, out);
+        if (!p)
+            return refuse(out->item, field, item_fields, err);
+    }
+    return TM_OK;
+}
+
+enum tm_code event_scan_parts(struct bytes own, struct bytes shared, struct event *out, struct tm_error *err)
+{
+    if (own.size > EVENT_SIZE_MAX || shared.size > EVENT_SIZE_MAX - own.size)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "event of %zu bytes; expected at most %d", own.size + shared.size,
+                            EVENT_SIZE_MAX);
+    *out = (struct event){.value = 1, .weight = 1};
+    enum tm_code rc = scan(own, out, err);
+    if (rc == TM_OK && shared.size)
+        rc = scan(shared, out, err);
+    if (rc == TM_OK && out->items == 1)
+        rc = scan_item(out, err);
+    return rc;
 }
 
 enum tm_code event_scan(struct bytes wire, struct event *out, struct tm_error *err)
 {
-    const struct reader r = reader_of(wire);
-    const uint8_t *p = r.at, *end = r.end;
-    if (wire.size > EVENT_SIZE_MAX)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "event of %zu bytes; expected at most %d", wire.size,
-                            EVENT_SIZE_MAX);
-    *out = (struct event){.value = 1, .weight = 1};
-    while (p < end) {
-        const uint8_t *field = p;
-        uint32_t tag = *p;
-        p = tag >= F_STREAM << 3 && tag < 0x80 ? p + 1 : wire_tag(p, end, &tag);
-        if (p)
-            p = take_field(tag, field, p, end, out);
-        if (!p)
-            return refuse(wire, field, err);
-    }
-    return TM_OK;
+    return event_scan_parts(wire, (struct bytes){0}, out, err);
 }
 
 static void put_text(struct buffer *b, uint32_t number, struct bytes v)
@@ -181,13 +247,43 @@ static void put_float(struct buffer *b, uint32_t number, float v)
     wire_put_fixed32(b, number, bits);
 }
 
+static void put_position(struct buffer *b, uint32_t number, int32_t v)
+{
+    wire_put_integer(b, number, (uint64_t)(int64_t)v);
+}
+
+static void put_encoding(struct buffer *out, uint32_t number, uint32_t encoding)
+{
+    if (encoding)
+        wire_put_integer(out, number, (uint64_t)(int64_t)(int32_t)encoding);
+}
+
+static void put_item(const struct event *e, struct buffer *out)
+{
+    CLEANUP(buffer_close) struct buffer item = {0};
+    put_text(&item, I_DOC, e->doc);
+    if (e->has & EVENT_HAS_POSITION)
+        put_position(&item, I_POSITION, e->position);
+    if (e->has & EVENT_HAS_PROPENSITY)
+        put_float(&item, I_PROPENSITY, e->propensity);
+    if (e->has & EVENT_HAS_SCORE)
+        put_float(&item, I_SCORE, e->score);
+    put_encoding(&item, I_ENCODING, e->item_encoding);
+    if (e->has & EVENT_HAS_ITEM_FEATURES)
+        wire_put_bytes(&item, I_FEATURES, e->item_features);
+    wire_put_bytes(out, F_ITEMS, buffer_view(&item));
+}
+
 void event_encode(const struct event *e, struct buffer *out)
 {
     uint64_t bits;
+    uint32_t own = e->items ? 0 : e->has; /* what an item has is put into it */
+    CHECK(e->items <= 1);
     memcpy(&bits, &e->value, sizeof bits);
     put_text(out, F_STREAM, e->stream);
     put_text(out, F_REQUEST, e->request);
-    put_text(out, F_DOC, e->doc);
+    if (!e->items)
+        put_text(out, F_DOC, e->doc);
     put_text(out, F_USER, e->user);
     put_text(out, F_VERSION, e->version);
     if (e->has & EVENT_HAS_TIME)
@@ -195,147 +291,21 @@ void event_encode(const struct event *e, struct buffer *out)
     put_text(out, F_EVENT, e->event);
     if (e->has & EVENT_HAS_VALUE)
         wire_put_fixed64(out, F_VALUE, bits);
-    if (e->has & EVENT_HAS_SCORE)
+    if (own & EVENT_HAS_SCORE)
         put_float(out, F_SCORE, e->score);
-    if (e->has & EVENT_HAS_PROPENSITY)
+    if (own & EVENT_HAS_PROPENSITY)
         put_float(out, F_PROPENSITY, e->propensity);
-    if (e->has & EVENT_HAS_POSITION)
-        wire_put_integer(out, F_POSITION, (uint64_t)(int64_t)e->position);
+    if (own & EVENT_HAS_POSITION)
+        put_position(out, F_POSITION, e->position);
     if (e->has & EVENT_HAS_WEIGHT)
         put_float(out, F_WEIGHT, e->weight);
     put_text(out, F_REPRESENTATION, e->representation);
-    if (e->encoding)
-        wire_put_integer(out, F_ENCODING, (uint64_t)(int64_t)(int32_t)e->encoding);
+    put_encoding(out, F_ENCODING, e->encoding);
     if (e->withdraw)
         wire_put_integer(out, F_WITHDRAW, true);
     put_text(out, F_PAYLOAD, e->payload);
     if (e->has & EVENT_HAS_FEATURES)
         wire_put_bytes(out, F_FEATURES, e->features);
-}
-
-static enum tm_code validate_text(struct bytes text, struct tm_error *err)
-{
-    if (text.size < 1 || text.size > EVENT_ID_MAX)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "%zu bytes; expected 1 to %d", text.size, EVENT_ID_MAX);
-    if (!wire_is_text(text))
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "not UTF-8 text, or a NUL in it; expected UTF-8");
-    return TM_OK;
-}
-
-static enum tm_code validate_texts(const struct event *e, const char **field, struct tm_error *err)
-{
-    const struct {
-        int number;
-        struct bytes text;
-    } texts[] = {{F_STREAM, e->stream},
-                 {F_DOC, e->doc},
-                 {F_REQUEST, e->request},
-                 {F_USER, e->user},
-                 {F_VERSION, e->version},
-                 {F_EVENT, e->event},
-                 {F_REPRESENTATION, e->representation}};
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        *field = fields[texts[i].number].name;
-        if (!texts[i].text.data && (texts[i].number == F_STREAM || texts[i].number == F_DOC))
-            return tm_error_set(err, TM_INVALID_ARGUMENT, "missing; expected 1 to %d bytes of UTF-8", EVENT_ID_MAX);
-        if (texts[i].text.data && validate_text(texts[i].text, err) != TM_OK)
-            return TM_INVALID_ARGUMENT;
-    }
-    *field = fields[F_WITHDRAW].name;
-    if (e->withdraw && !e->event.data)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "there is no event; expected the event id of what it takes back");
-    return TM_OK;
-}
-
-static enum tm_code validate_time(const struct event *e, int64_t now_ms, const char **field, struct tm_error *err)
-{
-    char text[CLOCK_TEXT_SIZE];
-    *field = "time";
-    if (!(e->has & EVENT_HAS_TIME))
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "missing; expected milliseconds since 1970, UTC");
-    if (e->time < EVENT_TIME_MIN_MS)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "%" PRId64 " is before 2000-01-01T00:00:00Z; expected milliseconds since 1970, UTC",
-                            e->time);
-    if (e->time - EVENT_TIME_AHEAD_MS > now_ms)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "%" PRId64 " is more than a day after %s; expected milliseconds since 1970, UTC", e->time,
-                            clock_text(now_ms, text));
-    return TM_OK;
-}
-
-static enum tm_code validate_numbers(const struct event *e, const char **field, struct tm_error *err)
-{
-    const struct {
-        int number;
-        double v;
-        bool fits;
-        const char *expected;
-    } numbers[] = {
-        {F_VALUE, e->value, isfinite(e->value), "a finite number"},
-        {F_SCORE, (double)e->score, isfinite(e->score), "a finite number"},
-        {F_PROPENSITY, (double)e->propensity,
-         !(e->has & EVENT_HAS_PROPENSITY) || (e->propensity > 0 && e->propensity <= 1), "more than 0 and at most 1"},
-        {F_WEIGHT, (double)e->weight, isfinite(e->weight) && e->weight >= 0, "a finite number, 0 or more"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-        if (!numbers[i].fits) {
-            *field = fields[numbers[i].number].name;
-            return tm_error_set(err, TM_INVALID_ARGUMENT, "%g; expected %s", numbers[i].v, numbers[i].expected);
-        }
-    return TM_OK;
-}
-
-static uint32_t word_at(const uint8_t *p, size_t i)
-{
-    uint32_t v;
-    memcpy(&v, p + i * sizeof v, sizeof v);
-    return v;
-}
-
-static enum tm_code validate_values(const uint8_t *values, size_t count, struct tm_error *err)
-{
-    const uint32_t infinite = 0x7f800000; /* exponent of infinities and NaNs */
-    for (size_t i = 0; i < count; i++)
-        if ((word_at(values, i) & infinite) == infinite)
-            return tm_error_set(err, TM_INVALID_ARGUMENT, "value %zu is not finite; expected finite float32", i);
-    return TM_OK;
-}
-
-static enum tm_code validate_features(const struct event *e, const char **field, struct tm_error *err)
-{
-    bool sparse = e->encoding == TIDEMILL__V1__FEATURE_ENCODING__SPARSE_FLOAT32;
-    size_t unit = sparse ? 8 : 4, count = e->features.size / unit;
-    const uint8_t *p = e->features.data;
-    *field = "encoding";
-    if (!sparse && e->encoding != TIDEMILL__V1__FEATURE_ENCODING__FLOAT32)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "%" PRIu32 "; expected 0 (FLOAT32) or 1 (SPARSE_FLOAT32)",
-                            e->encoding);
-    *field = "features";
-    if (e->features.size % unit)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "%zu bytes; expected a multiple of %zu", e->features.size, unit);
-    if (!sparse)
-        return validate_values(p, count, err);
-    for (size_t i = 1; i < count; i++)
-        if (word_at(p, i) <= word_at(p, i - 1))
-            return tm_error_set(err, TM_INVALID_ARGUMENT,
-                                "index %" PRIu32 " follows %" PRIu32 "; expected increasing indices", word_at(p, i),
-                                word_at(p, i - 1));
-    return validate_values(count ? p + count * 4 : p, count, err);
-}
-
-enum tm_code event_validate(const struct event *e, int64_t now_ms, const char **field, struct tm_error *err)
-{
-    enum tm_code rc = validate_texts(e, field, err);
-    if (rc == TM_OK)
-        rc = validate_time(e, now_ms, field, err);
-    if (rc == TM_OK)
-        rc = validate_numbers(e, field, err);
-    if (rc == TM_OK)
-        rc = validate_features(e, field, err);
-    if (rc == TM_OK)
-        *field = "";
-    else
-        tm_error_wrap(err, "%s", *field);
-    return rc;
+    if (e->items)
+        put_item(e, out);
 }

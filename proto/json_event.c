@@ -5,6 +5,7 @@
 
 #include "base/base64.h"
 #include "base/clock.h"
+#include "proto/items.h"
 #include "proto/json_value.h"
 
 /* FeatureEncoding of events.proto. */
@@ -14,12 +15,17 @@ enum { ENCODING_FLOAT32 = 0, ENCODING_SPARSE_FLOAT32 = 1 };
 struct reading {
     struct event event;
     struct buffer features, payload;
+    struct buffer items; /* as they follow the event's other fields */
 };
+
+/* Takes the value of a key into *out, which lies in the event. */
+typedef enum tm_code read_value_fn(const json_t *v, struct reading *l, void *out, struct tm_error *err);
 
 static void reading_close(struct reading *l)
 {
     buffer_close(&l->features);
     buffer_close(&l->payload);
+    buffer_close(&l->items);
 }
 
 static enum tm_code read_text(const json_t *v, struct reading *l, void *out, struct tm_error *err)
@@ -170,57 +176,67 @@ static enum tm_code read_payload(const json_t *v, struct reading *l, void *out, 
     return TM_OK;
 }
 
-static enum tm_code read_items(const json_t *v, struct reading *l, void *out, struct tm_error *err)
+static enum tm_code read_item_features(const json_t *v, struct reading *l, void *out, struct tm_error *err)
 {
-    (void)v;
-    (void)l;
-    (void)out;
-    return tm_error_set(err, TM_INVALID_ARGUMENT, "not supported by this server version; send one event per document");
+    enum tm_code rc = json_put_features(v, &l->features, &l->event.item_encoding, err);
+    l->event.has |= EVENT_HAS_ITEM_FEATURES;
+    *(struct bytes *)out = buffer_view(&l->features);
+    return rc;
 }
 
-static const struct key {
+static read_value_fn read_items;
+
+struct key {
     const char *name;
-    enum tm_code (*read)(const json_t *v, struct reading *l, void *out, struct tm_error *err);
+    read_value_fn *read;
     size_t offset; /* of *out in struct event */
-} keys[] = {
-#define KEY(name, read)                           \
-    {                                             \
-#name, read, offsetof(struct event, name) \
+};
+
+#define KEY_AT(name, read, member)                 \
+    {                                              \
+        name, read, offsetof(struct event, member) \
     }
+#define KEY(name, read) KEY_AT(#name, read, name)
+static const struct key event_keys[] = {
     KEY(stream, read_text),         KEY(request, read_text),  KEY(doc, read_text),
     KEY(user, read_text),           KEY(version, read_text),  KEY(time, read_time),
     KEY(event, read_text),          KEY(value, read_value),   KEY(features, read_features),
     KEY(representation, read_text), KEY(score, read_score),   KEY(propensity, read_propensity),
     KEY(position, read_position),   KEY(weight, read_weight), KEY(payload, read_payload),
-    KEY(withdraw, read_flag),
-#undef KEY
-    {"items", read_items, 0},
+    KEY(withdraw, read_flag),       KEY(items, read_items),   {0},
 };
+static const struct key item_keys[] = {
+    KEY(doc, read_text),
+    KEY(position, read_position),
+    KEY(propensity, read_propensity),
+    KEY(score, read_score),
+    KEY_AT("features", read_item_features, item_features),
+    {0},
+};
+#undef KEY
+#undef KEY_AT
 
-static const char *key_name(const void *context, size_t i)
+static const char *key_name(const void *keys, size_t i) { return ((const struct key *)keys)[i].name; }
+
+static const struct key *key_find(const struct key *keys, const char *name)
 {
-    (void)context;
-    return i + 1 < ARRAY_LEN(keys) ? keys[i].name : NULL; /* the last one, items, is not recommended */
+    while (keys->name && strcmp(keys->name, name) != 0)
+        keys++;
+    return keys->name ? keys : NULL;
 }
 
-static const struct key *key_find(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-        if (strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-    return NULL;
-}
-
-static enum tm_code read_object(const json_t *object, struct reading *l, const char **field, struct tm_error *err)
+/* *field becomes the key at fault; it stays as it is when there is no such key. */
+static enum tm_code read_object(const json_t *object, const struct key *keys, struct reading *l, const char **field,
+                                struct tm_error *err)
 {
     const char *name;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)object, name, v)
     {
-        const struct key *key = key_find(name);
+        const struct key *key = key_find(keys, name);
         enum tm_code rc;
         if (!key)
-            return json_unknown_key(name, key_name, NULL, err);
+            return json_unknown_key(name, key_name, keys, err);
         rc = key->read(v, l, (char *)&l->event + key->offset, err);
         if (rc != TM_OK) {
             *field = key->name;
@@ -230,28 +246,82 @@ static enum tm_code read_object(const json_t *object, struct reading *l, const c
     return TM_OK;
 }
 
-static enum tm_code event_put(const struct event *e, struct buffer *out, const char **field, struct tm_error *err)
+static enum tm_code put_item(const json_t *v, size_t number, struct buffer *out, struct tm_error *err)
 {
-    size_t before = out->size, size;
-    event_encode(e, out);
-    size = out->size - before;
+    CLEANUP(reading_close) struct reading item = {.event = {.items = 1}};
+    const char *field = NULL;
+    enum tm_code rc = json_is_object(v) ? read_object(v, item_keys, &item, &field, err)
+                                        : json_unexpected(v, "an object such as {\"doc\":\"d4\"}", err);
+    if (rc == TM_OK)
+        event_encode(&item.event, out);
+    else
+        tm_error_wrap(err, field ? "items[%zu].%s" : "items[%zu]", number, field);
+    return rc;
+}
+
+static enum tm_code read_items(const json_t *v, struct reading *l, void *out, struct tm_error *err)
+{
+    size_t i;
+    json_t *item;
+    enum tm_code rc = TM_OK;
+    (void)out;
+    if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > ITEMS_MAX) {
+        json_unexpected(v, "a list of 1 to 1000 objects such as {\"doc\":\"d4\"}", err);
+        tm_error_wrap(err, "items");
+        return TM_INVALID_ARGUMENT;
+    }
+    json_array_foreach(v, i, item)
+    {
+        rc = put_item(item, i, &l->items, err);
+        if (rc != TM_OK)
+            break;
+    }
+    return rc;
+}
+
+static void event_put(const struct reading *l, struct buffer *out)
+{
+    event_encode(&l->event, out);
+    buffer_put(out, l->items.data, l->items.size);
+}
+
+static enum tm_code check_size(const struct reading *l, size_t size, const char **field, struct tm_error *err)
+{
     if (size <= EVENT_SIZE_MAX)
         return TM_OK;
-    out->size = before;
-    *field = e->features.size > e->payload.size ? "features" : "payload";
+    *field = l->event.features.size > l->event.payload.size ? "features" : "payload";
+    if (l->items.size > l->event.features.size && l->items.size > l->event.payload.size)
+        *field = "items";
     return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: makes an event of %zu bytes; expected at most %d", *field, size,
                         EVENT_SIZE_MAX);
+}
+
+static enum tm_code check(const struct reading *l, struct bytes wire, const char **field, struct tm_error *err)
+{
+    struct items items = {0};
+    if (l->items.size == 0)
+        return event_validate(&l->event, INT64_MAX, field, err);
+    enum tm_code rc = items_read(wire, INT64_MAX, &items, field, err);
+    items_close(&items);
+    return rc;
+}
+
+/* In front of a complaint; one about an item names it already. */
+static void name_field(const char *field, struct tm_error *err)
+{
+    if (*field && strcmp(field, "items") != 0)
+        tm_error_wrap(err, "%s", field);
 }
 
 enum tm_code json_event_put(const json_t *object, struct buffer *out, struct tm_error *err)
 {
     CLEANUP(reading_close) struct reading l = {.event = {.value = 1, .weight = 1}};
-    const char *field = NULL;
-    enum tm_code rc = read_object(object, &l, &field, err);
+    const char *field = "";
+    enum tm_code rc = read_object(object, event_keys, &l, &field, err);
     if (rc == TM_OK)
-        event_encode(&l.event, out);
-    else if (field)
-        tm_error_wrap(err, "%s", field);
+        event_put(&l, out);
+    else
+        name_field(field, err);
     return rc;
 }
 
@@ -259,16 +329,21 @@ static enum tm_code encode(const json_t *object, struct buffer *out, struct json
                            struct tm_error *err)
 {
     CLEANUP(reading_close) struct reading l = {.event = {.value = 1, .weight = 1}};
-    enum tm_code rc = read_object(object, &l, field, err);
+    size_t before = out->size;
+    enum tm_code rc = read_object(object, event_keys, &l, field, err);
     if (rc != TM_OK) {
-        tm_error_wrap(err, "%s", *field);
+        name_field(*field, err);
         return rc;
     }
-    rc = event_validate(&l.event, INT64_MAX, field, err);
+    event_put(&l, out);
+    struct bytes wire = bytes_of(out->data + before, out->size - before);
+    rc = check_size(&l, wire.size, field, err);
     if (rc == TM_OK)
-        rc = event_put(&l.event, out, field, err);
-    if (rc != TM_OK)
+        rc = check(&l, wire, field, err);
+    if (rc != TM_OK) {
+        out->size = before;
         return rc;
+    }
     info->time = l.event.time;
     memcpy(info->stream, l.event.stream.data, l.event.stream.size);
     info->stream[l.event.stream.size] = '\0';

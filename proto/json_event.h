@@ -2,11 +2,12 @@
  *
  * {"stream":"clicks","request":"r17","doc":"d4","time":"2019-11-24T00:00:12.345Z","features":[0.5,1]}
  * The keys are the fields of Event in events.proto. `time` is integer milliseconds or RFC 3339 text, `features` an
- * array of numbers or {"i":[indices],"v":[values]}, `payload` base64 text (RFC 4648, padded).
+ * array of numbers or {"i":[indices],"v":[values]}, `payload` base64 text (RFC 4648, padded), `items` a list of
+ * {"doc":"d4","position":1,"propensity":0.5,"score":0.1,"features":[1]} (proto/items.h).
  * Memory   nothing is kept between calls; the caller owns the buffer appended to, which is as before when a line is
  *          refused.
- * Errors   TM_INVALID_ARGUMENT with "field: got ...; expected ..."; what event_validate refuses is refused here, but
- *          for times in the future, which only the server's clock can judge.
+ * Errors   TM_INVALID_ARGUMENT with "field: got ...; expected ..."; what event_validate or items_read refuse is refused
+ *          here, but for times in the future, which only the server's clock can judge.
  * Threads  any. */
 #ifndef TIDEMILL_PROTO_JSON_EVENT_H
 #define TIDEMILL_PROTO_JSON_EVENT_H

@@ -196,8 +196,10 @@ static void read_event(const struct search *s, struct buffer *event)
         for (uint32_t i = 0; shard == s->shard && i < events; i++) {
             struct block_event e;
             block_event_at(b, first, i, &e);
-            if (e.position == s->position)
-                buffer_put(event, e.wire.data, e.wire.size);
+            if (e.position != s->position)
+                continue;
+            buffer_put(event, e.wire.data, e.wire.size);
+            buffer_put(event, e.shared.data, e.shared.size);
         }
     }
     shared_block_unref(shared);

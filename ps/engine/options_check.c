@@ -96,7 +96,12 @@ static void check_within(const struct checking *c, const struct stream_options *
 
 static void check_key(const struct checking *c, const struct stream_options *s, uint32_t i)
 {
-    if ((s->key_fields || s->attribute) && s->kind != STREAM_ACTION)
+    if (s->key_fields && s->kind == STREAM_FEATURES)
+        option_problem(c->problems, c->path, &s->place,
+                       "streams[%u].key: features have the join key, because a record goes where its document is; send "
+                       "those of a request once for all its documents, in a record with items",
+                       i);
+    else if ((s->key_fields || s->attribute) && s->kind != STREAM_ACTION)
         option_problem(c->problems, c->path, &s->place, "streams[%u].%s: only action streams have it", i,
                        s->key_fields ? "key" : "attribute");
     else if (s->key_fields && !(s->key_fields & KEY_DOC))

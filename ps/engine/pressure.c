@@ -44,9 +44,19 @@ void pressure_close(struct pressure *p)
     free(p);
 }
 
-static uint64_t weight(const struct joiner_config *kinds, const struct submission_event *e)
+/* As the shard will count it. */
+static size_t shared_weight(const struct submission *batch, const struct submission_event *e)
 {
-    return joiner_waiting_bytes(kinds->stream[e->stream].kind, e->wire.size);
+    if (!e->shared)
+        return 0;
+    struct reader r = {batch->shared.data + e->shared - 1, batch->shared.data + batch->shared.size, false};
+    return joiner_shared_bytes(reader_bytes(&r).size, e->sharers);
+}
+
+static uint64_t weight(const struct joiner_config *kinds, const struct submission *batch,
+                       const struct submission_event *e)
+{
+    return joiner_waiting_bytes(kinds->stream[e->stream].kind, e->wire.size + shared_weight(batch, e));
 }
 
 static bool needs_room(const struct joiner_config *kinds, const struct submission_event *e)
@@ -97,7 +107,7 @@ static void reserve(struct pressure *p, const struct joiner_config *kinds, const
         struct place *s = &p->place[e->shard];
         if (needs_room(kinds, e) && taken(s) > p->hard)
             s->forced_ns = now_ns;
-        atomic_fetch_add(&s->coming, weight(kinds, e));
+        atomic_fetch_add(&s->coming, weight(kinds, batch, e));
     }
 }
 
@@ -123,13 +133,13 @@ enum tm_code pressure_admit(struct pressure *p, const struct joiner_config *kind
 void pressure_release(struct pressure *p, const struct joiner_config *kinds, const struct submission *batch)
 {
     for (uint32_t i = 0; i < batch->event_count; i++)
-        atomic_fetch_sub(&p->place[batch->events[i].shard].coming, weight(kinds, &batch->events[i]));
+        atomic_fetch_sub(&p->place[batch->events[i].shard].coming, weight(kinds, batch, &batch->events[i]));
 }
 
 /* Without looking at each event: as many as there are, of the size that they have on average. */
 static uint64_t share(const struct block *b, uint32_t events)
 {
-    return events * joiner_waiting_bytes(JOINER_FEATURES, b->event_bytes.size / b->events);
+    return events * joiner_waiting_bytes(JOINER_FEATURES, (b->event_bytes.size + b->shared_bytes.size) / b->events);
 }
 
 void pressure_send(struct pressure *p, const struct block *b)

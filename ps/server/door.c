@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/event.h"
+#include "proto/items.h"
 #include "proto/wire.h"
 #include "ps/engine/option_problems.h"
 #include "tidemill/v1/events.pb-c.h"
@@ -185,6 +185,8 @@ struct resolver {
     const struct door *door;
     uint32_t streams;
     int64_t now_ms;
+    struct items items; /* of the record at hand */
+    uint16_t *in_shard; /* its items by shard; all 0 between records */
     struct bytes stream_name, version_name;
     uint8_t stream;
     uint32_t version;
@@ -242,39 +244,106 @@ static enum tm_code check_withdrawal(const struct catalog *c, uint8_t stream, co
                         c->stream_name[stream]);
 }
 
-static enum tm_code resolve(struct resolver *r, struct bytes wire, struct submission_event *out, const char **field,
-                            struct tm_error *err)
+static enum tm_code resolve_named_version(struct resolver *r, const struct event *e, struct tm_error *err)
+{
+    char names[DOOR_NAMES_MAX];
+    if (e->version.data)
+        return resolve_version(r, e->version, err);
+    if (r->door->schema->join.stream[r->stream].kind != JOINER_IMPRESSION)
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected one of %s",
+                        version_names(r->door->engine, names));
+}
+
+/* What the configuration has to say of an event, or of what items share. */
+static enum tm_code resolve_names(struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
 {
     const struct catalog *c = r->door->schema;
-    char names[DOOR_NAMES_MAX];
-    struct event e;
-    *field = "";
-    enum tm_code rc = event_scan(wire, &e, err);
+    *field = "stream";
+    enum tm_code rc = resolve_stream(r, e->stream, err);
     if (rc == TM_OK)
-        rc = event_validate(&e, r->now_ms, field, err);
-    if (rc == TM_OK) {
-        *field = "stream";
-        rc = resolve_stream(r, e.stream, err);
-    }
+        rc = check_key(c, r->stream, e, field, err);
     if (rc == TM_OK)
-        rc = check_key(c, r->stream, &e, field, err);
-    if (rc == TM_OK)
-        rc = check_withdrawal(c, r->stream, &e, field, err);
+        rc = check_withdrawal(c, r->stream, e, field, err);
     if (rc != TM_OK)
         return rc;
     *field = "version";
-    if (e.version.data)
-        rc = resolve_version(r, e.version, err);
-    else if (c->join.stream[r->stream].kind == JOINER_IMPRESSION)
-        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected one of %s",
-                          version_names(r->door->engine, names));
-    *out = (struct submission_event){
+    return resolve_named_version(r, e, err);
+}
+
+static struct submission_event *next_place(struct door_batch *b)
+{
+    if (b->count == b->capacity) {
+        b->capacity = b->capacity ? b->capacity * 2 : 64;
+        b->events = mem_grow(b->events, b->capacity, sizeof *b->events);
+    }
+    return &b->events[b->count++];
+}
+
+static void add_event(struct resolver *r, struct door_batch *b, const struct event *e, struct bytes wire,
+                      struct bytes doc)
+{
+    *next_place(b) = (struct submission_event){
         .wire = wire,
-        .time = e.time,
-        .shard = engine_shard(r->door->engine, e.doc),
-        .version = e.version.data ? r->version : BLOCK_VERSION_NONE,
+        .time = e->time,
+        .shard = engine_shard(r->door->engine, doc),
+        .version = e->version.data ? r->version : BLOCK_VERSION_NONE,
         .stream = r->stream,
     };
+}
+
+/* One event for each item, and the shared part once. Each is told how many of them come to its shard. */
+static void add_items(struct resolver *r, struct door_batch *b)
+{
+    const struct items *items = &r->items;
+    uint32_t first = b->count, place = (uint32_t)b->shared.size + 1;
+    buffer_put_bytes(&b->shared, items->shared);
+    for (uint32_t i = 0; i < items->count; i++) {
+        add_event(r, b, &items->event, items->item[i].own, items->item[i].doc);
+        b->events[first + i].shared = place;
+        r->in_shard[b->events[first + i].shard]++;
+    }
+    for (uint32_t i = first; i < b->count; i++)
+        b->events[i].sharers = r->in_shard[b->events[i].shard];
+    for (uint32_t i = first; i < b->count; i++)
+        r->in_shard[b->events[i].shard] = 0;
+}
+
+static enum tm_code take_items(struct resolver *r, struct bytes wire, struct door_batch *b, const char **field,
+                               struct tm_error *err)
+{
+    const struct catalog *c = r->door->schema;
+    enum tm_code rc = items_read(wire, r->now_ms, &r->items, field, err);
+    if (rc == TM_OK)
+        rc = resolve_names(r, &r->items.event, field, err);
+    if (rc != TM_OK)
+        return rc;
+    *field = "items";
+    if (c->join.stream[r->stream].kind == JOINER_ACTION)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "items: %s is an action stream; expected one event for each document",
+                            c->stream_name[r->stream]);
+    if (!r->in_shard)
+        r->in_shard = mem_new(engine_options(r->door->engine)->shards, sizeof *r->in_shard);
+    add_items(r, b);
+    return TM_OK;
+}
+
+/* Append to the batch what a record makes, or say why it makes nothing. */
+static enum tm_code take_event(struct resolver *r, struct bytes wire, struct door_batch *b, const char **field,
+                               struct tm_error *err)
+{
+    struct event e;
+    *field = "";
+    enum tm_code rc = event_scan(wire, &e, err);
+    if (rc == TM_OK && e.items)
+        return take_items(r, wire, b, field, err);
+    if (rc == TM_OK)
+        rc = event_validate(&e, r->now_ms, field, err);
+    if (rc == TM_OK)
+        rc = resolve_names(r, &e, field, err);
+    if (rc == TM_OK)
+        add_event(r, b, &e, wire, e.doc);
     return rc;
 }
 
@@ -326,15 +395,6 @@ static void set_aside(const struct resolver *r, struct door_batch *b, struct byt
                                                  .event = wire});
 }
 
-static struct submission_event *next_place(struct door_batch *b)
-{
-    if (b->count == b->capacity) {
-        b->capacity = b->capacity ? b->capacity * 2 : 64;
-        b->events = mem_grow(b->events, b->capacity, sizeof *b->events);
-    }
-    return &b->events[b->count];
-}
-
 static enum tm_code take_events(struct resolver *r, struct bytes content, struct door_batch *b, struct tm_error *err)
 {
     enum { SEQUENCE = 1, EVENTS = 2 };
@@ -353,12 +413,13 @@ static enum tm_code take_events(struct resolver *r, struct bytes content, struct
         if (index == BATCH_EVENTS_MAX || bytes > BATCH_BYTES_MAX)
             return tm_error_set(err, TM_INVALID_ARGUMENT, "batch: more than %d events or %d bytes of them; split it",
                                 BATCH_EVENTS_MAX, BATCH_BYTES_MAX);
-        if (resolve(r, f.bytes, next_place(b), &field, &why) == TM_OK) {
-            b->count++;
-        } else {
+        if (take_event(r, f.bytes, b, &field, &why) != TM_OK) {
             reject(b, index, rejected++, field, &why);
             set_aside(r, b, f.bytes, index, field, &why);
         }
+        if (b->count > BATCH_SPLIT_MAX)
+            return tm_error_set(err, TM_INVALID_ARGUMENT, "batch: more than %d events, with all items; split it",
+                                BATCH_SPLIT_MAX);
         index++;
     }
     if (reader.bad) {
@@ -377,6 +438,8 @@ enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_
     struct resolver r = {.door = d, .streams = streams, .now_ms = now_ms};
     *out = (struct door_batch){0};
     enum tm_code rc = take_events(&r, content, out, err);
+    items_close(&r.items);
+    free(r.in_shard);
     if (rc != TM_OK)
         door_batch_close(out);
     return rc;
@@ -387,6 +450,7 @@ void door_batch_hand_over(const struct door_batch *b, struct submission *s)
     s->sequence = b->sequence;
     s->events = b->events;
     s->event_count = b->count;
+    s->shared = buffer_view(&b->shared);
     s->rejects = buffer_view(&b->rejects);
     s->letters = buffer_view(&b->letters);
 }
@@ -394,6 +458,7 @@ void door_batch_hand_over(const struct door_batch *b, struct submission *s)
 void door_batch_close(struct door_batch *b)
 {
     free(b->events);
+    buffer_close(&b->shared);
     buffer_close(&b->rejects);
     buffer_close(&b->letters);
     *b = (struct door_batch){0};

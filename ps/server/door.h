@@ -1,7 +1,8 @@
 /* ps/server/door.h - what is let in: an IngestRequest checked, its names resolved to numbers.
  *
  * An event that is not acceptable is rejected by itself: named in the ack, never logged, and the rest of its batch
- * goes on. A request that is not understood as a whole ends its call with TM_INVALID_ARGUMENT.
+ * goes on. A record with items is split into one event for each (proto/items.h), or rejected as a whole. A request that
+ * is not understood as a whole ends its call with TM_INVALID_ARGUMENT.
  * Memory   views point into the request. Batches own their arrays until door_batch_close().
  * Threads  a door is constant after door_open(); any thread. */
 #ifndef TIDEMILL_PS_SERVER_DOOR_H
@@ -12,6 +13,7 @@
 
 enum {
     BATCH_EVENTS_MAX = 10000,
+    BATCH_SPLIT_MAX = 100000, /* events, of a record with items one for each */
     BATCH_BYTES_MAX = 4 << 20,
     BATCH_REJECTS_EXPLAINED = 100, /* later ones are named by index and field alone: acks are kept, and bounded */
     DOOR_LETTERS_KEPT = 16, /* of a batch for each field at fault: one mistake hides no other; more are counted */
@@ -46,7 +48,7 @@ enum tm_code door_read_watermark(const struct door *d, struct bytes content, uin
 #define DOOR_FIELDS(F)                                                                     \
     F(unreadable) F(stream) F(request) F(doc) F(user) F(version) F(time) F(event) F(value) \
     F(features) F(representation) F(encoding) F(score) F(propensity) F(position) F(weight) F(payload) \
-    F(withdraw)
+    F(withdraw) F(items)
 /* clang-format on */
 
 enum door_field {
@@ -60,6 +62,7 @@ struct door_batch {
     uint64_t sequence;
     struct submission_event *events;
     uint32_t count, capacity;
+    struct buffer shared;  /* what the items of each record have in common: {size u32, bytes}... */
     struct buffer rejects; /* packed as field `rejected` of an Ack */
     struct buffer letters; /* of the rejected events, as a list of ps/state/rejected.h */
     uint32_t rejected[DOOR_FIELD_COUNT];

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "proto/items.h"
 #include "proto/wire.h"
 
 /* Field numbers of SampleBatch by column. */
@@ -30,6 +31,7 @@ void sample_batch_close(struct sample_batch *b)
         buffer_close(&b->text[i]);
     for (int i = 0; i < SAMPLE_BATCH_PACKED; i++)
         buffer_close(&b->packed[i]);
+    buffer_close(&b->joined);
 }
 
 static void put_text(struct sample_batch *b, enum text_column column, struct bytes text)
@@ -68,13 +70,15 @@ static void put_labels(struct sample_batch *b, const struct kept_sample *s)
 
 static void put_served(struct sample_batch *b, const struct event *e)
 {
+    uint32_t encoding;
+    struct bytes features = items_features(e, &encoding, &b->joined);
     put_float(&b->packed[SCORE], e->has & EVENT_HAS_SCORE, e->score);
     put_float(&b->packed[PROPENSITY], e->has & EVENT_HAS_PROPENSITY, e->propensity);
     put_zigzag(&b->packed[RANK], e->has & EVENT_HAS_POSITION ? e->position : -1);
     put_text(b, REPRESENTATION, e->representation);
-    put_text(b, FEATURES, b->features ? e->features : (struct bytes){0});
+    put_text(b, FEATURES, b->features ? features : (struct bytes){0});
     put_text(b, PAYLOAD, b->features ? e->payload : (struct bytes){0});
-    wire_put_varint(&b->packed[ENCODING], e->encoding);
+    wire_put_varint(&b->packed[ENCODING], encoding);
 }
 
 void sample_batch_add(struct sample_batch *b, const struct engine_sample *shown)

@@ -15,6 +15,7 @@ struct sample_batch {
     uint32_t rows;                             /* gathered */
     struct buffer text[SAMPLE_BATCH_TEXTS];    /* fields with their tags */
     struct buffer packed[SAMPLE_BATCH_PACKED]; /* contents */
+    struct buffer joined;                      /* features of the item at hand */
 };
 
 void sample_batch_open(struct sample_batch *b, struct engine *e, bool features);

@@ -6,15 +6,18 @@
 #include "base/hash.h"
 
 enum {
-    HEADER_SIZE = 40,
+    HEADER_SIZE = 44,
     CHECKSUM_AT = 8,
     CHECKED_FROM = 16,    /* the checksum is over everything from here */
     DIRECTORY_ENTRY = 8,  /* shard u16, zero u16, first u32 */
     PUNCTUATION_SIZE = 9, /* stream u8, time i64 */
     EVENT_HEAD = 13,      /* size u32, index u32, version u32, stream u8 */
+    STREAM_AT = 12,       /* in it */
+    SHARES = 0x80,        /* bit of the stream: what follows the head is... */
+    SHARE_HEAD = 6,       /* ...place u32, sharers u16 */
 };
 
-static const uint32_t MAGIC = 0x314b4c42; /* "BLK1" */
+static const uint32_t MAGIC = 0x324b4c42; /* "BLK2" */
 
 struct place { /* of an event under construction */
     uint32_t shard, offset;
@@ -56,7 +59,7 @@ static uint32_t event_offset(const struct block *b, uint32_t place)
 static struct bytes take_bytes(struct reader *r, size_t size) { return bytes_of(reader_take(r, size), size); }
 
 /* Cut the bytes into their parts; false when they are not exactly as long as the counts say. */
-static bool cut(struct reader *r, struct block *b, uint32_t events_size)
+static bool cut(struct reader *r, struct block *b, uint32_t events_size, uint32_t shared_size)
 {
     const uint8_t *controls = r->at;
     for (uint32_t i = 0; i < b->controls && !r->bad; i++)
@@ -66,6 +69,7 @@ static bool cut(struct reader *r, struct block *b, uint32_t events_size)
     b->offset_bytes = take_bytes(r, (size_t)b->events * 4);
     b->punctuation_bytes = take_bytes(r, (size_t)b->punctuations * PUNCTUATION_SIZE);
     b->event_bytes = take_bytes(r, events_size);
+    b->shared_bytes = take_bytes(r, shared_size);
     return !r->bad && reader_left(r) == 0;
 }
 
@@ -84,6 +88,24 @@ static bool directory_holds(const struct block *b)
     return b->shards_named == 0 || directory_first(b, 0) == 0;
 }
 
+/* The shared part at a place; data NULL: there is none. */
+static struct bytes shared_at(const struct block *b, uint32_t place)
+{
+    struct reader r = reader_of(b->shared_bytes);
+    return place && reader_take(&r, place - 1) ? reader_bytes(&r) : (struct bytes){0};
+}
+
+/* Bytes of the whole event at p, of which `left` follow; 0: they do not make one. */
+static size_t whole_event(const struct block *b, const uint8_t *p, size_t left)
+{
+    size_t head = left < EVENT_HEAD ? 0 : p[STREAM_AT] & SHARES ? EVENT_HEAD + SHARE_HEAD : EVENT_HEAD;
+    if (head == 0 || head > left || get_u32(p) > left - head)
+        return 0;
+    if (head > EVENT_HEAD && (!shared_at(b, get_u32(p + EVENT_HEAD)).data || !get_u16(p + EVENT_HEAD + 4)))
+        return 0;
+    return head + get_u32(p);
+}
+
 /* Each offset names a whole event, and the events named fill the bytes. */
 static bool offsets_hold(const struct block *b)
 {
@@ -92,15 +114,15 @@ static bool offsets_hold(const struct block *b)
         int64_t last_offset = -1, last_index = -1;
         for (uint32_t place = directory_first(b, slot); place < directory_first(b, slot + 1); place++) {
             uint32_t offset = event_offset(b, place);
-            size_t left = b->event_bytes.size - offset;
-            if (offset > b->event_bytes.size || left < EVENT_HEAD)
+            if (offset > b->event_bytes.size)
                 return false;
-            uint32_t size = get_u32(b->event_bytes.data + offset), index = get_u32(b->event_bytes.data + offset + 4);
-            if (size > left - EVENT_HEAD || index >= b->events || offset <= last_offset || index <= last_index)
+            const uint8_t *p = b->event_bytes.data + offset;
+            size_t size = whole_event(b, p, b->event_bytes.size - offset);
+            if (size == 0 || get_u32(p + 4) >= b->events || offset <= last_offset || get_u32(p + 4) <= last_index)
                 return false;
-            filled += EVENT_HEAD + (uint64_t)size;
+            filled += size;
             last_offset = offset;
-            last_index = index;
+            last_index = get_u32(p + 4);
         }
     }
     return filled == b->event_bytes.size;
@@ -117,7 +139,7 @@ enum tm_code block_parse(struct bytes stored, struct block *out, struct tm_error
     b.controls = reader_u32(&r);
     b.events = reader_u32(&r);
     b.punctuations = reader_u32(&r);
-    uint32_t events_size = reader_u32(&r);
+    uint32_t events_size = reader_u32(&r), shared_size = reader_u32(&r);
     if (r.bad || magic != MAGIC)
         return tm_error_set(err, TM_DATA_LOSS, "%zu bytes are not a block", stored.size);
     if (hash_64(bytes_of(stored.data + CHECKED_FROM, stored.size - CHECKED_FROM)) != checksum)
@@ -126,7 +148,7 @@ enum tm_code block_parse(struct bytes stored, struct block *out, struct tm_error
     if (records == 0 || records > UINT64_MAX - b.first || b.events > BLOCK_EVENTS_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "block at position %" PRIu64 ": %" PRIu64 " records", b.first, records);
     b.end = b.first + records;
-    if (!cut(&r, &b, events_size) || !directory_holds(&b) || !offsets_hold(&b))
+    if (!cut(&r, &b, events_size, shared_size) || !directory_holds(&b) || !offsets_hold(&b))
         return tm_error_set(err, TM_DATA_LOSS, "block at position %" PRIu64 ": its parts do not fit together", b.first);
     *out = b;
     return TM_OK;
@@ -153,11 +175,16 @@ void block_shard(const struct block *b, uint32_t slot, uint32_t *shard, uint32_t
 void block_event_at(const struct block *b, uint32_t first_offset, uint32_t i, struct block_event *out)
 {
     CHECK(first_offset < b->events && i < b->events - first_offset);
-    const uint8_t *p = b->event_bytes.data + event_offset(b, first_offset + i);
-    out->position = b->first + b->controls + get_u32(p + 4);
-    out->version = get_u32(p + 8);
-    out->stream = p[12];
-    out->wire = bytes_of(p + EVENT_HEAD, get_u32(p));
+    const uint8_t *p = b->event_bytes.data + event_offset(b, first_offset + i), *wire = p + EVENT_HEAD;
+    *out = (struct block_event){.position = b->first + b->controls + get_u32(p + 4),
+                                .version = get_u32(p + 8),
+                                .stream = p[STREAM_AT] & (uint8_t)~SHARES};
+    if (p[STREAM_AT] & SHARES) {
+        out->shared = shared_at(b, get_u32(wire));
+        out->sharers = get_u16(wire + 4);
+        wire += SHARE_HEAD;
+    }
+    out->wire = bytes_of(wire, get_u32(p));
 }
 
 bool block_next_punctuation(struct reader *r, uint8_t *stream, int64_t *time)
@@ -177,6 +204,7 @@ void block_builder_close(struct block_builder *b)
     buffer_close(&b->controls);
     buffer_close(&b->events);
     buffer_close(&b->punctuations);
+    buffer_close(&b->shared);
     buffer_close(&b->places);
     *b = (struct block_builder){0};
 }
@@ -185,7 +213,7 @@ bool block_builder_empty(const struct block_builder *b) { return b->n_controls +
 
 size_t block_builder_size(const struct block_builder *b)
 {
-    return b->controls.size + b->events.size + b->punctuations.size + (size_t)b->n_events * 4;
+    return b->controls.size + b->events.size + b->punctuations.size + b->shared.size + (size_t)b->n_events * 4;
 }
 
 void block_add_control(struct block_builder *b, struct bytes control)
@@ -195,20 +223,48 @@ void block_add_control(struct block_builder *b, struct bytes control)
     b->n_controls++;
 }
 
-void block_add_event(struct block_builder *b, uint32_t shard, uint8_t stream, uint32_t version, struct bytes wire)
+/* Head and room of an event; returns where its wire goes, behind `extra` bytes. */
+static uint8_t *add_event(struct block_builder *b, uint32_t shard, uint8_t stream, uint32_t version, size_t extra,
+                          size_t size)
 {
     CHECK(b->n_events < BLOCK_EVENTS_MAX && shard <= UINT16_MAX);
-    CHECK(wire.size <= UINT32_MAX - EVENT_HEAD && b->events.size <= UINT32_MAX - EVENT_HEAD - wire.size);
+    CHECK(size <= UINT32_MAX - EVENT_HEAD - SHARE_HEAD &&
+          b->events.size <= UINT32_MAX - EVENT_HEAD - SHARE_HEAD - size);
     struct place place = {shard, (uint32_t)b->events.size};
     buffer_put(&b->places, &place, sizeof place);
-    uint32_t head[3] = {(uint32_t)wire.size, b->n_events, version};
-    uint8_t *p = buffer_reserve(&b->events, EVENT_HEAD + wire.size);
+    uint32_t head[3] = {(uint32_t)size, b->n_events, version};
+    uint8_t *p = buffer_reserve(&b->events, EVENT_HEAD + extra + size);
     memcpy(p, head, sizeof head);
-    p[12] = stream;
-    if (wire.size)
-        memcpy(p + EVENT_HEAD, wire.data, wire.size);
-    b->events.size += EVENT_HEAD + wire.size;
+    p[STREAM_AT] = stream;
+    b->events.size += EVENT_HEAD + extra + size;
     b->n_events++;
+    return p + EVENT_HEAD;
+}
+
+void block_add_event(struct block_builder *b, uint32_t shard, uint8_t stream, uint32_t version, struct bytes wire)
+{
+    uint8_t *p = add_event(b, shard, stream, version, 0, wire.size);
+    if (wire.size)
+        memcpy(p, wire.data, wire.size);
+}
+
+uint32_t block_add_shared(struct block_builder *b, struct bytes parts)
+{
+    CHECK(parts.size < UINT32_MAX && b->shared.size < UINT32_MAX - parts.size);
+    uint32_t base = (uint32_t)b->shared.size;
+    buffer_put(&b->shared, parts.data, parts.size);
+    return base;
+}
+
+void block_add_item(struct block_builder *b, uint32_t shard, uint8_t stream, uint32_t version, struct bytes wire,
+                    uint32_t place, uint16_t sharers)
+{
+    CHECK(place > 0 && place <= b->shared.size && sharers > 0);
+    uint8_t *p = add_event(b, shard, stream | SHARES, version, SHARE_HEAD, wire.size);
+    memcpy(p, &place, sizeof place);
+    memcpy(p + sizeof place, &sharers, sizeof sharers);
+    if (wire.size)
+        memcpy(p + SHARE_HEAD, wire.data, wire.size);
 }
 
 void block_add_punctuation(struct block_builder *b, uint8_t stream, int64_t time)
@@ -266,6 +322,7 @@ static void put_header(const struct block_builder *b, uint64_t first, struct buf
     buffer_put_u32(out, b->n_events);
     buffer_put_u32(out, b->n_punctuations);
     buffer_put_u32(out, (uint32_t)b->events.size);
+    buffer_put_u32(out, (uint32_t)b->shared.size);
 }
 
 uint64_t block_seal(struct block_builder *b, uint64_t first, struct buffer *out)
@@ -280,10 +337,11 @@ uint64_t block_seal(struct block_builder *b, uint64_t first, struct buffer *out)
     uint32_t named = b->n_events ? put_directory(places, b->n_events, out) : 0;
     buffer_put(out, b->punctuations.data, b->punctuations.size);
     buffer_put(out, b->events.data, b->events.size);
+    buffer_put(out, b->shared.data, b->shared.size);
     uint64_t checksum = hash_64(bytes_of(out->data + start + CHECKED_FROM, out->size - start - CHECKED_FROM));
     memcpy(out->data + start + 4, &named, sizeof named);
     memcpy(out->data + start + CHECKSUM_AT, &checksum, sizeof checksum);
-    b->controls.size = b->events.size = b->punctuations.size = b->places.size = 0;
+    b->controls.size = b->events.size = b->punctuations.size = b->shared.size = b->places.size = 0;
     b->n_controls = b->n_events = b->n_punctuations = 0;
     return end;
 }

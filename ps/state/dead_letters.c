@@ -43,6 +43,14 @@ void dead_letters_close(struct dead_letters *d)
     free(d);
 }
 
+static void keep(struct slot *s, struct bytes part)
+{
+    size_t room = DEAD_LETTER_EVENT_MAX - s->kept, size = part.size < room ? part.size : room;
+    if (size)
+        memcpy(s->event + s->kept, part.data, size);
+    s->kept += (uint32_t)size;
+}
+
 void dead_letters_add(struct dead_letters *d, const struct joiner_record *r, enum joiner_reason reason)
 {
     CHECK(r->stream < JOINER_STREAMS_MAX && reason < REASON_COUNT);
@@ -52,10 +60,10 @@ void dead_letters_add(struct dead_letters *d, const struct joiner_record *r, enu
     struct slot *s = &b->slots[b->seen++ % DEAD_LETTERS_KEPT];
     s->position = r->position;
     s->time = r->time;
-    s->size = (uint32_t)r->body.size;
-    s->kept = s->size < DEAD_LETTER_EVENT_MAX ? s->size : DEAD_LETTER_EVENT_MAX;
-    if (s->kept)
-        memcpy(s->event, r->body.data, s->kept);
+    s->size = (uint32_t)(r->body.size + r->shared.size);
+    s->kept = 0;
+    keep(s, r->body); /* of an item its own part first: it names the document */
+    keep(s, r->shared);
 }
 
 /* ---- rows ---- */

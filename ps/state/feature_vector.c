@@ -12,13 +12,22 @@ void feature_vector_close(struct feature_vector *v)
     *v = (struct feature_vector){0};
 }
 
-void feature_pack(struct buffer *out, const struct event *e)
+static void pack(struct buffer *out, struct bytes representation, uint32_t encoding, struct bytes features)
 {
-    CHECK(e->representation.size <= EVENT_ID_MAX && e->encoding <= UINT8_MAX);
-    buffer_put_u16(out, (uint16_t)e->representation.size);
-    buffer_put(out, e->representation.data, e->representation.size);
-    buffer_put_u8(out, (uint8_t)e->encoding);
-    buffer_put_bytes(out, e->features);
+    CHECK(representation.size <= EVENT_ID_MAX && encoding <= UINT8_MAX);
+    buffer_put_u16(out, (uint16_t)representation.size);
+    buffer_put(out, representation.data, representation.size);
+    buffer_put_u8(out, (uint8_t)encoding);
+    buffer_put_bytes(out, features);
+}
+
+bool feature_pack(struct buffer *out, const struct event *e)
+{
+    if (e->has & EVENT_HAS_FEATURES)
+        pack(out, e->representation, e->encoding, e->features);
+    if (e->has & EVENT_HAS_ITEM_FEATURES)
+        pack(out, e->representation, e->item_encoding, e->item_features);
+    return e->has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES);
 }
 
 static void take_dense(struct feature_vector *v, struct bytes values)

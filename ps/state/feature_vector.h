@@ -26,8 +26,8 @@ struct feature_vector {
 
 void feature_vector_close(struct feature_vector *v);
 
-/* One record more. */
-void feature_pack(struct buffer *out, const struct event *e);
+/* One event more: of an item what it shares, then its own. False: it has no features. */
+bool feature_pack(struct buffer *out, const struct event *e);
 
 /* False: what no record could have left, and *v fits nobody. */
 bool feature_vector_unpack(struct bytes packed, struct feature_vector *v);

@@ -89,7 +89,7 @@ enum tm_code record_resolve(const struct block_event *e, const struct catalog *c
                             struct joiner_record *out, struct tm_error *err)
 {
     struct event event;
-    enum tm_code rc = event_scan(e->wire, &event, err);
+    enum tm_code rc = event_scan_parts(e->wire, e->shared, &event, err);
     if (rc != TM_OK)
         return rc;
     if (too_long(&event))
@@ -101,7 +101,9 @@ enum tm_code record_resolve(const struct block_event *e, const struct catalog *c
                                   .withdraw = event.withdraw,
                                   .weight = (double)event.weight,
                                   .value = event.value,
-                                  .body = e->wire};
+                                  .body = e->wire,
+                                  .shared = e->shared,
+                                  .sharers = e->sharers};
     hash_keys(&event, c, hash_seed, out);
     out->doc = hash_128(event.doc, hash_seed);
     out->event = hash_event(&event, e->stream, hash_seed);

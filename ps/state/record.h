@@ -5,7 +5,7 @@
  *          ("ab","c") and ("a","bc") differ; keys of action streams likewise, apart for each set of fields. Event: the
  *          event id with its stream; without one, all identifying fields (stream, ids, time, value), so that the same
  *          line sent twice is one event.
- * Memory   record->body is the wire. Threads: pure. */
+ * Memory   record->body is the wire, of an item its own part. Threads: pure. */
 #ifndef TIDEMILL_PS_STATE_RECORD_H
 #define TIDEMILL_PS_STATE_RECORD_H
 

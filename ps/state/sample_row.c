@@ -7,7 +7,7 @@ enum {
     HEAD = NEWEST_AT + 8,
 };
 
-void kept_sample_of(const struct sample *s, struct bytes event, struct kept_sample *out)
+void kept_sample_of(const struct sample *s, struct bytes event, struct bytes shared, struct kept_sample *out)
 {
     CHECK(s->label_count <= JOINER_LABELS_MAX);
     *out = (struct kept_sample){.kind = s->kind,
@@ -20,7 +20,8 @@ void kept_sample_of(const struct sample *s, struct bytes event, struct kept_samp
                                 .position = s->position,
                                 .weight = s->weight,
                                 .keep = s->keep,
-                                .wire = event};
+                                .wire = event,
+                                .shared = shared};
     memcpy(out->label, s->labels, sizeof out->label);
     if (s->kind == SAMPLE_CORRECTION)
         memcpy(out->old_label, s->old_labels, sizeof out->old_label);
@@ -44,7 +45,7 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     count++;
     memcpy(row->data + COUNT_AT, &count, sizeof count);
     memcpy(row->data + NEWEST_AT, &s->decided_at, sizeof s->decided_at); /* the gate only grows */
-    buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size);
+    buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size);
     buffer_put_u8(row, (uint8_t)s->kind);
     buffer_put_u8(row, (uint8_t)s->labels);
     buffer_put_u32(row, s->version);
@@ -58,7 +59,9 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
         buffer_put_u64(row, s->original);
         buffer_put(row, s->old_label, s->labels * sizeof *s->old_label);
     }
-    buffer_put_bytes(row, s->wire);
+    buffer_put_u32(row, (uint32_t)(s->wire.size + s->shared.size));
+    buffer_put(row, s->wire.data, s->wire.size);
+    buffer_put(row, s->shared.data, s->shared.size);
 }
 
 static enum tm_code damaged(const char *what, struct tm_error *err)

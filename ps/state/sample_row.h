@@ -26,12 +26,13 @@ struct kept_sample {
     uint64_t position; /* of the record that made it: the impression, or the action that corrects it */
     double weight, keep;
     double label[JOINER_LABELS_MAX], old_label[JOINER_LABELS_MAX];
-    struct bytes wire;  /* the impression's Event; corrections: one with ids alone */
-    struct event event; /* the same, read */
+    struct bytes wire;   /* the impression's Event; corrections: one with ids alone */
+    struct bytes shared; /* to be appended: its other part; what was read is whole */
+    struct event event;  /* the same, read */
 };
 
-/* *event becomes the sample's wire and is not read. */
-void kept_sample_of(const struct sample *s, struct bytes event, struct kept_sample *out);
+/* *event and *shared become the sample's wire and are not read. */
+void kept_sample_of(const struct sample *s, struct bytes event, struct bytes shared, struct kept_sample *out);
 
 /* Append; a row that is empty is begun. Its sequence follows the row's last one. */
 void sample_row_append(struct buffer *row, const struct kept_sample *s);

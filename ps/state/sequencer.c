@@ -82,10 +82,13 @@ static void repeat_batch(struct producer *p, struct submission *sub)
 /* Returns the bit set of the streams seen. */
 static uint32_t append_events(struct sequencer *s, struct producer *p, const struct submission *sub)
 {
-    uint32_t streams = 0;
+    uint32_t streams = 0, base = block_add_shared(&s->builder, sub->shared);
     for (uint32_t i = 0; i < sub->event_count; i++) {
         const struct submission_event *e = &sub->events[i];
-        block_add_event(&s->builder, e->shard, e->stream, e->version, e->wire);
+        if (e->shared)
+            block_add_item(&s->builder, e->shard, e->stream, e->version, e->wire, base + e->shared, e->sharers);
+        else
+            block_add_event(&s->builder, e->shard, e->stream, e->version, e->wire);
         roster_see(&s->roster, p, e->stream, e->time);
         streams |= 1u << e->stream;
     }

@@ -43,11 +43,13 @@ struct producer_id {
 
 enum submission_kind { SUBMIT_OPEN, SUBMIT_BATCH, SUBMIT_WATERMARK, SUBMIT_END, SUBMIT_LEAVE, SUBMIT_CONTROL };
 
-/* One event of a batch, validated and resolved at the door. */
+/* One event of a batch, validated and resolved at the door; of a record with items one for each of them. */
 struct submission_event {
-    struct bytes wire;
+    struct bytes wire; /* of an item its own part */
     int64_t time;
     uint32_t shard, version;
+    uint32_t shared;  /* items: place of the shared part in the submission's, from 1 */
+    uint16_t sharers; /* items: how many of this record are in this shard */
     uint8_t stream;
 };
 
@@ -58,6 +60,7 @@ struct submission {
     uint64_t sequence;                     /* BATCH */
     const struct submission_event *events; /* BATCH */
     uint32_t event_count;
+    struct bytes shared;  /* BATCH: what the items of each record have in common, {size u32, bytes}... */
     struct bytes rejects; /* BATCH: what the door refused, opaque, kept for repeated acks */
     struct bytes letters; /* BATCH: the same as dead letters, a list of ps/state/rejected.h */
     uint8_t stream;       /* WATERMARK */

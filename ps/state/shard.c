@@ -50,7 +50,7 @@ void shard_set_aside(struct shard *s, const struct joiner_record *r, enum joiner
 {
     dead_letters_add(s->dead_letters, r, reason);
     if (s->options.aside)
-        s->options.aside(s->options.context, s->options.id, r->stream, r->position, reason, r->body);
+        s->options.aside(s->options.context, s->options.id, r->stream, r->position, reason, r->body, r->shared);
 }
 
 static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)
@@ -116,13 +116,13 @@ static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t
             joiner_prefetch(s->joiner, record[i].key);
     }
     for (uint32_t i = 0; i < n; i++) {
-        s->at_hand = event[i].wire;
+        s->at_hand = &event[i];
         if (readable[i])
             joiner_step(s->joiner, &record[i]);
         else
-            joiner_malformed(s->joiner, event[i].stream, event[i].position, event[i].wire);
+            joiner_malformed(s->joiner, event[i].stream, event[i].position, event[i].wire, event[i].shared);
     }
-    s->at_hand = (struct bytes){0};
+    s->at_hand = NULL;
     return TM_OK;
 }
 

@@ -55,7 +55,7 @@ struct shard_options {
     uint64_t hash_seed;
     /* A record was set aside (may be NULL). Runs inside the step. */
     void (*aside)(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
-                  struct bytes body);
+                  struct bytes body, struct bytes shared);
     /* A sample was made (may be NULL). Inside the step, too. */
     void (*sample)(void *context, uint32_t shard, const struct sample *sample);
     void *context;

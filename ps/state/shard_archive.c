@@ -3,10 +3,10 @@
 #include "ps/state/shard_state.h"
 
 /* An event that holds the ids of another one, and nothing else. */
-static void put_ids(struct bytes wire, bool only_doc, struct buffer *out)
+static void put_ids(struct bytes body, struct bytes shared, bool only_doc, struct buffer *out)
 {
     struct event e;
-    CHECK(event_scan(wire, &e, NULL) == TM_OK); /* it was read when it came in */
+    shard_read_event(body, shared, &e);
     struct event ids = {.doc = e.doc};
     if (!only_doc) {
         ids.request = e.request;
@@ -21,23 +21,25 @@ static void put_ids(struct bytes wire, bool only_doc, struct buffer *out)
  * made elsewhere shares the document with that event; the other ids are those of the original. */
 static struct bytes ids_of_correction(struct shard *s, const struct sample *sample)
 {
-    if (s->at_hand.size)
-        put_ids(s->at_hand, sample->elsewhere, &s->newest_ids);
+    if (s->at_hand)
+        put_ids(s->at_hand->wire, s->at_hand->shared, sample->elsewhere, &s->newest_ids);
     return buffer_view(&s->newest_ids);
 }
 
 void shard_archive(struct shard *s, const struct sample *sample)
 {
     struct kept_sample kept;
-    struct bytes event = sample->body;
+    struct bytes event = sample->body, shared = sample->shared;
     if (!archive_keeps(&s->archive))
         return;
     if (sample->kind == SAMPLE_CORRECTION)
         event = ids_of_correction(s, sample);
-    else if (sample->late || s->at_hand.size == 0)
-        put_ids(sample->body, sample->elsewhere, &s->newest_ids);
+    else if (sample->late || !s->at_hand)
+        put_ids(sample->body, sample->shared, sample->elsewhere, &s->newest_ids);
     if (sample->late) /* its impression is not at hand any more: an event of its document tells the ids */
         event = buffer_view(&s->newest_ids);
-    kept_sample_of(sample, event, &kept);
+    if (sample->late || sample->kind == SAMPLE_CORRECTION)
+        shared = (struct bytes){0};
+    kept_sample_of(sample, event, shared, &kept);
     archive_add(&s->archive, &kept);
 }

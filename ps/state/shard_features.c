@@ -9,28 +9,24 @@ static uint32_t feature_streams(const struct shard *s)
     return count;
 }
 
-static void pack(struct buffer *out, struct bytes body, bool *found)
+static bool pack(struct buffer *out, struct bytes body, struct bytes shared)
 {
     struct event e;
-    CHECK(event_scan(body, &e, NULL) == TM_OK); /* it was read when it came in */
-    *found = e.has & EVENT_HAS_FEATURES;
-    if (*found)
-        feature_pack(out, &e);
+    shard_read_event(body, shared, &e);
+    return feature_pack(out, &e);
 }
 
 /* The impression's own features; else those of the records of all feature streams, if each has brought some. */
 static bool gather(const struct shard *s, const struct sample *sample, struct buffer *out)
 {
-    bool found = false;
     out->size = 0;
-    pack(out, sample->body, &found);
-    if (found || sample->feature_count == 0 || sample->feature_count < feature_streams(s))
-        return found;
-    for (uint32_t i = 0; i < sample->feature_count; i++) {
-        pack(out, sample->features[i], &found);
-        if (!found)
+    if (pack(out, sample->body, sample->shared))
+        return true;
+    if (sample->feature_count == 0 || sample->feature_count < feature_streams(s))
+        return false;
+    for (uint32_t i = 0; i < sample->feature_count; i++)
+        if (!pack(out, sample->features[i].body, sample->features[i].shared))
             return false;
-    }
     return true;
 }
 
@@ -130,7 +126,8 @@ bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sampl
                     &(struct joiner_record){.position = sample->position,
                                             .time = sample->impression_time,
                                             .stream = sample->stream,
-                                            .body = sample->body},
+                                            .body = sample->body,
+                                            .shared = sample->shared},
                     reason);
     return true;
 }

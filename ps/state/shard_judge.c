@@ -29,7 +29,7 @@ void shard_judge_tell(struct shard *s, struct sample *sample)
 {
     struct event e = {0};
     if (!sample->late)
-        CHECK(event_scan(sample->body, &e, NULL) == TM_OK); /* it was read when it came in */
+        shard_read_event(sample->body, sample->shared, &e);
     sample->told = true;
     sample->request =
         (uint32_t)(e.request.size ? hash_128(e.request, s->options.hash_seed).lo : draw_mix(sample->position));

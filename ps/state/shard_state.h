@@ -100,9 +100,15 @@ struct shard {
     struct buffer new_doc_text;
     struct dead_letters *dead_letters;
     struct archive archive;
-    struct bytes at_hand;     /* the event being joined; empty while time passes */
-    struct buffer newest_ids; /* of the sample made last, for corrections that come right behind it */
+    const struct block_event *at_hand; /* the event being joined; NULL while time passes */
+    struct buffer newest_ids;          /* of the sample made last, for corrections that come right behind it */
 };
+
+/* The events of a sample were read when they came in. */
+static inline void shard_read_event(struct bytes body, struct bytes shared, struct event *e)
+{
+    CHECK(event_scan_parts(body, shared, e, NULL) == TM_OK);
+}
 
 /* shard.c */
 void shard_follow_catalog(struct shard *s); /* it has grown */

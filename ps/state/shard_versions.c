@@ -61,10 +61,10 @@ static void plan_routes(struct shard *s)
 }
 
 /* The impression's event names the document; its text goes to the store with the first parameter made for it. */
-static void note_doc(struct shard *s, struct doc_id id, struct bytes body)
+static void note_doc(struct shard *s, struct doc_id id, const struct sample *sample)
 {
     struct event e;
-    CHECK(event_scan(body, &e, NULL) == TM_OK); /* it was read when it came in */
+    shard_read_event(sample->body, sample->shared, &e);
     if (s->new_docs == s->new_doc_capacity) {
         s->new_doc_capacity = s->new_doc_capacity ? s->new_doc_capacity * 2 : 64;
         s->new_doc = mem_grow(s->new_doc, s->new_doc_capacity, sizeof *s->new_doc);
@@ -85,7 +85,7 @@ static void note_held_doc(struct shard *s, const struct version_slot *slot, cons
 {
     struct doc_id id = doc_id_of(sample->doc);
     if (sample->kind == SAMPLE_NEW && table_find(slot->table, id) == TABLE_NONE)
-        note_doc(s, id, sample->body);
+        note_doc(s, id, sample);
 }
 
 static uint64_t repairs_of(const struct version *v, const void *content)
@@ -218,7 +218,7 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
         return true;
     }
     if (shard_learn(s, slot, sample, joiner_expiry(s->joiner)))
-        note_doc(s, doc_id_of(sample->doc), sample->body);
+        note_doc(s, doc_id_of(sample->doc), sample);
     return false;
 }
 

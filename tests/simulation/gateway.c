@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "proto/event.h"
+#include "proto/items.h"
 #include "ps/state/parameter_prior.h"
 #include "ps/state/parameter_reset.h"
 
@@ -13,6 +14,7 @@ static void free_call(struct call *c)
 {
     free(c->events);
     buffer_close(&c->wires);
+    buffer_close(&c->shared);
     buffer_close(&c->control);
     buffer_close(&c->sub.old_rejects);
     free(c);
@@ -118,24 +120,70 @@ static struct call *new_call(const struct gateway *g, enum submission_kind kind,
     return c;
 }
 
+/* An event whose bytes are about to be appended; where they lie is known when all are there. */
+static struct submission_event *add_event(const struct gateway *g, struct call *c, const struct world_event *e)
+{
+    struct submission_event *out = &c->events[c->sub.event_count++];
+    *out = (struct submission_event){.time = e->time, .stream = e->stream};
+    out->version = e->version ? (e->version - 1) % g->created + 1 : BLOCK_VERSION_NONE;
+    out->shard = hash_shard(bytes_text(world_doc(e->doc)), g->world->shards);
+    return out;
+}
+
+/* The record that begins with event i, as far as it was not dropped, cut as the door cuts it. Returns what is behind. */
+static uint32_t pack_record(const struct gateway *g, struct call *c, uint32_t i, uint32_t end)
+{
+    CLEANUP(buffer_close) struct buffer wire = {0};
+    CLEANUP(items_close) struct items items = {0};
+    const struct world_event *e = &g->world->event[i];
+    struct tm_error err;
+    const char *field;
+    uint32_t first = c->sub.event_count, record = e->record, place = (uint32_t)c->shared.size + 1;
+    world_encode_shared(e, c->batch, &wire);
+    for (; i < end && g->world->event[i].record == record; i++)
+        if (!g->world->event_dropped[i]) {
+            add_event(g, c, &g->world->event[i]);
+            world_encode_item(&g->world->event[i], &wire);
+        }
+    if (items_read(buffer_view(&wire), INT64_MAX, &items, &field, &err) != TM_OK)
+        mismatch("a good record is refused: %s", err.message);
+    if (items.count != c->sub.event_count - first)
+        mismatch("a record of %u items was cut into %u", c->sub.event_count - first, items.count);
+    buffer_put_bytes(&c->shared, items.shared);
+    for (uint32_t k = 0; k < items.count; k++) {
+        struct submission_event *out = &c->events[first + k];
+        out->wire.size = items.item[k].own.size;
+        buffer_put(&c->wires, items.item[k].own.data, out->wire.size);
+        out->shared = place;
+        for (uint32_t other = 0; other < items.count; other++)
+            out->sharers = (uint16_t)(out->sharers + (c->events[first + other].shard == out->shard));
+    }
+    return i;
+}
+
 static void pack_events(const struct gateway *g, struct call *c, const struct batch *b)
 {
     size_t at = 0;
+    uint32_t end = b->first + b->count;
     c->events = mem_new(b->sent + 1, sizeof *c->events);
-    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+    for (uint32_t i = b->first; i < end;) {
         const struct world_event *e = &g->world->event[i];
-        if (g->world->event_dropped[i])
-            continue;
-        struct submission_event *out = &c->events[c->sub.event_count++];
         size_t before = c->wires.size;
-        world_encode(e, c->batch, &c->wires);
-        *out = (struct submission_event){.wire.size = c->wires.size - before, .time = e->time, .stream = e->stream};
-        out->version = e->version ? (e->version - 1) % g->created + 1 : BLOCK_VERSION_NONE;
-        out->shard = hash_shard(bytes_text(world_doc(e->doc)), g->world->shards);
+        if (g->world->event_dropped[i]) {
+            i++;
+        } else if (e->record) {
+            i = pack_record(g, c, i, end);
+        } else {
+            struct submission_event *out = add_event(g, c, e);
+            world_encode(e, c->batch, &c->wires);
+            out->wire.size = c->wires.size - before;
+            i++;
+        }
     }
     for (uint32_t i = 0; i < c->sub.event_count; at += c->events[i++].wire.size)
         c->events[i].wire.data = c->wires.data + at;
     c->sub.events = c->events;
+    c->sub.shared = buffer_view(&c->shared);
 }
 
 static void send_batch(struct gateway *g, uint32_t batch)
@@ -424,7 +472,7 @@ static void count_batches(struct gateway *g, const struct block *b)
             struct event event;
             uint64_t batch;
             block_event_at(b, first, i, &e);
-            CHECK(event_scan(e.wire, &event, NULL) == TM_OK && event.payload.size == sizeof batch);
+            CHECK(event_scan_parts(e.wire, e.shared, &event, NULL) == TM_OK && event.payload.size == sizeof batch);
             memcpy(&batch, event.payload.data, sizeof batch);
             g->batch[batch].seen++;
             if (g->batch[batch].acked && e.position >= g->batch[batch].position)

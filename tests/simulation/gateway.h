@@ -32,7 +32,7 @@ struct lane {
 struct call { /* a submission with all that it points to */
     struct submission sub;
     struct submission_event *events;
-    struct buffer wires, control;
+    struct buffer wires, shared, control;
     uint32_t lane, batch; /* NOBODY: none */
     int64_t taken_ms;
 };

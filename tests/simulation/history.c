@@ -285,7 +285,7 @@ void history_check_tables(const struct history *h, uint32_t shard, const struct 
 }
 
 void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position,
-                         enum joiner_reason reason, struct bytes body)
+                         enum joiner_reason reason, struct bytes body, struct bytes shared)
 {
     const struct oracle_record *r = oracle_find(h->oracle, shard, position);
     if (!r)
@@ -293,19 +293,22 @@ void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream
     if (r->stream != stream || oracle_letter(r) != reason)
         mismatch("shard %u: the record of s%u at %" PRIu64 " was set aside for reason %d, expected s%u, reason %d",
                  shard, stream, position, (int)reason, r->stream, (int)oracle_letter(r));
-    if (body.size && !bytes_equal(body, r->wire))
+    if (body.size && !(bytes_equal(body, r->wire) && bytes_equal(shared, r->shared)))
         mismatch("shard %u: the record at %" PRIu64 " was set aside with another's bytes", shard, position);
 }
 
 void history_check_letter(const struct history *h, uint32_t shard, const struct dead_letter *l)
 {
     const struct oracle_record *r = oracle_find(h->oracle, shard, l->position);
-    history_check_aside(h, shard, l->stream, l->position, l->reason, (struct bytes){0});
+    history_check_aside(h, shard, l->stream, l->position, l->reason, (struct bytes){0}, (struct bytes){0});
     if (l->time != r->time)
         mismatch("shard %u: the letter of %" PRIu64 " has time %" PRId64 ", expected %" PRId64, shard, l->position,
                  l->time, r->time);
-    struct bytes first = bytes_of(r->wire.data, l->event.size);
-    if (l->size && (l->size != r->wire.size || !bytes_equal(l->event, first) ||
+    CLEANUP(buffer_close) struct buffer whole = {0};
+    buffer_put(&whole, r->wire.data, r->wire.size);
+    buffer_put(&whole, r->shared.data, r->shared.size);
+    struct bytes first = bytes_of(whole.data, l->event.size);
+    if (l->size && (l->size != whole.size || !bytes_equal(l->event, first) ||
                     l->event.size < (l->size < DEAD_LETTER_EVENT_MAX ? l->size : DEAD_LETTER_EVENT_MAX)))
         mismatch("shard %u: the letter of %" PRIu64 " has another's bytes", shard, l->position);
 }

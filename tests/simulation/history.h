@@ -58,7 +58,7 @@ void history_check_sample(const struct history *h, uint32_t shard, const struct 
 void history_check_tables(const struct history *h, uint32_t shard, const struct shard *s);
 void history_check_validation(const struct history *h, uint32_t shard, struct shard *s);
 void history_check_aside(const struct history *h, uint32_t shard, uint8_t stream, uint64_t position,
-                         enum joiner_reason reason, struct bytes body);
+                         enum joiner_reason reason, struct bytes body, struct bytes shared);
 /* Judge a letter of a shard that has applied all; how many of a kind there were, and are kept. */
 void history_check_letter(const struct history *h, uint32_t shard, const struct dead_letter *l);
 void history_check_letters(const struct history *h, uint32_t shard, int stream, int reason, uint64_t seen,

@@ -7,10 +7,10 @@
 #include "tests/simulation/kept.h"
 
 static void on_aside(void *context, uint32_t shard, uint8_t stream, uint64_t position, enum joiner_reason reason,
-                     struct bytes body)
+                     struct bytes body, struct bytes shared)
 {
     struct mill_shard *s = &((struct mill *)context)->shard[shard];
-    history_check_aside(s->mill->history, shard, stream, position, reason, body);
+    history_check_aside(s->mill->history, shard, stream, position, reason, body, shared);
     for (uint32_t i = 0; i < s->asides; i++)
         if (s->aside[i] == position)
             return;

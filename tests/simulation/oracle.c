@@ -96,31 +96,38 @@ static void text_of(char *out, size_t room, struct bytes text)
     snprintf(out, room, "%.*s", (int)text.size, (const char *)text.data);
 }
 
-/* What one record brought goes behind what others did. False: it brought nothing. */
-static bool add_features(struct lesson_features *f, const struct oracle_record *r)
+/* Goes behind what others did. */
+static void add_values(struct lesson_features *f, const struct event *e, uint32_t encoding, struct bytes features)
 {
-    struct event e;
     char representation[8];
-    CHECK(event_scan(r->wire, &e, NULL) == TM_OK);
-    if (!(e.has & EVENT_HAS_FEATURES))
-        return false;
-    text_of(representation, sizeof representation, e.representation);
+    text_of(representation, sizeof representation, e->representation);
     if (f->packed && strcmp(f->representation, representation) != 0)
         snprintf(representation, sizeof representation, "?");
     memcpy(f->representation, representation, sizeof representation);
-    f->packed += (uint32_t)(2 + e.representation.size + 1 + 4 + e.features.size);
+    f->packed += (uint32_t)(2 + e->representation.size + 1 + 4 + features.size);
     f->broken = f->broken || f->sparse;
-    uint32_t values = (uint32_t)e.features.size / (e.encoding ? 8 : 4), from = f->count;
+    uint32_t values = (uint32_t)features.size / (encoding ? 8 : 4), from = f->count;
     for (uint32_t i = 0; i < values; i++) {
         uint32_t at = i;
-        if (e.encoding)
-            memcpy(&at, e.features.data + 4 * i, sizeof at);
+        if (encoding)
+            memcpy(&at, features.data + 4 * i, sizeof at);
         CHECK(from + at < LESSONS_VALUES_MAX);
-        memcpy(&f->x[from + at], e.features.data + e.features.size - 4 * (values - i), sizeof f->x[0]);
+        memcpy(&f->x[from + at], features.data + features.size - 4 * (values - i), sizeof f->x[0]);
         f->count = from + at + 1;
     }
-    f->sparse = f->sparse || e.encoding != 0;
-    return true;
+    f->sparse = f->sparse || encoding != 0;
+}
+
+/* What one record brought: of an item first what is shared, then its own. False: it brought nothing. */
+static bool add_features(struct lesson_features *f, const struct oracle_record *r)
+{
+    struct event e;
+    CHECK(event_scan_parts(r->wire, r->shared, &e, NULL) == TM_OK);
+    if (e.has & EVENT_HAS_FEATURES)
+        add_values(f, &e, e.encoding, e.features);
+    if (e.has & EVENT_HAS_ITEM_FEATURES)
+        add_values(f, &e, e.item_encoding, e.item_features);
+    return e.has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES);
 }
 
 /* The impression's own features, or one record of every feature stream. */
@@ -161,7 +168,7 @@ static bool is_negative(const struct oracle *o, const double *labels)
 static void tell(const struct oracle *o, const struct oracle_record *r, struct sample *sample)
 {
     struct event e;
-    CHECK(event_scan(r->wire, &e, NULL) == TM_OK);
+    CHECK(event_scan_parts(r->wire, r->shared, &e, NULL) == TM_OK);
     sample->score = e.has & EVENT_HAS_SCORE && !r->was_left_out ? e.score : NAN;
     sample->request = (uint32_t)(r->was_left_out ? draw_mix(sample->position) : hash_128(e.request, o->hash_seed).lo);
 }
@@ -660,7 +667,7 @@ static bool holds_room(const struct oracle *o, const struct oracle_shard *s, con
 
 static uint64_t room_of(const struct oracle *o, const struct oracle_record *r)
 {
-    return joiner_waiting_bytes(o->catalog.join.stream[r->stream].kind, r->wire.size);
+    return joiner_waiting_bytes(o->catalog.join.stream[r->stream].kind, r->wire.size + r->shared_counts);
 }
 
 /* The oldest of a kind that waits: undecided impressions, or what waits for one; NOBODY. */
@@ -732,7 +739,7 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
     struct event event;
     struct joiner_record hashed;
     char request[16], user[16], id[24];
-    CHECK(event_scan(e->wire, &event, NULL) == TM_OK);
+    CHECK(event_scan_parts(e->wire, e->shared, &event, NULL) == TM_OK);
     CHECK(record_resolve(e, &o->catalog, o->hash_seed, &hashed, NULL) == TM_OK);
     *out = (struct oracle_record){.position = e->position,
                                   .time = event.time,
@@ -742,6 +749,7 @@ static void read_record(const struct oracle *o, const struct block_event *e, str
                                   .value = event.value,
                                   .withdraw = event.withdraw,
                                   .wire = e->wire,
+                                  .shared = e->shared,
                                   .key_hash = hashed.key,
                                   .doc_hash = hashed.doc,
                                   .has_place = (event.has & EVENT_HAS_POSITION) != 0,
@@ -792,11 +800,14 @@ static bool is_excluded(const struct oracle *o, struct oracle_record *r)
     return false;
 }
 
-static void take(struct oracle *o, struct oracle_shard *s, const struct block_event *e)
+/* sharers: events among which the room for what they share is divided, rounded up. */
+static void take(struct oracle *o, struct oracle_shard *s, const struct block_event *e, uint32_t sharers)
 {
     s->record = mem_grow(s->record, s->records + 1, sizeof *s->record);
     read_record(o, e, &s->record[s->records]);
     uint32_t at = s->records++;
+    if (sharers)
+        s->record[at].shared_counts = e->shared.size / sharers + (e->shared.size % sharers != 0);
     if (is_excluded(o, &s->record[at])) {
         settle(&s->record[at], FATE_FILTERED, REASON_RULE);
         return;
@@ -895,6 +906,18 @@ static void take_control(struct oracle *o, struct bytes control)
         keep_bound(o, &o->shard[k]);
 }
 
+/* How many events of the shard have the same shared part as this one. */
+static uint32_t sharers_of(const struct block *b, uint32_t first, uint32_t events, const struct block_event *e)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < events && e->shared.size; i++) {
+        struct block_event other;
+        block_event_at(b, first, i, &other);
+        count += other.shared.data == e->shared.data;
+    }
+    return count;
+}
+
 void oracle_block(struct oracle *o, const struct block *b)
 {
     struct reader r = reader_of(b->control_bytes);
@@ -909,7 +932,7 @@ void oracle_block(struct oracle *o, const struct block *b)
         for (uint32_t i = 0; i < events; i++) {
             struct block_event e;
             block_event_at(b, first, i, &e);
-            take(o, &o->shard[shard], &e);
+            take(o, &o->shard[shard], &e, sharers_of(b, first, events, &e));
         }
     }
     r = reader_of(b->punctuation_bytes);

@@ -27,7 +27,8 @@ struct oracle_record {
     double weight, value;
     bool withdraw; /* the action of its stream and impression that has its id */
     char key[48], id[96], doc[16], request[16], user_id[16];
-    struct bytes wire;
+    struct bytes wire, shared; /* of an item its own part, and what it has in common with others */
+    size_t shared_counts;      /* bytes of the latter that it counts for */
     struct hash128 key_hash, doc_hash;
     enum oracle_fate fate;
     enum joiner_reason reason;  /* why it was set aside */

@@ -27,7 +27,7 @@ enum { CASES_DEFAULT = 10000 };
 
 struct totals {
     uint64_t seed; /* of the case that runs */
-    uint64_t cases, crashes, blocks, events, samples, corrections, fates[REASON_COUNT];
+    uint64_t cases, crashes, blocks, events, items, sharing, samples, corrections, fates[REASON_COUNT];
     uint64_t left_out, lessons[LESSON_REFUSED + 1]; /* per version */
     uint64_t held_at_marks;                         /* samples held, summed over all blocks */
 };
@@ -96,8 +96,11 @@ static void tally(const struct history *h, struct totals *t)
         }
         for (uint32_t v = 0; v < h->world->versions; v++)
             t->left_out += s->lessons.student[v].left_out;
-        for (uint32_t k = 0; k < s->records; k++)
+        for (uint32_t k = 0; k < s->records; k++) {
             t->fates[oracle_letter(&s->record[k])]++;
+            t->items += s->record[k].shared.size > 0;
+            t->sharing += s->record[k].shared_counts < s->record[k].shared.size;
+        }
     }
 }
 
@@ -219,6 +222,7 @@ static int run_cases(uint64_t first, uint64_t cases)
            " samples (%" PRIu64 " corrections), 0 mismatches, %.1f s\n",
            t->cases, t->crashes, t->blocks, t->events, t->samples, t->corrections,
            (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
+    printf("%" PRIu64 " events were items of records, %" PRIu64 " with others in their shard\n", t->items, t->sharing);
     printf("set aside: %" PRIu64 " late, %" PRIu64 " orphaned, %" PRIu64 " duplicate, %" PRIu64
            " version mismatch, %" PRIu64 " too many, %" PRIu64 " shed, %" PRIu64 " by a rule, %" PRIu64 " preceding\n",
            t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],

@@ -20,8 +20,9 @@ struct author {
     struct random r;
     int64_t unit, now; /* event time: the grid, and how far the story has come */
     bool mad, fractions, pauses;
-    bool attributes; /* action streams may have keys of their own */
-    bool orderly;    /* one well-behaved client: many samples and corrections, for what comes behind the join */
+    bool attributes;  /* action streams may have keys of their own */
+    bool orderly;     /* one well-behaved client: many samples and corrections, for what comes behind the join */
+    uint32_t records; /* percent of impressions and features that come with others in one record */
     uint32_t crowd, act_capacity, event_capacity; /* crowd: percent of events that are actions on one key */
 };
 
@@ -335,6 +336,8 @@ static bool copy_event(struct author *a, const struct world_lane *lane, struct w
     if (!w->events || !chance(a, 8))
         return false;
     *e = w->event[below(a, w->events)];
+    if (e->record)
+        e->record = ++a->w->records;
     if (chance(a, 30))
         e->time = some_time(a);
     return lane->streams >> e->stream & 1;
@@ -437,18 +440,92 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     add_features(a, e);
 }
 
-static void make_event(struct author *a, const struct world_lane *lane)
+static struct world_event *next_event(struct author *a)
 {
     struct world *w = a->w;
     if (w->events == a->event_capacity) {
         a->event_capacity = a->event_capacity ? 2 * a->event_capacity : 64;
         w->event = mem_grow(w->event, a->event_capacity, sizeof *w->event);
     }
-    struct world_event *e = &w->event[w->events];
+    return &w->event[w->events++];
+}
+
+/* ---- records with items ---- */
+
+/* The last values may come with each item instead. */
+static void split_features(struct author *a, struct world_event *e)
+{
+    struct world_features *f = &e->features;
+    if (!f->there || f->sparse || f->huge || f->values == 0 || !chance(a, 60))
+        return;
+    e->own = *f;
+    e->own.values = (uint8_t)between(a, 1, f->values);
+    e->own.sparse = chance(a, 10);
+    f->values = (uint8_t)(f->values - e->own.values);
+    f->there = f->values > 0 || chance(a, 50);
+}
+
+/* One document more of the same record; a record has it once. */
+static void add_item(struct author *a, const struct world_event *like, uint32_t doc, uint64_t *docs)
+{
+    if (*docs >> doc & 1)
+        return;
+    *docs |= UINT64_C(1) << doc;
+    struct world_event *e = next_event(a);
+    *e = *like;
+    e->doc = (uint8_t)doc;
+}
+
+/* A record again as it was, but for one item and perhaps one that is missing: whoever retries may have changed it. */
+static void copy_record(struct author *a, uint32_t first)
+{
+    struct world *w = a->w;
+    uint32_t count = 0, record = w->event[first].record;
+    uint64_t docs = 0;
+    while (first + count < w->events && w->event[first + count].record == record)
+        count++;
+    uint32_t changed = below(a, count), missing = below(a, 2 * count);
+    w->records++;
+    for (uint32_t i = 0; i < count; i++) {
+        struct world_event e = w->event[first + i];
+        e.record = w->records;
+        if (i == changed)
+            e.own.luck = (uint32_t)random_next(&a->r);
+        if (i != missing || count == 1)
+            add_item(a, &e, i == changed && chance(a, 50) ? below(a, w->docs) : e.doc, &docs);
+    }
+}
+
+/* What was made last, if it is no action, may be the first of a record. */
+static void make_record(struct author *a, const struct world_lane *lane)
+{
+    struct world *w = a->w;
+    struct world_event like = w->event[w->events - 1];
+    uint64_t docs = UINT64_C(1) << like.doc;
+    uint32_t earlier = below(a, w->events);
+    if (like.record || w->join.join.stream[like.stream].kind == JOINER_ACTION || !chance(a, a->records))
+        return;
+    split_features(a, &like);
+    like.record = ++w->records;
+    w->event[w->events - 1] = like;
+    for (uint32_t more = below(a, 2 * w->docs); more > 0; more--) {
+        like.place = (uint8_t)below(a, 6);
+        like.score = chance(a, 50) ? 0.01f * (float)below(a, 110) : NAN;
+        like.own.luck = (uint32_t)random_next(&a->r);
+        add_item(a, &like, below(a, w->docs), &docs);
+    }
+    if (w->event[earlier].record && lane->streams >> w->event[earlier].stream & 1 && chance(a, 50))
+        copy_record(a, earlier);
+}
+
+static void make_event(struct author *a, const struct world_lane *lane)
+{
+    struct world_event e;
     let_time_pass(a);
-    if (!withdraw_event(a, lane, e) && !copy_event(a, lane, e))
-        fill_event(a, lane, e);
-    w->events++;
+    if (!withdraw_event(a, lane, &e) && !copy_event(a, lane, &e))
+        fill_event(a, lane, &e);
+    *next_event(a) = e;
+    make_record(a, lane);
 }
 
 /* ---- acts ---- */
@@ -472,8 +549,10 @@ static void add_send(struct author *a)
     act->who = below(a, a->w->lanes);
     act->first = a->w->events;
     act->count = chance(a, 3) ? 0 : chance(a, 80) ? between(a, 1, 3) : between(a, 4, 12);
-    for (uint32_t i = 0; i < act->count; i++)
+    while (a->w->events < act->first + act->count)
         make_event(a, &a->w->lane[act->who]);
+    act = &a->w->act[a->w->acts - 1];
+    act->count = a->w->events - act->first; /* a record may bring more */
 }
 
 /* Everything up to now has come. */
@@ -572,6 +651,7 @@ void world_make(struct world *w, uint64_t seed)
     if (a.orderly)
         w->requests = 200;
     a.mad = !a.orderly && chance(&a, 20);
+    a.records = chance(&a, 50) ? between(&a, 10, 60) : 0;
     a.crowd = !a.orderly && chance(&a, 15) ? 80 : 0;
     uint32_t events = chance(&a, 70) ? between(&a, 20, 90) : between(&a, 90, 300);
     while (w->events < events)
@@ -605,7 +685,7 @@ const char *world_representation(uint32_t representation)
 }
 
 /* As a producer packs them: the indices of a sparse vector, then the values. */
-static void encode_features(const struct world_features *f, struct event *event, struct buffer *packed)
+static void pack_features(const struct world_features *f, struct buffer *packed)
 {
     for (uint32_t i = 0; f->sparse && i < f->values; i++)
         buffer_put_u32(packed, 2 * i);
@@ -613,41 +693,72 @@ static void encode_features(const struct world_features *f, struct event *event,
         float value = f->huge && i == 0 ? 1e7f : (float)((int)(f->luck >> 6 * i & 63) - 32) / 16;
         buffer_put(packed, &value, sizeof value);
     }
-    event->features = buffer_view(packed);
-    event->encoding = f->sparse;
-    event->has |= EVENT_HAS_FEATURES;
-    if (f->representation)
-        event->representation = bytes_text(world_representation(f->representation));
 }
 
-void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out)
+static void encode_shared_features(const struct world_event *e, struct event *event, struct buffer *packed)
+{
+    if (e->features.there) {
+        pack_features(&e->features, packed);
+        event->features = buffer_view(packed);
+        event->encoding = e->features.sparse;
+        event->has |= EVENT_HAS_FEATURES;
+    }
+    if ((e->features.there || e->own.there) && e->features.representation)
+        event->representation = bytes_text(world_representation(e->features.representation));
+}
+
+/* What a document has of its own, in an item or not. */
+static void set_place(const struct world_event *e, struct event *event)
+{
+    event->doc = bytes_text(world_doc(e->doc));
+    if (e->place) {
+        event->position = e->place - 1;
+        event->has |= EVENT_HAS_POSITION;
+    }
+    if (!isnan(e->score)) {
+        event->score = e->score;
+        event->has |= EVENT_HAS_SCORE;
+    }
+}
+
+static void encode(const struct world_event *e, bool alone, uint64_t tag, struct buffer *out)
 {
     CLEANUP(buffer_close) struct buffer features = {0};
     char request[8], user[8], id[8];
     snprintf(request, sizeof request, "r%u", e->request);
     snprintf(user, sizeof user, "u%u", e->user);
     snprintf(id, sizeof id, "e%u", e->id);
-    struct event event = {.request = bytes_text(request),
+    struct event event = {.stream = bytes_text("s"), /* it goes by number here */
+                          .request = bytes_text(request),
                           .user = bytes_text(user),
-                          .doc = bytes_text(world_doc(e->doc)),
                           .time = e->time,
                           .value = e->value,
                           .withdraw = e->withdraw,
                           .weight = e->weight,
                           .payload = bytes_of(&tag, sizeof tag),
                           .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
-    if (e->place) {
-        event.position = e->place - 1;
-        event.has |= EVENT_HAS_POSITION;
-    }
+    if (alone)
+        set_place(e, &event);
     if (e->id)
         event.event = bytes_text(id);
-    if (!isnan(e->score)) {
-        event.score = e->score;
-        event.has |= EVENT_HAS_SCORE;
+    encode_shared_features(e, &event, &features);
+    event_encode(&event, out);
+}
+
+void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out) { encode(e, true, tag, out); }
+void world_encode_shared(const struct world_event *e, uint64_t tag, struct buffer *out) { encode(e, false, tag, out); }
+
+void world_encode_item(const struct world_event *e, struct buffer *out)
+{
+    CLEANUP(buffer_close) struct buffer features = {0};
+    struct event event = {.items = 1};
+    set_place(e, &event);
+    if (e->own.there) {
+        pack_features(&e->own, &features);
+        event.item_features = buffer_view(&features);
+        event.item_encoding = e->own.sparse;
+        event.has |= EVENT_HAS_ITEM_FEATURES;
     }
-    if (e->features.there)
-        encode_features(&e->features, &event, &features);
     event_encode(&event, out);
 }
 
@@ -668,6 +779,8 @@ static void print_event(const struct world *w, const struct world_event *e)
     printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g place %u", e->stream,
            e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc,
            e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight, e->place);
+    if (e->record)
+        printf(" record %u with %u %svalues of its own", e->record, e->own.values, e->own.sparse ? "sparse " : "");
     if (f->there)
         printf(" %u %s%sfeatures of \"%s\"", f->values, f->huge ? "huge " : "", f->sparse ? "sparse " : "",
                world_representation(f->representation));

@@ -42,6 +42,8 @@ struct world_event {
     float score; /* that was served; NaN: none */
     int64_t time;
     struct world_features features;
+    uint32_t record;           /* 0: it is alone; else items with this number that are sent together are one record */
+    struct world_features own; /* items: behind `features`, which are shared */
 };
 
 /*    kind         what happens                                                         */
@@ -103,7 +105,7 @@ struct world {
     struct joiner_rules rules[2];    /* at first, and what RULES changes them to */
     struct sequencer_options sequencing;
     struct world_event *event;
-    uint32_t events;
+    uint32_t events, records;
     bool *event_dropped;
     struct act *act;
     uint32_t acts;
@@ -120,5 +122,8 @@ const char *world_representation(uint32_t representation);
 /* "d3", and the wire form of an event; tag ends up in its payload. */
 const char *world_doc(uint32_t doc);
 void world_encode(const struct world_event *e, uint64_t tag, struct buffer *out);
+/* The same of a record: what e says for all its items, and one item. */
+void world_encode_shared(const struct world_event *e, uint64_t tag, struct buffer *out);
+void world_encode_item(const struct world_event *e, struct buffer *out);
 
 #endif

@@ -47,7 +47,7 @@ static struct kept_sample sample_of(uint64_t sequence, int64_t decided_at, struc
                        .old_labels = {sequence % 4 == 3 ? (double)(sequence % 5) : 0, 7},
                        .weight = 0.5,
                        .keep = 0.25};
-    kept_sample_of(&s, event_of(sequence, event), &kept);
+    kept_sample_of(&s, event_of(sequence, event), (struct bytes){0}, &kept);
     return kept;
 }
 

@@ -24,15 +24,36 @@ static void small_block(struct buffer *out)
     block_builder_close(&b);
 }
 
+/* Two records with items and an event in front: what is shared is there once, whatever the shards. */
+static void item_block(struct buffer *out)
+{
+    struct block_builder b = {0};
+    CLEANUP(buffer_close) struct buffer parts = {0};
+    buffer_put_bytes(&parts, bytes_text("request 1"));
+    block_add_event(&b, 3, 1, 5, bytes_text("alone"));
+    uint32_t base = block_add_shared(&b, buffer_view(&parts));
+    block_add_item(&b, 3, 1, 5, bytes_text("a"), base + 1, 2);
+    block_add_item(&b, 4, 1, 5, bytes_text("b"), base + 1, 1);
+    block_add_item(&b, 3, 1, 5, bytes_text("c"), base + 1, 2);
+    parts.size = 0;
+    buffer_put_bytes(&parts, bytes_text("request 2"));
+    base = block_add_shared(&b, buffer_view(&parts));
+    block_add_item(&b, 3, 2, 0, bytes_text("d"), base + 1, 1);
+    size_t size = block_builder_size(&b);
+    assert_int_equal(size, 5 * (13 + 4) + 5 + 4 * (6 + 1) + 2 * (4 + 9));
+    assert_int_equal(block_seal(&b, 10, out), 15);
+    block_builder_close(&b);
+}
+
 /* The layout is what is on people's disks: it may not change by accident. */
 static void test_golden_bytes(void **state)
 {
     (void)state;
     static const uint8_t want[] = {
-        'B', 'L',  'K',  '1',  2,    0,    0,    0,    0x3d, 0x81, 0x56, 0x20, 0x09, 0x7b, 0x93, 0xb2, /* magic, named, checksum */
+        'B', 'L',  'K',  '2',  2,    0,    0,    0,    0xd7, 0x82, 0x8b, 0xe7, 0x32, 0x86, 0xcb, 0xd8, /* magic, named, checksum */
         100, 0,    0,    0,    0,    0,    0,    0,    1,    0,    0,    0,    3,    0,    0,    0,    1,   0,   0,
-        0,   49,   0,    0,    0,         /* first, counts, events' size */
-        2,   0,    0,    0,    'c',  'c', /* control */
+        0,   49,   0,    0,    0,    0,    0,    0,    0, /* first, counts, sizes of events and shared parts */
+        2,   0,    0,    0,    'c',  'c',                 /* control */
         2,   0,    0,    0,    0,    0,    0,    0,    7,    0,    0,    0,    1,    0,    0,    0, /* directory */
         18,  0,    0,    0,    0,    0,    0,    0,    31,   0,    0,    0, /* offsets: of shard 2, of shard 7 */
         4,   0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,                /* punctuation */
@@ -136,6 +157,7 @@ static void walk_all(const struct block *b)
             block_event_at(b, first, i, &e);
             assert_in_range(e.position, b->first, b->end - 1);
             sum += e.wire.size ? e.wire.data[e.wire.size - 1] : 0;
+            sum += e.shared.size ? e.shared.data[e.shared.size - 1] : 0;
         }
     }
     assert_int_equal(walked, b->events);
@@ -152,7 +174,7 @@ static void test_damage_behind_the_checksum_cannot_be_left(void **state)
     srand48(3);
     for (int i = 0; i < 20000; i++) {
         out.size = 0;
-        small_block(&out);
+        i % 2 ? item_block(&out) : small_block(&out);
         for (int n = 0; n <= i % 3; n++) {
             size_t at = 16 + (size_t)lrand48() % (out.size - 16);
             out.data[at] = lrand48() % 2 ? (uint8_t)(out.data[at] + lrand48() % 5 - 2) : (uint8_t)lrand48();
@@ -177,7 +199,7 @@ static void test_damage_behind_the_checksum_cannot_be_left(void **state)
 static void test_lies_are_refused(void **state)
 {
     (void)state;
-    enum { CONTROL = 40, DIRECTORY = 46, OFFSETS = 62, FIRST = 83, THIRD = 114 };
+    enum { CONTROL = 44, DIRECTORY = 50, OFFSETS = 66, FIRST = 87, THIRD = 118 };
     static const struct {
         const char *name;
         struct {
@@ -213,6 +235,59 @@ static void test_lies_are_refused(void **state)
     buffer_close(&out);
 }
 
+static void expect_item(const struct block *b, uint32_t first, uint32_t i, const char *wire, const char *shared,
+                        uint32_t sharers)
+{
+    struct block_event e;
+    block_event_at(b, first, i, &e);
+    assert_true(bytes_equal(e.wire, bytes_text(wire)) && bytes_equal(e.shared, bytes_text(shared)));
+    assert_int_equal(e.sharers, sharers);
+    assert_in_range(e.stream, 1, 2);
+}
+
+static void test_what_items_share(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    struct block b;
+    struct tm_error err;
+    uint32_t shard, events, first;
+    item_block(&out);
+    assert_int_equal(block_parse(buffer_view(&out), &b, &err), TM_OK);
+    block_shard(&b, 0, &shard, &events, &first);
+    assert_true(shard == 3 && events == 4);
+    expect_item(&b, first, 0, "alone", "", 0);
+    expect_item(&b, first, 1, "a", "request 1", 2);
+    expect_item(&b, first, 2, "c", "request 1", 2);
+    expect_item(&b, first, 3, "d", "request 2", 1);
+    block_shard(&b, 1, &shard, &events, &first);
+    assert_true(shard == 4 && events == 1);
+    expect_item(&b, first, 0, "b", "request 1", 1);
+    buffer_close(&out);
+}
+
+/* Lies about what is shared: the last item's place and sharers, and the last part's size. */
+static void test_lies_about_what_is_shared_are_refused(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    item_block(&out);
+    const size_t size = out.size, second = size - 13, place = second - 13 - 1 - 6;
+    const struct {
+        size_t at;
+        uint8_t value;
+    } lies[] = {{place, 0}, {place, 24}, {place + 3, 1}, {place + 4, 0}, {second, 10}, {place - 13, 8}};
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        out.size = 0;
+        item_block(&out);
+        out.data[lies[i].at] = lies[i].value;
+        reseal(&out);
+        if (parse_copy(buffer_view(&out)) != TM_DATA_LOSS)
+            fail_msg("believed: lie %zu", i);
+    }
+    buffer_close(&out);
+}
+
 static void test_every_truncation_is_refused(void **state)
 {
     (void)state;
@@ -241,7 +316,7 @@ static void test_random_blocks_come_back(void **state)
             shards[i] = (uint32_t)(lrand48() % SHARDS);
             versions[i] = (uint32_t)lrand48();
             snprintf(wire, sizeof wire, "%u", i);
-            block_add_event(&builder, shards[i] * 1000, (uint8_t)i, versions[i], bytes_text(wire));
+            block_add_event(&builder, shards[i] * 1000, (uint8_t)(i % 32), versions[i], bytes_text(wire));
         }
         block_add_punctuation(&builder, 0, round);
         out.size = 0;
@@ -259,7 +334,7 @@ static void test_random_blocks_come_back(void **state)
                     ++*at;
                 assert_int_equal(e.position, (uint64_t)round + *at);
                 assert_int_equal(e.version, versions[*at]);
-                assert_int_equal(e.stream, (uint8_t)*at);
+                assert_int_equal(e.stream, *at % 32);
                 ++*at;
             }
             assert_true(slot + 1 < b.shards_named || seen == n);
@@ -308,6 +383,8 @@ int main(void)
         cmocka_unit_test(test_every_flipped_bit_is_refused),
         cmocka_unit_test(test_damage_behind_the_checksum_cannot_be_left),
         cmocka_unit_test(test_lies_are_refused),
+        cmocka_unit_test(test_what_items_share),
+        cmocka_unit_test(test_lies_about_what_is_shared_are_refused),
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_random_blocks_come_back),
         cmocka_unit_test(test_the_last_reader_frees),

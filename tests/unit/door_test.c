@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -28,7 +29,8 @@ static struct catalog catalog = {
     .version = versions,
     .versions = 1,
 };
-static struct options options = {.streams = 1, .stream = {{.name = "clicks", .out_of_orderness_ms = 5000}}};
+static struct options options = {
+    .streams = 1, .shards = 64, .stream = {{.name = "clicks", .out_of_orderness_ms = 5000}}};
 
 const struct options *engine_options(const struct engine *e)
 {
@@ -161,6 +163,68 @@ static void withdrawal_of_nothing(struct event *e)
     e->withdraw = true;
 }
 static void from_tomorrow(struct event *e) { e->time = NOW + 2 * INT64_C(86400000); }
+
+enum { DOCS = 200 };
+
+static void put_record(struct buffer *batch, const char *stream, const char *request)
+{
+    CLEANUP(buffer_close) struct buffer wire = {0};
+    struct event shared = good(stream);
+    shared.request = bytes_text(request);
+    shared.doc = (struct bytes){0};
+    event_encode(&shared, &wire);
+    for (int i = 0; i < DOCS; i++) {
+        char doc[16];
+        snprintf(doc, sizeof doc, "d%d", i);
+        event_encode(&(struct event){.items = 1, .doc = bytes_text(doc)}, &wire);
+    }
+    wire_put_bytes(batch, 2, buffer_view(&wire));
+}
+
+/* Each item goes to its document's shard, and knows with how many of its record. */
+static void expect_split(const struct door_batch *b, uint32_t first, const char *request)
+{
+    uint32_t in_shard[64] = {0};
+    for (uint32_t i = first; i < first + DOCS; i++)
+        in_shard[b->events[i].shard]++;
+    for (uint32_t i = first; i < first + DOCS; i++) {
+        const struct submission_event *s = &b->events[i];
+        struct reader r = {b->shared.data + s->shared - 1, b->shared.data + b->shared.size, false};
+        struct event e;
+        assert_int_equal(event_scan_parts(s->wire, reader_bytes(&r), &e, NULL), TM_OK);
+        assert_true(bytes_equal(e.request, bytes_text(request)));
+        assert_int_equal(s->shard, hash_shard(e.doc, 64));
+        assert_int_equal(s->sharers, in_shard[s->shard]);
+        assert_int_equal(s->shared, b->events[first].shared);
+        assert_true(s->version == 7 && s->time == NOW && s->stream == IMPRESSIONS);
+    }
+}
+
+static void a_record_is_split(void **state)
+{
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct event alone = good("impressions");
+    struct door_batch b;
+    struct tm_error err;
+    wire_put_integer(&batch, 1, 1);
+    put_record(&batch, "impressions", "r1");
+    put_event(&batch, &alone);
+    put_record(&batch, "impressions", "r2");
+    put_record(&batch, "clicks", "r3"); /* an order of many documents is as many actions */
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_OK);
+    assert_int_equal(b.count, 2 * DOCS + 1);
+    expect_split(&b, 0, "r1");
+    assert_int_equal(b.events[DOCS].shared, 0);
+    expect_split(&b, DOCS + 1, "r2");
+    assert_int_equal(b.rejected[DOOR_FIELD_items], 1);
+    door_batch_close(&b);
+    for (int i = 0; i < BATCH_SPLIT_MAX / DOCS; i++)
+        put_record(&batch, "impressions", "r");
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, &err), TM_INVALID_ARGUMENT);
+    assert_string_equal(err.message, "batch: more than 100000 events, with all items; split it");
+}
 
 static void each_bad_event_is_named(void **state)
 {
@@ -378,6 +442,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_resolved),
+        cmocka_unit_test(a_record_is_split),
         cmocka_unit_test(each_bad_event_is_named),
         cmocka_unit_test(many_rejects_stay_small),
         cmocka_unit_test(dead_letters_show_every_mistake),

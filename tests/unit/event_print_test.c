@@ -45,6 +45,9 @@ static void a_printed_event_can_be_sent_again(void **state)
         "{\"stream\": \"s\", \"doc\": \"d\", \"time\": 1700000000000, \"payload\": \"AAE=\", "
         "\"features\": {\"i\": [1, 4000000000], \"v\": [0.5, 7]}}",
         "{\"stream\": \"s\", \"doc\": \"d\", \"time\": 1700000000000, \"payload\": \"AAEC\", \"features\": []}",
+        "{\"stream\": \"s\", \"time\": 1700000000000, \"features\": [1], \"items\": [{\"doc\": \"d\"}, {\"doc\": "
+        "\"e\", "
+        "\"position\": 2, \"propensity\": 0.5, \"score\": 0.25, \"features\": {\"i\": [3], \"v\": [1]}}]}",
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {

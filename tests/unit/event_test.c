@@ -103,7 +103,7 @@ static void last_wins_and_unknown_is_skipped(void **state)
     CLEANUP(buffer_close) struct buffer b = {0};
     struct event e;
     /* doc twice, field 18 and field 100, time twice, features before doc, tag of doc in its long form */
-    assert_int_equal(event_scan(hex(&b, "1a0161 920103787878 3005 820100 1a0162 a50600000000 3007 9a000163"), &e, NULL),
+    assert_int_equal(event_scan(hex(&b, "1a0161 9a0103787878 3005 820100 1a0162 a50600000000 3007 9a000163"), &e, NULL),
                      TM_OK);
     assert_true(bytes_equal(e.doc, text("c")) && e.time == 7 && e.has == (EVENT_HAS_TIME | EVENT_HAS_FEATURES));
 }

@@ -22,7 +22,8 @@ static void close_bench(struct bench *b)
 static void add(struct bench *b, const char *representation, const float *values, uint32_t count)
 {
     struct event e = {.representation = representation ? bytes_text(representation) : (struct bytes){0},
-                      .features = bytes_of(values, count * sizeof *values)};
+                      .features = bytes_of(values, count * sizeof *values),
+                      .has = EVENT_HAS_FEATURES};
     feature_pack(&b->packed, &e);
 }
 
@@ -31,7 +32,7 @@ static void add_sparse(struct bench *b, const uint32_t *indices, const float *va
     CLEANUP(buffer_close) struct buffer pairs = {0};
     buffer_put(&pairs, indices, count * sizeof *indices);
     buffer_put(&pairs, values, count * sizeof *values);
-    struct event e = {.encoding = 1, .features = buffer_view(&pairs)};
+    struct event e = {.encoding = 1, .features = buffer_view(&pairs), .has = EVENT_HAS_FEATURES};
     feature_pack(&b->packed, &e);
 }
 

@@ -360,7 +360,7 @@ static void test_a_malformed_record_is_counted(void **state)
     struct teller t;
     begin(&t, false);
     t.position = 5;
-    joiner_malformed(t.joiner, CLICK, 5, bytes_text("x"));
+    joiner_malformed(t.joiner, CLICK, 5, bytes_text("x"), (struct bytes){0});
     check_counts(&t);
     assert_int_equal(joiner_counts(t.joiner)[CLICK].malformed, 1);
     assert_string_equal(t.outcome, "malformed:click");

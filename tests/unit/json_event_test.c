@@ -11,6 +11,7 @@
 
 #include "proto/json_event.h"
 
+#define SHARED "\"stream\":\"s\",\"time\":1574553612345"
 #define MINIMAL "\"stream\":\"s\",\"doc\":\"d\",\"time\":1574553612345"
 
 static void every_field_is_carried(void **state)
@@ -105,12 +106,28 @@ static const struct {
     {"{\"b\\u0007elephants\":1}", "line",
      "line: unknown key \"b\\u0007elephants\"; expected stream, request, doc, user, version, time, event, value, "
      "features, "
-     "representation, score, propensity, position, weight, payload or withdraw"},
+     "representation, score, propensity, position, weight, payload, withdraw or items"},
     {"{\"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggg\":1}", "line",
      "line: unknown key \"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffffff...; expected stream, request, "
      "doc, user, "
-     "version, time, event, value, features, representation, score, propensity, position, weight, payload or withdraw"},
-    {"{\"items\":[]}", "items", "items: not supported by this server version; send one event per document"},
+     "version, time, event, value, features, representation, score, propensity, position, weight, payload, withdraw or "
+     "items"},
+    {"{\"items\":[]}", "items", "items: got array []; expected a list of 1 to 1000 objects such as {\"doc\":\"d4\"}"},
+    {"{\"items\":[{\"doc\":\"d\"},7]}", "items", "items[1]: got number 7; expected an object such as {\"doc\":\"d4\"}"},
+    {"{\"items\":[{\"doc\":\"d\",\"score\":\"x\"}]}", "items", "items[0].score: got string \"x\"; expected a number"},
+    {"{\"items\":[{\"user\":\"u\"}]}", "items",
+     "items[0]: unknown key \"user\"; expected doc, position, propensity, score or features"},
+    {"{" SHARED ",\"items\":[{\"doc\":\"a\"},{\"doc\":\"b\"},{\"doc\":\"a\"}]}", "items",
+     "items[2].doc: \"a\" is in the record already; expected it once"},
+    {"{" SHARED ",\"items\":[{\"position\":1}]}", "items", "items[0].doc: missing; expected 1 to 256 bytes of UTF-8"},
+    {"{" SHARED ",\"items\":[{\"doc\":\"a\",\"propensity\":2}]}", "items",
+     "items[0].propensity: 2; expected more than 0 and at most 1"},
+    {"{" SHARED ",\"score\":1,\"items\":[{\"doc\":\"a\"}]}", "score",
+     "score: is beside items; expected it in each of them"},
+    {"{" SHARED ",\"doc\":\"a\",\"items\":[{\"doc\":\"a\"}]}", "doc",
+     "doc: is beside items; expected it in each of them"},
+    {"{" SHARED ",\"features\":{\"i\":[1],\"v\":[1]},\"items\":[{\"doc\":\"a\",\"features\":[1]}]}", "items",
+     "items[0].features: come behind shared sparse ones, which have no end; expected shared ones that are dense"},
     {"{" MINIMAL ",\"user\":7}", "user", "user: got number 7; expected a string"},
     {"{" MINIMAL ",\"user\":null}", "user", "user: got null; expected a string"},
     {"{" MINIMAL ",\"value\":\"x\"}", "value", "value: got string \"x\"; expected a number"},

@@ -39,7 +39,7 @@ static void every_type_is_written(void **state)
     e.payload = (ProtobufCBinaryData){3, (uint8_t *)(uintptr_t) "\0\1\xff"};
     expect_json(&e.base, "{\n  \"stream\": \"a\\\"\\\\\\u001b\\u007f\xc3\xa9\",\n  \"time\": -9223372036854775808,\n"
                          "  \"value\": 0.1,\n  \"score\": 0.1,\n  \"position\": -2,\n"
-                         "  \"encoding\": \"SPARSE_FLOAT32\",\n  \"payload\": \"AAH/\"\n}");
+                         "  \"encoding\": \"SPARSE_FLOAT32\",\n  \"payload\": \"AAH/\",\n  \"items\": []\n}");
 }
 
 static void what_is_not_finite_is_null(void **state)
@@ -52,7 +52,7 @@ static void what_is_not_finite_is_null(void **state)
     e.has_value = e.has_score = true;
     e.value = NAN;
     e.score = INFINITY;
-    expect_json(&e.base, "{\n  \"value\": null,\n  \"score\": null\n}");
+    expect_json(&e.base, "{\n  \"value\": null,\n  \"score\": null,\n  \"items\": []\n}");
     list.n_values = 3;
     list.values = values;
     json_put_message(&out, &list.base);

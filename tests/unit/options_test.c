@@ -184,7 +184,14 @@ static const struct {
        "  - { name: clicks, kind: action }\n"
        "  - { name: t, kind: table, key: [user], attribute: last }\n",
      "f:5:22: streams[2].kind: table is not available in this version\n"
-     "f:5:5: streams[2].key: only action streams have it\n"},
+     "f:5:5: streams[2].key: features have the join key, because a record goes where its document is; send those of a "
+     "request once for all its documents, in a record with items\n"},
+    {V "streams:\n"
+       "  - { name: i, kind: impression }\n"
+       "  - { name: clicks, kind: action }\n"
+       "  - { name: q, kind: features, key: [request] }\n",
+     "f:5:5: streams[2].key: features have the join key, because a record goes where its document is; send those of a "
+     "request once for all its documents, in a record with items\n"},
     {V "streams:\n"
        "  - { name: i, kind: impression, attribute: last }\n"
        "  - { name: o1, kind: action, key: [user] }\n"
