@@ -335,7 +335,7 @@ enum tm_code input_log_start(struct input_log *log, struct tm_error *err)
 
 static size_t weight_of(const struct submission *s)
 {
-    size_t weight = SUBMISSION_WEIGHT + s->rejects.size + s->letters.size + s->control.size;
+    size_t weight = SUBMISSION_WEIGHT + s->shared.size + s->rejects.size + s->letters.size + s->control.size;
     for (uint32_t i = 0; i < s->event_count; i++)
         weight += sizeof s->events[i] + s->events[i].wire.size;
     return weight;
