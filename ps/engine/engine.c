@@ -257,6 +257,7 @@ enum version_state engine_version_state(const struct engine *e, const struct ver
 const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
+bool engine_try_submit(struct engine *e, struct submission *sub) { return input_log_try_submit(e->log, sub); }
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
 {
     return disk_admit(e->dir.disk, events, err);

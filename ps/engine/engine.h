@@ -58,8 +58,9 @@ void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_s
 /* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. To be called
  * before anybody is waited for who may wait for such a write; engine_close() does it, too. */
 void engine_leave(struct engine *e);
-/* See input_log_submit. */
+/* See input_log_submit, input_log_try_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);
+bool engine_try_submit(struct engine *e, struct submission *sub);
 
 /* Progress. engine_applied: every shard has applied everything before it. */
 uint64_t engine_applied(const struct engine *e);
