@@ -11,6 +11,7 @@
 #include "proto/wire.h"
 #include "ps/server/rank_request.h"
 #include "ps/server/ranking_parts.h"
+#include "ps/state/version_policy.h"
 
 enum { ID_BYTES = 16, SEEN_SLOTS = 4 * 1024 };
 static_assert(SEEN_SLOTS >= 4 * RANK_DOCS_MAX && (SEEN_SLOTS & (SEEN_SLOTS - 1)) == 0, "a table that is mostly empty");
@@ -84,14 +85,12 @@ static enum tm_code choose_policy(struct rank *r, struct tm_error *err)
     p->reranks = rank_has(q, RANK_PROPENSITY_DRAWS) ? q->propensity_draws : p->reranks;
     if (p->kind != POLICY_THOMPSON)
         p->reranks = 0; /* its propensities are exact */
-    if (p->reranks != 0 && (p->reranks < POLICY_RERANKS_MIN || p->reranks > POLICY_RERANKS_MAX))
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "propensity_draws: got %" PRIu32 "; expected 0, or %d to %d",
-                            p->reranks, POLICY_RERANKS_MIN, POLICY_RERANKS_MAX);
-    if (p->reranks > RANK_DRAWS_MAX / q->count)
+    enum tm_code rc = version_policy_check(p, err);
+    if (rc == TM_OK && p->reranks > RANK_DRAWS_MAX / q->count)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "propensity_draws: %" PRIu32 " of %" PRIu32 " candidates; expected at most %d together",
                             p->reranks, q->count, RANK_DRAWS_MAX);
-    return policy_check(p, err);
+    return rc;
 }
 
 static enum tm_code choose_request(struct rank *r, struct tm_error *err)
