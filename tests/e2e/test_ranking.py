@@ -5,6 +5,7 @@ import math
 import random
 import struct
 import sys
+import urllib.error
 import urllib.request
 
 import grpc
@@ -195,6 +196,76 @@ def test_features_are_scored_logged_and_learned(ranking, tmp_path):
         row = rows["q", docs[arm]]
         assert (row["user"], row["rank"], row["score"]) == ("u", place + 1, float32(reply.means[arm]))
         assert row["features"] == [0.25, -0.5, own[arm]]
+
+
+# ---- without gRPC ----
+
+
+def post(server, path, body):
+    request = urllib.request.Request(server.http + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_the_same_over_http_and_on_the_command_line(ranking, tmp_path):
+    server, stub = ranking
+    ask = {"version": "bandit", "docs": ["a", "b", "c"], "seed": 7, "slots": 2, "request": "r"}
+    reply = stub.Rank(ranking_pb2.RankRequest(**ask, log=False))
+    code, shown = post(server, "/v1/rank", {**ask, "durable": True})
+    assert (code, shown["order"], shown["scores"]) == (200, list(reply.order), list(reply.scores))
+    assert shown["propensities"] == pytest.approx(list(reply.propensities)) and shown["durable"]
+    assert post(server, "/v1/rank", {**ask, "docs": []})[0] == 400
+    first, second = (ask["docs"][i] for i in shown["order"])
+    code, told = post(server, "/v1/reward", {"request": "r", "docs": [first]})
+    assert (code, told) == (200, {})
+
+    looked = json.loads(
+        server.run(
+            *("rank", "--version", "bandit", "--slots", "2", "--seed", "7", "-o", "json"),
+            *("--context", '{"request": "r"}', "--candidates", '{"docs": ["a", "b", "c"]}'),
+        ).stdout
+    )
+    assert [c["doc"] for c in looked["candidates"]][:2] == [first, second]
+    assert {c["doc"]: c["score"] for c in looked["candidates"]} == dict(zip(ask["docs"], reply.scores))
+    features = tmp_path / "candidates.json"
+    features.write_text('{"docs": ["x", "y"], "features": [1, 2]}')
+    context = '{"user": "u", "context": [0.5, 1]}'
+    p = server.run("rank", "--version", "lr", "--context", context, "--candidates", str(features), "--log")
+    assert "reward --request" in p.stderr
+    p = server.run("rank", "--version", "lr", "a", code=2)
+    assert "features: 0 of each candidate" in p.stderr
+    server.run("reward", "--request", "r", first)  # told before: it counts once
+    server.run("reward", "--request", "r", second, "--value", "2")
+    harness.wait_until("both were liked, once", lambda: server.counts("bandit") == {first: (1, 0), second: (1, 0)})
+    streams = {s["name"]: s for s in server.settled_status()["streams"]}
+    assert (streams["clicks"]["consumed"], streams["clicks"]["duplicate"]) == (3, 1)
+    assert streams["impressions"]["consumed"] == 3  # looking is not showing
+
+
+def test_a_version_says_how_it_ranks(ranking):
+    server, stub = ranking
+    server.run("version", "create", "new", "--model", "beta", "--policy", "ucb", "--width", "3", "--epsilon", "0.5")
+    refused = server.run("version", "create", "bad", "--model", "beta", "--propensity-draws", "50", code=2)
+    assert "propensity_draws: got 50; expected 0, or 200 to 1000" in refused.stderr
+    p = server.run("version", "create", "bad", "--model", "beta", "--propensity-draws", "500", code=2)
+    assert "epsilon: 0 is below 0.01" in p.stderr
+    for start in range(2):
+        shown = json.loads(server.run("version", "show", "new", "-o", "json").stdout)["version"]
+        assert (shown["policy"], shown["width"], shown["epsilon"]) == ("ucb", 3, 0.5)
+        arm = policy.Arm.of_beta(draw_key("a"), 1, 1)
+        with server.channel() as channel:
+            ask = ranking_pb2.RankRequest(version="new", docs=["a", "b"], log=False, epsilon=0.5 * start)
+            reply = ranking_pb2_grpc.RankingStub(channel).Rank(ask, timeout=10)
+        assert reply.scores[0] == policy.score(policy.Policy("ucb", width=3), reply.seed, shown["id"], arm)
+        assert list(reply.propensities) == [0.5]
+        server.term()
+        server.start()
+
+
+# ---- what is refused ----
 
 
 @pytest.mark.parametrize(
