@@ -3,7 +3,10 @@
 import json
 import math
 import random
+import re
+import shlex
 import struct
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -243,6 +246,23 @@ def test_the_same_over_http_and_on_the_command_line(ranking, tmp_path):
     streams = {s["name"]: s for s in server.settled_status()["streams"]}
     assert (streams["clicks"]["consumed"], streams["clicks"]["duplicate"]) == (3, 1)
     assert streams["impressions"]["consumed"] == 3  # looking is not showing
+
+
+def test_the_two_calls_of_the_readme(make_server):
+    server = make_server((harness.ROOT / "examples" / "quickstart.yaml").read_text()).start()
+    text = (harness.ROOT / "README.md").read_text()
+    calls = re.findall(r"^curl .*/v1/(?:rank|reward)$", text, re.MULTILINE)
+    rank, reward = (
+        subprocess.run(
+            shlex.split(call.replace("localhost:7071", server.http)), capture_output=True, text=True, check=True
+        ).stdout
+        for call in calls
+    )
+    reply = json.loads(rank)
+    assert (reply["request"], len(reply["order"]), len(reply["scores"])) == ("page-1", 1, 3)
+    assert json.loads(reward) == {}
+    consumed = {s["name"]: s["consumed"] for s in server.settled_status()["streams"]}
+    assert consumed == {"impressions": 1, "clicks": 1}
 
 
 def test_a_version_says_how_it_ranks(ranking):
