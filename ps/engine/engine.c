@@ -326,6 +326,9 @@ enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error 
 {
     struct barrier b = {.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .missing = e->workers};
     *position = engine_durable(e);
+    /* What was accepted without its sync is still on its way; while the disk is full it has to stay there. */
+    if (engine_admit(e, false, NULL) == TM_OK && control_pass(e, position, err) != TM_OK)
+        return err->code;
     if (!engine_wait_applied(e, *position, -1))
         return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
     for (uint32_t i = 0; i < e->workers; i++)

@@ -139,7 +139,7 @@ static void take_stamped(struct sequencer *s, struct submission *sub, int64_t no
     uint32_t streams = 0;
     for (uint32_t i = 0; i < sub->event_count; i++)
         streams |= 1u << sub->events[i].stream;
-    if (!server_lane_send(&s->server, &s->roster, streams, now_ms)) {
+    if (sub->event_count > 0 && !server_lane_send(&s->server, &s->roster, streams, now_ms)) {
         refuse_full(s, sub);
         return;
     }

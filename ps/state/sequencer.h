@@ -48,7 +48,8 @@ enum submission_kind {
     SUBMIT_END,
     SUBMIT_LEAVE,
     SUBMIT_CONTROL,
-    SUBMIT_STAMPED, /* a batch of the server's own: no sequence, and the events have no time; they get the clock's */
+    SUBMIT_STAMPED, /* a batch of the server's own: no sequence, and the events have no time; they get the clock's. An
+                       empty one only passes */
 };
 
 /* One event of a batch, validated and resolved at the door; of a record with items one for each of them. */

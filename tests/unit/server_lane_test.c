@@ -212,12 +212,27 @@ static void test_it_holds_back_nobody_and_is_held_by_others(void **state)
     desk_close(&d);
 }
 
+/* Who wants to know that what came before is in the log. */
+static void test_an_empty_batch_passes_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct submission sub = {.kind = SUBMIT_STAMPED};
+    desk_open(&d);
+    assert_true(sequencer_take(d.s, &sub, d.now));
+    write_block(&d);
+    assert_int_equal(sub.code, TM_OK);
+    assert_int_equal(d.block.size + d.n_rows + sequencer_producers(d.s), 0);
+    desk_close(&d);
+}
+
 static void test_a_full_table_refuses(void **state)
 {
     (void)state;
     struct sequencer *s = open_one(1);
     struct submission open = {.kind = SUBMIT_OPEN, .producer = {"c", "1", "x"}};
-    struct submission sub = {.kind = SUBMIT_STAMPED};
+    struct submission_event event = {.stream = 1};
+    struct submission sub = {.kind = SUBMIT_STAMPED, .events = &event, .event_count = 1};
     struct buffer block = {0};
     sequencer_tell_time(s, NOW);
     assert_true(sequencer_take(s, &open, 0) && sequencer_take(s, &sub, 0));
@@ -233,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_events_get_the_clock_and_time_passes_by_itself),
         cmocka_unit_test(test_the_clock_never_goes_back),
         cmocka_unit_test(test_it_holds_back_nobody_and_is_held_by_others),
+        cmocka_unit_test(test_an_empty_batch_passes_and_leaves_nothing),
         cmocka_unit_test(test_a_full_table_refuses),
     };
     return cmocka_run_group_tests_name("server_lane", tests, NULL, NULL);
