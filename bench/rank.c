@@ -17,7 +17,7 @@
 #include "learner/policy.h"
 #include "proto/wire.h"
 
-enum { DOCS = 200000, REQUESTS = 512, ROUNDS = 5, CANDIDATES_MAX = 500, INFLIGHT = 32, CONNECTIONS = 4 };
+enum { DOCS = 200000, REQUESTS = 512, ROUNDS = 3, CANDIDATES_MAX = 500, INFLIGHT = 32, CONNECTIONS = 4 };
 
 static const char pull[] = "/tidemill.v1.Parameters/Pull", rank[] = "/tidemill.v1.Ranking/Rank";
 static double sink; /* keeps what is measured */
@@ -89,7 +89,7 @@ static double policy_cpu(uint32_t candidates)
 
 /* ---- rounds ---- */
 
-static uint32_t calls_of(const struct kind *k) { return k->draws ? 1000 : 8000; }
+static uint32_t calls_of(const struct kind *k) { return k->draws ? 300 : 2000; }
 
 /* The server's CPU a call, in microseconds. */
 static double measure(const struct host *h, struct calls *c, const struct kind *k)

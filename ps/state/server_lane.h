@@ -1,15 +1,16 @@
 /* ps/state/server_lane.h - the server as a producer of its own: the events that Rank and Reward make.
  *
- * Their time is the log writer's clock, so nobody has to say how far they have come: the lane asserts the clock in every
- * stream that it sends, with each block, and each SERVER_LANE_STEP_MS while there are none. So an impression that was
- * ranked is decided when its window is over, whether or not anybody calls again, and since the lane is never behind the
- * clock it holds back nobody who is not ahead of it. All of it goes into the log as punctuations: a replay reads no clock.
+ * Their time is the log writer's clock, so nobody has to say how far they have come: the lane asserts the clock in
+ * every stream that it sends, with each block, and each SERVER_LANE_STEP_MS while there are none. So an impression that
+ * was ranked is decided when its window is over, whether or not anybody calls again, and since the lane is never behind
+ * the clock it holds back nobody who is not ahead of it. All of it goes into the log as punctuations: a replay reads no
+ * clock.
  *
  * Clock    the wall clock, but never going back: while that is behind, it stands, over a restart too.
- * Streams  one is declared by its first event in it, as a client's is. So before the first Reward of a stream nothing is
- *          known to be without one.
- * Life     one row in the table of producers, under a key that no client can have: its client and instance are empty. It
- *          has no sequence; it goes after producer_retain_ms without an event, not after producer_timeout_ms.
+ * Streams  one is declared by its first event in it, as a client's is. So before the first Reward of a stream nothing
+ *          is known to be without one.
+ * Life     one row in the table of producers, under a key that no client can have: its client and instance are empty.
+ *          It has no sequence; it goes after producer_retain_ms without an event, not after producer_timeout_ms.
  * Threads  pure; the sequencer's. */
 #ifndef TIDEMILL_PS_STATE_SERVER_LANE_H
 #define TIDEMILL_PS_STATE_SERVER_LANE_H

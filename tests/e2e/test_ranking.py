@@ -217,22 +217,23 @@ def test_the_same_over_http_and_on_the_command_line(ranking, tmp_path):
     server, stub = ranking
     ask = {"version": "bandit", "docs": ["a", "b", "c"], "seed": 7, "slots": 2, "request": "r"}
     reply = stub.Rank(ranking_pb2.RankRequest(**ask, log=False))
-    code, shown = post(server, "/v1/rank", {**ask, "durable": True})
-    assert (code, shown["order"], shown["scores"]) == (200, list(reply.order), list(reply.scores))
-    assert shown["propensities"] == pytest.approx(list(reply.propensities)) and shown["durable"]
-    assert post(server, "/v1/rank", {**ask, "docs": []})[0] == 400
-    first, second = (ask["docs"][i] for i in shown["order"])
-    code, told = post(server, "/v1/reward", {"request": "r", "docs": [first]})
-    assert (code, told) == (200, {})
-
     looked = json.loads(
         server.run(
             *("rank", "--version", "bandit", "--slots", "2", "--seed", "7", "-o", "json"),
             *("--context", '{"request": "r"}', "--candidates", '{"docs": ["a", "b", "c"]}'),
         ).stdout
     )
-    assert [c["doc"] for c in looked["candidates"]][:2] == [first, second]
+    shown_there = [c["doc"] for c in looked["candidates"]][:2]
     assert {c["doc"]: c["score"] for c in looked["candidates"]} == dict(zip(ask["docs"], reply.scores))
+    code, shown = post(server, "/v1/rank", {**ask, "durable": True})
+    assert (code, shown["order"], shown["scores"]) == (200, list(reply.order), list(reply.scores))
+    assert shown["propensities"] == pytest.approx(list(reply.propensities)) and shown["durable"]
+    assert post(server, "/v1/rank", {**ask, "docs": []})[0] == 400
+    first, second = (ask["docs"][i] for i in shown["order"])
+    assert shown_there == [first, second]
+    code, told = post(server, "/v1/reward", {"request": "r", "docs": [first]})
+    assert (code, told) == (200, {})
+
     features = tmp_path / "candidates.json"
     features.write_text('{"docs": ["x", "y"], "features": [1, 2]}')
     context = '{"user": "u", "context": [0.5, 1]}'
