@@ -595,6 +595,10 @@ static void random_items(uint64_t *seed, struct options *o)
         for (uint32_t p = 0; p < v->prior_count; p++)
             v->prior[p] = (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007);
         v->half_life_ms = random_span(seed, 0, 3650 * 86400000ll);
+        v->policy = (uint32_t)random_span(seed, RANK_BY_THOMPSON, RANK_BY_GREEDY);
+        v->epsilon = (double)random_span(seed, 0, 1000) / 1000;
+        v->width = (double)random_span(seed, 1, 1000) / 10;
+        v->propensity_draws = (uint32_t)random_span(seed, 0, 1000);
         random_name(seed, v->reward, OPTION_NAME_MAX);
         if (draw(seed) % 2)
             strcat(v->reward, " * (1 - \"x\") + 0.5: #");
