@@ -111,10 +111,13 @@ static void score_one(const struct scoring *s, size_t at, const struct found *f)
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, m->block_size(config)), *block = NULL;
     uint64_t item = draw_key(s->docs[at]);
+    struct summary summary = {0};
     if (f->number != TABLE_NONE) {
         table_read(f->table, f->number, content);
-        block = content;
+        m->summarise(config, content, &summary);
     }
+    if (summary.samples > 0) /* else it is not there, or reset */
+        block = content;
     s->known[at] = block != NULL;
     if (m->score) {
         struct score score;

@@ -234,8 +234,8 @@ bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && same_config(a, b) && a->half_life_ms == b->half_life_ms &&
            strcmp(a->reward.text, b->reward.text) == 0 && a->validate == b->validate &&
-           version_policy_same(&a->policy, &b->policy) &&
-           strcmp(a->representation, b->representation) == 0 && a->samples_from_count == b->samples_from_count &&
+           version_policy_same(&a->policy, &b->policy) && strcmp(a->representation, b->representation) == 0 &&
+           a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 
