@@ -525,6 +525,7 @@ static void make_event(struct author *a, const struct world_lane *lane)
     let_time_pass(a);
     if (!withdraw_event(a, lane, &e) && !copy_event(a, lane, &e))
         fill_event(a, lane, &e);
+    e.stamped = false; /* what it is like may have been */
     *next_event(a) = e;
     make_record(a, lane);
 }
