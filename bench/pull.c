@@ -11,12 +11,13 @@
 
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/calls.h"
 #include "bench/disk.h"
 #include "bench/host.h"
 #include "bench/traffic.h"
 #include "proto/wire.h"
 
-enum { DOCS = 1000000, LIVE = 100000, ASKED = 200, REQUESTS = 2048, ROUNDS = 5, CALLS_MAX = 20000, INFLIGHT_MAX = 256 };
+enum { DOCS = 1000000, ASKED = 200, REQUESTS = 2048, ROUNDS = 5 };
 
 static const char pull[] = "/tidemill.v1.Parameters/Pull";
 
@@ -56,62 +57,19 @@ static void check_reply(struct bytes reply)
 
 /* ---- a round ---- */
 
-struct round {
-    struct caller *caller;
-    const struct buffer *requests;
-    uint32_t started, finished, calls;
-    double us[CALLS_MAX]; /* latencies, as they come */
-};
-
-struct slot {
-    struct round *round;
-    int64_t began_ns;
-};
-
-static void call_next(struct slot *s);
-
-static void answered(void *context, struct bytes reply)
-{
-    struct slot *s = context;
-    (void)reply;
-    s->round->us[s->round->finished++] = (double)(clock_monotonic_ns() - s->began_ns) / 1e3;
-    if (s->round->started < s->round->calls)
-        call_next(s);
-}
-
-static void call_next(struct slot *s)
-{
-    struct round *r = s->round;
-    s->began_ns = clock_monotonic_ns();
-    caller_call(r->caller, pull, buffer_view(&r->requests[r->started++ % REQUESTS]), answered, s);
-}
-
-static void play(struct round *r, const struct load *load)
-{
-    static struct slot slot[INFLIGHT_MAX];
-    r->started = r->finished = 0;
-    r->calls = load->calls;
-    for (uint32_t i = 0; i < load->inflight; i++) {
-        slot[i].round = r;
-        call_next(&slot[i]);
-    }
-    while (r->finished < r->calls)
-        caller_wait(r->caller);
-}
-
 struct figures {
     double cpu[ROUNDS], p50[ROUNDS], p99[ROUNDS], rate[ROUNDS];
 };
 
-static void measure(const struct host *h, struct round *r, const struct load *load, struct figures *f, int round)
+static void measure(const struct host *h, struct calls *c, const struct load *load, struct figures *f, int round)
 {
     double cpu = host_cpu(h);
     int64_t began = clock_monotonic_ns();
-    play(r, load);
-    f->rate[round] = r->calls / ((double)(clock_monotonic_ns() - began) / 1e9);
-    f->cpu[round] = (host_cpu(h) - cpu) * 1e6 / r->calls;
-    f->p50[round] = bench_quantile(r->us, r->calls, 0.5);
-    f->p99[round] = bench_quantile(r->us, r->calls, 0.99);
+    calls_play(c, load->calls, load->inflight);
+    f->rate[round] = load->calls / ((double)(clock_monotonic_ns() - began) / 1e9);
+    f->cpu[round] = (host_cpu(h) - cpu) * 1e6 / load->calls;
+    f->p50[round] = bench_quantile(c->us, load->calls, 0.5);
+    f->p99[round] = bench_quantile(c->us, load->calls, 0.99);
 }
 
 /* ---- rows ---- */
@@ -139,40 +97,22 @@ static void run_load(struct bench *b, const struct load *load, const struct host
                      const struct buffer *requests)
 {
     struct figures us = {0}, them = {0};
-    struct round *r = mem_new(1, sizeof *r), *rf = mem_new(1, sizeof *rf);
+    struct calls *c = mem_new(1, sizeof *c), *cf = mem_new(1, sizeof *cf);
     bench_say("pull: %u under way", load->inflight);
-    r->requests = rf->requests = requests;
-    r->caller = caller_open(ours->port, load->connections);
-    rf->caller = caller_open(floor->port, load->connections);
-    play(r, load);
-    play(rf, load);
+    *c = *cf = (struct calls){.method = pull, .requests = requests, .requests_count = REQUESTS};
+    c->caller = caller_open(ours->port, load->connections);
+    cf->caller = caller_open(floor->port, load->connections);
+    calls_play(c, load->calls, load->inflight);
+    calls_play(cf, load->calls, load->inflight);
     for (int round = 0; round < ROUNDS; round++) {
-        measure(floor, rf, load, &them, round);
-        measure(ours, r, load, &us, round);
+        measure(floor, cf, load, &them, round);
+        measure(ours, c, load, &us, round);
     }
     report(b, load->inflight, &us, &them);
-    caller_close(r->caller);
-    caller_close(rf->caller);
-    free(r);
-    free(rf);
-}
-
-/* The documents are all decided once the samples behind them have moved time on by more than a window. */
-static void fill(struct host *h)
-{
-    struct traffic *t = mem_new(1, sizeof *t);
-    struct caller *c = caller_open(h->port, 1);
-    bench_say("pull: %d documents to learn", DOCS);
-    events_open(&t->events, LIVE, 0.06, false);
-    t->events.docs = DOCS;
-    t->events.one_version = true;
-    traffic_open(t, c, 1);
-    traffic_send(t, DOCS * 1.07 + LIVE * 1.5);
-    traffic_drain(t);
-    traffic_close(t);
-    events_close(&t->events);
-    caller_close(c);
-    free(t);
+    caller_close(c->caller);
+    caller_close(cf->caller);
+    free(c);
+    free(cf);
 }
 
 static size_t reply_size(struct host *h, const struct buffer *request)
@@ -198,7 +138,8 @@ int main(int argc, char **argv)
     make_requests(requests);
     disk_folder_make(folder);
     host_serve(&ours, folder, "join: { window: 10s, allowed_lateness: 10s }\n");
-    fill(&ours);
+    bench_say("pull: %d documents to learn", DOCS);
+    traffic_learn(ours.port, DOCS);
     host_floor(&floor, reply_size(&ours, &requests[0]));
     for (size_t i = 0; i < ARRAY_LEN(loads); i++)
         run_load(b, &loads[i], &ours, &floor, requests);

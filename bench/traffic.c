@@ -1,6 +1,7 @@
 #include "bench/traffic.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "proto/wire.h"
@@ -214,3 +215,20 @@ void traffic_send_until(struct traffic *t, double rate, atomic_bool *over)
 }
 
 void traffic_drain(struct traffic *t) { caller_ask(t->caller, "/tidemill.v1.Admin/Drain", (struct bytes){0}, NULL); }
+
+void traffic_learn(int port, uint32_t docs)
+{
+    enum { LIVE = 100000 };
+    struct traffic *t = mem_new(1, sizeof *t);
+    struct caller *c = caller_open(port, 1);
+    events_open(&t->events, LIVE, 0.06, false);
+    t->events.docs = docs;
+    t->events.one_version = true;
+    traffic_open(t, c, 1);
+    traffic_send(t, (uint64_t)(docs * 1.07 + LIVE * 1.5));
+    traffic_drain(t);
+    traffic_close(t);
+    events_close(&t->events);
+    caller_close(c);
+    free(t);
+}

@@ -46,6 +46,10 @@ void traffic_send_until(struct traffic *t, double rate, atomic_bool *over);
 /* Everything sent is applied, committed and synced. */
 void traffic_drain(struct traffic *t);
 
+/* Every document of the first version has learned something, and nothing comes in any more. The documents are decided
+ * once the samples behind them have moved time on by more than a window of 10 s. */
+void traffic_learn(int port, uint32_t docs);
+
 /* For lanes of one's own: messages as they are sent. */
 void traffic_put_open(struct buffer *out, const char *client, uint32_t instance, const char *lane);
 void traffic_put_watermark(struct buffer *out, const char *stream, int64_t time);

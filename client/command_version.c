@@ -115,6 +115,17 @@ static void add_features(struct printer *p, const VersionStatus *v)
     add_row(p, "repairs", cell_count(v->repairs));
 }
 
+static void add_policy(struct printer *p, const VersionStatus *v)
+{
+    add_row(p, "policy", cell_text(v->policy));
+    if (v->epsilon > 0)
+        add_row(p, "epsilon", cell_number(v->epsilon));
+    if (v->has_width)
+        add_row(p, "width", cell_number(v->width));
+    if (v->propensity_draws > 0)
+        add_row(p, "propensity draws", cell_count(v->propensity_draws));
+}
+
 static struct cell number_or_none(bool has, double number) { return has ? cell_number(number) : cell_none(); }
 
 static void print_validations(Tidemill__V1__Validation *const *validations, size_t count)
@@ -153,6 +164,7 @@ static void print_version(const VersionStatus *v)
     add_row(p, "half life", cell_text(half_life_text(v, half_life)));
     add_row(p, "reward", cell_text(v->reward));
     add_row(p, "samples from", cell_text(command_names(v->samples_from, v->n_samples_from, from)));
+    add_policy(p, v);
     add_row(p, "documents", cell_count(v->documents));
     if (v->new_samples)
         add_counts(p, "new", v->new_samples);

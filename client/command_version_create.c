@@ -23,6 +23,10 @@ enum {
     KEY_REPRESENTATION,
     KEY_VALIDATE,
     KEY_PRIOR_FROM,
+    KEY_POLICY,
+    KEY_EPSILON,
+    KEY_WIDTH,
+    KEY_PROPENSITY_DRAWS,
     PRIOR_MAX = 64,
     SOURCES_MAX = 64,
 };
@@ -66,11 +70,11 @@ static double parse_number(const char *option, const char *text, struct argp_sta
     return v;
 }
 
-static uint32_t parse_dimension(const char *text, struct argp_state *state)
+static uint32_t parse_count(const char *option, const char *text, struct argp_state *state)
 {
-    double v = parse_number("dimension", text, state);
+    double v = parse_number(option, text, state);
     if (!(v >= 0 && v <= UINT32_MAX && v == (double)(uint32_t)v))
-        argp_error(state, "--dimension: got \"%s\"; expected a whole number", text);
+        argp_error(state, "--%s: got \"%s\"; expected a whole number", option, text);
     return (uint32_t)v;
 }
 
@@ -81,7 +85,7 @@ static error_t parse_features(int key, char *argument, struct argp_state *state)
     switch (key) {
     case KEY_DIMENSION:
         r->has_dimension = true;
-        r->dimension = parse_dimension(argument, state);
+        r->dimension = parse_count("dimension", argument, state);
         return 0;
     case KEY_COVARIANCE: r->covariance = argument; return 0;
     case KEY_PRIOR_FROM: r->prior_from = argument; return 0;
@@ -110,6 +114,27 @@ static error_t parse_features(int key, char *argument, struct argp_state *state)
     }
 }
 
+static error_t parse_policy(int key, char *argument, struct argp_state *state)
+{
+    Tidemill__V1__CreateVersionRequest *r = &((struct description *)state->input)->request;
+    switch (key) {
+    case KEY_POLICY: r->policy = argument; return 0;
+    case KEY_EPSILON:
+        r->has_epsilon = true;
+        r->epsilon = parse_number("epsilon", argument, state);
+        return 0;
+    case KEY_WIDTH:
+        r->has_width = true;
+        r->width = parse_number("width", argument, state);
+        return 0;
+    case KEY_PROPENSITY_DRAWS:
+        r->has_propensity_draws = true;
+        r->propensity_draws = parse_count("propensity-draws", argument, state);
+        return 0;
+    default: return parse_features(key, argument, state);
+    }
+}
+
 static error_t parse_description(int key, char *argument, struct argp_state *state)
 {
     struct description *d = state->input;
@@ -133,7 +158,7 @@ static error_t parse_description(int key, char *argument, struct argp_state *sta
         if (!d->request.name || !d->request.model)
             argp_error(state, "NAME and --model are required");
         return 0;
-    default: return parse_features(key, argument, state);
+    default: return parse_policy(key, argument, state);
     }
 }
 
@@ -166,6 +191,10 @@ int command_version_create(const struct command *self, int argc, char **argv)
          "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
         {"validate", KEY_VALIDATE, NULL, 0, "beta, lr: judge its predictions; \"version show\" tells how good they are",
          0},
+        {"policy", KEY_POLICY, "thompson|ucb|greedy", 0, "How it ranks (default: thompson)", 0},
+        {"epsilon", KEY_EPSILON, "X", 0, "With this probability Rank shuffles instead (default: 0)", 0},
+        {"width", KEY_WIDTH, "X", 0, "ucb: standard deviations above the mean (default: 1)", 0},
+        {"propensity-draws", KEY_PROPENSITY_DRAWS, "N", 0, "thompson: to estimate propensities from (default: 0)", 0},
         {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
         {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
          0},

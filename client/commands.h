@@ -70,6 +70,8 @@ int command_params_digest(const struct command *self, int argc, char **argv);
 int command_params_export(const struct command *self, int argc, char **argv);
 int command_params_reset(const struct command *self, int argc, char **argv);
 int command_pull(const struct command *self, int argc, char **argv);
+int command_rank(const struct command *self, int argc, char **argv);
+int command_reward(const struct command *self, int argc, char **argv);
 int command_samples_export(const struct command *self, int argc, char **argv);
 int command_samples_tail(const struct command *self, int argc, char **argv);
 int command_samples_verify(const struct command *self, int argc, char **argv);

@@ -309,3 +309,5 @@ void event_encode(const struct event *e, struct buffer *out)
     if (e->items)
         put_item(e, out);
 }
+
+void event_put_time(int64_t time_ms, struct buffer *out) { wire_put_integer(out, F_TIME, (uint64_t)time_ms); }

@@ -60,6 +60,9 @@ enum tm_code event_scan_parts(struct bytes own, struct bytes shared, struct even
  * makes an item to be appended to a record. There must not be more than one. */
 void event_encode(const struct event *e, struct buffer *out);
 
+/* Append a time alone: to stand in front of an event that was encoded without one. */
+void event_put_time(int64_t time_ms, struct buffer *out);
+
 /* What every stream demands, whatever the configuration: texts of 1-256 bytes of UTF-8 without NUL where present, doc
  * present, stream present, event present where it withdraws one, time between 2000 and now_ms + 1 day, every number
  * finite, weight >= 0, propensity in (0, 1], features finite and of a whole number of values, sparse indices

@@ -6,7 +6,7 @@
 
 #include "ps/engine/parts.h"
 
-/* A control record on its way through the log. */
+/* On its way through the log. */
 struct append {
     struct submission submission;
     pthread_mutex_t mutex;
@@ -23,11 +23,12 @@ static void appended(struct submission *s)
     pthread_mutex_unlock(&a->mutex);
 }
 
-enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err)
+/* Returns when it is in the log, or refused. */
+static enum tm_code submit_and_wait(struct engine *e, const struct submission *s, uint64_t *position,
+                                    struct tm_error *err)
 {
-    struct append a = {.submission = {.kind = SUBMIT_CONTROL, .control = buffer_view(control), .done = appended},
-                       .mutex = PTHREAD_MUTEX_INITIALIZER,
-                       .cond = PTHREAD_COND_INITIALIZER};
+    struct append a = {.submission = *s, .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    a.submission.done = appended;
     a.submission.context = &a;
     if (!input_log_submit(e->log, &a.submission))
         return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
@@ -40,6 +41,20 @@ enum tm_code control_append(struct engine *e, const struct buffer *control, uint
         return a.submission.code;
     }
     *position = a.submission.position;
+    return TM_OK;
+}
+
+enum tm_code control_pass(struct engine *e, uint64_t *position, struct tm_error *err)
+{
+    return submit_and_wait(e, &(struct submission){.kind = SUBMIT_STAMPED}, position, err);
+}
+
+enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err)
+{
+    struct submission s = {.kind = SUBMIT_CONTROL, .control = buffer_view(control)};
+    enum tm_code rc = submit_and_wait(e, &s, position, err);
+    if (rc != TM_OK)
+        return rc;
     if (!engine_wait_applied(e, *position, -1))
         return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down; the record at position %llu is durable",
                             (unsigned long long)*position);

@@ -257,6 +257,7 @@ enum version_state engine_version_state(const struct engine *e, const struct ver
 const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }
+bool engine_try_submit(struct engine *e, struct submission *sub) { return input_log_try_submit(e->log, sub); }
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
 {
     return disk_admit(e->dir.disk, events, err);
@@ -325,6 +326,9 @@ enum tm_code engine_drain(struct engine *e, uint64_t *position, struct tm_error 
 {
     struct barrier b = {.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER, .missing = e->workers};
     *position = engine_durable(e);
+    /* What was accepted without its sync is still on its way; while the disk is full it has to stay there. */
+    if (engine_admit(e, false, NULL) == TM_OK && control_pass(e, position, err) != TM_OK)
+        return err->code;
     if (!engine_wait_applied(e, *position, -1))
         return tm_error_set(err, TM_UNAVAILABLE, "the server is shutting down");
     for (uint32_t i = 0; i < e->workers; i++)

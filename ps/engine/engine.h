@@ -8,6 +8,7 @@
 #ifndef TIDEMILL_PS_ENGINE_ENGINE_H
 #define TIDEMILL_PS_ENGINE_ENGINE_H
 
+#include "learner/policy.h"
 #include "learner/validation_report.h"
 #include "ps/engine/options.h"
 #include "ps/state/catalog.h"
@@ -58,8 +59,9 @@ void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_s
 /* The process wants to end: from now on a write that has to wait for room on the disk stops it instead. To be called
  * before anybody is waited for who may wait for such a write; engine_close() does it, too. */
 void engine_leave(struct engine *e);
-/* See input_log_submit. */
+/* See input_log_submit, input_log_try_submit. */
 bool engine_submit(struct engine *e, struct submission *sub);
+bool engine_try_submit(struct engine *e, struct submission *sub);
 
 /* Progress. engine_applied: every shard has applied everything before it. */
 uint64_t engine_applied(const struct engine *e);
@@ -92,6 +94,19 @@ struct pull {
     size_t prior_at; /* the first document that nothing was learned about; PULL_NO_PRIOR */
 };
 void engine_pull(struct engine *e, struct pull *p);
+
+/* What is believed of many candidates. Arrays are the caller's, `count` long. Lock-free, as engine_pull. */
+struct scoring {
+    const struct version *version;
+    const struct bytes *docs;
+    size_t count;
+    const float *x; /* count x dimension, guarded like a sample's; NULL: a model without features */
+    struct arm *arms;
+    double *means; /* expected rewards */
+    bool *known;
+    int64_t as_of; /* result; as of a Pull */
+};
+void engine_score(struct engine *e, struct scoring *s);
 
 /* Versions at run time. A call returns when every shard has applied its control record, so that whoever was answered
  * finds what it asked for; two calls come one after the other. Blocks, for about a sync. */

@@ -101,7 +101,7 @@
     M("Producers", INGEST_BYTES, "tidemill_ingest_in_flight_bytes", GAUGE, "",                                        \
       "Messages of Ingest calls that are not answered yet; memory.inbox is their limit")                              \
     M("Producers", INGEST_BATCHES, "tidemill_ingest_batches_total", COUNTER, "door",                                  \
-      "Batches taken, by the door they came through: grpc or http")                                                   \
+      "Batches taken, by the door they came through: grpc, http, or ranking (Rank and Reward)")                        \
     M("Producers", INGEST_REPEATED, "tidemill_ingest_repeated_batches_total", COUNTER, "door",                        \
       "Batches acknowledged again, without effect")                                                                   \
     M("Producers", INGEST_EVENTS, "tidemill_ingest_events_total", COUNTER, "door", "Events taken")                    \

@@ -35,6 +35,8 @@ static const struct choice fields[] = {{"value", FIELD_VALUE, true},
 static const struct choice actions[] = {
     {"drop", FILTER_IS_DROP, true}, {"clamp", FILTER_IS_CLAMP, true}, {"default", FILTER_IS_DEFAULT, true}};
 static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
+static const struct choice policies[] = {
+    {"thompson", RANK_BY_THOMPSON, true}, {"ucb", RANK_BY_UCB, true}, {"greedy", RANK_BY_GREEDY, true}};
 static const struct choice switches[] = {{"off", false, true}, {"on", true, true}};
 static const struct choice attributes[] = {
     {"last", ATTRIBUTE_LAST, true}, {"first", ATTRIBUTE_FIRST, true}, {"all", ATTRIBUTE_ALL, true}};
@@ -47,6 +49,7 @@ const char *option_choice_word(enum option_type type, uint32_t value)
                              : type == OPTION_ATTRIBUTE  ? attributes
                              : type == OPTION_COVARIANCE ? covariances
                              : type == OPTION_UNIT       ? sampling_units
+                             : type == OPTION_POLICY     ? policies
                              : type == OPTION_FIELD      ? fields
                              : type == OPTION_ACTION     ? actions
                              : type == OPTION_SWITCH     ? switches
@@ -299,6 +302,11 @@ static enum tm_code parse_unit(const struct option_row *row, void *owner, const 
     return parse_word(row, owner, text, sampling_units, ARRAY_LEN(sampling_units), err);
 }
 
+static enum tm_code parse_policy(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return parse_word(row, owner, text, policies, ARRAY_LEN(policies), err);
+}
+
 static enum tm_code parse_field(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     return parse_word(row, owner, text, fields, ARRAY_LEN(fields), err);
@@ -423,6 +431,7 @@ static const struct {
     [OPTION_BOUND] = {"number", false, parse_bound},
     [OPTION_COVARIANCE] = {"word", false, parse_covariance},
     [OPTION_UNIT] = {"word", false, parse_unit},
+    [OPTION_POLICY] = {"word", false, parse_policy},
     [OPTION_FIELD] = {"word", false, parse_field},
     [OPTION_ACTION] = {"word", false, parse_action},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
@@ -462,6 +471,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_AGGREGATE: expected_aggregate(buf); break;
     case OPTION_FIELD: snprintf(buf, OPTION_EXPECTED_SIZE, "value, weight, position, score or propensity"); break;
     case OPTION_ACTION: snprintf(buf, OPTION_EXPECTED_SIZE, "drop, clamp or default"); break;
+    case OPTION_POLICY: snprintf(buf, OPTION_EXPECTED_SIZE, "thompson, ucb or greedy"); break;
     case OPTION_UNIT: snprintf(buf, OPTION_EXPECTED_SIZE, "impression or user"); break;
     case OPTION_MODEL: snprintf(buf, OPTION_EXPECTED_SIZE, "one of the models: %s", model_names()); break;
     case OPTION_KEY_FIELDS:

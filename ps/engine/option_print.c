@@ -148,6 +148,7 @@ static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_BOUND] = print_bound,
     [OPTION_COVARIANCE] = print_word,
     [OPTION_UNIT] = print_word,
+    [OPTION_POLICY] = print_word,
     [OPTION_FIELD] = print_word,
     [OPTION_ACTION] = print_word,
     [OPTION_KEY_FIELDS] = print_key_fields,

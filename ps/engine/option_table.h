@@ -27,6 +27,7 @@ enum option_type {
     OPTION_BOUND,        /* struct label_bound */
     OPTION_COVARIANCE,   /* uint32_t */
     OPTION_UNIT,         /* uint32_t: what sampling draws a lot for */
+    OPTION_POLICY,       /* uint32_t: enum option_policy */
     OPTION_FIELD,        /* uint32_t: enum option_filter_field */
     OPTION_ACTION,       /* uint32_t: enum option_filter_action */
     OPTION_KEY_FIELDS,   /* uint32_t, list */

@@ -54,6 +54,9 @@ struct label_options {
     struct joiner_label label;
 };
 
+/* In the order of learner/policy.h. */
+enum option_policy { RANK_BY_THOMPSON, RANK_BY_UCB, RANK_BY_GREEDY };
+
 enum option_covariance { OPTION_COVARIANCE_DIAGONAL = 1, OPTION_COVARIANCE_FULL };
 
 struct version_options {
@@ -70,6 +73,9 @@ struct version_options {
     char representation[OPTION_NAME_MAX + 1]; /* "": any */
     char reward[REWARD_TEXT_MAX + 1];         /* an expression over labels; default: the first label */
     bool validate;
+    uint32_t policy; /* enum option_policy: how it ranks, as what follows */
+    double epsilon, width;
+    uint32_t propensity_draws;
     char samples_from[OPTION_SAMPLES_FROM_MAX][OPTION_NAME_MAX + 1];
     uint32_t samples_from_count; /* default: itself */
 };

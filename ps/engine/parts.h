@@ -154,6 +154,8 @@ struct shard_version_counts inspect_version(struct engine *e, const struct versi
 /* control.c: what changes how later records are treated. */
 /* A block came out of the log: on the log writer's thread, before the workers get it. */
 void control_follow(struct engine *e, const struct block *b);
+/* Returns when everything that was handed in before is in the log, in front of *position. Writes nothing itself. */
+enum tm_code control_pass(struct engine *e, uint64_t *position, struct tm_error *err);
 /* Append a control record and wait until every shard has applied it; *position is behind it. The caller has checked
  * that it can be applied, and holds e->control if it changes anything (at the start nobody else is there). */
 enum tm_code control_append(struct engine *e, const struct buffer *control, uint64_t *position, struct tm_error *err);

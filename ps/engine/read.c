@@ -14,12 +14,13 @@ struct found {
 };
 
 /* In passes, so that the misses of a pass overlap. */
-static void find_group(const struct engine *e, const struct pull *p, size_t from, size_t n, struct found *f)
+static void find_group(const struct engine *e, const struct version *v, const struct bytes *docs, size_t n,
+                       struct found *f)
 {
     for (size_t i = 0; i < n; i++) {
-        struct bytes doc = p->docs[from + i];
+        struct bytes doc = docs[i];
         f[i].id = shard_doc_id(doc, e->dir.hash_seed);
-        f[i].table = shard_table(e->shard[hash_shard(doc, e->options.shards)], p->version->id);
+        f[i].table = shard_table(e->shard[hash_shard(doc, e->options.shards)], v->id);
         if (f[i].table)
             table_prefetch(f[i].table, f[i].id);
     }
@@ -94,9 +95,54 @@ void engine_pull(struct engine *e, struct pull *p)
     rcu_enter();
     for (size_t from = 0; from < p->count; from += GROUP) {
         size_t n = p->count - from < GROUP ? p->count - from : GROUP;
-        find_group(e, p, from, n, f);
+        find_group(e, p->version, p->docs + from, n, f);
         for (size_t i = 0; i < n; i++)
             fill(p, from + i, &f[i]);
+    }
+    rcu_leave();
+}
+
+/* ---- candidates ---- */
+
+static void score_one(const struct scoring *s, size_t at, const struct found *f)
+{
+    const struct model *m = s->version->model;
+    const struct model_config *config = &s->version->config;
+    CLEANUP(block_copy_close) struct block_copy copy;
+    void *content = block_copy_open(&copy, m->block_size(config)), *block = NULL;
+    uint64_t item = draw_key(s->docs[at]);
+    struct summary summary = {0};
+    if (f->number != TABLE_NONE) {
+        table_read(f->table, f->number, content);
+        m->summarise(config, content, &summary);
+    }
+    if (summary.samples > 0) /* else it is not there, or reset */
+        block = content;
+    s->known[at] = block != NULL;
+    if (m->score) {
+        struct score score;
+        m->score(config, block, s->x + at * config->dimension, s->as_of, &score);
+        s->arms[at] = arm_of_score(item, &score);
+        s->means[at] = score.expected;
+    } else {
+        double shape[2];
+        m->values(config, block, s->as_of, shape);
+        s->arms[at] = arm_of_beta(item, shape);
+        s->means[at] = m->mean(config, block, s->as_of);
+    }
+}
+
+void engine_score(struct engine *e, struct scoring *s)
+{
+    struct found f[GROUP];
+    CHECK(s->version->model->score || s->version->model->width(&s->version->config) == 2);
+    s->as_of = engine_gate(e);
+    rcu_enter();
+    for (size_t from = 0; from < s->count; from += GROUP) {
+        size_t n = s->count - from < GROUP ? s->count - from : GROUP;
+        find_group(e, s->version, s->docs + from, n, f);
+        for (size_t i = 0; i < n; i++)
+            score_one(s, from + i, &f[i]);
     }
     rcu_leave();
 }

@@ -117,6 +117,7 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     out->model = version_model(from, &out->config);
     out->half_life_ms = (double)from->half_life_ms;
     out->validate = from->validate;
+    out->policy = version_model_policy(from);
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
 }
 
@@ -233,7 +234,8 @@ bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && same_config(a, b) && a->half_life_ms == b->half_life_ms &&
            strcmp(a->reward.text, b->reward.text) == 0 && a->validate == b->validate &&
-           strcmp(a->representation, b->representation) == 0 && a->samples_from_count == b->samples_from_count &&
+           version_policy_same(&a->policy, &b->policy) && strcmp(a->representation, b->representation) == 0 &&
+           a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 

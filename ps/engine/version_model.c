@@ -37,6 +37,7 @@ void version_model_derive(struct version_options *v)
     }
     if (bit == OPTION_OF_LINEAR)
         number_default(&v->noise_sd, 1);
+    number_default(&v->width, VERSION_POLICY_WIDTH);
 }
 
 const struct model *version_model(const struct version_options *v, struct model_config *config)
@@ -56,6 +57,16 @@ const struct model *version_model(const struct version_options *v, struct model_
     config->noise_sd = v->noise_sd;
     model_fix(config);
     return model ? model_form(model, config) : NULL;
+}
+
+static_assert(RANK_BY_THOMPSON == (int)POLICY_THOMPSON && RANK_BY_UCB == (int)POLICY_UCB &&
+                  RANK_BY_GREEDY == (int)POLICY_GREEDY,
+              "the words of the option are the learner's policies");
+
+struct policy version_model_policy(const struct version_options *v)
+{
+    return (struct policy){
+        .kind = (enum policy_kind)v->policy, .epsilon = v->epsilon, .width = v->width, .reranks = v->propensity_draws};
 }
 
 static bool given(const struct version_options *v, const struct option_row *row)
@@ -81,5 +92,7 @@ enum tm_code version_model_check(const struct version_options *v, struct tm_erro
     for (size_t i = 0; i < list->row_count; i++)
         if (!version_model_has(v, &list->rows[i]) && given(v, &list->rows[i]))
             return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: %s has no such option", list->rows[i].key, v->model);
-    return model->check(&config, err);
+    struct policy policy = version_model_policy(v);
+    enum tm_code rc = model->check(&config, err);
+    return rc == TM_OK ? version_policy_check(&policy, err) : rc;
 }

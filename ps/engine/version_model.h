@@ -8,6 +8,7 @@
 
 #include "learner/model.h"
 #include "ps/engine/option_table.h"
+#include "ps/state/version_policy.h"
 
 /* Does the version's model have this option? One that is not known has those of all models alone. */
 bool version_model_has(const struct version_options *v, const struct option_row *row);
@@ -18,7 +19,10 @@ void version_model_derive(struct version_options *v);
 /* NULL: there is no such model. */
 const struct model *version_model(const struct version_options *v, struct model_config *config);
 
-/* TM_INVALID_ARGUMENT: "dimension: beta has no such option", or what the model itself refuses. */
+/* How it ranks, unless a call says otherwise. */
+struct policy version_model_policy(const struct version_options *v);
+
+/* TM_INVALID_ARGUMENT: "dimension: beta has no such option", or what the model itself, or its policy, refuses. */
 enum tm_code version_model_check(const struct version_options *v, struct tm_error *err);
 
 #endif

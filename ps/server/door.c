@@ -217,9 +217,8 @@ static enum tm_code resolve_version(struct resolver *r, struct bytes name, struc
     return TM_OK;
 }
 
-/* Of an action with a key of its own, that; of all others the join key. */
-static enum tm_code check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
-                              struct tm_error *err)
+enum tm_code door_check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
+                            struct tm_error *err)
 {
     const struct joiner_stream *s = &c->join.stream[stream];
     bool own = s->attribute != JOINER_ATTRIBUTE_NONE;
@@ -262,7 +261,7 @@ static enum tm_code resolve_names(struct resolver *r, const struct event *e, con
     *field = "stream";
     enum tm_code rc = resolve_stream(r, e->stream, err);
     if (rc == TM_OK)
-        rc = check_key(c, r->stream, e, field, err);
+        rc = door_check_key(c, r->stream, e, field, err);
     if (rc == TM_OK)
         rc = check_withdrawal(c, r->stream, e, field, err);
     if (rc != TM_OK)

@@ -8,6 +8,7 @@
 #ifndef TIDEMILL_PS_SERVER_DOOR_H
 #define TIDEMILL_PS_SERVER_DOOR_H
 
+#include "proto/event.h"
 #include "ps/engine/engine.h"
 #include "ps/state/rejected.h"
 
@@ -30,6 +31,11 @@ void door_open(struct door *d, struct engine *engine);
 
 /* The version that is asked for; TM_NOT_FOUND names the nearest one, or all, when there is none of that name. */
 enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err);
+
+/* Has the event the fields that identify its impression: of an action with a key of its own those, of all others the
+ * join key's? *field names the one that is missing. */
+enum tm_code door_check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
+                            struct tm_error *err);
 
 enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LEAVE }; /* fields of IngestRequest */
 

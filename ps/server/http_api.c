@@ -8,6 +8,7 @@
 #include "ps/engine/readiness.h"
 #include "ps/server/http_ingest.h"
 #include "ps/server/http_pull.h"
+#include "ps/server/http_ranking.h"
 #include "ps/server/server_metrics.h"
 #include "ps/server/status.h"
 #include "tidemill/v1/admin.pb-c.h"
@@ -117,6 +118,20 @@ static void ingest(void *service, struct http_request *r)
         http_ingest(a->ingest, r);
 }
 
+static void rank(void *service, struct http_request *r)
+{
+    struct http_api *a = service;
+    if (is_serving(a, r))
+        http_rank(a->services.ranking, r);
+}
+
+static void reward(void *service, struct http_request *r)
+{
+    struct http_api *a = service;
+    if (is_serving(a, r))
+        http_reward(a->services.ranking, r);
+}
+
 /* ---- life ---- */
 
 struct http_api *http_api_open(struct http *http)
@@ -124,9 +139,9 @@ struct http_api *http_api_open(struct http *http)
     static const struct {
         const char *path, *methods;
         void (*handle)(void *service, struct http_request *r);
-    } routes[] = {{"/healthz", "GET", healthz},  {"/readyz", "GET", readyz},    {"/version", "GET", version},
-                  {"/metrics", "GET", metrics},  {"/v1/status", "GET", status}, {"/v1/pull", "GET, POST", pull},
-                  {"/v1/ingest", "POST", ingest}};
+    } routes[] = {{"/healthz", "GET", healthz},   {"/readyz", "GET", readyz},    {"/version", "GET", version},
+                  {"/metrics", "GET", metrics},   {"/v1/status", "GET", status}, {"/v1/pull", "GET, POST", pull},
+                  {"/v1/ingest", "POST", ingest}, {"/v1/rank", "POST", rank},    {"/v1/reward", "POST", reward}};
     struct http_api *a = mem_new(1, sizeof *a);
     a->http = http;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)

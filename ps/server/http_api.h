@@ -1,7 +1,7 @@
 /* ps/server/http_api.h - what HTTP answers: health and metrics for machines, the JSON mirror of gRPC for curl.
  *
  *   GET /healthz /readyz[?verbose] /version /metrics
- *   GET, POST /v1/pull     POST /v1/ingest     GET /v1/status
+ *   GET, POST /v1/pull     POST /v1/ingest /v1/rank /v1/reward     GET /v1/status
  *
  * Life     open adds the routes; from http_start() on /healthz and /version answer, and /readyz says what is missing.
  *          After serve() all do. drain() says not ready first and refuses what would wait; then whatever waits is
@@ -13,6 +13,7 @@
 #include "ps/server/events.h"
 #include "ps/server/http.h"
 #include "ps/server/parameters.h"
+#include "ps/server/ranking.h"
 
 struct http_api;
 
@@ -22,6 +23,7 @@ struct http_services {
     struct rpc *rpc;
     struct events *events;
     struct parameters *parameters;
+    struct ranking *ranking;
 };
 
 struct http_api *http_api_open(struct http *http);

@@ -11,6 +11,9 @@ void ingest_count(struct ingest_counts *c, enum ingest_door door, const struct s
         ingest_count_refused(c, s->code);
     } else if (s->kind == SUBMIT_BATCH && s->repeated) {
         add(&c->door[door].repeated, 1);
+    } else if (s->kind == SUBMIT_STAMPED) {
+        add(&c->door[door].batches, 1);
+        add(&c->door[door].events, s->event_count);
     } else if (s->kind == SUBMIT_BATCH) {
         add(&c->door[door].batches, 1);
         add(&c->door[door].events, s->event_count);

@@ -6,7 +6,7 @@
 
 #include "ps/server/door.h"
 
-enum ingest_door { INGEST_GRPC, INGEST_HTTP, INGEST_DOORS };
+enum ingest_door { INGEST_GRPC, INGEST_HTTP, INGEST_RANKING /* Rank and Reward, over either */, INGEST_DOORS };
 
 struct ingest_counts {
     struct {
@@ -16,7 +16,7 @@ struct ingest_counts {
     _Atomic uint64_t refused[TM_CODE_COUNT];     /* opens and batches as a whole */
 };
 
-/* A submission that the log has answered. batch: of a SUBMIT_BATCH, what the door made of it. */
+/* A submission that the log has answered. batch: of a SUBMIT_BATCH, what the door made of it; else not looked at. */
 void ingest_count(struct ingest_counts *c, enum ingest_door door, const struct submission *s,
                   const struct door_batch *batch);
 /* Something the door refused as a whole. */

@@ -20,6 +20,7 @@
 #include "ps/server/http_api.h"
 #include "ps/server/parameter_changes.h"
 #include "ps/server/parameters.h"
+#include "ps/server/ranking.h"
 #include "ps/server/reflection.h"
 #include "ps/server/samples.h"
 #include "ps/server/versions.h"
@@ -39,6 +40,7 @@ struct server {
     struct rpc *rpc;
     struct events *events;
     struct parameters *parameters;
+    struct ranking *ranking;
     struct admin *admin;
     struct deadletters *deadletters;
     struct samples *samples;
@@ -176,6 +178,7 @@ static void services_open(struct server *s, const struct options *options)
     });
     s->events = events_open(s->engine, s->rpc);
     s->parameters = parameters_open(s->engine, s->rpc);
+    s->ranking = ranking_open(s->engine, events_counts(s->events), s->rpc);
     s->admin = admin_open(s->engine, s->rpc);
     s->deadletters = deadletters_open(s->engine, s->admin, s->rpc);
     s->versions = versions_open(s->engine, s->rpc);
@@ -208,6 +211,7 @@ static void services_close(struct server *s)
     rpc_stop(s->rpc, GRACE_MS);
     if (s->http)
         http_stop(s->http);
+    ranking_close(s->ranking); /* before the counts of events go, which it shares */
     events_close(s->events);
     parameters_close(s->parameters);
     admin_close(s->admin);
@@ -233,9 +237,13 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
     rc = rpc_start(s->rpc, err);
     if (rc == TM_OK) {
         if (s->http)
-            http_api_serve(s->http_api,
-                           &(struct http_services){
-                               .engine = s->engine, .rpc = s->rpc, .events = s->events, .parameters = s->parameters});
+            http_api_serve(s->http_api, &(struct http_services){
+                                            .engine = s->engine,
+                                            .rpc = s->rpc,
+                                            .events = s->events,
+                                            .parameters = s->parameters,
+                                            .ranking = s->ranking,
+                                        });
         print_start(s, options, &status);
         signals_wait(signals);
     }

@@ -11,7 +11,7 @@ static uint64_t load(const _Atomic uint64_t *counter) { return atomic_load_expli
 
 static void ingest(struct events *e, struct metrics *m)
 {
-    static const char *const doors[] = {[INGEST_GRPC] = "grpc", [INGEST_HTTP] = "http"};
+    static const char *const doors[] = {[INGEST_GRPC] = "grpc", [INGEST_HTTP] = "http", [INGEST_RANKING] = "ranking"};
     static const char *const fields[] = {
 #define F(name) #name,
         DOOR_FIELDS(F)

@@ -39,7 +39,10 @@ static void fill_stream(const struct catalog *schema, const struct engine_status
         FILL(m, watermark, s->log.stream[i].watermark);
     if (s->log.stream[i].held) {
         const struct producer_id *who = &s->log.stream[i].holder;
-        snprintf(out->holder, sizeof out->holder, "%s/%s/%s", who->client, who->instance, who->lane);
+        if (who->client[0])
+            snprintf(out->holder, sizeof out->holder, "%s/%s/%s", who->client, who->instance, who->lane);
+        else
+            snprintf(out->holder, sizeof out->holder, "%s", who->lane); /* nobody's: the server's own */
         m->holder = out->holder;
         FILL(m, holder_silent_ms, s->log.stream[i].holder_silent_ms);
     }

@@ -2,6 +2,7 @@
 
 #include "learner/linear.h"
 #include "ps/server/fill.h"
+#include "ps/state/version_policy.h"
 #include "ps/state/weight_prior.h"
 
 const char *version_state_name(enum version_state state)
@@ -42,6 +43,16 @@ static void fill_features(const struct version *v, Tidemill__V1__VersionStatus *
         m->representation = fill_text(v->representation);
 }
 
+static void fill_policy(const struct policy *p, Tidemill__V1__VersionStatus *m)
+{
+    m->policy = fill_text(version_policy_word(p->kind));
+    FILL(m, epsilon, p->epsilon);
+    if (p->kind == POLICY_UCB)
+        FILL(m, width, p->width);
+    if (p->kind == POLICY_THOMPSON)
+        FILL(m, propensity_draws, p->reranks);
+}
+
 static void fill_description(const struct engine *engine, const struct version *v, struct version_message *out)
 {
     Tidemill__V1__VersionStatus *m = &out->message;
@@ -75,6 +86,7 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     FILL(m, imbalance, v->imbalance);
     FILL(m, documents, v->documents);
     FILL(m, validate, v->version->validate);
+    fill_policy(&v->version->policy, m);
     if (v->version->validate) {
         FILL(m, unjudged_served, v->judge.served);
         FILL(m, unjudged_prequential, v->judge.prequential);

@@ -188,6 +188,15 @@ static void set_features(const Tidemill__V1__CreateVersionRequest *q, struct ver
     set_text(v, "representation", q->representation, problems);
 }
 
+static void set_policy(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
+                       struct option_problems *problems)
+{
+    set_text(v, "policy", q->policy, problems);
+    set_number(v, "epsilon", q->has_epsilon, q->epsilon, problems);
+    set_number(v, "width", q->has_width, q->width, problems);
+    set_number(v, "propensity_draws", q->has_propensity_draws, q->propensity_draws, problems);
+}
+
 static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
                              struct option_problems *problems)
 {
@@ -202,6 +211,7 @@ static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct
     if (q->has_validate)
         options_set_version(v, "validate", q->validate ? "on" : "off", problems);
     set_features(q, v, problems);
+    set_policy(q, v, problems);
     set_samples_from(v, q->samples_from, q->n_samples_from, problems);
 }
 

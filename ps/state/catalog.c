@@ -6,6 +6,7 @@
 #include "proto/wire.h"
 #include "ps/state/parameter_prior.h"
 #include "ps/state/parameter_reset.h"
+#include "ps/state/version_policy.h"
 #include "ps/state/version_reward.h"
 #include "ps/state/catalog_rules.h"
 #include "ps/state/weight_prior.h"
@@ -148,6 +149,8 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
         v->samples_from[i] = spec->samples_from[i];
     v->samples_from_count = (uint32_t)spec->n_samples_from;
     rc = weight_prior_read(spec, v, err);
+    if (rc == TM_OK)
+        rc = version_policy_read(spec, &v->policy, err);
     if (rc == TM_OK)
         rc = v->model->check(&v->config, err);
     if (rc == TM_OK)
@@ -337,6 +340,7 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->reward = text(v->reward.text);
     spec->has_validate = true;
     spec->validate = v->validate;
+    version_policy_describe(&v->policy, spec);
     spec->n_samples_from = v->samples_from_count;
     spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
     if (model_uses_features(v->model))

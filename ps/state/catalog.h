@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "joiner/joiner.h"
 #include "learner/model.h"
+#include "learner/policy.h"
 #include "learner/reward.h"
 #include "ps/state/audit.h"
 
@@ -33,6 +34,7 @@ struct version {
     double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */
     char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any */
     struct reward reward;
+    struct policy policy;                       /* how it ranks, unless a call says otherwise */
     bool validate;                              /* how good are its predictions? ps/state/shard.h, Judged */
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;

@@ -59,6 +59,7 @@ bool producer_key_parse(struct bytes stored, struct producer_key *out); /* false
 struct producer_id producer_id_of(const struct producer_key *key);
 bool producer_same_client(const struct producer_key *a, const struct producer_key *b);
 bool producer_same_instance(const struct producer_key *a, const struct producer_key *b); /* and client */
+static inline bool producer_is_server(const struct producer_key *key) { return key->data[0] == '\0'; }
 
 struct producer *producers_find(const struct producers *t, const struct producer_key *key); /* NULL: not there */
 struct producer *producers_add(struct producers *t, const struct producer_key *key);        /* which is not there yet */

@@ -119,9 +119,16 @@ void roster_assert(struct roster *r, struct producer *p, uint32_t stream, int64_
 
 /* ---- coming and going ---- */
 
+/* How long it may be silent: then it goes, or, when it is gone already, it is forgotten. */
+static int64_t patience(const struct roster *r, const struct producer *p)
+{
+    bool short_lived = p->live && !producer_is_server(&p->key);
+    return short_lived ? r->options.producer_timeout_ms : r->options.producer_retain_ms;
+}
+
 static void watch(struct roster *r, const struct producer *p)
 {
-    int64_t due = later(p->seen_ms, p->live ? r->options.producer_timeout_ms : r->options.producer_retain_ms);
+    int64_t due = later(p->seen_ms, patience(r, p));
     if (due < r->due_ms)
         r->due_ms = due;
 }
@@ -137,6 +144,13 @@ static void touch(struct roster *r, struct producer *p)
     }
     p->changed = true;
     r->changed[r->n_changed++] = p;
+}
+
+void roster_advance(struct roster *r, struct producer *p, int64_t time)
+{
+    for (uint32_t left = p->declared; left; left &= left - 1)
+        roster_assert(r, p, lowest(left), time);
+    touch(r, p);
 }
 
 static struct producer *add(struct roster *r, const struct producer_key *key)
@@ -318,7 +332,7 @@ void roster_expire(struct roster *r, int64_t now_ms)
     r->due_ms = INT64_MAX;
     for (uint32_t i = r->producers.count; i-- > 0;) {
         struct producer *p = r->producers.list[i];
-        if (p->live && later(p->seen_ms, r->options.producer_timeout_ms) <= now_ms)
+        if (p->live && later(p->seen_ms, patience(r, p)) <= now_ms)
             set_gone(r, p);
         if (!p->live && later(p->seen_ms, r->options.producer_retain_ms) <= now_ms)
             forget(r, p);

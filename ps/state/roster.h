@@ -53,6 +53,8 @@ int64_t roster_end(struct roster *r, struct producer *p, int64_t now_ms);
 void roster_see(struct roster *r, struct producer *p, uint32_t stream, int64_t time);
 void roster_measure(struct roster *r, struct producer *p, uint32_t streams);
 void roster_assert(struct roster *r, struct producer *p, uint32_t stream, int64_t time);
+/* The same in every stream that a live producer has declared. No sign of life. */
+void roster_advance(struct roster *r, struct producer *p, int64_t time);
 
 /* Those who time out together leave together: were they the last of a stream, all of them stay in its minimum. */
 void roster_expire(struct roster *r, int64_t now_ms);

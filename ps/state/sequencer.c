@@ -3,7 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "ps/state/roster.h"
+#include "proto/event.h"
+#include "ps/state/server_lane.h"
 
 #define POSITION_AT_SEAL UINT64_MAX /* in a submission: known when the block is sealed */
 
@@ -11,14 +12,17 @@ enum { PENDING_BYTES_MAX = 1 << 30 }; /* far above what the log writer seals at;
 
 struct sequencer {
     struct roster roster;
+    struct server_lane server;
     struct block_builder builder;
-    uint64_t position; /* of the block under construction */
+    struct buffer stamped; /* an event with its time */
+    uint64_t position;     /* of the block under construction */
 };
 
 struct sequencer *sequencer_open(const struct sequencer_options *options)
 {
     struct sequencer *s = mem_new(1, sizeof *s);
     roster_open(&s->roster, options);
+    server_lane_open(&s->server);
     return s;
 }
 
@@ -28,6 +32,7 @@ void sequencer_close(struct sequencer *s)
         return;
     roster_close(&s->roster);
     block_builder_close(&s->builder);
+    buffer_close(&s->stamped);
     free(s);
 }
 
@@ -57,6 +62,12 @@ static void refuse(struct submission *sub, enum tm_code code)
     sub->position = 0; /* whatever it asked for lies nowhere */
 }
 
+static void refuse_full(const struct sequencer *s, struct submission *sub)
+{
+    refuse(sub, tm_error_set(&sub->error, TM_RESOURCE_EXHAUSTED, "%u producers are known; wait until one is forgotten",
+                             s->roster.producers.count));
+}
+
 static void take_open(struct sequencer *s, struct submission *sub, const struct producer_key *key, int64_t now_ms)
 {
     struct producer *p = producers_find(&s->roster.producers, key);
@@ -65,8 +76,7 @@ static void take_open(struct sequencer *s, struct submission *sub, const struct 
     else
         p = roster_add(&s->roster, key, sub->streams, now_ms);
     if (!p) {
-        refuse(sub, tm_error_set(&sub->error, TM_RESOURCE_EXHAUSTED,
-                                 "%u producers are known; wait until one is forgotten", s->roster.producers.count));
+        refuse_full(s, sub);
         return;
     }
     sub->last_sequence = p->sequence;
@@ -124,6 +134,24 @@ static void take_watermark(struct sequencer *s, const struct submission *sub, st
     roster_assert(&s->roster, p, sub->stream, sub->time);
 }
 
+static void take_stamped(struct sequencer *s, struct submission *sub, int64_t now_ms)
+{
+    uint32_t streams = 0;
+    for (uint32_t i = 0; i < sub->event_count; i++)
+        streams |= 1u << sub->events[i].stream;
+    if (sub->event_count > 0 && !server_lane_send(&s->server, &s->roster, streams, now_ms)) {
+        refuse_full(s, sub);
+        return;
+    }
+    for (uint32_t i = 0; i < sub->event_count; i++) {
+        const struct submission_event *e = &sub->events[i];
+        s->stamped.size = 0;
+        event_put_time(s->server.clock_ms, &s->stamped);
+        buffer_put(&s->stamped, e->wire.data, e->wire.size);
+        block_add_event(&s->builder, e->shard, e->stream, e->version, buffer_view(&s->stamped));
+    }
+}
+
 static void take_from_producer(struct sequencer *s, struct submission *sub, int64_t now_ms)
 {
     struct producer_key key = producer_key_of(&sub->producer);
@@ -139,6 +167,7 @@ static void take_from_producer(struct sequencer *s, struct submission *sub, int6
     case SUBMIT_END: sub->watermark = roster_end(&s->roster, p, now_ms); break;
     case SUBMIT_LEAVE: roster_leave(&s->roster, p, now_ms); break;
     case SUBMIT_OPEN:
+    case SUBMIT_STAMPED:
     case SUBMIT_CONTROL: CHECK(false);
     }
 }
@@ -148,10 +177,12 @@ static bool fits(const struct sequencer *s, const struct submission *sub)
 {
     if (sub->kind == SUBMIT_CONTROL)
         return s->builder.n_events == 0;
-    if (sub->kind != SUBMIT_BATCH || block_builder_empty(&s->builder))
+    if ((sub->kind != SUBMIT_BATCH && sub->kind != SUBMIT_STAMPED) || block_builder_empty(&s->builder))
         return true;
     return sub->event_count <= BLOCK_EVENTS_MAX - s->builder.n_events && sequencer_pending_bytes(s) < PENDING_BYTES_MAX;
 }
+
+void sequencer_tell_time(struct sequencer *s, int64_t wall_ms) { server_lane_tell(&s->server, &s->roster, wall_ms); }
 
 bool sequencer_take(struct sequencer *s, struct submission *sub, int64_t now_ms)
 {
@@ -163,6 +194,8 @@ bool sequencer_take(struct sequencer *s, struct submission *sub, int64_t now_ms)
     sub->watermark = WATERMARK_NONE;
     if (sub->kind == SUBMIT_CONTROL) {
         block_add_control(&s->builder, sub->control);
+    } else if (sub->kind == SUBMIT_STAMPED) {
+        take_stamped(s, sub, now_ms);
     } else if (sub->kind == SUBMIT_OPEN) {
         struct producer_key key = producer_key_of(&sub->producer);
         take_open(s, sub, &key, now_ms);
@@ -177,6 +210,7 @@ bool sequencer_take(struct sequencer *s, struct submission *sub, int64_t now_ms)
 bool sequencer_tick(struct sequencer *s, int64_t now_ms)
 {
     struct roster *r = &s->roster;
+    server_lane_advance(&s->server, r, true);
     roster_expire(r, now_ms);
     roster_settle(r);
     bool waits = !block_builder_empty(&s->builder) || r->n_changed > 0 || r->removed.size > 0;
@@ -187,6 +221,8 @@ bool sequencer_tick(struct sequencer *s, int64_t now_ms)
 
 static void add_punctuations(struct sequencer *s)
 {
+    if (!block_builder_empty(&s->builder))
+        server_lane_advance(&s->server, &s->roster, false);
     roster_settle(&s->roster);
     for (uint32_t stream = 0; stream < s->roster.options.streams; stream++) {
         struct stream_progress *progress = &s->roster.streams[stream];

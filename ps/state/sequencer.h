@@ -10,12 +10,12 @@
  *          minimum over the live producers that declared it (sending it counts as declaring); the last one that
  *          declared a stream stays in the minimum even when it left or vanished. A stream nobody declared holds. It
  *          never goes back. More in ps/state/roster.h.
+ * Server   events of the server's own are stamped here: ps/state/server_lane.h.
  * Bounded  producers_max rows; what is not live is forgotten after retain_ms of silence, or earlier, oldest first,
  *          when the table is full. Open is refused when all are live.
  * Memory   one struct sequencer, and 8 KB for each stream of a live producer that is measured; a submission is the
  *          caller's and must live until its done() was called.
- * Threads  pure, one owner. Times come in as arguments: now_ms is the wall clock of the log writer, used for time-outs
- *          only. */
+ * Threads  pure, one owner. Times come in as arguments: now_ms is the clock of the log writer that time-outs go by. */
 #ifndef TIDEMILL_PS_STATE_SEQUENCER_H
 #define TIDEMILL_PS_STATE_SEQUENCER_H
 
@@ -41,12 +41,21 @@ struct producer_id {
     char client[SEQUENCER_ID_MAX + 1], instance[SEQUENCER_ID_MAX + 1], lane[SEQUENCER_ID_MAX + 1];
 };
 
-enum submission_kind { SUBMIT_OPEN, SUBMIT_BATCH, SUBMIT_WATERMARK, SUBMIT_END, SUBMIT_LEAVE, SUBMIT_CONTROL };
+enum submission_kind {
+    SUBMIT_OPEN,
+    SUBMIT_BATCH,
+    SUBMIT_WATERMARK,
+    SUBMIT_END,
+    SUBMIT_LEAVE,
+    SUBMIT_CONTROL,
+    SUBMIT_STAMPED, /* a batch of the server's own: no sequence, and the events have no time; they get the clock's. An
+                       empty one only passes */
+};
 
 /* One event of a batch, validated and resolved at the door; of a record with items one for each of them. */
 struct submission_event {
     struct bytes wire; /* of an item its own part */
-    int64_t time;
+    int64_t time;      /* STAMPED: unused */
     uint32_t shard, version;
     uint32_t shared;  /* items: place of the shared part in the submission's, from 1 */
     uint16_t sharers; /* items: how many of this record are in this shard */
@@ -55,10 +64,10 @@ struct submission_event {
 
 struct submission {
     enum submission_kind kind;
-    struct producer_id producer;           /* all but SUBMIT_CONTROL */
+    struct producer_id producer;           /* all but SUBMIT_CONTROL and SUBMIT_STAMPED */
     uint32_t streams;                      /* OPEN: bit set of the streams declared; 0: each from its first record */
     uint64_t sequence;                     /* BATCH */
-    const struct submission_event *events; /* BATCH */
+    const struct submission_event *events; /* BATCH, STAMPED */
     uint32_t event_count;
     struct bytes shared;  /* BATCH: what the items of each record have in common, {size u32, bytes}... */
     struct bytes rejects; /* BATCH: what the door refused, opaque, kept for repeated acks */
@@ -97,6 +106,10 @@ enum tm_code sequencer_load_producer(struct sequencer *s, struct bytes key, stru
 
 /* The next free position. */
 uint64_t sequencer_position(const struct sequencer *s);
+
+/* What the wall clock says, which server-stamped events are stamped with. Before the first of them is taken, and again
+ * whenever time has passed. */
+void sequencer_tell_time(struct sequencer *s, int64_t wall_ms);
 
 /* False: the block cannot hold it (a control record after events, or it is full); seal first, then take it again.
  * Otherwise fills the results of *sub (position is filled by sequencer_seal for what was taken now) and puts its

@@ -6,11 +6,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "ps/storage/state_db.h"
 
 enum { FORMAT_VERSION = 1, CURRENT_SIZE_MAX = 64, CLUSTER_SIZE = 32 };
@@ -89,13 +89,6 @@ static enum tm_code check_new(struct data_dir *d, struct tm_error *err)
     if (rc == TM_OK)
         return tm_error_set(err, TM_DATA_LOSS, "%s: the log has blocks, but no identity", d->path);
     return rc == TM_NOT_FOUND ? TM_OK : rc;
-}
-
-static enum tm_code random_fill(void *out, size_t size, struct tm_error *err)
-{
-    if (getrandom(out, size, 0) != (ssize_t)size) /* up to 256 bytes come whole */
-        return tm_error_set(err, TM_IO, "getrandom: %s", strerrordesc_np(errno));
-    return TM_OK;
 }
 
 static enum tm_code make_identity(struct data_dir *d, uint32_t shards, struct tm_error *err)

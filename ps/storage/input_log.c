@@ -301,6 +301,7 @@ static void round_of(struct input_log *log, struct submission *s)
 {
     atomic_store_explicit(&log->beat_ns, clock_monotonic_ns(), memory_order_relaxed);
     bool tick = writer_clock(log) - log->last_tick_ms >= TICK_MS;
+    sequencer_tell_time(log->sequencer, clock_wall_ms());
     collect(log, s);
     if (tick) {
         sequencer_tick(log->sequencer, log->clock_ms);
@@ -339,6 +340,12 @@ static size_t weight_of(const struct submission *s)
     for (uint32_t i = 0; i < s->event_count; i++)
         weight += sizeof s->events[i] + s->events[i].wire.size;
     return weight;
+}
+
+bool input_log_try_submit(struct input_log *log, struct submission *sub)
+{
+    sub->accepted_ns = clock_monotonic_ns();
+    return queue_try_push(log->queue, sub, weight_of(sub));
 }
 
 bool input_log_submit(struct input_log *log, struct submission *sub)

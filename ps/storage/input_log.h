@@ -51,6 +51,8 @@ enum tm_code input_log_start(struct input_log *log, struct tm_error *err);
 
 /* Hand in. Waits while the queue is full. False: the log is shutting down, done() will not be called. */
 bool input_log_submit(struct input_log *log, struct submission *sub);
+/* Does not wait. False: it is full, or shutting down. */
+bool input_log_try_submit(struct input_log *log, struct submission *sub);
 
 /* Take no more, write what is queued (also when never started), end the thread; then free. close(NULL) is fine. */
 void input_log_stop(struct input_log *log);

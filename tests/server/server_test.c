@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,78 +17,14 @@
 #include <unistd.h>
 
 #include "proto/wire.h"
-#include "ps/server/server.h"
+#include "tests/server/bandits.h"
+#include "tests/server/instance.h"
 #include "tests/server/lanes.h"
 #include "tests/server/readers.h"
 #include "tests/transport/transport.h"
 #include "tidemill/v1/admin.pb-c.h"
 
-enum { PORT = 7070, REPLY_MAX = 8 << 20 };
-
-/* ---- a server on a thread ---- */
-
-struct instance {
-    struct options options;
-    pthread_t thread;
-    struct tm_error err;
-    enum tm_code code;
-    atomic_bool ended;
-};
-
-static void *serve(void *context)
-{
-    struct instance *s = context;
-    s->code = server_run(&s->options, &s->err);
-    atomic_store(&s->ended, true);
-    return NULL;
-}
-
-static void options_of(struct options *o, const char *folder)
-{
-    struct option_problems problems = {0};
-    const char *const settings[][2] = {
-        {"data", folder},      {"listen", "127.0.0.1:7070"}, {"http", "127.0.0.1:0"},     {"shards", "8"},
-        {"threads", "3"},      {"rpc_threads", "3"},         {"commit.interval", "50ms"}, {"log.sync", "1ms"},
-        {"join.window", "2s"}, {"samples.retain", "24h"}};
-    options_default(o);
-    for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-        options_set(o, settings[i][0], settings[i][1], "test", &problems);
-    o->versions = ARRAY_LEN(traffic_versions);
-    for (size_t v = 0; v < ARRAY_LEN(traffic_versions); v++) {
-        o->version[v] = (struct version_options){.model = "beta", .prior = {1, 1}, .prior_count = 2, .reward = "click"};
-        snprintf(o->version[v].name, sizeof o->version[v].name, "%s", traffic_versions[v]);
-    }
-    options_check(o, "test", &problems);
-    if (problems.count)
-        fail_msg("%.*s", (int)problems.text.size, (const char *)problems.text.data);
-}
-
-static bool answers(void)
-{
-    CLEANUP(buffer_close) struct buffer reply = {0};
-    struct tm_error status;
-    return transport_unary(PORT, 0, "/grpc.health.v1.Health/Check", bytes_text(""), TRANSPORT_NO_DEADLINE, &reply,
-                           &status) == TM_OK;
-}
-
-static void start(struct instance *s)
-{
-    atomic_store(&s->ended, false);
-    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
-    while (!answers() && !atomic_load(&s->ended))
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    if (atomic_load(&s->ended))
-        fail_msg("the server did not start: %s", s->err.message);
-}
-
-/* As an operator does it. */
-static void stop_server(struct instance *s)
-{
-    assert_int_equal(kill(getpid(), SIGTERM), 0);
-    assert_int_equal(pthread_join(s->thread, NULL), 0);
-    if (s->code != TM_OK)
-        fail_msg("%s", s->err.message);
-}
+enum { PORT = INSTANCE_PORT, REPLY_MAX = INSTANCE_REPLY_MAX };
 
 /* ---- what it has learned ---- */
 
@@ -125,12 +60,8 @@ static void take_events(struct traffic_counts *out)
 {
     CLEANUP(buffer_close) struct buffer reply = {0};
     struct tm_error err;
-    assert_int_equal(
-        transport_unary(PORT, 0, "/tidemill.v1.Admin/Drain", bytes_text(""), TRANSPORT_NO_DEADLINE, &reply, &err),
-        TM_OK);
-    assert_int_equal(
-        transport_unary(PORT, 0, "/tidemill.v1.Admin/Status", bytes_text(""), TRANSPORT_NO_DEADLINE, &reply, &err),
-        TM_OK);
+    instance_ask("/tidemill.v1.Admin/Drain", &reply);
+    instance_ask("/tidemill.v1.Admin/Status", &reply);
     Tidemill__V1__StatusReply *r =
         (void *)wire_unpack(&tidemill__v1__status_reply__descriptor, buffer_view(&reply), REPLY_MAX, &err);
     assert_non_null(r);
@@ -157,12 +88,6 @@ static void assert_counts(void)
 
 /* ---- the test ---- */
 
-static int unlink_visited(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-    (void)st, (void)kind, (void)where;
-    return remove(path);
-}
-
 static void tell(const struct lanes *l, const struct readers *r)
 {
     uint32_t calls = 0, cancelled = 0;
@@ -183,32 +108,56 @@ static void test_everything_at_once_and_a_stop_in_the_middle(void **state)
     static struct instance server;
     static struct lanes lanes;
     static struct readers readers;
-    char folder[] = "/tmp/tidemill-server-XXXXXX";
+    char folder[INSTANCE_FOLDER_SIZE];
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    options_of(&server.options, folder);
-    start(&server);
+    instance_folder_make(folder);
+    instance_options(&server.options, folder, "2s");
+    instance_start(&server);
     lanes_start(&lanes, PORT);
     readers_start(&readers, PORT, &lanes.position);
     while (atomic_load(&lanes.acked) < TRAFFIC_CLIENTS * LANE_COUNT * TRAFFIC_BATCHES / 2)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    stop_server(&server);
-    start(&server);
+    instance_stop(&server);
+    instance_start(&server);
     lanes_join(&lanes);
     readers_stop(&readers);
     lanes_end(&lanes);
     assert_counts();
-    stop_server(&server);
-    start(&server);
+    instance_stop(&server);
+    instance_start(&server);
     assert_counts();
-    stop_server(&server);
+    instance_stop(&server);
     tell(&lanes, &readers);
-    nftw(folder, unlink_visited, 16, FTW_DEPTH | FTW_PHYS);
+    instance_folder_remove(folder);
+}
+
+/* Rank and Reward from several threads: what was asked again after a stop counts once, and nothing is missing. */
+static void test_bandits_at_once_and_a_stop_in_the_middle(void **state)
+{
+    static struct instance server;
+    static struct bandits bandits;
+    char folder[INSTANCE_FOLDER_SIZE];
+    (void)state;
+    instance_folder_make(folder);
+    instance_options(&server.options, folder, "1h"); /* nothing is learned: a ranking that is repeated is the same */
+    instance_start(&server);
+    bandits_start(&bandits, PORT);
+    while (atomic_load(&bandits.rounds) < BANDITS * BANDIT_ROUNDS / 2)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    instance_stop(&server);
+    instance_start(&server);
+    bandits_join(&bandits);
+    bandits_check(&bandits);
+    instance_stop(&server);
+    instance_folder_remove(folder);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything_at_once_and_a_stop_in_the_middle)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_at_once_and_a_stop_in_the_middle),
+        cmocka_unit_test(test_bandits_at_once_and_a_stop_in_the_middle),
+    };
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

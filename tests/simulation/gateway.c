@@ -39,6 +39,19 @@ static void note_row(void *context, struct bytes key, struct bytes value)
     memory_table_put(value.data ? &w->puts : &w->removes, key, value);
 }
 
+/* For so long that it is forgotten. */
+static bool server_is_silent(const struct gateway *g)
+{
+    return g->now_ms - g->stamps.sent_ms >= g->world->sequencing.producer_retain_ms;
+}
+
+/* What the clock says at the server. */
+static void tell_time(struct gateway *g, int64_t wall)
+{
+    stamps_tell(&g->stamps, wall);
+    sequencer_tell_time(g->sequencer, wall);
+}
+
 static void seal(struct gateway *g)
 {
     sequencer_tick(g->sequencer, g->now_ms);
@@ -51,6 +64,10 @@ static void seal(struct gateway *g)
     sequencer_changed_rows(g->sequencer, note_row, w);
     g->taken = NULL;
     g->n_taken = 0;
+    if (server_is_silent(g))
+        stamps_gone(&g->stamps);
+    else
+        stamps_sealed(&g->stamps, g->sequencer);
 }
 
 static void acknowledge(struct gateway *g, const struct call *c)
@@ -184,6 +201,27 @@ static void pack_events(const struct gateway *g, struct call *c, const struct ba
         c->events[i].wire.data = c->wires.data + at;
     c->sub.events = c->events;
     c->sub.shared = buffer_view(&c->shared);
+}
+
+/* Nothing is sent again of what the server said itself: it is there, or a crash has taken it. */
+static void rank(struct gateway *g, const struct act *a)
+{
+    struct batch b = {.lane = NOBODY, .first = a->first, .count = a->count};
+    struct call *c = new_call(g, SUBMIT_STAMPED, NOBODY);
+    uint32_t streams = 0;
+    for (uint32_t i = a->first; i < a->first + a->count; i++)
+        b.sent += !g->world->event_dropped[i];
+    c->batch = g->batches;
+    pack_events(g, c, &b);
+    for (uint32_t i = 0; i < c->sub.event_count; i++)
+        streams |= UINT32_C(1) << c->events[i].stream;
+    tell_time(g, a->time);
+    b.stamp = stamps_take(&g->stamps, streams, g->now_ms);
+    g->batch = mem_grow(g->batch, g->batches + 1, sizeof *g->batch);
+    g->batch[g->batches++] = b;
+    take(g, c);
+    if (c->sub.code != TM_OK)
+        stamps_gone(&g->stamps);
 }
 
 static void send_batch(struct gateway *g, uint32_t batch)
@@ -380,6 +418,8 @@ void gateway_act(struct gateway *g, const struct act *a)
     uint32_t lane = a->who % g->world->lanes;
     switch (a->kind) {
     case ACT_SEND: send_news(g, a); break;
+    case ACT_RANK: rank(g, a); break;
+    case ACT_CLOCK: tell_time(g, a->time); break;
     case ACT_WATERMARK: say(g, SUBMIT_WATERMARK, lane, a->stream, a->time); break;
     case ACT_END: say(g, SUBMIT_END, lane, 0, 0); break;
     case ACT_LEAVE: say(g, SUBMIT_LEAVE, lane, 0, 0); break;
@@ -420,7 +460,19 @@ static void start(struct gateway *g)
         if (sequencer_load_producer(g->sequencer, buffer_view(&g->rows.row[i].key), buffer_view(&g->rows.row[i].value),
                                     g->now_ms, &err) != TM_OK)
             mismatch("a producer cannot be loaded: %s", err.message);
+    if (g->stamps.wall != WATERMARK_NONE)
+        sequencer_tell_time(g->sequencer, g->stamps.wall);
     g->created = g->history->blocks ? oracle_catalog(g->history->oracle)->versions : 0;
+}
+
+/* What the server's clock was at least when its last durable events were stamped. */
+static int64_t durable_stamp(const struct gateway *g)
+{
+    int64_t newest = WATERMARK_NONE;
+    for (uint32_t i = 0; i < g->batches; i++)
+        if (g->batch[i].lane == NOBODY && g->batch[i].acked && g->batch[i].stamp.low > newest)
+            newest = g->batch[i].stamp.low;
+    return newest;
 }
 
 void gateway_crash(struct gateway *g, uint32_t writes_that_survive)
@@ -439,12 +491,16 @@ void gateway_crash(struct gateway *g, uint32_t writes_that_survive)
     g->writes = 0;
     for (uint32_t lane = 0; lane < g->world->lanes; lane++)
         g->lane[lane].connected = false;
+    stamps_crash(&g->stamps, durable_stamp(g), server_is_silent(g));
     start(g);
+    if (g->stamps.wall != WATERMARK_NONE)
+        stamps_tell(&g->stamps, g->stamps.wall);
 }
 
 void gateway_open(struct gateway *g, const struct world *w, struct history *h)
 {
     *g = (struct gateway){.world = w, .history = h, .now_ms = 1000000};
+    stamps_open(&g->stamps);
     for (uint32_t lane = 0; lane < w->lanes; lane++)
         g->lane[lane].heard_ms = g->now_ms;
     start(g);
@@ -475,6 +531,8 @@ static void count_batches(struct gateway *g, const struct block *b)
             CHECK(event_scan_parts(e.wire, e.shared, &event, NULL) == TM_OK && event.payload.size == sizeof batch);
             memcpy(&batch, event.payload.data, sizeof batch);
             g->batch[batch].seen++;
+            if (g->batch[batch].lane == NOBODY)
+                stamp_see(&g->batch[batch].stamp, event.time);
             if (g->batch[batch].acked && e.position >= g->batch[batch].position)
                 mismatch("batch %" PRIu64 " was acknowledged at %" PRIu64 ", and has an event at %" PRIu64, batch,
                          g->batch[batch].position, e.position);

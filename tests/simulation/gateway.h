@@ -11,15 +11,17 @@
 
 #include "tests/simulation/history.h"
 #include "tests/simulation/memory_store.h"
+#include "tests/simulation/stamps.h"
 
 struct batch {
-    uint32_t lane, instance;
+    uint32_t lane, instance; /* lane NOBODY: the server's own */
     uint64_t sequence;
     uint32_t first, count; /* of the world's events */
     uint32_t sent;         /* events of it that were not dropped */
     bool acked;
     uint64_t position; /* of the ack */
     uint32_t seen;     /* events of it in the log */
+    struct stamp stamp;
 };
 
 struct lane {
@@ -50,6 +52,7 @@ struct gateway {
     struct sequencer *sequencer;
     struct memory_table rows; /* synced */
     int64_t now_ms;
+    struct stamps stamps;
     struct lane lane[WORLD_LANES_MAX];
     uint32_t instances[WORLD_LANES_MAX]; /* per client, the newest */
     struct batch *batch;

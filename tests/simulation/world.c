@@ -20,6 +20,7 @@ struct author {
     struct random r;
     int64_t unit, now; /* event time: the grid, and how far the story has come */
     bool mad, fractions, pauses;
+    bool ranks;       /* the server has events of its own */
     bool attributes;  /* action streams may have keys of their own */
     bool orderly;     /* one well-behaved client: many samples and corrections, for what comes behind the join */
     uint32_t records; /* percent of impressions and features that come with others in one record */
@@ -273,7 +274,7 @@ static void make_clients(struct author *a)
                                                .window_ms = w->join.join.window_ms,
                                                .producer_timeout_ms = 100,
                                                .producer_retain_ms = chance(a, 80) ? 1000000 : WORLD_SHORT_MEMORY_MS,
-                                               .producers_max = chance(a, 90) ? 50 : w->lanes};
+                                               .producers_max = chance(a, 90) ? 50 : w->lanes + 1 /* the server */};
     for (uint32_t i = 0; i < w->join.join.streams; i++)
         w->sequencing.out_of_orderness_ms[i] = chance(a, 50) ? 0 : a->unit * between(a, 1, 3);
 }
@@ -524,6 +525,7 @@ static void make_event(struct author *a, const struct world_lane *lane)
     let_time_pass(a);
     if (!withdraw_event(a, lane, &e) && !copy_event(a, lane, &e))
         fill_event(a, lane, &e);
+    e.stamped = false; /* what it is like may have been */
     *next_event(a) = e;
     make_record(a, lane);
 }
@@ -553,6 +555,36 @@ static void add_send(struct author *a)
         make_event(a, &a->w->lane[act->who]);
     act = &a->w->act[a->w->acts - 1];
     act->count = a->w->events - act->first; /* a record may bring more */
+}
+
+/* What the server shows and hears itself, of streams that somebody sends. */
+static void add_rank(struct author *a)
+{
+    const struct joiner_config *c = &a->w->join.join;
+    struct world_lane server = {0};
+    for (uint32_t i = 0; i < c->streams; i++)
+        if (c->stream[i].kind != JOINER_FEATURES && !(a->w->stalled >> i & 1))
+            server.streams |= UINT32_C(1) << i;
+    if (!server.streams || !a->ranks)
+        return;
+    struct act *act = add_act(a, ACT_RANK);
+    act->first = a->w->events;
+    act->count = chance(a, 80) ? between(a, 1, 2) : between(a, 3, 8);
+    for (uint32_t i = 0; i < act->count; i++)
+        make_event(a, &server);
+    act->count = a->w->events - act->first;
+    act->time = a->now - (chance(a, 10) ? a->unit * (int64_t)below(a, 30) : 0);
+    for (uint32_t i = act->first; i < a->w->events; i++) {
+        a->w->event[i].stamped = true;
+        a->w->event[i].record = 0; /* each comes alone */
+        a->w->event[i].time = act->time;
+    }
+}
+
+static void add_clock(struct author *a)
+{
+    struct act *act = add_act(a, ACT_CLOCK);
+    act->time = a->now - (chance(a, 20) ? a->unit * (int64_t)below(a, 30) : 0);
 }
 
 /* Everything up to now has come. */
@@ -591,10 +623,11 @@ static const struct {
     enum act_kind kind;
     uint32_t weight;
 } habits[] = {
-    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},   {ACT_REPEAT, 5},  {ACT_GAP, 3},
-    {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6}, {ACT_SEAL, 90},   {ACT_LOG_SYNC, 60},
-    {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},   {ACT_RESET, 6},   {ACT_PRIOR, 4},
-    {ACT_PAUSE, 10},      {ACT_RESUME, 6},     {ACT_RULES, 2}, {ACT_DISCARD, 6}, {ACT_PROCEED, 8}, {ACT_LIMIT, 1},
+    {ACT_RANK, 25},   {ACT_CLOCK, 10},    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},
+    {ACT_REPEAT, 5},  {ACT_GAP, 3},       {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6},
+    {ACT_SEAL, 90},   {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},
+    {ACT_RESET, 6},   {ACT_PRIOR, 4},     {ACT_PAUSE, 10},      {ACT_RESUME, 6},     {ACT_RULES, 2}, {ACT_DISCARD, 6},
+    {ACT_PROCEED, 8}, {ACT_LIMIT, 1},
 };
 
 enum { PAUSING_HABITS = 5 }; /* the last ones */
@@ -609,6 +642,8 @@ static void add_habit(struct author *a)
         dice -= habits[i].weight;
     switch (habits[i].kind) {
     case ACT_SEND: add_send(a); break;
+    case ACT_RANK: add_rank(a); break;
+    case ACT_CLOCK: add_clock(a); break;
     case ACT_WATERMARK: a->orderly ? add_now(a) : add_watermark(a); break;
     case ACT_WAIT: add_act(a, ACT_WAIT)->amount = chance(a, 70) ? below(a, 30) : below(a, 400); break;
     default: add_act(a, habits[i].kind)->who = (uint32_t)random_next(&a->r) >> 8;
@@ -623,6 +658,7 @@ static void add_habit(struct author *a)
 /* The story ends well: everybody is far ahead, so that all windows close. */
 static void add_end(struct author *a)
 {
+    add_act(a, ACT_CLOCK)->time = a->now + 2 * DAY_MS;
     for (uint32_t lane = 0; lane < a->w->lanes; lane++)
         for (uint8_t stream = 0; stream < a->w->join.join.streams; stream++)
             if (a->w->lane[lane].streams >> stream & 1) {
@@ -640,6 +676,7 @@ void world_make(struct world *w, uint64_t seed)
     random_next(&a.r);
     a.orderly = chance(&a, 30);
     a.pauses = a.orderly || chance(&a, 60);
+    a.ranks = chance(&a, 50);
     make_join(&a);
     make_limits(&a);
     make_clients(&a);
@@ -736,7 +773,7 @@ static void encode(const struct world_event *e, bool alone, uint64_t tag, struct
                           .withdraw = e->withdraw,
                           .weight = e->weight,
                           .payload = bytes_of(&tag, sizeof tag),
-                          .has = EVENT_HAS_TIME | EVENT_HAS_VALUE | EVENT_HAS_WEIGHT};
+                          .has = EVENT_HAS_VALUE | EVENT_HAS_WEIGHT | (e->stamped ? 0 : EVENT_HAS_TIME)};
     if (alone)
         set_place(e, &event);
     if (e->id)
@@ -776,9 +813,9 @@ static void print_event(const struct world *w, const struct world_event *e)
 {
     static const char *const kinds[] = {"features", "impression", "action"};
     const struct world_features *f = &e->features;
-    printf("        s%u %s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g place %u", e->stream,
-           e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind], e->request, e->user, e->doc,
-           e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight, e->place);
+    printf("        s%u %s%s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g place %u", e->stream,
+           e->stamped ? "stamped " : "", e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind],
+           e->request, e->user, e->doc, e->time - EPOCH_MS, e->id, e->version, e->value, (double)e->weight, e->place);
     if (e->record)
         printf(" record %u with %u %svalues of its own", e->record, e->own.values, e->own.sparse ? "sparse " : "");
     if (f->there)
@@ -818,6 +855,8 @@ void world_print(const struct world *w)
         if (a->dropped)
             continue;
         printf("%4u %s who %u", i, act_name(a->kind), a->who);
+        if (a->kind == ACT_RANK || a->kind == ACT_CLOCK)
+            printf(" time %+" PRId64, a->time - EPOCH_MS);
         if (a->kind == ACT_WATERMARK)
             printf(" s%u time %+" PRId64, a->stream, a->time - EPOCH_MS);
         printf("\n");

@@ -37,6 +37,7 @@ struct world_event {
     uint8_t place;   /* 0: none */
     uint16_t id;     /* 0: none */
     bool withdraw;   /* the action with this id */
+    bool stamped;    /* the server's own: it gets its time when it is taken, and `time` is about that */
     double value;
     float weight;
     float score; /* that was served; NaN: none */
@@ -49,6 +50,8 @@ struct world_event {
 /*    kind         what happens                                                         */
 #define ACTS(A)                                                                      \
     A(SEND, "a lane sends a batch; it connects first, and sends again what is open") \
+    A(RANK, "the server stamps a batch of its own, at what the wall clock says")     \
+    A(CLOCK, "the wall clock says something else")                                   \
     A(WATERMARK, "a lane asserts progress")                                          \
     A(END, "a client ends")                                                          \
     A(LEAVE, "a client leaves")                                                      \
@@ -84,7 +87,7 @@ struct act {
     uint32_t who, amount, luck; /* lane, thread or shard; how much; the rest of chance */
     uint8_t stream;
     int64_t time;
-    uint32_t first, count; /* SEND: of the world's events */
+    uint32_t first, count; /* SEND, RANK: of the world's events */
     bool dropped;
 };
 

@@ -10,6 +10,7 @@
 
 #include "proto/wire.h"
 #include "ps/state/catalog.h"
+#include "ps/state/version_policy.h"
 #include "tests/unit/random.h"
 #include "tidemill/v1/control.pb-c.h"
 
@@ -240,6 +241,8 @@ static void test_versions_over_features(void **state)
         v->config.intercept_mean = -0.3;
         v->config.intercept_sd = 0.4;
         v->config.noise_sd = i == 2 ? 0.5 : 0;
+        v->policy = (struct policy){.kind = (enum policy_kind)i, .epsilon = 0.25 * i, .width = i ? 2 : 1};
+        v->policy.reranks = i == 1 ? 300 : 0;
         model_fix(&v->config);
         v->model = model_form(model_find(bytes_text(models[i])), &v->config);
         apply_packed(&c, v);
@@ -251,6 +254,7 @@ static void test_versions_over_features(void **state)
         assert_ptr_equal(v->model, made[i].model);
         assert_memory_equal(&v->config, &made[i].config, sizeof v->config);
         assert_string_equal(v->representation, made[i].representation);
+        assert_true(version_policy_same(&v->policy, &made[i].policy));
     }
     catalog_close(&c);
     catalog_close(&read);

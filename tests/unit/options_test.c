@@ -138,6 +138,15 @@ static const struct {
      "f:1:12: versions[0].noise_sd: lr has no such option\n"},
     {"versions: [{ name: A, model: linear, dimension: 2, covariance: full }]\n",
      "f:1:12: versions[0].covariance: linear has no such option\n"},
+    {"versions: [{ name: A, model: beta, policy: best, epsilon: 2, width: 0, propensity_draws: 1001 }]\n",
+     "f:1:44: versions[0].policy: got best; expected thompson, ucb or greedy\n"
+     "f:1:59: versions[0].epsilon: got 2; expected a number from 0 to 1\n"
+     "f:1:69: versions[0].width: got 0; expected a number from 0.000001 to 100\n"
+     "f:1:90: versions[0].propensity_draws: got 1001; expected a whole number from 0 to 1000\n"},
+    {"versions: [{ name: A, model: beta, epsilon: 0.1, propensity_draws: 199 }]\n",
+     "f:1:12: versions[0].propensity_draws: got 199; expected 0, or 200 to 1000\n"},
+    {"versions: [{ name: A, model: beta, propensity_draws: 200 }]\n",
+     "f:1:12: versions[0].epsilon: 0 is below 0.01, which estimated propensities need so that none is 0\n"},
     {"versions: [{ name: A, model: bta }]\n",
      "f:1:12: versions[0].model: got bta; expected one of the models: beta, lr, linear\n"},
     {"versions: [{ name: A, model: beta, prior: [1] }]\n",
@@ -346,7 +355,7 @@ static const char good_file[] =
     "  - { name: order, stream: orders }\n"
     "versions:\n"
     "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
-    "  - { name: B, model: beta }\n"
+    "  - { name: B, model: beta, policy: ucb, epsilon: 0.05, propensity_draws: 200 }\n"
     "  - { name: C, model: lr, dimension: 32, covariance: diagonal, prior_sd: 0.25, intercept_mean: -4.6 }\n"
     "  - { name: D, model: linear, dimension: 3, noise_sd: 1e2, representation: encoder-3 }\n"
     "  - { name: A-shadow, model: beta, prior: [0.1, 5e1], reward: order, samples_from: [A, B] }\n";
@@ -381,6 +390,9 @@ static void a_good_file_means_what_it_says(void **state)
     assert_true(o.version[3].dimension == 3 && o.version[3].noise_sd == 100 && o.version[3].covariance == 0);
     assert_string_equal(o.version[3].representation, "encoder-3");
     assert_true(o.version[0].prior[1] == 20 && o.version[0].half_life_ms == 14 * 86400000ll);
+    assert_true(o.version[0].policy == RANK_BY_THOMPSON && o.version[0].epsilon == 0);
+    assert_true(o.version[1].policy == RANK_BY_UCB && o.version[1].epsilon == 0.05 && o.version[1].width == 1);
+    assert_int_equal(o.version[1].propensity_draws, 200);
     assert_true(o.version[1].prior[0] == 1 && o.version[1].prior_count == 2 && o.version[1].half_life_ms == 0);
     assert_string_equal(o.version[1].reward, "click");
     assert_string_equal(o.version[1].samples_from[0], "B");
@@ -583,6 +595,10 @@ static void random_items(uint64_t *seed, struct options *o)
         for (uint32_t p = 0; p < v->prior_count; p++)
             v->prior[p] = (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007);
         v->half_life_ms = random_span(seed, 0, 3650 * 86400000ll);
+        v->policy = (uint32_t)random_span(seed, RANK_BY_THOMPSON, RANK_BY_GREEDY);
+        v->epsilon = (double)random_span(seed, 0, 1000) / 1000;
+        v->width = (double)random_span(seed, 1, 1000) / 10;
+        v->propensity_draws = (uint32_t)random_span(seed, 0, 1000);
         random_name(seed, v->reward, OPTION_NAME_MAX);
         if (draw(seed) % 2)
             strcat(v->reward, " * (1 - \"x\") + 0.5: #");
