@@ -63,11 +63,11 @@ static void fill(struct pull *p, size_t at, const struct found *f)
     const struct model *m = p->version->model;
     const struct model_config *config = &p->version->config;
     CLEANUP(block_copy_close) struct block_copy copy;
-    void *content = block_copy_open(&copy, m->block_size(config));
+    void *content = block_copy_open(&copy, version_content_size(p->version));
     const void *block = NULL;
     struct summary s = {0};
-    if (f->number != TABLE_NONE) {
-        table_read(f->table, f->number, content);
+    if (f->number != TABLE_NONE && table_read(f->table, f->number, f->id, content) &&
+        model_knows(m, config, content, p->as_of)) {
         block = content;
         m->summarise(config, block, &s);
     }
