@@ -8,6 +8,7 @@
 #include "bench/bench.h"
 #include "learner/draw.h"
 #include "learner/encoder.h"
+#include "learner/lr.h"
 
 enum { ROWS = 960, ROUNDS = 9, WEIGHTS_MAX = 1 << 20 };
 
@@ -22,6 +23,8 @@ struct world {
     float *weights, *x, *out, *room;
     float *from, *to; /* of bare products */
     struct encoder_input row[ROWS];
+    struct model_config config; /* of lr on what it makes */
+    void *block;
 };
 
 static float *fill(size_t count, uint64_t seed)
@@ -58,12 +61,17 @@ static struct world *world_open(const struct network *n)
     w->room = fill(encoder_room(w->encoder), 6);
     for (size_t i = 0; i < ROWS; i++)
         w->row[i].dense = w->x + i * n->dense;
+    w->config = (struct model_config){.dimension = in, .covariance = COVARIANCE_FULL, .prior_sd = 1, .intercept_sd = 1};
+    model_fix(&model_lr_full, &w->config);
+    w->block = mem_new(1, model_lr_full.block_size(&w->config));
+    model_lr_full.init(&w->config, w->block);
     return w;
 }
 
 static void world_close(struct world *w)
 {
     encoder_close(w->encoder);
+    free(w->block);
     free(w->weights);
     free(w->x);
     free(w->out);
@@ -93,6 +101,18 @@ static void multiply_all(struct world *w)
         }
 }
 
+/* What a version with an encoder does with a sample: one row encoded alone, and its last layer learned. */
+static void serve_all(struct world *w)
+{
+    const uint32_t width = encoder_width(w->encoder);
+    for (size_t i = 0; i < ROWS; i++) {
+        float *x = w->out + i * width;
+        encoder_run(w->encoder, w->row + i, 1, w->room, x);
+        struct example e = {.reward = i % 8 == 0, .weight = 1, .time = 1, .x = x};
+        model_lr_full.learn(&w->config, w->block, &e, 1);
+    }
+}
+
 /* ns of CPU per row: the least of several rounds, since what else runs here only adds. */
 static double cost_of(void (*run)(struct world *), struct world *w)
 {
@@ -103,6 +123,19 @@ static double cost_of(void (*run)(struct world *), struct world *w)
         best = fmin(best, (double)(clock_thread_cpu_ns() - began) / ROWS);
     }
     return best;
+}
+
+static void add_served(struct bench *b, struct world *w, const char *name)
+{
+    if (encoder_width(w->encoder) > MODEL_FULL_MAX - 1)
+        return;
+    w->batch = 1;
+    bench_say("encoder: %s and lr on what it makes", name);
+    double alone = cost_of(encode_all, w), ours = cost_of(serve_all, w);
+    bench_add(b,
+              (struct bench_row){
+                  .value = ours, .unit = "ns CPU/sample", .reference = "encoding alone", .reference_value = alone},
+              "encoder/%s/with lr", name);
 }
 
 int main(int argc, char **argv)
@@ -126,6 +159,7 @@ int main(int argc, char **argv)
                           .value = ours, .unit = "ns CPU/row", .reference = "bare sgemm", .reference_value = floor},
                       "encoder/%s/batch=%zu", networks[i].name, w->batch);
         }
+        add_served(b, w, networks[i].name);
         world_close(w);
     }
     int status = bench_finish(b);

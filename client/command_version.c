@@ -92,7 +92,9 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped: wrong dimension", c->skipped_dimension},
                 {"skipped: features out of range", c->skipped_range},
                 {"skipped: other representation", c->skipped_representation},
-                {"skipped: negative sampling", c->skipped_sampling}};
+                {"skipped: negative sampling", c->skipped_sampling},
+                {"skipped: not admitted yet", c->skipped_admission},
+                {"skipped: no longer in the parameters", c->skipped_gone}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (i >= REASONS && rows[i].count == 0)
             continue;
@@ -101,17 +103,51 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
     }
 }
 
+static void add_number(struct printer *p, const char *name, bool has, double number)
+{
+    if (has)
+        add_row(p, name, cell_number(number));
+}
+
+static void add_embedding(struct printer *p, const Tidemill__V1__EmbeddingSpec *e)
+{
+    char expires[UNITS_TEXT_SIZE];
+    add_row(p, "loss", cell_text(e->loss));
+    add_row(p, "optimizer", cell_text(e->optimizer));
+    add_number(p, "rate", e->has_rate, e->rate);
+    add_number(p, "momentum", e->has_momentum, e->momentum);
+    add_number(p, "beta1", e->has_beta1, e->beta1);
+    add_number(p, "beta2", e->has_beta2, e->beta2);
+    add_number(p, "epsilon", e->has_epsilon, e->epsilon);
+    add_number(p, "beta", e->has_beta, e->beta);
+    add_number(p, "l1", e->has_l1, e->l1);
+    add_number(p, "l2", e->has_l2, e->l2);
+    add_number(p, "clip", e->has_clip, e->clip);
+    add_number(p, "norm max", e->has_norm_max, e->norm_max);
+    add_row(p, "admitted at sample", cell_count(e->admit_at));
+    add_number(p, "admitted share", e->has_admit_share, e->admit_share);
+    add_row(p, "expires after",
+            cell_text(e->expire_after_ms > 0 ? duration_text(e->expire_after_ms, expires) : "never"));
+    add_row(p, "seed", cell_count(e->seed));
+}
+
 static void add_features(struct printer *p, const VersionStatus *v)
 {
     char intercept[LIST_TEXT];
-    snprintf(intercept, sizeof intercept, "%.6g, sd %.6g", v->intercept_mean, v->intercept_sd);
+    snprintf(intercept, sizeof intercept, v->has_intercept_sd ? "%.6g, sd %.6g" : "%.6g", v->intercept_mean,
+             v->intercept_sd);
     if (!v->prior_source)
         add_row(p, "prior of the intercept", cell_text(intercept));
     add_row(p, "dimension", cell_count(v->dimension));
-    add_row(p, "covariance", cell_text(v->covariance));
+    if (v->covariance)
+        add_row(p, "covariance", cell_text(v->covariance));
+    if (v->embedding)
+        add_embedding(p, v->embedding);
     if (v->has_noise_sd)
         add_row(p, "noise sd", cell_number(v->noise_sd));
     add_row(p, "representation", cell_text(v->representation ? v->representation : "any"));
+    if (v->encoder)
+        add_row(p, "encoder makes", cell_text(v->encoder));
     add_row(p, "repairs", cell_count(v->repairs));
 }
 

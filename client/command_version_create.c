@@ -27,12 +27,19 @@ enum {
     KEY_EPSILON,
     KEY_WIDTH,
     KEY_PROPENSITY_DRAWS,
+    KEY_LOSS,
+    KEY_OPTIMIZER,
+    KEY_EXPIRE_AFTER,
+    KEY_ADMIT_AT,
+    KEY_SEED,
+    KEY_NUMBERS, /* and one for each of embedding_numbers */
     PRIOR_MAX = 64,
     SOURCES_MAX = 64,
 };
 
 struct description {
     Tidemill__V1__CreateVersionRequest request;
+    Tidemill__V1__EmbeddingSpec embedding;
     double prior[PRIOR_MAX];
     char *samples_from[SOURCES_MAX];
 };
@@ -78,6 +85,65 @@ static uint32_t parse_count(const char *option, const char *text, struct argp_st
     return (uint32_t)v;
 }
 
+/* Numbers of an embedding: the option's name, and where the message has it. */
+#define NUMBER(name, field)                                                                                     \
+    {                                                                                                           \
+        name, offsetof(Tidemill__V1__EmbeddingSpec, field), offsetof(Tidemill__V1__EmbeddingSpec, has_##field), \
+    }
+static const struct {
+    const char *name;
+    size_t value, has;
+} embedding_numbers[] = {NUMBER("rate", rate),
+                         NUMBER("momentum", momentum),
+                         NUMBER("beta1", beta1),
+                         NUMBER("beta2", beta2),
+                         NUMBER("epsilon", epsilon),
+                         NUMBER("beta", beta),
+                         NUMBER("l1", l1),
+                         NUMBER("l2", l2),
+                         NUMBER("clip", clip),
+                         NUMBER("norm-max", norm_max),
+                         NUMBER("admit-share", admit_share)};
+#undef NUMBER
+
+static error_t parse_embedding_number(size_t i, const char *argument, struct description *d, struct argp_state *state)
+{
+    char *embedding = (char *)&d->embedding;
+    if (i >= ARRAY_LEN(embedding_numbers))
+        return ARGP_ERR_UNKNOWN;
+    *(double *)(void *)(embedding + embedding_numbers[i].value) =
+        parse_number(embedding_numbers[i].name, argument, state);
+    *(protobuf_c_boolean *)(void *)(embedding + embedding_numbers[i].has) = true;
+    return 0;
+}
+
+static error_t parse_embedding(int key, char *argument, struct argp_state *state)
+{
+    struct description *d = state->input;
+    Tidemill__V1__EmbeddingSpec *e = &d->embedding;
+    if (key < KEY_LOSS || key >= KEY_NUMBERS + (int)ARRAY_LEN(embedding_numbers))
+        return ARGP_ERR_UNKNOWN;
+    d->request.embedding = e;
+    switch (key) {
+    case KEY_LOSS: e->loss = argument; return 0;
+    case KEY_OPTIMIZER: e->optimizer = argument; return 0;
+    case KEY_EXPIRE_AFTER:
+        e->has_expire_after_ms = true;
+        if (!duration_parse(argument, &e->expire_after_ms))
+            argp_error(state, "--expire-after: got \"%s\"; expected a duration such as 30d, or 0s", argument);
+        return 0;
+    case KEY_ADMIT_AT:
+        e->has_admit_at = true;
+        e->admit_at = parse_count("admit-at", argument, state);
+        return 0;
+    case KEY_SEED:
+        e->has_seed = true;
+        e->seed = parse_count("seed", argument, state);
+        return 0;
+    default: return parse_embedding_number((size_t)(key - KEY_NUMBERS), argument, d, state);
+    }
+}
+
 /* Options of the models over features. */
 static error_t parse_features(int key, char *argument, struct argp_state *state)
 {
@@ -110,7 +176,7 @@ static error_t parse_features(int key, char *argument, struct argp_state *state)
         r->has_noise_sd = true;
         r->noise_sd = parse_number("noise-sd", argument, state);
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_embedding(key, argument, state);
     }
 }
 
@@ -183,32 +249,52 @@ static void hint_created(const Tidemill__V1__CreateVersionRequest *r)
 int command_version_create(const struct command *self, int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta, lr or linear (required)", 0},
+        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta, lr, linear or embedding (required)", 0},
         {"prior", KEY_PRIOR, "A,B", 0, "beta: what is believed of a new document (default: 1,1)", 0},
         {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
         {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
         {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
          "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
-        {"validate", KEY_VALIDATE, NULL, 0, "beta, lr: judge its predictions; \"version show\" tells how good they are",
-         0},
+        {"validate", KEY_VALIDATE, NULL, 0,
+         "beta, lr, embedding: judge its predictions; \"version show\" tells how good they are", 0},
         {"policy", KEY_POLICY, "thompson|ucb|greedy", 0, "How it ranks (default: thompson)", 0},
         {"epsilon", KEY_EPSILON, "X", 0, "With this probability Rank shuffles instead (default: 0)", 0},
         {"width", KEY_WIDTH, "X", 0, "ucb: standard deviations above the mean (default: 1)", 0},
         {"propensity-draws", KEY_PROPENSITY_DRAWS, "N", 0, "thompson: to estimate propensities from (default: 0)", 0},
-        {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
+        {"dimension", KEY_DIMENSION, "N", 0, "lr, linear, embedding: features of a sample (required)", 0},
         {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
          0},
         {"prior-from", KEY_PRIOR_FROM, "NAME", 0,
          "lr, linear: what the documents of that version have learned, in place of the next four", 0},
-        {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear: of the weight of every feature (default: 0)", 0},
-        {"prior-sd", KEY_PRIOR_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
-        {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear: of the intercept (default: 0)", 0},
+        {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear, embedding: of the weight of every feature (default: 0)", 0},
+        {"prior-sd", KEY_PRIOR_SD, "X", 0, "Its standard deviation (default: 1; embedding: 0.01)", 0},
+        {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear, embedding: of the intercept (default: 0)", 0},
         {"intercept-sd", KEY_INTERCEPT_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
         {"noise-sd", KEY_NOISE_SD, "X", 0, "linear: how far rewards are from what features explain (default: 1)", 0},
-        {"representation", KEY_REPRESENTATION, "NAME", 0, "lr, linear: that features must have (default: any)", 0},
+        {"representation", KEY_REPRESENTATION, "NAME", 0,
+         "lr, linear, embedding: that features must have (default: any)", 0},
+        {NULL, 0, NULL, OPTION_DOC, "Of embeddings:", 1},
+        {"loss", KEY_LOSS, "logistic|squared", 0, "What is made small (default: logistic)", 1},
+        {"optimizer", KEY_OPTIMIZER, "NAME", 0, "sgd, momentum, adagrad, adagrad_row, adam or ftrl (default: adagrad)",
+         1},
+        {"rate", KEY_NUMBERS, "X", 0, "Of learning (default: 0.1; adam: 0.01)", 1},
+        {"momentum", KEY_NUMBERS + 1, "X", 0, "momentum: share of the velocity that stays (default: 0.9)", 1},
+        {"beta1", KEY_NUMBERS + 2, "X", 0, "adam: share of the mean gradient that stays (default: 0.9)", 1},
+        {"beta2", KEY_NUMBERS + 3, "X", 0, "adam: share of the mean square that stays (default: 0.999)", 1},
+        {"epsilon", KEY_NUMBERS + 4, "X", 0, "adagrad, adagrad_row, adam: added to the root (default: 1e-6)", 1},
+        {"beta", KEY_NUMBERS + 5, "X", 0, "ftrl: smooths the first rates (default: 1)", 1},
+        {"l1", KEY_NUMBERS + 6, "X", 0, "ftrl: weights within it are 0 (default: 0)", 1},
+        {"l2", KEY_NUMBERS + 7, "X", 0, "Pulls weights towards 0 (default: 0)", 1},
+        {"clip", KEY_NUMBERS + 8, "X", 0, "Greatest length of a gradient (default: 1)", 1},
+        {"norm-max", KEY_NUMBERS + 9, "X", 0, "Greatest length of a vector (default: 100)", 1},
+        {"admit-at", KEY_ADMIT_AT, "N", 0, "A document has a vector from its n-th sample on (default: 1)", 1},
+        {"admit-share", KEY_NUMBERS + 10, "P", 0, "From there on a sample lets it in with it (default: 1)", 1},
+        {"expire-after", KEY_EXPIRE_AFTER, "TIME", 0, "Forgotten after it without a sample (default: never)", 1},
+        {"seed", KEY_SEED, "N", 0, "First vectors and admission are drawn of it (default: 0)", 1},
         {0},
     };
-    struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT};
+    struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT,
+                            .embedding = TIDEMILL__V1__EMBEDDING_SPEC__INIT};
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;

@@ -8,6 +8,7 @@ enum {
     HAS_OLD_KEEP = 16,
     HAS_RATE = 32,
     HAS_REQUEST = 64,
+    HAS_ITEM = 128,
 };
 
 /* A label that is a small whole number, as nearly all are, is one byte; any other is this byte and its 8. */
@@ -37,7 +38,7 @@ void sample_encode(const struct sample *s, struct buffer *out)
     uint8_t has =
         (uint8_t)((s->original ? HAS_ORIGINAL : 0) | (s->weight != 1 ? HAS_WEIGHT : 0) | (s->keep != 1 ? HAS_KEEP : 0) |
                   (s->place.row ? HAS_FEATURES : 0) | (s->old_keep != 1 ? HAS_OLD_KEEP : 0) |
-                  (s->rate != 1 ? HAS_RATE : 0) | (s->told ? HAS_REQUEST : 0));
+                  (s->rate != 1 ? HAS_RATE : 0) | (s->told ? HAS_REQUEST : 0) | (s->named ? HAS_ITEM : 0));
     buffer_reserve(out, 320);
     buffer_put_u8(out, (uint8_t)s->kind);
     buffer_put_u8(out, has);
@@ -72,6 +73,8 @@ void sample_encode(const struct sample *s, struct buffer *out)
         buffer_put_u32(out, s->request);
         buffer_put(out, &s->score, sizeof s->score);
     }
+    if (has & HAS_ITEM)
+        buffer_put_u64(out, s->item);
 }
 
 static struct hash128 decode_hash(struct reader *r)
@@ -129,6 +132,9 @@ void sample_decode(struct reader *r, struct sample *out)
         out->rate = reader_f64(r);
     if (has & HAS_REQUEST)
         decode_request(r, out);
+    out->named = has & HAS_ITEM;
+    if (out->named)
+        out->item = reader_u64(r);
     if (out->kind > SAMPLE_CORRECTION)
         r->bad = true;
 }

@@ -53,6 +53,9 @@ struct sample {
     uint32_t request; /* hash of its request's id */
     float score;      /* the prediction that was served; NaN: none was sent */
 
+    bool named;    /* of a new one for a version that draws a document's first parameters; whoever takes it says it */
+    uint64_t item; /* draw_key() of the document */
+
     /* During the call that hands a new sample over, and not stored. */
     bool elsewhere;      /* made by an event that shares only the document with the impression */
     bool late;           /* a negative that was left out before: its place is where its features lie since */

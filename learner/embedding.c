@@ -343,4 +343,6 @@ const struct model model_embedding = {
     .summarise = embedding_summarise,
     .describe = embedding_describe,
     .valid = embedding_valid,
+    .admitted = embedding_admitted,
+    .expired = embedding_expired,
 };

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 
 #include "learner/beta.h"
+#include "learner/embedding.h"
 #include "learner/linear.h"
 #include "learner/lr.h"
 
-static const struct model *const models[] = {&model_beta, &model_lr_full, &model_linear};
+static const struct model *const models[] = {&model_beta, &model_lr_full, &model_linear, &model_embedding};
 
 /* A feature beyond a million is a mistake of its sender, and would drown all others. The guess at linear's noise counts
  * as much as a few samples. */
-static const double feature_max = 1e6, reward_max = 1e9, noise_samples = 4;
+static const double feature_max = 1e6, reward_max = 1e9, embedding_reward_max = 1e6, noise_samples = 4;
 
 void block_copy_close(struct block_copy *copy) { free(copy->large); }
 
@@ -35,16 +36,16 @@ const struct model *model_form(const struct model *model, const struct model_con
     return model == &model_lr_full ? lr_model(config) : model;
 }
 
-void model_fix(struct model_config *config)
+void model_fix(const struct model *model, struct model_config *config)
 {
     config->intercept = true;
     config->feature_max = feature_max;
-    config->reward_min = -reward_max;
-    config->reward_max = reward_max;
+    config->reward_max = model == &model_embedding ? embedding_reward_max : reward_max;
+    config->reward_min = -config->reward_max;
     config->noise_samples = noise_samples;
 }
 
-const char *model_names(void) { return "beta, lr, linear"; }
+const char *model_names(void) { return "beta, lr, linear, embedding"; }
 
 double model_expected(const struct model *model, const struct model_config *config, const void *block, const float *x,
                       int64_t now)

@@ -163,9 +163,21 @@ struct model {
 
     /* False: the block holds something that no sequence of samples could have made (NaN, negative counts). */
     bool (*valid)(const struct model_config *config, const void *block);
+
+    /* Documents that come and go: what whoever keeps the blocks does about it says learner/embedding.h. NULL: every
+     * document is learned from its first sample on, and stays. A block of zeros that saw nothing is neither. */
+    bool (*admitted)(const void *block);
+    bool (*expired)(const struct model_config *config, const void *block, int64_t now);
 };
 
 static inline bool model_uses_features(const struct model *model) { return model->score != NULL; }
+
+/* Is there something to be read in the block as of `now`? Else it reads as the prior. */
+static inline bool model_knows(const struct model *model, const struct model_config *config, const void *block,
+                               int64_t now)
+{
+    return !model->admitted || (model->admitted(block) && !model->expired(config, block, now));
+}
 
 static inline uint32_t model_weights(const struct model_config *config)
 {
@@ -195,7 +207,7 @@ void model_unit_rewards(const struct model_config *config, double *low, double *
 /* The form of it that the configuration asks for: lr has two. */
 const struct model *model_form(const struct model *model, const struct model_config *config);
 /* What no version chooses: the intercept, and the ranges of features and rewards. */
-void model_fix(struct model_config *config);
+void model_fix(const struct model *model, struct model_config *config);
 /* All names in one line, for messages. */
 const char *model_names(void);
 

@@ -10,8 +10,9 @@ static bool visit_section(const struct table *t, void *copy, uint32_t *next, boo
 {
     uint32_t end = table_count(t);
     for (uint32_t i = 0; *goes_on && i < SECTION && *next < end; i++) {
-        table_read(t, (*next)++, copy);
-        *goes_on = visit(context, copy);
+        uint32_t number = (*next)++;
+        if (table_read(t, number, table_id(t, number), copy) && !doc_id_equal(table_id(t, number), TABLE_NOBODY))
+            *goes_on = visit(context, copy);
     }
     return *goes_on && *next < end;
 }
@@ -19,7 +20,7 @@ static bool visit_section(const struct table *t, void *copy, uint32_t *next, boo
 void engine_visit_blocks(struct engine *e, const struct version *v, engine_visit_block *visit, void *context)
 {
     CLEANUP(block_copy_close) struct block_copy room;
-    void *copy = block_copy_open(&room, v->model->block_size(&v->config));
+    void *copy = block_copy_open(&room, version_content_size(v));
     bool goes_on = true;
     for (uint32_t i = 0; goes_on && i < e->options.shards; i++) {
         uint32_t next = 0;

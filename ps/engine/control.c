@@ -122,7 +122,7 @@ enum tm_code engine_create_version(struct engine *e, struct version_options *wan
     if (rc == TM_OK)
         rc = prior_of_new_version(e, prior, &v, err);
     if (rc == TM_OK) {
-        catalog_pack_version(&v, &control);
+        catalog_pack_version(&v, NULL, &control);
         rc = control_append(e, &control, &position, err);
     }
     pthread_mutex_unlock(&e->control);

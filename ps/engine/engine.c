@@ -47,6 +47,8 @@ static void make_parts(struct engine *e)
             .id = i,
             .hash_seed = e->dir.hash_seed,
             .store = state_db_patient_store(e->dir.state),
+            .encoder = encoders_find,
+            .encoder_context = e->encoders,
             .archive = {e->options.samples_retain_ms, e->options.memory_samples / e->options.shards}});
     e->pressure =
         pressure_open(e->options.shards, e->options.memory_join / e->options.shards, e->options.door_timeout_ms);
@@ -160,6 +162,7 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         rc = catch_up_start(e, err);
     e->schema = e->catalog; /* what stays as it is */
     e->schema.version = NULL;
+    e->schema.encoder = NULL;
     e->schema.audit = (struct audit){0};
     e->schema.versions = 0;
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
@@ -194,10 +197,13 @@ enum tm_code engine_open(const struct options *options, const struct disk_watch 
         release(e);
         return rc;
     }
+    e->encoders = encoders_open(options->data);
     snprintf(e->generation, sizeof e->generation, "%llu.%llu", (unsigned long long)e->dir.restore,
              (unsigned long long)e->dir.start);
     make_parts(e);
-    rc = open_log(e, &wanted, err);
+    rc = setup_encoders(e, &wanted, err);
+    if (rc == TM_OK)
+        rc = open_log(e, &wanted, err);
     if (rc == TM_OK)
         rc = recover(e, &wanted, err);
     catalog_close(&wanted);
@@ -228,6 +234,7 @@ void engine_close(struct engine *e)
     rcu_settle();
     for (uint32_t i = 0; i < e->options.shards; i++)
         shard_close(e->shard[i]);
+    encoders_close(e->encoders);
     input_log_close(e->log);
     data_dir_close(&e->dir);
     free(e->worker);
@@ -253,6 +260,10 @@ const struct version *engine_version_by_id(const struct engine *e, uint32_t id)
 enum version_state engine_version_state(const struct engine *e, const struct version *v)
 {
     return registry_state(e->registry, v);
+}
+const char *engine_version_encoder(const struct engine *e, const struct version *v)
+{
+    return registry_encoder(e->registry, v);
 }
 const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }

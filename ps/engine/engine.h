@@ -46,6 +46,7 @@ uint32_t engine_versions(const struct engine *e);                               
 const struct version *engine_version_at(const struct engine *e, uint32_t i);     /* in the order they were made */
 const struct version *engine_version_by_id(const struct engine *e, uint32_t id); /* NULL: none of that id */
 enum version_state engine_version_state(const struct engine *e, const struct version *v);
+const char *engine_version_encoder(const struct engine *e, const struct version *v); /* as registry_encoder */
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* Is there room on the disk for events, or (events: false) for anything else? TM_RESOURCE_EXHAUSTED says how much is
  * missing; what was submitted all the same waits until there is. To be asked before engine_submit. */

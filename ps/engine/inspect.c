@@ -167,12 +167,14 @@ static enum tm_code on_doc(void *context, struct bytes key, struct bytes doc, st
     return ++w->pieced < PIECE_ROWS ? TM_OK : STORE_ENOUGH;
 }
 
-/* A parameter that was reset is as if it had never been. */
+/* A parameter that was reset is as if it had never been, and so is a document that is not admitted or has expired:
+ * whether it was swept away already must not show. */
 static bool has_learned(const struct walk *w, const void *block)
 {
+    const struct version *v = w->version;
     struct summary summary;
-    w->version->model->summarise(&w->version->config, block, &summary);
-    return summary.samples > 0;
+    v->model->summarise(&v->config, block, &summary);
+    return summary.samples > 0 && model_knows(v->model, &v->config, block, w->as_of);
 }
 
 static enum tm_code visit_piece(struct walk *w, struct tm_error *err)
@@ -215,17 +217,17 @@ static enum tm_code read_shard(struct walk *w, const struct store *store, uint32
     param_store_add(&params, w->version, w->table);
     enum tm_code rc = param_store_read(&params, store, err);
     param_store_close(&params);
-    w->left = table_count(w->table);
+    w->left = table_count(w->table) - table_free(w->table);
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "shard %u", shard);
 }
 
 static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32_t shard, struct tm_error *err)
 {
-    w->table = table_open(w->version->model->block_size(&w->version->config));
+    w->table = table_open(version_content_size(w->version));
     enum tm_code rc = read_shard(w, store, shard, err);
     if (rc == TM_OK)
         rc = walk_docs(w, store, shard, err);
-    if (rc == TM_OK && w->left)
+    if (rc == TM_OK && w->left && !version_is_mortal(w->version)) /* those may go while they are read */
         rc = tm_error_set(err, TM_DATA_LOSS, "shard %u: %u parameters of version %s have no document", shard, w->left,
                           w->version->name);
     table_close(w->table);
@@ -265,7 +267,7 @@ enum tm_code engine_export(struct engine *e, const struct version *v, engine_vis
 enum tm_code engine_digest(struct engine *e, const struct version *v, struct hash128 *digest, uint64_t *documents,
                            struct tm_error *err)
 {
-    struct walk w = {.engine = e, .version = v};
+    struct walk w = {.engine = e, .version = v, .as_of = committed_gate(e)};
     enum tm_code rc = walk_version(&w, err);
     *digest = w.digest;
     *documents = w.documents;

@@ -37,6 +37,8 @@ static const struct choice actions[] = {
 static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
 static const struct choice policies[] = {
     {"thompson", RANK_BY_THOMPSON, true}, {"ucb", RANK_BY_UCB, true}, {"greedy", RANK_BY_GREEDY, true}};
+static const struct choice changes[] = {{"refuse", NEW_REPRESENTATION_REFUSE, true},
+                                        {"reset", NEW_REPRESENTATION_RESET, true}};
 static const struct choice switches[] = {{"off", false, true}, {"on", true, true}};
 static const struct choice attributes[] = {
     {"last", ATTRIBUTE_LAST, true}, {"first", ATTRIBUTE_FIRST, true}, {"all", ATTRIBUTE_ALL, true}};
@@ -53,6 +55,7 @@ const char *option_choice_word(enum option_type type, uint32_t value)
                              : type == OPTION_FIELD      ? fields
                              : type == OPTION_ACTION     ? actions
                              : type == OPTION_SWITCH     ? switches
+                             : type == OPTION_CHANGE     ? changes
                                                          : keys;
     while (!c->available || c->value != value)
         c++;
@@ -228,16 +231,6 @@ static enum tm_code parse_name(const struct option_row *row, void *owner, const 
     return TM_OK;
 }
 
-/* Whether there is such a model shows when everything is read; the models of later versions are told apart at once. */
-static enum tm_code parse_model(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    static const char *const later[] = {"embedding"};
-    for (size_t i = 0; i < ARRAY_LEN(later); i++)
-        if (strcmp(text, later[i]) == 0 && !model_find(bytes_text(text)))
-            return unavailable(text, err);
-    return parse_name(row, owner, text, err);
-}
-
 /* What it means shows when the labels are known. */
 static enum tm_code parse_reward(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
@@ -315,6 +308,11 @@ static enum tm_code parse_field(const struct option_row *row, void *owner, const
 static enum tm_code parse_action(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     return parse_word(row, owner, text, actions, ARRAY_LEN(actions), err);
+}
+
+static enum tm_code parse_change(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    return parse_word(row, owner, text, changes, ARRAY_LEN(changes), err);
 }
 
 static enum tm_code parse_switch(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
@@ -424,7 +422,7 @@ static const struct {
     [OPTION_FLAG] = {"flag", false, parse_flag},
     [OPTION_SWITCH] = {"word", false, parse_switch},
     [OPTION_NAME] = {"name", false, parse_name},
-    [OPTION_MODEL] = {"name", false, parse_model},
+    [OPTION_MODEL] = {"name", false, parse_name},
     [OPTION_REWARD] = {"expression", false, parse_reward},
     [OPTION_KIND] = {"word", false, parse_kind},
     [OPTION_AGGREGATE] = {"word", false, parse_aggregate},
@@ -434,6 +432,7 @@ static const struct {
     [OPTION_POLICY] = {"word", false, parse_policy},
     [OPTION_FIELD] = {"word", false, parse_field},
     [OPTION_ACTION] = {"word", false, parse_action},
+    [OPTION_CHANGE] = {"word", false, parse_change},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
     [OPTION_ATTRIBUTE] = {"word", false, parse_attribute},
     [OPTION_PRIOR] = {"list", true, parse_prior},
@@ -465,6 +464,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
     case OPTION_NUMBER: snprintf(buf, OPTION_EXPECTED_SIZE, "a number from %s to %s", row->min, row->max); break;
     case OPTION_COVARIANCE: snprintf(buf, OPTION_EXPECTED_SIZE, "full or diagonal"); break;
+    case OPTION_CHANGE: snprintf(buf, OPTION_EXPECTED_SIZE, "refuse or reset"); break;
     case OPTION_SWITCH: snprintf(buf, OPTION_EXPECTED_SIZE, "on or off"); break;
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;

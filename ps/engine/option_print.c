@@ -151,6 +151,7 @@ static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_POLICY] = print_word,
     [OPTION_FIELD] = print_word,
     [OPTION_ACTION] = print_word,
+    [OPTION_CHANGE] = print_word,
     [OPTION_KEY_FIELDS] = print_key_fields,
     [OPTION_ATTRIBUTE] = print_attribute,
     [OPTION_PRIOR] = print_prior,

@@ -1,4 +1,4 @@
-#include "ps/engine/option_table.h"
+#include "ps/engine/option_rows_embedding.h"
 
 #define OF(field) offsetof(struct options, field)
 #define NOT_YET(name)                           \
@@ -254,7 +254,7 @@ static const struct option_row version_rows[] = {
      .type = OPTION_MODEL,
      .offset = OF(model),
      .help = "What is learned of each document. beta: its rate of successes; lr: logistic regression over features; "
-             "linear: linear regression over features."},
+             "linear: linear regression over features; embedding: a vector by stochastic gradients."},
     {.key = "prior",
      .type = OPTION_PRIOR,
      .models = OPTION_OF_BETA,
@@ -264,13 +264,14 @@ static const struct option_row version_rows[] = {
      .help = "beta: successes and failures seen of a new document in thought, both above 0."},
     {.key = "dimension",
      .type = OPTION_COUNT,
-     .models = OPTION_OF_LR | OPTION_OF_LINEAR,
+     .models = OPTION_OF_FEATURES,
      .offset = OF(dimension),
      .derived = "must be given",
      .example = "16",
      .min = "1",
      .max = "4095",
-     .help = "lr, linear: how many features a sample has; at most 64, 4095 with covariance: diagonal. A weight for the "
+     .help = "lr, linear, embedding: how many features a sample has; at most 64, 4095 with covariance: diagonal and "
+             "of an embedding. A weight for the "
              "intercept is always added: do not send a feature that is always 1."},
     {.key = "covariance",
      .type = OPTION_COVARIANCE,
@@ -282,24 +283,26 @@ static const struct option_row version_rows[] = {
              "for many features."},
     {.key = "prior_mean",
      .type = OPTION_NUMBER,
-     .models = OPTION_OF_LR | OPTION_OF_LINEAR,
+     .models = OPTION_OF_FEATURES,
      .offset = OF(prior_mean),
      .preset = "0",
      .min = "-1000000",
      .max = "1000000",
-     .help = "lr, linear: what is believed of the weight of every feature of a new document."},
+     .help =
+         "lr, linear: what is believed of the weight of every feature of a new document; embedding: the mean of first "
+         "vectors."},
     {.key = "prior_sd",
      .type = OPTION_NUMBER,
-     .models = OPTION_OF_LR | OPTION_OF_LINEAR,
+     .models = OPTION_OF_FEATURES,
      .offset = OF(prior_sd),
-     .derived = "`1`",
+     .derived = "`1`, embedding `0.01`",
      .example = "1",
      .min = "0.000001",
      .max = "1000000",
      .help = "lr, linear: its standard deviation."},
     {.key = "intercept_mean",
      .type = OPTION_NUMBER,
-     .models = OPTION_OF_LR | OPTION_OF_LINEAR,
+     .models = OPTION_OF_FEATURES,
      .offset = OF(intercept_mean),
      .preset = "0",
      .min = "-1000000",
@@ -326,14 +329,18 @@ static const struct option_row version_rows[] = {
      .help = "linear: how far a reward is from what the features explain, a guess that counts as much as 4 samples."},
     {.key = "representation",
      .type = OPTION_NAME,
-     .models = OPTION_OF_LR | OPTION_OF_LINEAR,
+     .models = OPTION_OF_FEATURES,
      .offset = OF(representation),
      .derived = "any",
      .example = "encoder-3",
-     .help = "lr, linear: the representation that features must have been sent with; samples with another are set "
+     .help = "lr, linear, embedding: the representation that features must have been sent with; samples with another "
+             "are set "
              "aside."},
+    ENCODER_ROWS,
+    EMBEDDING_ROWS,
     {.key = "half_life",
      .type = OPTION_DURATION,
+     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_LINEAR,
      .offset = OF(half_life_ms),
      .preset = "0s",
      .example = "14d",
@@ -346,14 +353,16 @@ static const struct option_row version_rows[] = {
      .derived = "the first label",
      .example = "click + 5*order - dislike",
      .help = "What to learn: an expression over labels with + - * / ( ), min(a, b), max(a, b), > >= < <= (1 or 0). "
-             "beta and lr learn 0 to 1, what is beyond is cut to it; a sample whose reward divides by 0 is skipped "
+             "beta, lr and logistic embeddings learn 0 to 1, what is beyond is cut to it; a sample whose reward "
+             "divides by 0 is skipped "
              "(beta only)."},
     {.key = "validate",
      .type = OPTION_SWITCH,
-     .models = OPTION_OF_BETA | OPTION_OF_LR,
+     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_EMBEDDING,
      .offset = OF(validate),
      .preset = "off",
-     .help = "beta, lr: on judges every prediction by the label that came, over the last hour and day: log-loss, AUC, "
+     .help = "beta, lr, embedding: on judges every prediction by the label that came, over the last hour and day: "
+             "log-loss, AUC, "
              "calibration. It takes 140 KB of memory a shard (9 MB with 64), as much again where impressions bring the "
              "score that was served, and 24 B for each sample that may still be corrected."},
     {.key = "policy",

@@ -29,6 +29,7 @@ enum option_type {
     OPTION_UNIT,         /* uint32_t: what sampling draws a lot for */
     OPTION_POLICY,       /* uint32_t: enum option_policy */
     OPTION_FIELD,        /* uint32_t: enum option_filter_field */
+    OPTION_CHANGE,       /* uint32_t: enum option_new_representation */
     OPTION_ACTION,       /* uint32_t: enum option_filter_action */
     OPTION_KEY_FIELDS,   /* uint32_t, list */
     OPTION_ATTRIBUTE,    /* enum option_attribute */
@@ -38,7 +39,13 @@ enum option_type {
     OPTION_TYPES,
 };
 
-enum option_models { OPTION_OF_BETA = 1, OPTION_OF_LR = 2, OPTION_OF_LINEAR = 4 };
+enum option_models {
+    OPTION_OF_BETA = 1,
+    OPTION_OF_LR = 2,
+    OPTION_OF_LINEAR = 4,
+    OPTION_OF_EMBEDDING = 8,
+    OPTION_OF_FEATURES = OPTION_OF_LR | OPTION_OF_LINEAR | OPTION_OF_EMBEDDING,
+};
 
 struct option_row {
     const char *key; /* "commit.interval"; of an item's field: "within" */

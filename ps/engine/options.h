@@ -56,8 +56,18 @@ struct label_options {
 
 /* In the order of learner/policy.h. */
 enum option_policy { RANK_BY_THOMPSON, RANK_BY_UCB, RANK_BY_GREEDY };
+enum option_new_representation { NEW_REPRESENTATION_REFUSE, NEW_REPRESENTATION_RESET };
 
 enum option_covariance { OPTION_COVARIANCE_DIAGONAL = 1, OPTION_COVARIANCE_FULL };
+
+/* Of model embedding; 0 or "": not given, see ps/engine/version_embedding.h. */
+struct embedding_options {
+    char optimizer[OPTION_NAME_MAX + 1], loss[OPTION_NAME_MAX + 1];
+    double rate, momentum, beta1, beta2, epsilon, beta, l1, l2, clip, norm_max;
+    uint32_t admit_at, seed;
+    double admit_share;
+    int64_t expire_after_ms;
+};
 
 struct version_options {
     struct option_place place;
@@ -71,7 +81,10 @@ struct version_options {
     uint32_t covariance; /* enum option_covariance */
     double prior_mean, prior_sd, intercept_mean, intercept_sd, noise_sd;
     char representation[OPTION_NAME_MAX + 1]; /* "": any */
-    char reward[REWARD_TEXT_MAX + 1];         /* an expression over labels; default: the first label */
+    char encoder[4096];                       /* a safetensors file; "": features are taken as they come */
+    uint32_t on_new_representation;           /* enum option_new_representation */
+    struct embedding_options embedding;
+    char reward[REWARD_TEXT_MAX + 1]; /* an expression over labels; default: the first label */
     bool validate;
     uint32_t policy; /* enum option_policy: how it ranks, as what follows */
     double epsilon, width;

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "learner/features.h"
+#include "ps/engine/encoders.h"
 #include "ps/engine/option_reward.h"
 #include "ps/engine/version_model.h"
 
@@ -204,10 +205,30 @@ static void check_samples_from(const struct version_check *c, const struct optio
     }
 }
 
+/* The file is read again at the start: it may be another one then. */
+static void check_encoder(const struct version_check *c)
+{
+    struct encoder *encoder = NULL;
+    struct tm_error err;
+    if (!c->version->encoder[0])
+        return;
+    if (encoders_read(c->version->encoder, &encoder, &err) != TM_OK)
+        tm_error_wrap(&err, "encoder");
+    else if (encoder_width(encoder) == c->version->dimension)
+        err.message[0] = '\0';
+    else
+        tm_error_set(&err, TM_INVALID_ARGUMENT, "dimension: %u, but the encoder makes %u features; expected as many",
+                     c->version->dimension, encoder_width(encoder));
+    encoder_close(encoder);
+    if (err.message[0])
+        version_problem(c, "", err.message);
+}
+
 static void check_version(const struct version_check *c, const struct options *o, const struct option_names *versions)
 {
     struct tm_error err;
     check_model(c);
+    check_encoder(c);
     if (o->labels > 0 && option_reward_check(c->version, o, &err) != TM_OK)
         version_problem(c, "", err.message);
     check_samples_from(c, versions);

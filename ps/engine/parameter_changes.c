@@ -23,15 +23,15 @@ static bool count_doc(const struct engine *e, const struct counting *c, struct b
 {
     const struct version *v = c->version;
     CLEANUP(block_copy_close) struct block_copy room;
-    void *copy = block_copy_open(&room, v->model->block_size(&v->config));
+    void *copy = block_copy_open(&room, version_content_size(v));
     uint64_t before = c->plan->documents;
     rcu_enter();
     const struct table *t = shard_table(e->shard[hash_shard(doc, e->options.shards)], v->id);
-    uint32_t number = t ? table_find(t, shard_doc_id(doc, e->dir.hash_seed)) : TABLE_NONE;
-    if (number != TABLE_NONE)
-        table_read(t, number, copy);
+    const struct doc_id id = shard_doc_id(doc, e->dir.hash_seed);
+    uint32_t number = t ? table_find(t, id) : TABLE_NONE;
+    bool there = number != TABLE_NONE && table_read(t, number, id, copy);
     rcu_leave();
-    if (number != TABLE_NONE)
+    if (there)
         count_block((void *)(uintptr_t)c, copy);
     return c->plan->documents > before;
 }

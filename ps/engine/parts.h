@@ -11,6 +11,7 @@
 #include "base/histogram.h"
 #include "base/queue.h"
 #include "base/thread.h"
+#include "ps/engine/encoders.h"
 #include "ps/engine/engine.h"
 #include "ps/engine/pressure.h"
 #include "ps/engine/registry.h"
@@ -101,6 +102,7 @@ struct engine {
     struct catalog schema;     /* streams, labels and key, no versions; constant once engine_open has returned */
     struct catalog catalog;    /* the fold of what came out of the log: the log writer's, see control.c */
     struct pressure *pressure; /* what waits in the shards, and is on its way there */
+    struct encoders *encoders; /* of its versions, past and present */
     struct registry *registry; /* the same versions, for any thread */
     pthread_mutex_t control;   /* held from the check of a control record until every shard has applied it */
     struct shard **shard;
@@ -175,6 +177,11 @@ enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct 
 enum tm_code setup_check_version(const struct engine *e, struct version_options *v, struct tm_error *err);
 /* Everything of a checked version but its id and whose samples it learns. schema: labels. */
 void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out);
+/* setup_encoders.c. Before the shards are loaded: their files are kept, the catalog knows their names. */
+enum tm_code setup_encoders(struct engine *e, struct catalog *wanted, struct tm_error *err);
+/* An encoder that is another one now: may it be, and then let it. */
+enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog *wanted, struct tm_error *err);
+enum tm_code setup_apply_encoders(struct engine *e, const struct catalog *wanted, struct tm_error *err);
 bool setup_same_version(const struct version *a, const struct version *b); /* apart from name and id */
 uint32_t setup_next_id(const struct catalog *c);
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);

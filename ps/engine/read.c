@@ -59,21 +59,25 @@ static bool repeat_prior(struct pull *p, size_t at)
     return true;
 }
 
+/* What was found: `content`, filled, and its summary; NULL and an empty one: it is not there, reset, or forgotten. */
+static const void *read_found(const struct version *v, const struct found *f, int64_t as_of, void *content,
+                              struct summary *s)
+{
+    *s = (struct summary){0};
+    if (f->number != TABLE_NONE && table_read(f->table, f->number, f->id, content) &&
+        model_knows(v->model, &v->config, content, as_of))
+        v->model->summarise(&v->config, content, s);
+    return s->samples > 0 ? content : NULL;
+}
+
 static void fill(struct pull *p, size_t at, const struct found *f)
 {
     const struct model *m = p->version->model;
     const struct model_config *config = &p->version->config;
     CLEANUP(block_copy_close) struct block_copy copy;
-    void *content = block_copy_open(&copy, m->block_size(config));
-    const void *block = NULL;
-    struct summary s = {0};
-    if (f->number != TABLE_NONE) {
-        table_read(f->table, f->number, content);
-        block = content;
-        m->summarise(config, block, &s);
-    }
-    if (s.samples == 0) /* not there, or reset */
-        block = NULL;
+    struct summary s;
+    const void *block =
+        read_found(p->version, f, p->as_of, block_copy_open(&copy, version_content_size(p->version)), &s);
     p->known[at] = block != NULL;
     p->updated_at[at] = s.updated_at;
     p->n[at] = s.samples;
@@ -109,15 +113,10 @@ static void score_one(const struct scoring *s, size_t at, const struct found *f)
     const struct model *m = s->version->model;
     const struct model_config *config = &s->version->config;
     CLEANUP(block_copy_close) struct block_copy copy;
-    void *content = block_copy_open(&copy, m->block_size(config)), *block = NULL;
+    struct summary summary;
+    const void *block =
+        read_found(s->version, f, s->as_of, block_copy_open(&copy, version_content_size(s->version)), &summary);
     uint64_t item = draw_key(s->docs[at]);
-    struct summary summary = {0};
-    if (f->number != TABLE_NONE) {
-        table_read(f->table, f->number, content);
-        m->summarise(config, content, &summary);
-    }
-    if (summary.samples > 0) /* else it is not there, or reset */
-        block = content;
     s->known[at] = block != NULL;
     if (m->score) {
         struct score score;

@@ -10,7 +10,14 @@ static_assert(CATALOG_VERSIONS_MAX < UINT16_MAX, "an entry's number + 1 fits a s
 
 struct entry {
     const struct version *_Atomic version;
-    _Atomic uint8_t state; /* enum version_state */
+    _Atomic uint8_t state;                /* enum version_state */
+    struct encoder_name *_Atomic encoder; /* NULL: none */
+};
+
+/* Readers may still have the one before, so it stays. */
+struct encoder_name {
+    struct encoder_id id;
+    struct encoder_name *before;
 };
 
 struct registry {
@@ -28,16 +35,36 @@ static const struct version *version_at(const struct registry *r, uint32_t i)
     return atomic_load_explicit(&r->entry[i].version, memory_order_acquire);
 }
 
+static void free_names(struct entry *entry)
+{
+    for (struct encoder_name *n = atomic_load(&entry->encoder), *before; n; n = before) {
+        before = n->before;
+        free(n);
+    }
+}
+
 void registry_close(struct registry *r)
 {
     if (!r)
         return;
-    for (uint32_t i = 0; i < r->count; i++)
+    for (uint32_t i = 0; i < r->count; i++) {
         free((void *)(uintptr_t)version_at(r, i));
+        free_names(&r->entry[i]);
+    }
     for (uint32_t i = 0; i < r->changes; i++)
         free(r->before[i]);
     free(r->before);
     free(r);
+}
+
+static void name_encoder(struct entry *entry, const struct encoder_id *id)
+{
+    struct encoder_name *now = atomic_load_explicit(&entry->encoder, memory_order_relaxed);
+    if (!id->text[0] || (now && strcmp(now->id.text, id->text) == 0))
+        return;
+    struct encoder_name *next = mem_new(1, sizeof *next);
+    *next = (struct encoder_name){*id, now};
+    atomic_store_explicit(&entry->encoder, next, memory_order_release);
 }
 
 static struct version *copy_of(const struct version *v)
@@ -80,8 +107,10 @@ void registry_follow(struct registry *r, const struct catalog *c)
             replace(r, i, c->version[i]);
     for (uint32_t i = there; i < c->versions; i++)
         append(r, c->version[i]);
-    for (uint32_t i = 0; i < c->versions; i++)
+    for (uint32_t i = 0; i < c->versions; i++) {
         atomic_store_explicit(&r->entry[i].state, (uint8_t)c->state[i], memory_order_release);
+        name_encoder(&r->entry[i], &c->encoder[i]);
+    }
 }
 
 uint32_t registry_count(const struct registry *r) { return atomic_load_explicit(&r->count, memory_order_acquire); }
@@ -123,4 +152,11 @@ enum version_state registry_state(const struct registry *r, const struct version
 {
     const struct entry *found = find_id(r, v->id);
     return found ? (enum version_state)atomic_load_explicit(&found->state, memory_order_acquire) : VERSION_LEARNING;
+}
+
+const char *registry_encoder(const struct registry *r, const struct version *v)
+{
+    const struct entry *found = find_id(r, v->id);
+    const struct encoder_name *name = found ? atomic_load_explicit(&found->encoder, memory_order_acquire) : NULL;
+    return name ? name->id.text : NULL;
 }

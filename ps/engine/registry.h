@@ -29,6 +29,8 @@ const struct version *registry_at(const struct registry *r, uint32_t i);        
 const struct version *registry_find(const struct registry *r, struct bytes name); /* NULL: none of that name */
 const struct version *registry_by_id(const struct registry *r, uint32_t id);      /* NULL: none of that id */
 
+/* The representation that its encoder makes; NULL: it has none. Lives as long as the registry. */
+const char *registry_encoder(const struct registry *r, const struct version *v);
 /* Priors that were changed. */
 uint32_t registry_changes(const struct registry *r);
 

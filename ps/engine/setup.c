@@ -118,13 +118,15 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     out->half_life_ms = (double)from->half_life_ms;
     out->validate = from->validate;
     out->policy = version_model_policy(from);
+    out->encoded = from->encoder[0] != '\0';
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
 }
 
 static void set_versions(const struct options *o, struct catalog *c)
 {
     c->version = mem_new(o->versions, sizeof(struct version *));
-    c->state = mem_new(o->versions, sizeof *c->state); /* all learn */
+    c->state = mem_new(o->versions, sizeof *c->state);     /* all learn */
+    c->encoder = mem_new(o->versions, sizeof *c->encoder); /* setup_encoders */
     for (c->versions = 0; c->versions < o->versions; c->versions++) {
         struct version *v = c->version[c->versions] = mem_new(1, sizeof *v);
         v->id = c->versions + 1;
@@ -233,7 +235,7 @@ static bool same_config(const struct version *a, const struct version *b)
 bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && same_config(a, b) && a->half_life_ms == b->half_life_ms &&
-           strcmp(a->reward.text, b->reward.text) == 0 && a->validate == b->validate &&
+           strcmp(a->reward.text, b->reward.text) == 0 && a->validate == b->validate && a->encoded == b->encoded &&
            version_policy_same(&a->policy, &b->policy) && strcmp(a->representation, b->representation) == 0 &&
            a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
@@ -265,11 +267,12 @@ static void number_versions(const struct catalog *have, struct catalog *want)
     free(number);
 }
 
-static enum tm_code append_version(struct engine *e, const struct version *v, struct tm_error *err)
+static enum tm_code append_version(struct engine *e, const struct version *v, const struct encoder_id *encoder,
+                                   struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
     uint64_t position;
-    catalog_pack_version(v, &control);
+    catalog_pack_version(v, encoder, &control);
     return control_append(e, &control, &position, err);
 }
 
@@ -343,11 +346,15 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
     number_versions(&e->catalog, wanted);
     if (rc == TM_OK)
         rc = compare_versions(&e->catalog, wanted, err);
+    if (rc == TM_OK)
+        rc = setup_compare_encoders(e, wanted, err);
     if (rc == TM_OK && !joined)
         rc = append_join(e, wanted, err);
     for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
         if (!catalog_find(&e->catalog, bytes_text(wanted->version[i]->name)))
-            rc = append_version(e, wanted->version[i], err);
+            rc = append_version(e, wanted->version[i], &wanted->encoder[i], err);
+    if (rc == TM_OK)
+        rc = setup_apply_encoders(e, wanted, err);
     if (rc == TM_OK)
         rc = apply_limits(e, err);
     if (rc == TM_OK)

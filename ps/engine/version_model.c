@@ -1,9 +1,13 @@
 #include "ps/engine/version_model.h"
 
+#include "learner/embedding.h"
+#include "ps/engine/version_embedding.h"
+
 static const struct {
     const char *name;
     uint32_t bit; /* enum option_models */
-} models[] = {{"beta", OPTION_OF_BETA}, {"lr", OPTION_OF_LR}, {"linear", OPTION_OF_LINEAR}};
+} models[] = {
+    {"beta", OPTION_OF_BETA}, {"lr", OPTION_OF_LR}, {"linear", OPTION_OF_LINEAR}, {"embedding", OPTION_OF_EMBEDDING}};
 
 /* 0: not known. */
 static uint32_t bit_of(const struct version_options *v)
@@ -17,7 +21,8 @@ static uint32_t bit_of(const struct version_options *v)
 bool version_model_has(const struct version_options *v, const struct option_row *row)
 {
     uint32_t bit = bit_of(v);
-    return row->models == 0 || (row->models & bit);
+    return (row->models == 0 || (row->models & bit)) &&
+           (row->models != OPTION_OF_EMBEDDING || version_embedding_has(&v->embedding, row));
 }
 
 static void number_default(double *number, double preset) { *number = *number == 0 ? preset : *number; }
@@ -38,6 +43,10 @@ void version_model_derive(struct version_options *v)
     if (bit == OPTION_OF_LINEAR)
         number_default(&v->noise_sd, 1);
     number_default(&v->width, VERSION_POLICY_WIDTH);
+    if (bit == OPTION_OF_EMBEDDING) {
+        number_default(&v->prior_sd, 0.01);
+        version_embedding_derive(&v->embedding);
+    }
 }
 
 const struct model *version_model(const struct version_options *v, struct model_config *config)
@@ -55,7 +64,11 @@ const struct model *version_model(const struct version_options *v, struct model_
     config->intercept_mean = v->intercept_mean;
     config->intercept_sd = v->intercept_sd;
     config->noise_sd = v->noise_sd;
-    model_fix(config);
+    if (model == &model_embedding) {
+        config->intercept_sd = 1; /* has no meaning there */
+        version_embedding_fill(&v->embedding, &config->embedding);
+    }
+    model_fix(model, config);
     return model ? model_form(model, config) : NULL;
 }
 
@@ -74,8 +87,10 @@ static bool given(const struct version_options *v, const struct option_row *row)
     const char *value = (const char *)v + row->offset;
     switch (row->type) {
     case OPTION_PRIOR: return v->prior_count > 0;
+    case OPTION_DURATION: return *(const int64_t *)(const void *)value != 0;
     case OPTION_NUMBER: return *(const double *)(const void *)value != 0;
     case OPTION_COUNT:
+    case OPTION_CHANGE:
     case OPTION_COVARIANCE: return *(const uint32_t *)(const void *)value != 0;
     default: return *value != '\0';
     }
@@ -89,6 +104,8 @@ enum tm_code version_model_check(const struct version_options *v, struct tm_erro
     if (!model)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "model: got %s; expected one of the models: %s", v->model,
                             model_names());
+    if (model == &model_embedding && version_embedding_check(&v->embedding, err) != TM_OK)
+        return TM_INVALID_ARGUMENT;
     for (size_t i = 0; i < list->row_count; i++)
         if (!version_model_has(v, &list->rows[i]) && given(v, &list->rows[i]))
             return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: %s has no such option", list->rows[i].key, v->model);

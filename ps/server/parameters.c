@@ -149,7 +149,27 @@ static void put_array(struct buffer *b, uint32_t number, const void *data, size_
         wire_put_bytes(b, number, bytes_of(data, size));
 }
 
-static void reply_pack(const struct pull *p, const char *generation, const char *stale_reason, struct buffer *b)
+static void put_text(struct buffer *b, uint32_t number, const char *text)
+{
+    if (text)
+        wire_put_bytes(b, number, bytes_text(text));
+}
+
+/* NULL: the parameters move. */
+static const char *stale_reason(const struct engine *e, const struct version *v)
+{
+    enum version_state state = engine_version_state(e, v);
+    return state == VERSION_LEARNING ? NULL : version_state_name(state);
+}
+
+/* NULL: any. */
+static const char *representation(const struct engine *e, const struct version *v)
+{
+    const char *encoder = engine_version_encoder(e, v);
+    return encoder ? encoder : v->representation[0] ? v->representation : NULL;
+}
+
+static void reply_pack(const struct engine *e, const struct pull *p, struct buffer *b)
 {
     const struct model *model = p->version->model;
     uint32_t width = model->width(&p->version->config);
@@ -157,7 +177,7 @@ static void reply_pack(const struct pull *p, const char *generation, const char 
     struct value_name name;
     buffer_reserve(b, n * (width + 6) * sizeof(double) + 2 * n + 1024);
     wire_put_bytes(b, 1, bytes_text(p->version->name));
-    wire_put_bytes(b, 2, bytes_text(generation));
+    wire_put_bytes(b, 2, bytes_text(engine_generation(e)));
     if (p->as_of != INT64_MIN)
         wire_put_integer(b, 3, (uint64_t)p->as_of);
     wire_put_integer(b, 4, p->position);
@@ -177,15 +197,8 @@ static void reply_pack(const struct pull *p, const char *generation, const char 
     put_array(b, 15, p->sd, eight);
     put_array(b, 16, p->lower, eight);
     put_array(b, 17, p->upper, eight);
-    if (stale_reason)
-        wire_put_bytes(b, 18, bytes_text(stale_reason));
-}
-
-/* NULL: the parameters move. */
-static const char *stale_reason(const struct engine *e, const struct version *v)
-{
-    enum version_state state = engine_version_state(e, v);
-    return state == VERSION_LEARNING ? NULL : version_state_name(state);
+    put_text(b, 18, stale_reason(e, p->version));
+    put_text(b, 19, representation(e, p->version));
 }
 
 static void answer(struct engine *e, const struct pull_caller *caller, const struct version *v, const struct request *q)
@@ -194,7 +207,7 @@ static void answer(struct engine *e, const struct pull_caller *caller, const str
     struct buffer body = {0};
     void *arrays = pull_arrays(&p, q->statistics);
     engine_pull(e, &p);
-    reply_pack(&p, engine_generation(e), stale_reason(e, v), &body);
+    reply_pack(e, &p, &body);
     free(arrays);
     caller->reply(caller->call, &body);
 }

@@ -3,6 +3,7 @@
 #include "learner/linear.h"
 #include "ps/server/fill.h"
 #include "ps/state/version_policy.h"
+#include "ps/state/catalog_embedding.h"
 #include "ps/state/weight_prior.h"
 
 const char *version_state_name(enum version_state state)
@@ -22,16 +23,22 @@ static void fill_counts(const struct sample_counts *c, Tidemill__V1__SampleCount
 #undef F
 }
 
-static void fill_features(const struct version *v, Tidemill__V1__VersionStatus *m)
+static void fill_features(const struct version *v, struct version_message *out)
 {
+    Tidemill__V1__VersionStatus *m = &out->message;
     const struct model_config *config = &v->config;
-    bool linear = v->model == &model_linear;
+    bool linear = v->model == &model_linear, embedding = version_is_mortal(v);
     FILL(m, dimension, config->dimension);
-    m->covariance = fill_text(linear || config->covariance == COVARIANCE_FULL ? "full" : "diagonal");
     FILL(m, prior_mean, config->prior_mean);
     FILL(m, prior_sd, config->prior_sd);
     FILL(m, intercept_mean, config->intercept_mean);
-    FILL(m, intercept_sd, config->intercept_sd);
+    if (embedding) {
+        embedding_describe(&config->embedding, &out->embedding);
+        m->embedding = &out->embedding;
+    } else {
+        m->covariance = fill_text(linear || config->covariance == COVARIANCE_FULL ? "full" : "diagonal");
+        FILL(m, intercept_sd, config->intercept_sd);
+    }
     if (v->weight_prior) {
         m->prior_source = fill_text(v->prior_source);
         m->n_weight_prior = weight_prior_values(v);
@@ -62,7 +69,7 @@ static void fill_description(const struct engine *engine, const struct version *
     m->n_prior = v->config.prior_count;
     m->prior = (double *)(uintptr_t)v->config.prior;
     if (model_uses_features(v->model))
-        fill_features(v, m);
+        fill_features(v, out);
     FILL(m, half_life_ms, (int64_t)v->half_life_ms);
     m->reward = fill_text(v->reward.text);
     m->n_samples_from = v->samples_from_count;
@@ -79,6 +86,9 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     fill_description(engine, v->version, out);
     fill_counts(&v->fresh, &out->fresh);
     fill_counts(&v->corrections, &out->corrections);
+    const char *encoder = engine_version_encoder(engine, v->version);
+    if (encoder)
+        m->encoder = fill_text(encoder);
     m->state = fill_text(version_state_name(v->state));
     FILL(m, catching_up, v->catching_up);
     m->new_samples = &out->fresh;

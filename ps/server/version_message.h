@@ -11,6 +11,7 @@
 
 struct version_message {
     Tidemill__V1__VersionStatus message;
+    Tidemill__V1__EmbeddingSpec embedding;
     Tidemill__V1__SampleCounts fresh, corrections;
     char *samples_from[VERSION_SOURCES_MAX];
 };

@@ -10,6 +10,7 @@
 #include "ps/server/operations.h"
 #include "ps/server/validation_message.h"
 #include "ps/server/version_message.h"
+#include "ps/state/catalog_embedding.h"
 
 enum { REQUEST_MAX = 4096, CREATE_MAX = REQUEST_MAX + 2 * 8 * MODEL_DIAGONAL_MAX };
 
@@ -197,6 +198,22 @@ static void set_policy(const Tidemill__V1__CreateVersionRequest *q, struct versi
     set_number(v, "propensity_draws", q->has_propensity_draws, q->propensity_draws, problems);
 }
 
+static void set_embedding(const Tidemill__V1__EmbeddingSpec *q, struct version_options *v,
+                          struct option_problems *problems)
+{
+    char expire_after[32];
+    set_text(v, "loss", q->loss, problems);
+    set_text(v, "optimizer", q->optimizer, problems);
+#define N(field, to, who)                       \
+    if (strcmp(#field, "expire_after_ms") != 0) \
+        set_number(v, #field, q->has_##field, (double)q->field, problems);
+    EMBEDDING_NUMBERS(N)
+#undef N
+    snprintf(expire_after, sizeof expire_after, "%" PRId64 "ms", q->expire_after_ms);
+    if (q->has_expire_after_ms)
+        options_set_version(v, "expire_after", expire_after, problems);
+}
+
 static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
                              struct option_problems *problems)
 {
@@ -212,6 +229,8 @@ static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct
         options_set_version(v, "validate", q->validate ? "on" : "off", problems);
     set_features(q, v, problems);
     set_policy(q, v, problems);
+    if (q->embedding)
+        set_embedding(q->embedding, v, problems);
     set_samples_from(v, q->samples_from, q->n_samples_from, problems);
 }
 

@@ -8,6 +8,8 @@
 #include "ps/state/parameter_reset.h"
 #include "ps/state/version_policy.h"
 #include "ps/state/version_reward.h"
+#include "ps/state/catalog_embedding.h"
+#include "ps/state/catalog_encoder.h"
 #include "ps/state/catalog_rules.h"
 #include "ps/state/weight_prior.h"
 
@@ -16,6 +18,7 @@ enum { CONTROL_SIZE_MAX = 1 << 20, CATALOG_SIZE_MAX = 8 << 20 };
 typedef Tidemill__V1__JoinSpec JoinSpec;
 typedef Tidemill__V1__VersionSpec VersionSpec;
 typedef Tidemill__V1__VersionState VersionState;
+typedef Tidemill__V1__EmbeddingSpec EmbeddingSpec;
 typedef Tidemill__V1__Limits Limits;
 
 static void free_version(struct version *v)
@@ -30,6 +33,7 @@ void catalog_close(struct catalog *c)
         free_version(c->version[i]);
     free(c->version);
     free(c->state);
+    free(c->encoder);
     audit_close(&c->audit);
     *c = (struct catalog){0};
 }
@@ -112,7 +116,7 @@ static enum tm_code fill_reward(const struct catalog *c, struct version *v, cons
 }
 
 /* What the model is told. */
-static void fill_config(struct model_config *config, const VersionSpec *spec)
+static void fill_config(const struct model *model, struct model_config *config, const VersionSpec *spec)
 {
     for (size_t i = 0; i < spec->n_prior; i++)
         config->prior[i] = spec->prior[i];
@@ -125,7 +129,7 @@ static void fill_config(struct model_config *config, const VersionSpec *spec)
     config->intercept_mean = spec->intercept_mean;
     config->intercept_sd = spec->intercept_sd;
     config->noise_sd = spec->noise_sd;
-    model_fix(config);
+    model_fix(model, config);
 }
 
 static enum tm_code fill_version(const struct catalog *c, struct version *v, const VersionSpec *spec,
@@ -141,7 +145,9 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
     if (!model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
         return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
                             spec->model ? spec->model : "", spec->n_prior);
-    fill_config(&v->config, spec);
+    fill_config(model, &v->config, spec);
+    if (spec->embedding && embedding_read(spec->embedding, &v->config.embedding, err) != TM_OK)
+        return tm_error_wrap(err, "version %s", v->name);
     v->model = model_form(model, &v->config);
     v->half_life_ms = spec->half_life_ms;
     v->validate = spec->validate;
@@ -161,7 +167,10 @@ static enum tm_code fill_version(const struct catalog *c, struct version *v, con
 static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, struct tm_error *err)
 {
     struct version *v = mem_new(1, sizeof *v);
+    struct encoder_id encoder;
     enum tm_code rc = fill_version(c, v, spec, err);
+    if (rc == TM_OK)
+        rc = catalog_encoder_read(spec->encoder, &encoder, err);
     if (rc == TM_OK && c->versions >= CATALOG_VERSIONS_MAX)
         rc = tm_error_set(err, TM_RESOURCE_EXHAUSTED, "version %s: there are %u already", v->name, c->versions);
     if (rc == TM_OK && (catalog_by_id(c, v->id) || catalog_find(c, bytes_text(v->name))))
@@ -172,7 +181,10 @@ static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, stru
     }
     c->version = mem_grow(c->version, c->versions + 1, sizeof(struct version *));
     c->state = mem_grow(c->state, c->versions + 1, sizeof *c->state);
+    c->encoder = mem_grow(c->encoder, c->versions + 1, sizeof *c->encoder);
     c->state[c->versions] = VERSION_LEARNING;
+    c->encoder[c->versions] = encoder;
+    v->encoded = encoder.text[0] != '\0';
     c->version[c->versions++] = v;
     return TM_OK;
 }
@@ -232,6 +244,13 @@ static enum tm_code apply(struct catalog *c, const Tidemill__V1__Control *m, str
     if (m->rules) {
         change->kind = CATALOG_RULED;
         return rules_read(m->rules, &c->join.rules, err);
+    }
+    if (m->encoder) {
+        bool changed = false;
+        enum tm_code rc = catalog_encoder_change(c, m->encoder, &changed, err);
+        if (changed)
+            *change = (struct catalog_change){CATALOG_ENCODED, m->encoder->id};
+        return rc;
     }
     if (m->reset) {
         *change = (struct catalog_change){CATALOG_RESET, m->reset->id};
@@ -310,7 +329,8 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
     p->spec.labels = p->labels;
 }
 
-static void describe_features(const struct version *v, VersionSpec *spec)
+/* embedding: room for what an embedding learns by. */
+static void describe_features(const struct version *v, VersionSpec *spec, EmbeddingSpec *embedding)
 {
     const struct model_config *config = &v->config;
     spec->has_dimension = spec->has_full_covariance = spec->has_prior_mean = spec->has_prior_sd = true;
@@ -325,9 +345,12 @@ static void describe_features(const struct version *v, VersionSpec *spec)
     weight_prior_describe(v, spec);
     if (v->representation[0])
         spec->representation = text(v->representation);
+    if (version_is_mortal(v))
+        embedding_describe(&config->embedding, spec->embedding = embedding);
 }
 
-static void describe_version(const struct version *v, VersionSpec *spec)
+static void describe_version(const struct version *v, const struct encoder_id *encoder, VersionSpec *spec,
+                             EmbeddingSpec *embedding)
 {
     tidemill__v1__version_spec__init(spec);
     spec->has_id = spec->has_half_life_ms = true;
@@ -344,7 +367,9 @@ static void describe_version(const struct version *v, VersionSpec *spec)
     spec->n_samples_from = v->samples_from_count;
     spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
     if (model_uses_features(v->model))
-        describe_features(v, spec);
+        describe_features(v, spec, embedding);
+    if (encoder && encoder->text[0])
+        spec->encoder = text(encoder->text);
 }
 
 static void describe_limits(const struct catalog_limits *limits, Limits *spec)
@@ -373,11 +398,12 @@ void catalog_pack_join(const struct catalog *c, struct buffer *out)
     wire_pack(&control.base, out);
 }
 
-void catalog_pack_version(const struct version *v, struct buffer *out)
+void catalog_pack_version(const struct version *v, const struct encoder_id *encoder, struct buffer *out)
 {
     VersionSpec spec;
+    EmbeddingSpec embedding;
     Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
-    describe_version(v, &spec);
+    describe_version(v, encoder, &spec, &embedding);
     control.version = &spec;
     wire_pack(&control.base, out);
 }
@@ -391,25 +417,6 @@ void catalog_pack_limits(const struct catalog_limits *limits, struct buffer *out
     wire_pack(&control.base, out);
 }
 
-void catalog_pack_state(uint32_t version, enum version_state state, bool discard, struct buffer *out)
-{
-    VersionState spec = TIDEMILL__V1__VERSION_STATE__INIT;
-    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
-    spec.has_id = spec.has_state = spec.has_discard = true;
-    spec.id = version;
-    spec.state = state;
-    spec.discard = discard;
-    control.state = &spec;
-    wire_pack(&control.base, out);
-}
-
-void catalog_pack_proceed(struct buffer *out)
-{
-    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
-    control.has_proceed = control.proceed = true;
-    wire_pack(&control.base, out);
-}
-
 void catalog_encode(const struct catalog *c, struct buffer *out)
 {
     struct join_parts parts;
@@ -418,6 +425,7 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     Tidemill__V1__Catalog m = TIDEMILL__V1__CATALOG__INIT;
     Limits limits = TIDEMILL__V1__LIMITS__INIT;
     VersionSpec *specs = mem_new(c->versions, sizeof *specs);
+    EmbeddingSpec *embeddings = mem_new(c->versions, sizeof *embeddings);
     VersionSpec **list = mem_new(c->versions, sizeof(VersionSpec *));
     uint32_t *paused = mem_new(c->versions, sizeof *paused);
     Tidemill__V1__ParameterPrior *prior = mem_new(c->versions, sizeof *prior);
@@ -433,7 +441,7 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
         m.limits = &limits;
     }
     for (uint32_t i = 0; i < c->versions; i++) {
-        describe_version(c->version[i], &specs[i]);
+        describe_version(c->version[i], &c->encoder[i], &specs[i], &embeddings[i]);
         list[i] = &specs[i];
         if (c->state[i] == VERSION_PAUSED)
             paused[m.n_paused++] = c->version[i]->id;
@@ -454,6 +462,7 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     free(prior);
     free(paused);
     free(list);
+    free(embeddings);
     free(specs);
 }
 

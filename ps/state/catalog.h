@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "joiner/joiner.h"
+#include "learner/encoder.h"
 #include "learner/model.h"
 #include "learner/policy.h"
 #include "learner/reward.h"
@@ -32,13 +33,22 @@ struct version {
     bool prior_changed;                        /* since it was made, with... */
     double first_prior[MODEL_PRIOR_MAX];       /* ...this one */
     double half_life_ms;                       /* 0: never forgets; config.decay_per_ms follows from it */
-    char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any */
+    char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any; encoded: none */
+    bool encoded;                              /* it has an encoder, which takes features of that representation */
     struct reward reward;
     struct policy policy;                       /* how it ranks, unless a call says otherwise */
     bool validate;                              /* how good are its predictions? ps/state/shard.h, Judged */
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;
 };
+
+/* What a table keeps of a document: its block; and behind it, where documents come and go, the sequence of the sample
+ * that admitted it (u64). Corrections of older ones do not apply. */
+static inline bool version_is_mortal(const struct version *v) { return v->model->admitted != NULL; }
+static inline size_t version_content_size(const struct version *v)
+{
+    return v->model->block_size(&v->config) + (version_is_mortal(v) ? sizeof(uint64_t) : 0);
+}
 
 /* As it was made. */
 static inline const double *version_first_prior(const struct version *v)
@@ -64,7 +74,8 @@ struct catalog {
     char label_name[JOINER_LABELS_MAX][CATALOG_NAME_MAX + 1];
     uint32_t key_fields; /* enum joiner_key_field */
     struct version **version;
-    enum version_state *state; /* of each version */
+    enum version_state *state;  /* of each version */
+    struct encoder_id *encoder; /* of each version: the representation that it learns from; "": as features come */
     uint32_t versions;
     struct catalog_limits limits; /* zeros mean the defaults: read them with catalog_limits() */
     struct audit audit;           /* of parameters that were changed by hand */
@@ -81,9 +92,10 @@ enum catalog_change_kind {
     CATALOG_RESUMED,   /* a version that was paused; it learns everything that was held */
     CATALOG_DISCARDED, /* a version that was paused; the new samples that were held are not learned */
     CATALOG_LIMITED,
-    CATALOG_RULED, /* other rules of filtering and sampling */
-    CATALOG_PRIOR, /* of a version */
-    CATALOG_RESET, /* parameters of a version: which, says parameter_reset_visit() */
+    CATALOG_RULED,   /* other rules of filtering and sampling */
+    CATALOG_ENCODED, /* a version: by another encoder */
+    CATALOG_PRIOR,   /* of a version */
+    CATALOG_RESET,   /* parameters of a version: which, says parameter_reset_visit() */
 };
 struct catalog_change {
     enum catalog_change_kind kind;
@@ -99,7 +111,8 @@ enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_er
 
 const struct version *catalog_find(const struct catalog *c, struct bytes name);
 const struct version *catalog_by_id(const struct catalog *c, uint32_t id);
-enum version_state catalog_state(const struct catalog *c, uint32_t id); /* of a version that is there */
+enum version_state catalog_state(const struct catalog *c, uint32_t id);         /* of a version that is there */
+const struct encoder_id *catalog_encoder(const struct catalog *c, uint32_t id); /* likewise */
 struct catalog_limits catalog_limits(const struct catalog *c);
 int catalog_stream(const struct catalog *c, struct bytes name); /* index or -1 */
 /* An expression over the catalog's labels. */
@@ -108,12 +121,14 @@ enum tm_code catalog_compile_reward(const struct catalog *c, struct bytes text, 
 
 /* Packed control records that say the same as a catalog's parts: for making new ones and comparing with old ones. */
 void catalog_pack_join(const struct catalog *c, struct buffer *out);
-void catalog_pack_version(const struct version *v, struct buffer *out);
+/* encoder: NULL or "": it has none. */
+void catalog_pack_version(const struct version *v, const struct encoder_id *encoder, struct buffer *out);
 void catalog_pack_rules(const struct joiner_rules *rules, struct buffer *out);
 void catalog_pack_limits(const struct catalog_limits *limits, struct buffer *out); /* slice from 1 */
 
 /* Commands. discard: only when it learns again. */
 void catalog_pack_state(uint32_t version, enum version_state state, bool discard, struct buffer *out);
+void catalog_pack_encoder(uint32_t version, const struct encoder_id *encoder, struct buffer *out);
 /* Shards work off what is held after each block; while no event comes, whoever owns the log appends this record until
  * no shard is behind. */
 void catalog_pack_proceed(struct buffer *out);

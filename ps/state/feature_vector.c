@@ -95,9 +95,9 @@ bool feature_vector_unpack(struct bytes packed, struct feature_vector *v)
     return !r.bad;
 }
 
-static bool has_representation(const struct feature_vector *v, const char *wanted)
+bool feature_vector_is(const struct feature_vector *v, const char *representation)
 {
-    return !wanted[0] || (v->of_one_kind && bytes_equal(v->representation, bytes_text(wanted)));
+    return v->of_one_kind && bytes_equal(v->representation, bytes_text(representation));
 }
 
 static bool fits(const struct feature_vector *v, uint32_t dimension)
@@ -105,14 +105,15 @@ static bool fits(const struct feature_vector *v, uint32_t dimension)
     return v->sparse ? v->count <= dimension : v->count == dimension;
 }
 
-enum joiner_reason feature_vector_judge(const struct feature_vector *v, const struct version *version, double weight)
+enum joiner_reason feature_vector_judge(const struct feature_vector *v, const struct version *version,
+                                        const char *representation, double weight)
 {
     const struct model *m = version->model;
     if (!model_uses_features(m))
         return REASON_NONE;
     if (!v)
         return REASON_NO_FEATURES;
-    if (!has_representation(v, version->representation))
+    if (representation[0] && !feature_vector_is(v, representation))
         return REASON_WRONG_REPRESENTATION;
     if (!fits(v, version->config.dimension))
         return REASON_WRONG_DIMENSION;

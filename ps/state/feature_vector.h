@@ -32,8 +32,13 @@ bool feature_pack(struct buffer *out, const struct event *e);
 /* False: what no record could have left, and *v fits nobody. */
 bool feature_vector_unpack(struct bytes packed, struct feature_vector *v);
 
-/* Why the version cannot learn a sample of this weight with these features; NULL: it has none. The same for every
- * correction of the sample: labels do not matter. REASON_NONE: it can, or needs no features. */
-enum joiner_reason feature_vector_judge(const struct feature_vector *v, const struct version *version, double weight);
+/* Are all of it of this representation? "": of none that was named. */
+bool feature_vector_is(const struct feature_vector *v, const char *representation);
+
+/* Why the version cannot learn a sample of this weight with these features, of the representation that it wants ("": of
+ * any); NULL: it has none. The same for every correction of the sample: labels do not matter. REASON_NONE: it can, or
+ * needs no features. */
+enum joiner_reason feature_vector_judge(const struct feature_vector *v, const struct version *version,
+                                        const char *representation, double weight);
 
 #endif

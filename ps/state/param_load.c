@@ -30,23 +30,34 @@ static enum tm_code damaged(const struct param_table *t, const char *what, uint6
                         t->version->name, what, (unsigned long long)number);
 }
 
-/* Put or replace one block. False: its place is not where the next one goes, or the row has ended. */
-static bool place(struct param_table *t, uint32_t number, bool fresh, struct reader *r, void *content)
+/* The id of a block, and its content, if it is somebody's. NULL: the row has ended. */
+static const uint8_t *take_named(const struct param_table *t, struct reader *r, struct doc_id *id)
 {
-    const uint8_t *id = fresh ? reader_take(r, PARAM_ID_BYTES) : NULL;
-    const uint8_t *stored = reader_take(r, t->size);
-    if (!stored || (fresh ? number != table_count(t->table) : number >= table_count(t->table)))
+    const uint8_t *name = reader_take(r, PARAM_ID_BYTES);
+    if (!name)
+        return NULL;
+    memcpy(&id->low, name, sizeof id->low);
+    memcpy(&id->high, name + sizeof id->low, sizeof id->high);
+    return doc_id_equal(*id, TABLE_NOBODY) ? name : reader_take(r, t->size);
+}
+
+/* One block into its place. False: that is no place of it, or the row has ended. content, of a block's size: what it is
+ * now, zeros where it is free. */
+static bool place(struct param_table *t, uint32_t number, bool named, struct reader *r, void *content)
+{
+    struct doc_id id;
+    const uint8_t *stored = named ? take_named(t, r, &id) : reader_take(r, t->size);
+    uint32_t count = table_count(t->table);
+    if (!stored || number > count || (number < count ? named && !t->mortal : !named))
         return false;
-    memcpy(content, stored, t->size);
-    if (!fresh) {
+    memset(content, 0, t->size);
+    if (!named || !doc_id_equal(id, TABLE_NOBODY))
+        memcpy(content, stored, t->size);
+    if (named)
+        table_place(t->table, number, id, content);
+    else
         table_write(t->table, number, content);
-        return true;
-    }
-    struct doc_id doc;
-    memcpy(&doc.low, id, sizeof doc.low);
-    memcpy(&doc.high, id + sizeof doc.low, sizeof doc.high);
-    table_upsert(t->table, doc, content, &fresh);
-    return fresh;
+    return true;
 }
 
 static enum tm_code check_block(const struct param_table *t, const void *content, struct tm_error *err)
@@ -66,8 +77,7 @@ static enum tm_code load_chunk(struct loading *l, struct bytes key, struct bytes
     uint32_t first = reader_u32(&r), count = reader_u32(&r);
     if (!t)
         return unknown_version(l, version, err);
-    if (chunk != t->chunks || first != table_count(t->table) || first != chunk * t->a_chunk || count > t->a_chunk ||
-        reader_left(&r) != count * (PARAM_ID_BYTES + t->size))
+    if (chunk != t->chunks || first != table_count(t->table) || first != chunk * t->a_chunk || count > t->a_chunk)
         return damaged(t, "chunk", chunk, err);
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, t->size);
@@ -78,6 +88,8 @@ static enum tm_code load_chunk(struct loading *l, struct bytes key, struct bytes
         if (rc != TM_OK)
             return rc;
     }
+    if (r.bad || reader_left(&r))
+        return damaged(t, "chunk", chunk, err);
     param_store_touch(l->store, (uint32_t)(t - l->store->table), first, as_of);
     t->chunk[chunk] = (struct param_chunk){.as_of = as_of};
     return TM_OK;
@@ -93,7 +105,8 @@ static enum tm_code load_section(struct loading *l, struct param_table *t, uint6
         uint32_t word = reader_u32(&r), number = word & ~PARAM_FRESH, chunk = number / t->a_chunk;
         bool fresh = word & PARAM_FRESH;
         if (chunk < t->chunks && t->chunk[chunk].as_of >= delta) {
-            reader_take(&r, (fresh ? PARAM_ID_BYTES : 0) + t->size);
+            struct doc_id ignored;
+            fresh ? take_named(t, &r, &ignored) : reader_take(&r, t->size);
             continue;
         }
         if (r.bad || !place(t, number, fresh, &r, content))

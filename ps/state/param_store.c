@@ -24,10 +24,13 @@ void param_store_close(struct param_store *p)
 
 void param_store_add(struct param_store *p, const struct version *version, struct table *table)
 {
-    size_t size = version->model->block_size(&version->config), fit = p->chunk_bytes / (PARAM_ID_BYTES + size);
+    size_t size = version_content_size(version), fit = p->chunk_bytes / (PARAM_ID_BYTES + size);
     p->table = mem_grow(p->table, p->tables + 1, sizeof *p->table);
-    p->table[p->tables++] =
-        (struct param_table){.version = version, .table = table, .size = size, .a_chunk = fit > 0 ? (uint32_t)fit : 1};
+    p->table[p->tables++] = (struct param_table){.version = version,
+                                                 .table = table,
+                                                 .size = size,
+                                                 .mortal = version_is_mortal(version),
+                                                 .a_chunk = fit > 0 ? (uint32_t)fit : 1};
 }
 
 /* ---- the queue ---- */
@@ -91,6 +94,15 @@ static void put_id(struct buffer *out, struct doc_id id)
     buffer_put_u32(out, id.high);
 }
 
+/* Whose it is, and the content, if it is somebody's. */
+static void put_named(struct buffer *out, const struct param_table *t, uint32_t number)
+{
+    struct doc_id id = table_id(t->table, number);
+    put_id(out, id);
+    if (!doc_id_equal(id, TABLE_NOBODY))
+        buffer_put(out, table_block(t->table, number), t->size);
+}
+
 static void put_row(struct param_store *p, uint8_t kind, uint64_t number, struct store_batch *out)
 {
     uint8_t key[PARAM_KEY];
@@ -141,10 +153,12 @@ static void put_block(void *context, uint32_t number)
         buffer_put_u32(&p->row, t->version->id);
         buffer_put_u32(&p->row, 0); /* the bytes, when they are known */
     }
-    buffer_put_u32(&p->row, number < t->stored ? number : number | PARAM_FRESH);
-    if (number >= t->stored)
-        put_id(&p->row, table_id(t->table, number));
-    buffer_put(&p->row, table_block(t->table, number), t->size);
+    bool fresh = t->mortal || number >= t->stored;
+    buffer_put_u32(&p->row, fresh ? number | PARAM_FRESH : number);
+    if (fresh)
+        put_named(&p->row, t, number);
+    else
+        buffer_put(&p->row, table_block(t->table, number), t->size);
     param_store_touch(p, d->table, number, p->next);
 }
 
@@ -177,10 +191,8 @@ static void put_chunk(struct param_store *p, struct param_place place, uint64_t 
     buffer_put_u64(&p->row, as_of);
     buffer_put_u32(&p->row, first);
     buffer_put_u32(&p->row, count);
-    for (uint32_t i = first; i < first + count; i++) {
-        put_id(&p->row, table_id(t->table, i));
-        buffer_put(&p->row, table_block(t->table, i), t->size);
-    }
+    for (uint32_t i = first; i < first + count; i++)
+        put_named(&p->row, t, i);
     put_row(p, PARAM_BASE, (uint64_t)t->version->id << 32 | place.chunk, out);
 }
 

@@ -8,7 +8,8 @@
  * Rows     of STORE_PARAM, numbers in keys big-endian, so that one scan meets the whole base before the deltas:
  *            shard u16, 0 u8, version u32, chunk u32 -> as_of u64, first u32, count u32, count x {id 12, block}
  *            shard u16, 1 u8, delta u64              -> {version u32, bytes u32, bytes of entries}...
- *          An entry is {number u32, block}; of a block that is new, {number u32 | 2^31, id 12, block}.
+ *          An entry is {number u32, block}; of a block that is new, {number u32 | 2^31, id 12, block}, and so is every
+ *          entry of a table whose documents come and go. A free block has the id TABLE_NOBODY and no content.
  * Chunk    a fixed run of block numbers of one (shard, version) table: as many as fit into 32 KiB, at least one. It is
  *          the content of these blocks behind delta as_of, so a parameter is found by reading its chunk and the deltas
  *          behind, and nothing else.
@@ -40,7 +41,8 @@ struct param_chunk {
 struct param_table {
     const struct version *version;
     struct table *table;
-    size_t size;      /* of a block */
+    size_t size;      /* of a block's content */
+    bool mortal;      /* its documents come and go */
     uint32_t a_chunk; /* blocks */
     uint32_t stored;  /* blocks that are in the base or in a delta */
     struct param_chunk *chunk;

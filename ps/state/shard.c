@@ -38,6 +38,7 @@ void shard_close(struct shard *s)
     sample_log_close(&s->log);
     feature_rows_close(&s->features);
     feature_vector_close(&s->hand.vector);
+    encoding_close(&s->encoding);
     buffer_close(&s->hand.packed);
     archive_close(&s->archive);
     buffer_close(&s->newest_ids);
@@ -80,6 +81,8 @@ static void follow_change(struct shard *s, struct catalog_change change, struct 
         shard_discard(s, change.version);
     if (change.kind == CATALOG_RESET)
         shard_reset(s, change.version, control);
+    if (change.kind == CATALOG_ENCODED)
+        shard_change_encoder(s, change.version);
     s->catalog_changed = s->changed = true;
 }
 
@@ -93,6 +96,8 @@ static enum tm_code apply_controls(struct shard *s, const struct block *b, struc
         if (rc != TM_OK)
             return tm_error_wrap(err, "control record in the block at position %llu", (unsigned long long)b->first);
         follow_change(s, change, control);
+        if (s->trouble.code != TM_OK)
+            return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);
     }
     return TM_OK;
 }
@@ -160,6 +165,8 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
     }
     advance(s, after);
     rc = shard_catch_up(s, err);
+    if (slot != SHARD_NOT_NAMED)
+        shard_sweep(s);
     if (s->trouble.code == TM_OK)
         return rc;
     return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);
@@ -231,7 +238,7 @@ void shard_count(const struct shard *s, struct shard_counts *out)
                                                    .fresh = slot->fresh,
                                                    .corrections = slot->corrections,
                                                    .intervals = cursor_intervals(&slot->cursor, shard_horizon(s, slot)),
-                                                   .documents = table_count(slot->table),
+                                                   .documents = table_count(slot->table) - table_free(slot->table),
                                                    .repairs = slot->repairs,
                                                    .judge = judge_counts(slot->judge),
                                                    .bytes = table_bytes(slot->table)};

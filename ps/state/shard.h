@@ -34,6 +34,13 @@
  *          Corrections of what had been learned before are skipped for it (ps/state/resets.h), though they still mend
  *          how predictions are judged. What is held at that moment is learned afterwards, when the version learns
  *          again.
+ * Come, go documents of a version that admits them and lets them expire (learner/embedding.h): a sample that does not
+ *          admit its document is skipped, and so are corrections of what the parameters do not hold. Expiry is measured
+ *          by when a sample was decided. Blocks that name the shard sweep a slice: bounded, and equal in every replay.
+ * Encoder  a version may have one (learner/encoder.h): its samples' raw features become x when they are learned, or x
+ *          comes itself and names the encoder's representation. When a control record changes the encoder, the
+ *          version's documents begin anew, what it holds is discarded, and corrections of samples made before are
+ *          skipped, those of their predictions, too: what was learned from one representation never mixes with another.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
@@ -41,6 +48,7 @@
 #define TIDEMILL_PS_STATE_SHARD_H
 
 #include "learner/cursor.h"
+#include "learner/encoder.h"
 #include "learner/validation.h"
 #include "ps/state/archive.h"
 #include "ps/state/block.h"
@@ -61,7 +69,11 @@ struct shard_options {
     void *context;
     /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
     struct store store;
-    size_t param_chunk_bytes;       /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
+    size_t param_chunk_bytes; /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
+    /* The encoder of this representation, which outlives the shard; NULL: there is none, and *err says why. May be NULL
+     * while no version has one. Within a step, and while loading. */
+    const struct encoder *(*encoder)(void *context, const struct encoder_id *id, struct tm_error *err);
+    void *encoder_context;
     struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
 };
 

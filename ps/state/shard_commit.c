@@ -33,6 +33,10 @@ static void put_parameters(struct shard *s, struct store_batch *out)
     for (size_t i = 0; i < s->new_docs; i++) {
         uint8_t key[SHARD_DOC_KEY] = {0};
         shard_doc_key(key, s->options.id, s->new_doc[i].id);
+        if (s->new_doc[i].size == 0) {
+            store_batch_remove(out, STORE_DOC, bytes_of(key, sizeof key));
+            continue;
+        }
         store_batch_put(out, STORE_DOC, bytes_of(key, sizeof key),
                         bytes_of(s->new_doc_text.data + s->new_doc[i].offset, s->new_doc[i].size));
     }
@@ -81,6 +85,9 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     sample_counts_encode(&slot->fresh, out);
     sample_counts_encode(&slot->corrections, out);
     buffer_put_u64(out, slot->repairs);
+    buffer_put_u32(out, slot->sweep_next);
+    buffer_put_u32(out, slot->sweep_owed);
+    buffer_put_u64(out, slot->encoded_from);
     resets_encode(&slot->resets, out);
     buffer_put_u32(out, table_count(slot->table));
     if (slot->judge)
@@ -164,6 +171,8 @@ static enum tm_code load_catalog(void *context, struct bytes key, struct bytes v
     enum tm_code rc = catalog_decode(&l->shard->catalog, value, err);
     if (rc == TM_OK)
         shard_follow_catalog(l->shard);
+    if (rc == TM_OK && l->shard->trouble.code != TM_OK)
+        return tm_error_set(err, l->shard->trouble.code, "%s", l->shard->trouble.message);
     return rc;
 }
 
@@ -186,6 +195,9 @@ static enum tm_code load_version(struct loading *l, struct version_slot *slot, s
     sample_counts_decode(r, &slot->fresh);
     sample_counts_decode(r, &slot->corrections);
     slot->repairs = reader_u64(r);
+    slot->sweep_next = reader_u32(r);
+    slot->sweep_owed = reader_u32(r);
+    slot->encoded_from = reader_u64(r);
     rc = resets_decode(&slot->resets, r, err);
     if (rc != TM_OK)
         return rc;

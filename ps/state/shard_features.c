@@ -30,13 +30,43 @@ static bool gather(const struct shard *s, const struct sample *sample, struct bu
     return true;
 }
 
-static bool somebody_takes(const struct shard *s, const struct sample *sample, const struct feature_vector *x)
+/* x itself came, not what it is made of. */
+static bool is_encoded(const struct shard *s, const struct version_slot *slot)
+{
+    return !slot->encoder || feature_vector_is(&s->hand.vector, encoder_representation(slot->encoder).text);
+}
+
+static enum joiner_reason judge_encoded(struct shard *s, const struct version_slot *slot, double weight)
+{
+    const struct version *v = slot->version;
+    if (!feature_vector_is(&s->hand.vector, v->representation))
+        return REASON_WRONG_REPRESENTATION;
+    enum joiner_reason reason = encoding_take(&s->encoding, slot->encoder, buffer_view(&s->hand.packed));
+    if (reason != REASON_NONE)
+        return reason;
+    const struct example e = {.x = s->encoding.x, .weight = weight};
+    return v->model->takes(&v->config, &e, NULL) == TM_OK ? REASON_NONE : REASON_FEATURE_RANGE;
+}
+
+/* Of the features at hand. */
+static enum joiner_reason judge(struct shard *s, const struct version_slot *slot, double weight)
+{
+    const struct version *v = slot->version;
+    const struct feature_vector *x = s->hand.there ? &s->hand.vector : NULL;
+    if (!slot->encoder || !x)
+        return feature_vector_judge(x, v, v->representation, weight);
+    if (is_encoded(s, slot))
+        return feature_vector_judge(x, v, encoder_representation(slot->encoder).text, weight);
+    return judge_encoded(s, slot, weight);
+}
+
+static bool somebody_takes(struct shard *s, const struct sample *sample)
 {
     for (uint32_t i = shard_first_route(s, sample->version); i < s->routes; i++) {
         if (s->route[i].source != sample->version)
             break;
-        const struct version *v = s->slot[s->route[i].slot].version;
-        if (model_uses_features(v->model) && feature_vector_judge(x, v, shard_weight(sample)) == REASON_NONE)
+        const struct version_slot *slot = &s->slot[s->route[i].slot];
+        if (model_uses_features(slot->version->model) && judge(s, slot, shard_weight(sample)) == REASON_NONE)
             return true;
     }
     return false;
@@ -48,11 +78,12 @@ void shard_bring_features(struct shard *s, struct sample *sample)
     struct features_at_hand *hand = &s->hand;
     hand->sequence = sample->sequence;
     hand->there = gather(s, sample, &hand->packed);
+    encoding_forget(&s->encoding);
     if (!hand->there)
         return;
     struct bytes packed = buffer_view(&hand->packed);
     CHECK(feature_vector_unpack(packed, &hand->vector));
-    if (!somebody_takes(s, sample, &hand->vector))
+    if (!somebody_takes(s, sample))
         return;
     sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
     sample->feature_bytes = (uint32_t)packed.size;
@@ -62,8 +93,7 @@ void shard_bring_features(struct shard *s, struct sample *sample)
 /* Where they lie since it was left out may be far behind: a new sample has a place of its own. */
 void shard_bring_again(struct shard *s, struct sample *sample)
 {
-    const struct feature_vector *x = shard_features(s, sample);
-    bool taken = x && somebody_takes(s, sample, x);
+    bool taken = shard_features(s, sample) && somebody_takes(s, sample);
     sample->place = (struct sample_place){0};
     if (!taken)
         return;
@@ -81,6 +111,7 @@ const struct feature_vector *shard_features(struct shard *s, const struct sample
         return hand->there ? &hand->vector : NULL;
     hand->sequence = sample->sequence;
     hand->there = false;
+    encoding_forget(&s->encoding);
     if (sample->place.row == 0 || s->trouble.code != TM_OK)
         return NULL;
     if (feature_rows_read(&s->features, &s->options.store, sample->place, &packed, &s->trouble) != TM_OK)
@@ -98,7 +129,17 @@ enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slo
 {
     if (!model_uses_features(slot->version->model))
         return REASON_NONE;
-    return feature_vector_judge(shard_features(s, sample), slot->version, shard_weight(sample));
+    shard_features(s, sample); /* are at hand now, if there are any */
+    return judge(s, slot, shard_weight(sample));
+}
+
+const float *shard_x(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    const struct feature_vector *v = shard_features(s, sample);
+    if (is_encoded(s, slot))
+        return v->x;
+    CHECK(encoding_take(&s->encoding, slot->encoder, buffer_view(&s->hand.packed)) == REASON_NONE);
+    return s->encoding.x;
 }
 
 static uint64_t *counter_of(struct sample_counts *c, enum joiner_reason reason)

@@ -1,6 +1,7 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
  * what), shard_features.c (from what), shard_judge.c (how well), shard_archive.c (what is kept), shard_catch_up.c (what
- * was held), shard_reset.c (what is forgotten), shard_commit.c (commit, load). Nobody else includes it. */
+ * was held), shard_documents.c (who is admitted, who has expired), shard_reset.c (what is forgotten), shard_commit.c
+ * (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
@@ -8,6 +9,7 @@
 
 #include "ps/state/archive.h"
 #include "ps/state/dead_letters.h"
+#include "ps/state/encoding.h"
 #include "ps/state/feature_rows.h"
 #include "ps/state/feature_vector.h"
 #include "ps/state/param_store.h"
@@ -36,10 +38,14 @@ struct version_slot {
     int64_t horizon;               /* while something is held: impressions before it are corrected no more */
     uint64_t features_from;        /* while something is held: no older row of features is needed for it */
     struct sample_counts fresh, corrections;
-    struct resets resets;      /* what its parameters were made to forget */
-    struct judge *judge;       /* NULL: the version is not judged */
-    uint64_t repairs;          /* of its parameters, as the model says */
-    uint32_t stored_documents; /* as the last commit before loading counted them */
+    struct resets resets;          /* what its parameters were made to forget */
+    const struct encoder *encoder; /* NULL: features are taken as they come */
+    uint64_t encoded_from;         /* samples before it were made for another encoder */
+    struct judge *judge;           /* NULL: the version is not judged */
+    uint64_t repairs;              /* of its parameters, as the model says */
+    uint32_t sweep_next;           /* mortal: the block that is looked at next, */
+    uint32_t sweep_owed;           /* and how many are to be, because documents came */
+    uint32_t stored_documents;     /* as the last commit before loading counted them */
 };
 
 /* A sample of version `source` goes to the slots of its routes; sorted by source. */
@@ -56,6 +62,7 @@ struct table_set {
     } item[];
 };
 
+/* size 0: nobody needs its name any more. In the order in which it was said. */
 struct new_doc {
     struct doc_id id;
     uint32_t offset, size; /* in new_doc_text */
@@ -89,8 +96,10 @@ struct shard {
     struct sample_log log;
     struct feature_rows features;
     struct features_at_hand hand;
-    uint32_t feature_slots;  /* of versions that learn from features */
-    uint32_t judges;         /* versions that are judged */
+    struct encoding encoding; /* of what is at hand */
+    uint32_t feature_slots;   /* of versions that learn from features */
+    uint32_t judges;          /* versions that are judged */
+    uint32_t mortals;         /* versions whose documents come and go */
     struct tm_error trouble; /* features that are kept cannot be read: the step fails, and so does every one after it */
     uint32_t holding;        /* slots for which something is held */
     uint64_t brought;        /* cost of the samples made in this step */
@@ -125,6 +134,21 @@ uint32_t shard_first_route(const struct shard *s, uint32_t source);
  * parameters here: then the document's text must be stored. */
 bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon);
 
+void shard_unname_doc(struct shard *s, struct doc_id id);
+
+/* shard_documents.c: for versions whose documents come and go */
+void shard_begin_content(const struct version *v, void *content); /* of a document nothing was learned about */
+uint64_t shard_base(const struct version *v, const void *content);
+void shard_name_document(struct sample *sample); /* what it must carry, while its event is there */
+/* Returns whether it was learned; else it was only counted. */
+bool shard_learn_mortal(const struct version *v, void *content, const struct example *e, uint64_t sequence);
+bool shard_has_expired(const struct version *v, const void *content, const struct sample *sample);
+/* Is the original, which was given to the model, in the parameters as they are? True for the other versions. */
+bool shard_has_learned(const struct version_slot *slot, const struct sample *correction);
+void shard_forget_document(struct shard *s, struct version_slot *slot, uint32_t number);
+void shard_owe_sweep(struct version_slot *slot, uint32_t fresh);
+void shard_sweep(struct shard *s); /* a slice */
+
 /* The most that it weighs: the same for a sample and its corrections. */
 static inline double shard_weight(const struct sample *sample) { return sample->weight / sample->rate; }
 
@@ -135,6 +159,8 @@ void shard_bring_features(struct shard *s, struct sample *sample);
 void shard_bring_again(struct shard *s, struct sample *sample);
 /* Decoded once for a sample, until another's are asked for. NULL: it has none, or s->trouble. */
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample);
+/* What the version learns of a sample that it does not refuse from: its features, or what its encoder makes of them. */
+const float *shard_x(struct shard *s, const struct version_slot *slot, const struct sample *sample);
 /* Why the version cannot learn the sample, or any correction of it: both are judged by the same features, so that what
  * was refused needs no mark. */
 enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
@@ -172,7 +198,12 @@ static inline int64_t shard_horizon(const struct shard *s, const struct version_
 /* shard_archive.c */
 void shard_archive(struct shard *s, const struct sample *sample); /* keep it, if samples are kept */
 
+/* shard_encoder.c */
+void shard_find_encoder(struct shard *s, struct version_slot *slot); /* that the catalog names; else s->trouble */
+void shard_change_encoder(struct shard *s, uint32_t version);        /* a CATALOG_ENCODED */
+
 /* shard_reset.c */
+void shard_forget_all(struct shard *s, struct version_slot *slot);         /* blocks alone */
 void shard_reset(struct shard *s, uint32_t version, struct bytes control); /* a CATALOG_RESET */
 
 /* shard_catch_up.c */

@@ -60,23 +60,30 @@ static void plan_routes(struct shard *s)
     qsort(s->route, s->routes, sizeof *s->route, by_source);
 }
 
+static void add_doc(struct shard *s, struct new_doc doc)
+{
+    if (s->new_docs == s->new_doc_capacity) {
+        s->new_doc_capacity = s->new_doc_capacity ? s->new_doc_capacity * 2 : 64;
+        s->new_doc = mem_grow(s->new_doc, s->new_doc_capacity, sizeof *s->new_doc);
+    }
+    s->new_doc[s->new_docs++] = doc;
+}
+
 /* The impression's event names the document; its text goes to the store with the first parameter made for it. */
 static void note_doc(struct shard *s, struct doc_id id, const struct sample *sample)
 {
     struct event e;
     shard_read_event(sample->body, sample->shared, &e);
-    if (s->new_docs == s->new_doc_capacity) {
-        s->new_doc_capacity = s->new_doc_capacity ? s->new_doc_capacity * 2 : 64;
-        s->new_doc = mem_grow(s->new_doc, s->new_doc_capacity, sizeof *s->new_doc);
-    }
-    s->new_doc[s->new_docs++] = (struct new_doc){id, (uint32_t)s->new_doc_text.size, (uint32_t)e.doc.size};
+    add_doc(s, (struct new_doc){id, (uint32_t)s->new_doc_text.size, (uint32_t)e.doc.size});
     buffer_put(&s->new_doc_text, e.doc.data, e.doc.size);
 }
+
+void shard_unname_doc(struct shard *s, struct doc_id id) { add_doc(s, (struct new_doc){.id = id}); }
 
 /* NULL: the model learns from labels alone. */
 static const float *features_for(struct shard *s, const struct version_slot *slot, const struct sample *sample)
 {
-    return model_uses_features(slot->version->model) ? shard_features(s, sample)->x : NULL;
+    return model_uses_features(slot->version->model) ? shard_x(s, slot, sample) : NULL;
 }
 
 /* Its text goes to the store with the sample that comes first, learned or held: nothing is stored of a document without
@@ -97,25 +104,35 @@ static uint64_t repairs_of(const struct version *v, const void *content)
 }
 
 /* The document's block, learned into and published. */
-static bool learn_into(struct version_slot *slot, const struct sample *sample, const struct example *e)
+struct learned {
+    bool fresh;   /* the document had no parameters here */
+    bool counted; /* and that is all: it is not admitted yet */
+};
+
+static struct learned learn_into(struct version_slot *slot, const struct sample *sample, const struct example *e)
 {
     const struct version *v = slot->version;
-    size_t size = v->model->block_size(&v->config);
+    size_t size = version_content_size(v);
+    struct learned did = {0};
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, size);
     struct doc_id id = doc_id_of(sample->doc);
-    bool fresh;
-    v->model->init(&v->config, content);
-    uint32_t number = table_upsert(slot->table, id, content, &fresh);
-    memcpy(content, table_block(slot->table, number), size);
+    shard_begin_content(v, content);
+    uint32_t number = table_upsert(slot->table, id, content, &did.fresh);
+    shard_owe_sweep(slot, did.fresh);
+    if (!shard_has_expired(v, table_block(slot->table, number), sample))
+        memcpy(content, table_block(slot->table, number), size);
     if (slot->judge && sample->kind == SAMPLE_NEW)
         shard_judge(slot, sample, content, e);
     uint64_t before = repairs_of(v, content);
-    v->model->learn(&v->config, content, e, 1);
+    if (version_is_mortal(v))
+        did.counted = !shard_learn_mortal(v, content, e, sample->sequence);
+    else
+        v->model->learn(&v->config, content, e, 1);
     slot->repairs += repairs_of(v, content) - before;
     table_write(slot->table, number, content);
     table_mark_dirty(slot->table, number);
-    return fresh;
+    return did;
 }
 
 /* after NULL: it is taken out. */
@@ -123,7 +140,7 @@ static void change_in(struct version_slot *slot, const struct sample *sample, co
                       const struct example *after)
 {
     const struct version *v = slot->version;
-    size_t size = v->model->block_size(&v->config);
+    size_t size = version_content_size(v);
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, size);
     uint32_t number = table_find(slot->table, doc_id_of(sample->doc));
@@ -151,9 +168,14 @@ static bool learn_new(struct version_slot *slot, const struct sample *sample, co
         skip(&slot->fresh, &slot->fresh.skipped_reward);
         return table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE;
     }
+    struct learned did = learn_into(slot, sample, &e.example);
+    if (did.counted) {
+        skip(&slot->fresh, &slot->fresh.skipped_admission);
+        return did.fresh;
+    }
     slot->fresh.learned++;
     slot->fresh.clamped += e.cut;
-    return learn_into(slot, sample, &e.example);
+    return did.fresh;
 }
 
 /* From what the old labels say that the version has learned to what it should have: the original is one of its. */
@@ -165,13 +187,17 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
         skip(&slot->corrections, &slot->corrections.skipped_reward);
         return;
     }
+    if (slot->judge)
+        shard_judge_again(slot, sample, before.example.reward, after.example.reward);
+    if (!shard_has_learned(slot, sample)) {
+        skip(&slot->corrections, &slot->corrections.skipped_gone);
+        return;
+    }
     if (!before.known)
         learn_into(slot, sample, &after.example);
     else if (!after.known || before.example.reward != after.example.reward ||
              before.example.weight != after.example.weight)
         change_in(slot, sample, &before.example, after.known ? &after.example : NULL);
-    if (slot->judge)
-        shard_judge_again(slot, sample, before.example.reward, after.example.reward);
     slot->corrections.learned++;
     slot->corrections.clamped += after.known && after.cut;
 }
@@ -196,9 +222,11 @@ bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample
         return unknown;
     }
     cursor_pass(&slot->cursor, sample->sequence);
-    if (!cursor_learned(&slot->cursor, sample->original) || shard_refusal(s, slot, sample) != REASON_NONE)
+    if (sample->original < slot->encoded_from)
+        skip(&slot->corrections, &slot->corrections.skipped_reset);
+    else if (!cursor_learned(&slot->cursor, sample->original) || shard_refusal(s, slot, sample) != REASON_NONE)
         skip(&slot->corrections, &slot->corrections.skipped_original);
-    else if (resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original))
+    else if (!version_is_mortal(slot->version) && resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original))
         pass_by_parameter(slot, sample);
     else
         learn_correction(slot, sample, features_for(s, slot, sample));
@@ -243,6 +271,8 @@ void shard_take_sample(void *self, struct sample *sample)
         sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
     if (s->judges && sample->kind == SAMPLE_NEW)
         shard_judge_tell(s, sample);
+    if (s->mortals && sample->kind == SAMPLE_NEW)
+        shard_name_document(sample);
     struct sample_log_place place = sample_log_end(&s->log);
     sample_log_append(&s->log, sample);
     shard_archive(s, sample);
@@ -277,12 +307,14 @@ void shard_add_versions(struct shard *s)
         const struct version *v = s->catalog.version[i];
         s->slot = mem_grow(s->slot, i + 1, sizeof *s->slot);
         s->slot[i] = (struct version_slot){
-            .version = v, .table = table_open(v->model->block_size(&v->config)), .horizon = WATERMARK_NONE};
+            .version = v, .table = table_open(version_content_size(v)), .horizon = WATERMARK_NONE};
         cursor_start(&s->slot[i].cursor, (s->joiner ? joiner_sequence(s->joiner) : 0) + 1);
         s->slots = i + 1;
         s->feature_slots += model_uses_features(v->model);
         s->slot[i].judge = v->validate ? shard_judge_open(s->options.id, v->id) : NULL;
         s->judges += v->validate;
+        s->mortals += version_is_mortal(v);
+        shard_find_encoder(s, &s->slot[i]);
         param_store_add(&s->params, v, s->slot[i].table);
     }
     plan_routes(s);

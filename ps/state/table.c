@@ -15,11 +15,14 @@ enum { CAPACITY_MIN = 64, FILL_OF_10 = 7, GROWTH = 8 };
 enum { CACHE_LINE = 64 };
 
 struct block {
-    uint64_t low;          /* of the document's hash; never changes once readers can see the block */
+    _Atomic uint64_t low;  /* of the document's hash: TABLE_NOBODY's while it is free */
     _Atomic uint32_t lock; /* odd while the writer is at it */
-    uint32_t high;         /* the rest of the identity, the writer's: the slot has it for readers */
+    _Atomic uint32_t high; /* the rest of the identity; while readers look for a block, the slot has it, too */
     uint64_t content[];    /* loaded and stored as atomic words */
 };
+
+/* A slot that was taken and is not: a search goes on behind it, a new document may have it. */
+#define SLOT_GONE UINT32_MAX
 
 /* A document's first slot is at the share of the capacity that its hash is of 2^32: any capacity will do, and growing
  * goes through both indexes from front to back. */
@@ -31,10 +34,15 @@ struct slots {
 struct table {
     size_t words, stride;
     struct slots *_Atomic slots;
-    _Atomic uint32_t count;
+    uint32_t used;          /* slots that are not empty, the writer's */
+    _Atomic uint32_t count; /* blocks, free ones among them */
+    _Atomic uint32_t free_count;
     uint8_t *_Atomic segment[SEGMENTS]; /* see place_of */
     uint64_t *dirty;                    /* the writer's: a bit for each block */
-    size_t dirty_words;
+    size_t bit_words;
+    uint64_t *free; /* another, from the first document that is removed on */
+    size_t free_words;
+    size_t first_free; /* no word of `free` before it has a bit */
 };
 
 static struct slots *slots_new(uint32_t capacity)
@@ -62,6 +70,7 @@ void table_close(struct table *t)
         free(atomic_load(&t->segment[i]));
     free(atomic_load(&t->slots));
     free(t->dirty);
+    free(t->free);
     free(t);
 }
 
@@ -86,17 +95,23 @@ static struct block *block_at(const struct table *t, uint32_t number)
     return (struct block *)(void *)(segment + p.at * t->stride);
 }
 
+static uint64_t *grow_bits(uint64_t *bits, size_t from, size_t to)
+{
+    bits = mem_grow(bits, to, sizeof *bits);
+    memset(bits + from, 0, (to - from) * sizeof *bits);
+    return bits;
+}
+
 static struct block *block_new(struct table *t, uint32_t number)
 {
     struct place p = place_of(number);
     CHECK(p.segment < SEGMENTS);
     if (p.at == 0)
         atomic_store_explicit(&t->segment[p.segment], mem_new(p.size, t->stride), memory_order_release);
-    if (number / 64 == t->dirty_words) {
-        size_t words = t->dirty_words ? 2 * t->dirty_words : 1;
-        t->dirty = mem_grow(t->dirty, words, sizeof *t->dirty);
-        memset(t->dirty + t->dirty_words, 0, (words - t->dirty_words) * sizeof *t->dirty);
-        t->dirty_words = words;
+    if (number / 64 == t->bit_words) {
+        size_t words = t->bit_words ? 2 * t->bit_words : 1;
+        t->dirty = grow_bits(t->dirty, t->bit_words, words);
+        t->bit_words = words;
     }
     return block_at(t, number);
 }
@@ -117,9 +132,14 @@ static uint32_t next_candidate(const struct slots *s, uint32_t high, uint32_t *a
         if (!slot)
             return TABLE_NONE;
         *at = slot_after(s, *at);
-        if ((uint32_t)(slot >> 32) == high)
+        if ((uint32_t)(slot >> 32) == high && (uint32_t)slot != SLOT_GONE)
             return (uint32_t)slot - 1u;
     }
+}
+
+static uint64_t low_of(const struct table *t, uint32_t number)
+{
+    return atomic_load_explicit(&block_at(t, number)->low, memory_order_relaxed);
 }
 
 uint32_t table_find(const struct table *t, struct doc_id id)
@@ -128,7 +148,7 @@ uint32_t table_find(const struct table *t, struct doc_id id)
     uint32_t at = first_slot(s, id.high), number;
     do
         number = next_candidate(s, id.high, &at);
-    while (number != TABLE_NONE && block_at(t, number)->low != id.low);
+    while (number != TABLE_NONE && low_of(t, number) != id.low);
     return number;
 }
 
@@ -160,47 +180,162 @@ uint32_t table_guess(const struct table *t, struct doc_id id)
 
 uint32_t table_confirm(const struct table *t, struct doc_id id, uint32_t guess)
 {
-    return guess == TABLE_NONE || block_at(t, guess)->low == id.low ? guess : table_find(t, id);
+    return guess == TABLE_NONE || low_of(t, guess) == id.low ? guess : table_find(t, id);
 }
 
-static void place(struct slots *s, uint64_t slot)
+/* Returns whether the slot was empty. */
+static bool place(struct slots *s, uint64_t slot)
 {
     uint32_t i = first_slot(s, (uint32_t)(slot >> 32));
-    while (atomic_load_explicit(&s->slot[i], memory_order_relaxed))
+    uint64_t was;
+    while ((was = atomic_load_explicit(&s->slot[i], memory_order_relaxed)) && (uint32_t)was != SLOT_GONE)
         i = slot_after(s, i);
     atomic_store_explicit(&s->slot[i], slot, memory_order_release);
+    return was == 0;
 }
 
-static struct slots *grown(struct table *t)
+/* Into an index with room for one more, without the slots of those that are gone. */
+static struct slots *made_anew(struct table *t)
 {
     struct slots *old = atomic_load_explicit(&t->slots, memory_order_relaxed);
-    struct slots *s = slots_new(old->capacity + old->capacity / GROWTH);
+    uint64_t live = table_count(t) - table_free(t) + 1;
+    bool full = live * 10 > (uint64_t)old->capacity * FILL_OF_10;
+    /* As large as it is only if that leaves an eighth of it to fill before the next time. */
+    full = full || (live + old->capacity / GROWTH) * 10 > (uint64_t)old->capacity * FILL_OF_10;
+    struct slots *s = slots_new(full ? old->capacity + old->capacity / GROWTH : old->capacity);
+    t->used = 0;
     for (uint32_t i = 0; i < old->capacity; i++) {
         uint64_t slot = atomic_load_explicit(&old->slot[i], memory_order_relaxed);
-        if (slot)
-            place(s, slot);
+        if (slot && (uint32_t)slot != SLOT_GONE)
+            t->used += place(s, slot);
     }
     atomic_store_explicit(&t->slots, s, memory_order_release);
     rcu_retire(old);
     return s;
 }
 
+/* The block is somebody's again. */
+static void clear_free(struct table *t, uint32_t number)
+{
+    t->free[number / 64] &= ~(UINT64_C(1) << number % 64);
+    atomic_store_explicit(&t->free_count, table_free(t) - 1, memory_order_relaxed);
+}
+
+/* The lowest free block: so which one a document gets follows from which are free. */
+static uint32_t take_free(struct table *t)
+{
+    while (t->free[t->first_free] == 0)
+        t->first_free++;
+    uint64_t *word = &t->free[t->first_free];
+    uint32_t number = (uint32_t)(64 * t->first_free) + (uint32_t)__builtin_ctzll(*word);
+    clear_free(t, number);
+    return number;
+}
+
+static void lock_block(struct block *b)
+{
+    uint32_t lock = atomic_load_explicit(&b->lock, memory_order_relaxed);
+    atomic_store_explicit(&b->lock, lock + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void unlock_block(struct block *b)
+{
+    atomic_store_explicit(&b->lock, atomic_load_explicit(&b->lock, memory_order_relaxed) + 1, memory_order_release);
+}
+
+static void put_content(struct block *b, size_t words, const uint8_t *p)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, p + 8 * i, 8);
+        __atomic_store_n(&b->content[i], word, __ATOMIC_RELAXED);
+    }
+}
+
+/* Somebody may still read it as the document's that had it before. */
+static void give_block(struct table *t, uint32_t number, struct doc_id id, const void *content)
+{
+    struct block *b = block_at(t, number);
+    lock_block(b);
+    atomic_store_explicit(&b->low, id.low, memory_order_relaxed);
+    atomic_store_explicit(&b->high, id.high, memory_order_relaxed);
+    put_content(b, t->words, content);
+    unlock_block(b);
+}
+
+static void index_block(struct table *t, uint32_t number, struct doc_id id)
+{
+    struct slots *s = atomic_load_explicit(&t->slots, memory_order_relaxed);
+    if ((uint64_t)(t->used + 1) * 10 > (uint64_t)s->capacity * FILL_OF_10)
+        s = made_anew(t);
+    t->used += place(s, slot_of(id.high, number)); /* a release: whoever finds the block sees all of it */
+}
+
 uint32_t table_upsert(struct table *t, struct doc_id id, const void *initial, bool *fresh)
 {
-    uint32_t number = table_find(t, id), count = table_count(t);
+    uint32_t number = table_find(t, id);
     *fresh = number == TABLE_NONE;
     if (!*fresh)
         return number;
+    bool reused = table_free(t) > 0;
+    number = reused ? take_free(t) : table_count(t);
+    if (!reused)
+        block_new(t, number);
+    give_block(t, number, id, initial);
+    index_block(t, number, id);
+    if (!reused)
+        atomic_store_explicit(&t->count, number + 1, memory_order_release);
+    return number;
+}
+
+static void set_free(struct table *t, uint32_t number)
+{
+    if (number / 64 >= t->free_words) {
+        t->free = grow_bits(t->free, t->free_words, t->bit_words);
+        t->free_words = t->bit_words;
+    }
+    t->free[number / 64] |= UINT64_C(1) << number % 64;
+    t->first_free = number / 64 < t->first_free ? number / 64 : t->first_free;
+    atomic_store_explicit(&t->free_count, table_free(t) + 1, memory_order_relaxed);
+}
+
+void table_remove(struct table *t, uint32_t number)
+{
     struct slots *s = atomic_load_explicit(&t->slots, memory_order_relaxed);
-    if ((uint64_t)(count + 1) * 10 > (uint64_t)s->capacity * FILL_OF_10)
-        s = grown(t);
-    struct block *b = block_new(t, count);
-    b->low = id.low;
-    b->high = id.high;
-    memcpy(b->content, initial, t->words * 8);
-    place(s, slot_of(id.high, count)); /* the release store: whoever finds the block sees all of it */
-    atomic_store_explicit(&t->count, count + 1, memory_order_release);
-    return count;
+    struct doc_id id = table_id(t, number);
+    uint64_t slot = slot_of(id.high, number);
+    uint32_t i = first_slot(s, id.high);
+    CHECK(!doc_id_equal(id, TABLE_NOBODY));
+    while (atomic_load_explicit(&s->slot[i], memory_order_relaxed) != slot)
+        i = slot_after(s, i);
+    atomic_store_explicit(&s->slot[i], (uint64_t)id.high << 32 | SLOT_GONE, memory_order_release);
+    uint8_t *nothing = mem_new(t->words, 8);
+    give_block(t, number, TABLE_NOBODY, nothing);
+    free(nothing);
+    set_free(t, number);
+}
+
+void table_place(struct table *t, uint32_t number, struct doc_id id, const void *content)
+{
+    bool there = number < table_count(t), nobodys = doc_id_equal(id, TABLE_NOBODY);
+    CHECK(number <= table_count(t));
+    if (there && !doc_id_equal(table_id(t, number), TABLE_NOBODY))
+        table_remove(t, number);
+    if (!there) {
+        block_new(t, number);
+        atomic_store_explicit(&t->count, number + 1, memory_order_release);
+    }
+    if (nobodys && there)
+        return;
+    give_block(t, number, id, content);
+    if (nobodys) {
+        set_free(t, number);
+        return;
+    }
+    if (there)
+        clear_free(t, number);
+    index_block(t, number, id);
 }
 
 const void *table_block(const struct table *t, uint32_t number) { return block_at(t, number)->content; }
@@ -208,19 +343,18 @@ const void *table_block(const struct table *t, uint32_t number) { return block_a
 void table_write(struct table *t, uint32_t number, const void *content)
 {
     struct block *b = block_at(t, number);
-    uint32_t lock = atomic_load_explicit(&b->lock, memory_order_relaxed);
-    const uint8_t *p = content;
-    atomic_store_explicit(&b->lock, lock + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    for (size_t i = 0; i < t->words; i++) {
-        uint64_t word;
-        memcpy(&word, p + 8 * i, 8);
-        __atomic_store_n(&b->content[i], word, __ATOMIC_RELAXED);
-    }
-    atomic_store_explicit(&b->lock, lock + 2, memory_order_release);
+    lock_block(b);
+    put_content(b, t->words, content);
+    unlock_block(b);
 }
 
-void table_read(const struct table *t, uint32_t number, void *out)
+static struct doc_id id_of(const struct block *b)
+{
+    return (struct doc_id){atomic_load_explicit(&b->low, memory_order_relaxed),
+                           atomic_load_explicit(&b->high, memory_order_relaxed)};
+}
+
+bool table_read(const struct table *t, uint32_t number, struct doc_id id, void *out)
 {
     struct block *b = block_at(t, number);
     uint8_t *p = out;
@@ -228,21 +362,18 @@ void table_read(const struct table *t, uint32_t number, void *out)
         uint32_t lock = atomic_load_explicit(&b->lock, memory_order_acquire);
         if (lock & 1)
             continue;
+        struct doc_id whose = id_of(b);
         for (size_t i = 0; i < t->words; i++) {
             uint64_t word = __atomic_load_n(&b->content[i], __ATOMIC_RELAXED);
             memcpy(p + 8 * i, &word, 8);
         }
         atomic_thread_fence(memory_order_acquire);
         if (atomic_load_explicit(&b->lock, memory_order_relaxed) == lock)
-            return;
+            return doc_id_equal(whose, id);
     }
 }
 
-struct doc_id table_id(const struct table *t, uint32_t number)
-{
-    const struct block *b = block_at(t, number);
-    return (struct doc_id){b->low, b->high};
-}
+struct doc_id table_id(const struct table *t, uint32_t number) { return id_of(block_at(t, number)); }
 
 bool table_mark_dirty(struct table *t, uint32_t number)
 {
@@ -255,7 +386,7 @@ bool table_mark_dirty(struct table *t, uint32_t number)
 
 void table_take_dirty(struct table *t, table_visit *visit, void *context)
 {
-    for (size_t i = 0; i < t->dirty_words; i++) {
+    for (size_t i = 0; i < t->bit_words; i++) {
         for (uint64_t left = t->dirty[i]; left; left &= left - 1)
             visit(context, (uint32_t)(64 * i) + (uint32_t)__builtin_ctzll(left));
         t->dirty[i] = 0;
@@ -269,7 +400,9 @@ size_t table_bytes(const struct table *t)
     struct place last = place_of(count ? count - 1 : 0);
     size_t blocks = count ? count + last.size - last.at - 1 : 0;
     return sizeof *t + blocks * t->stride + sizeof *s + s->capacity * sizeof s->slot[0] +
-           t->dirty_words * sizeof *t->dirty;
+           (t->bit_words + t->free_words) * sizeof *t->dirty;
 }
+
+uint32_t table_free(const struct table *t) { return atomic_load_explicit(&t->free_count, memory_order_relaxed); }
 
 uint32_t table_count(const struct table *t) { return atomic_load_explicit(&t->count, memory_order_acquire); }

@@ -3,9 +3,10 @@
  * Writer   one thread (the shard's). Readers: any number, never waiting for it and never making it wait.
  * Layout   index slots of 8 bytes (32 hash bits + block number) over blocks of 16 + block_size bytes. A block holds the
  *          other 64 hash bits: an identity of 96 bits. Blocks never move; the index is replaced as a whole when it
- *          grows.
- * Reading  a block is copied word by word under its sequence lock, so a reader sees all of an update or nothing
- *          (promise R1). Pointers that a reader got live until its rcu_leave() (base/rcu.h).
+ *          grows, or is full of slots that are gone. A document that is removed leaves its block to the next new one.
+ * Reading  a block is copied word by word under its sequence lock, with whose it is, so a reader sees all of an update
+ *          or nothing (promise R1), and never another document's. Pointers that a reader got live until its
+ *          rcu_leave() (base/rcu.h).
  * Memory   owned; of 16 + block_size bytes a document at most a sixteenth more for blocks to come, and 11.4 to 12.9
  *          for the index: 60 to 64 bytes for Beta's 32, and 3.7 KiB for the table itself. While an index grows the one
  *          before it stays until no reader can be in it.
@@ -23,7 +24,10 @@ struct doc_id {
 
 static inline struct doc_id doc_id_of(struct hash128 h) { return (struct doc_id){h.lo, (uint32_t)h.hi}; }
 
+static inline bool doc_id_equal(struct doc_id a, struct doc_id b) { return a.low == b.low && a.high == b.high; }
+
 #define TABLE_NONE UINT32_MAX
+#define TABLE_NOBODY ((struct doc_id){UINT64_MAX, UINT32_MAX}) /* whose a free block is */
 
 struct table;
 
@@ -37,8 +41,14 @@ const void *table_block(const struct table *t, uint32_t number);
 /* Writer: replace the content for readers, at once. */
 void table_write(struct table *t, uint32_t number, const void *content);
 
-/* Writer: whose block it is. Numbers are given out from 0 on, one by one, and never change. */
+/* Any thread: whose block it is; TABLE_NOBODY: it is free. Numbers are given out from 0 on, one by one, but a new
+ * document gets the lowest free block, if there is one; they never change. */
 struct doc_id table_id(const struct table *t, uint32_t number);
+
+/* Writer: forget a document. Its block, all zeros, is free for the next one. */
+void table_remove(struct table *t, uint32_t number);
+/* Writer, while loading: block `number`, at most table_count(), is this document's, or free (TABLE_NOBODY, zeros). */
+void table_place(struct table *t, uint32_t number, struct doc_id id, const void *content);
 
 /* Writer: remember that a block changed since the last commit; false when it was remembered already. */
 bool table_mark_dirty(struct table *t, uint32_t number);
@@ -46,7 +56,8 @@ bool table_mark_dirty(struct table *t, uint32_t number);
 typedef void table_visit(void *context, uint32_t number);
 void table_take_dirty(struct table *t, table_visit *visit, void *context);
 
-uint32_t table_count(const struct table *t); /* documents; any thread */
+uint32_t table_count(const struct table *t); /* blocks: documents and free ones; any thread */
+uint32_t table_free(const struct table *t);  /* of them; any thread */
 size_t table_bytes(const struct table *t);   /* of memory, used or not yet; the writer */
 
 /* Readers. Many documents go in passes, so that the misses of a pass overlap: ask for the index slots; guess each
@@ -57,6 +68,7 @@ void table_prefetch(const struct table *t, struct doc_id id);
 uint32_t table_guess(const struct table *t, struct doc_id id);
 uint32_t table_confirm(const struct table *t, struct doc_id id, uint32_t guess);
 uint32_t table_find(const struct table *t, struct doc_id id); /* TABLE_NONE */
-void table_read(const struct table *t, uint32_t number, void *out);
+/* False: the block is another document's by now, or free; *out is undefined. */
+bool table_read(const struct table *t, uint32_t number, struct doc_id id, void *out);
 
 #endif

@@ -10,6 +10,7 @@ struct version_example version_example(const struct version *v, const struct sam
     struct version_example e = {.example = {.weight = offset ? s->weight : s->weight / keep,
                                             .time = s->impression_time,
                                             .offset = offset ? -log(s->rate) : 0,
+                                            .item = s->item,
                                             .x = x}};
     double low, high, reward;
     e.known = reward_value(&v->reward, labels, &reward);

@@ -236,7 +236,7 @@ static void count_start(struct data_dir *d)
 /* Somebody's folder, named by mistake, is not filled with our files. */
 static enum tm_code check_folder(const char *path, struct tm_error *err)
 {
-    static const char *const ours[] = {".", "..", "LOCK", "CURRENT", "log", "state", "lost+found"};
+    static const char *const ours[] = {".", "..", "LOCK", "CURRENT", "log", "state", "encoders", "lost+found"};
     char stranger[256] = "";
     bool log = false;
     DIR *folder = opendir(path);

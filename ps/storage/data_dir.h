@@ -4,6 +4,7 @@
  *   CURRENT           names the state's folder, "state/1"
  *   log/              input log: blocks, producers, identity
  *   state/<restore>/  the state
+ *   encoders/         static parts of models, by the representation that they make (ps/engine/encoders.h)
  *
  * Identity  (cluster id, format version, shard count, hash seed) is written when the directory is made and never
  *           changes; a mismatch with the configuration is refused. It lies in the log database, synced.

@@ -106,13 +106,13 @@ def packed(event):
     return {**event, "features": struct.pack(f"<{len(features)}f", *features)} if features else event
 
 
-def feed(server, events):
+def feed(server, events, streams=STREAMS):
     """One by one, each behind its time: so samples and corrections come in the order of the story."""
     with server.channel() as channel:
         call = harness.Call(channel)
         call.open()
         for e in events:
-            call.watermarks(e["time"], STREAMS)
+            call.watermarks(e["time"], streams)
             assert not call.batch(call.sequence + 1, [packed(e)]).rejected
         call.cancel()
 

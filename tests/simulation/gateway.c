@@ -1,3 +1,4 @@
+#include "tests/simulation/encoders.h"
 #include "tests/simulation/gateway.h"
 
 #include <inttypes.h>
@@ -369,7 +370,9 @@ static void create_version(struct gateway *g)
     struct buffer control = {0};
     if (g->created == g->world->versions)
         return;
-    catalog_pack_version(&g->world->version[g->created++], &control);
+    const struct version *v = &g->world->version[g->created++];
+    struct encoder_id encoder = encoder_representation(world_encoder(v->id % WORLD_ENCODERS));
+    catalog_pack_version(v, v->encoded ? &encoder : NULL, &control);
     take_control(g, &control);
 }
 
@@ -400,8 +403,13 @@ static void command(struct gateway *g, const struct act *a)
 {
     struct buffer control = {0};
     uint32_t version = a->who % g->created + 1;
+    bool encoded = g->world->version[version - 1].encoded;
+    const struct encoder_id encoder = encoder_representation(world_encoder(a->luck % WORLD_ENCODERS));
     switch (a->kind) {
     case ACT_PRIOR: pack_prior(g, version, a->luck, &control); break;
+    case ACT_ENCODER:
+        encoded ? catalog_pack_encoder(version, &encoder, &control) : catalog_pack_proceed(&control);
+        break;
     case ACT_RESET: pack_reset(g, version, a->luck, &control); break;
     case ACT_PAUSE: catalog_pack_state(version, VERSION_PAUSED, false, &control); break;
     case ACT_RESUME: catalog_pack_state(version, VERSION_LEARNING, false, &control); break;
@@ -433,6 +441,7 @@ void gateway_act(struct gateway *g, const struct act *a)
     case ACT_RESUME:
     case ACT_DISCARD:
     case ACT_RESET:
+    case ACT_ENCODER:
     case ACT_PRIOR:
     case ACT_PROCEED:
     case ACT_RULES:

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/simulation/rewards.h"
+#include "tests/simulation/world.h"
 
 void lessons_close(struct lessons *l) { free(l->lesson); }
 
@@ -13,28 +14,61 @@ static bool paused(const struct catalog *c, uint32_t version) { return c->state[
 static bool example_of(const struct version *v, const struct sample *s, const double *labels, double keep,
                        const float *x, struct example *out, bool *cut)
 {
-    double reward = 0, low = v->model == &model_linear ? -1e9 : 0, high = v->model == &model_linear ? 1e9 : 1;
+    bool embedding = v->model == &model_embedding, squared = embedding && v->config.embedding.loss == LOSS_SQUARED;
+    double reward = 0, high = v->model == &model_linear ? 1e9 : squared ? 1e6 : 1, low = high == 1 ? 0 : -high;
     bool known = world_reward_value(v->reward.text, labels, &reward);
     *cut = known && (reward < low || reward > high);
-    bool shifted = model_uses_features(v->model) && v->model != &model_linear; /* lr */
+    bool shifted = model_uses_features(v->model) && v->model != &model_linear && !embedding; /* lr */
     *out = (struct example){.reward = fmax(low, fmin(high, reward)),
                             .weight = shifted ? s->weight : s->weight / keep,
                             .time = s->impression_time,
                             .offset = shifted ? -log(s->rate) : 0,
+                            .item = s->item,
                             .x = x};
     return known;
+}
+
+bool lessons_expired(const struct lessons *l, const struct version *v, uint32_t version, uint32_t doc, int64_t now)
+{
+    const struct student *me = &l->student[version];
+    return v->model == &model_embedding && v->config.embedding.expire_after > 0 && me->known[doc] &&
+           now - me->newest[doc] > v->config.embedding.expire_after;
+}
+
+/* A document that is new, or was forgotten, begins. */
+static void begin(struct lessons *l, const struct version *v, uint32_t version, const struct lesson *lesson)
+{
+    struct student *me = &l->student[version];
+    CHECK(v->model->block_size(&v->config) <= LESSONS_BLOCK_MAX);
+    if (me->known[lesson->doc] && !lessons_expired(l, v, version, lesson->doc, lesson->sample.decided_at))
+        return;
+    v->model->init(&v->config, me->belief[lesson->doc]);
+    me->life[lesson->doc]++;
+    me->newest[lesson->doc] = INT64_MIN / 2;
+    me->known[lesson->doc] = false;
 }
 
 static void put_in(struct lessons *l, const struct version *v, uint32_t version, struct lesson *original,
                    const struct example *e)
 {
     struct student *me = &l->student[version];
-    void *belief = me->belief[original->doc];
-    CHECK(v->model->block_size(&v->config) <= LESSONS_BLOCK_MAX);
-    if (!me->known[original->doc])
-        v->model->init(&v->config, belief);
-    me->known[original->doc] = original->put[version] = true;
-    v->model->learn(&v->config, belief, e, 1);
+    uint32_t doc = original->doc;
+    if (e->time > me->newest[doc])
+        me->newest[doc] = e->time;
+    me->known[doc] = original->put[version] = true;
+    v->model->learn(&v->config, me->belief[doc], e, 1);
+    if (v->model != &model_embedding || embedding_admitted(me->belief[doc]))
+        original->life[version] = me->life[doc];
+}
+
+/* Do the parameters hold what a correction corrects? */
+static bool is_held(const struct lessons *l, const struct version *v, uint32_t version, const struct lesson *correction)
+{
+    const struct lesson *original = &l->lesson[correction->sample.original - 1];
+    if (v->model != &model_embedding)
+        return true;
+    return original->life[version] > 0 && original->life[version] == l->student[version].life[original->doc] &&
+           !lessons_expired(l, v, version, original->doc, correction->sample.decided_at);
 }
 
 static double prediction(const struct version *v, const void *belief, const float *x, int64_t time)
@@ -66,20 +100,49 @@ static void judge(struct lessons *l, const struct version *v, uint32_t version, 
 /* Corrections cannot be refused for their weight: it is cut. */
 static double cut_weight(const struct sample *s, double keep) { return fmin(s->weight / keep, 1048576); }
 
+/* Did x itself come? */
+static bool is_encoded(const struct encoder *encoder, const struct lesson_features *f)
+{
+    return strcmp(f->representation, encoder_representation(encoder).text) == 0;
+}
+
+/* What the version learns from: room, or the features themselves. */
+static const float *input_of(const struct encoder *encoder, const struct lesson_features *f, float *room)
+{
+    const struct encoder_input row = {.dense = f->x};
+    if (!encoder || is_encoded(encoder, f))
+        return f->x;
+    float *tile = mem_new(encoder_room(encoder), sizeof *tile);
+    encoder_run(encoder, &row, 1, tile, room);
+    free(tile);
+    return room;
+}
+
 static void learn(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson)
 {
     const struct sample *s = &lesson->sample;
     struct lesson *original = s->kind == SAMPLE_NEW ? lesson : &l->lesson[s->original - 1];
-    const float *x = model_uses_features(v->model) ? original->features.x : NULL;
+    float room[LESSONS_VALUES_MAX];
+    if (s->kind == SAMPLE_CORRECTION && s->original <= l->student[version].encoded_from) {
+        lesson->fate[version] = LESSON_RESET;
+        return;
+    }
+    enum lesson_fate first = original->fate[version];
+    bool fitted = s->kind == SAMPLE_NEW || (first != LESSON_REFUSED && first != LESSON_NONE);
+    const float *x = fitted && model_uses_features(v->model)
+                         ? input_of(l->student[version].encoder, &original->features, room)
+                         : NULL;
     void *belief = l->student[version].belief[lesson->doc];
     struct example was, now;
     bool ignored, is = example_of(v, s, s->labels, s->keep, x, &now, &lesson->cut[version]);
     bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, s->old_keep, x, &was, &ignored);
     if (s->kind == SAMPLE_CORRECTION && original->fate[version] != LESSON_LEARNED &&
-        original->fate[version] != LESSON_REWARD) {
+        original->fate[version] != LESSON_REWARD && original->fate[version] != LESSON_ADMISSION) {
         lesson->fate[version] = LESSON_ORIGINAL;
         return;
     }
+    if (s->kind == SAMPLE_NEW && is)
+        begin(l, v, version, lesson);
     lesson->fate[version] = original->forgotten[version] ? LESSON_RESET : had || is ? LESSON_LEARNED : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW)
         judge(l, v, version, lesson, &now);
@@ -87,21 +150,32 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
         judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, cut_weight(s, s->keep));
     if (original->forgotten[version])
         return;
+    if (s->kind == SAMPLE_CORRECTION && !is_held(l, v, version, lesson)) {
+        lesson->fate[version] = LESSON_GONE;
+        return;
+    }
     if (had && !is)
         v->model->retract(&v->config, belief, &was);
     else if (had && (was.reward != now.reward || was.weight != now.weight))
         v->model->correct(&v->config, belief, &(struct correction){was, now});
-    else if (!had && is)
+    else if (!had && is) {
+        if (s->kind == SAMPLE_CORRECTION)
+            begin(l, v, version, original);
         put_in(l, v, version, original, &now);
+        if (v->model == &model_embedding && original->life[version] == 0)
+            lesson->fate[version] = LESSON_ADMISSION;
+    }
 }
 
-static enum joiner_reason refusal(const struct version *v, const struct lesson_features *f)
+static enum joiner_reason refusal(const struct version *v, const struct encoder *encoder,
+                                  const struct lesson_features *f)
 {
+    bool raw = encoder && !is_encoded(encoder, f);
     if (!model_uses_features(v->model))
         return REASON_NONE;
     if (!f->there)
         return REASON_NO_FEATURES;
-    if (v->representation[0] && strcmp(v->representation, f->representation) != 0)
+    if ((raw || (!encoder && v->representation[0])) && strcmp(v->representation, f->representation) != 0)
         return REASON_WRONG_REPRESENTATION;
     if (f->broken || f->count > v->config.dimension || (!f->sparse && f->count < v->config.dimension))
         return REASON_WRONG_DIMENSION;
@@ -119,11 +193,12 @@ static bool listens(const struct version *v, uint32_t source)
     return false;
 }
 
-bool lessons_take_features(const struct catalog *c, uint32_t source, const struct lesson_features *features)
+bool lessons_take_features(const struct lessons *l, const struct catalog *c, uint32_t source,
+                           const struct lesson_features *features)
 {
     for (uint32_t i = 0; i < c->versions; i++)
         if (listens(c->version[i], source) && model_uses_features(c->version[i]->model) &&
-            refusal(c->version[i], features) == REASON_NONE)
+            refusal(c->version[i], l->student[i].encoder, features) == REASON_NONE)
             return true;
     return false;
 }
@@ -134,7 +209,7 @@ static void count_bytes(struct lessons *l, const struct catalog *c, struct lesso
     struct sample *s = &lesson->sample;
     if (s->kind == SAMPLE_CORRECTION) {
         s->place.row = l->lesson[s->original - 1].sample.place.row;
-    } else if (lessons_take_features(c, s->version, &lesson->features)) {
+    } else if (lessons_take_features(l, c, s->version, &lesson->features)) {
         s->place.row = 1;
         s->feature_bytes = lesson->features.packed;
     }
@@ -152,16 +227,20 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
     *lesson = (struct lesson){.sample = *sample, .doc = doc, .before = l->bytes};
     if (features)
         lesson->features = *features;
-    for (uint32_t i = 0; features && i < c->versions; i++)
+    for (uint32_t i = 0; features && i < c->versions; i++) {
         lesson->sample.told |= c->version[i]->validate; /* who holds it may be judged */
+        lesson->sample.named |= c->version[i]->model == &model_embedding;
+    }
+    if (lesson->sample.named)
+        lesson->sample.item = draw_key(bytes_text(world_doc(doc)));
     count_bytes(l, c, lesson);
     for (uint32_t i = 0; i < c->versions; i++) {
         struct student *me = &l->student[i];
         if (!listens(c->version[i], sample->version))
             continue;
-        if (features && refusal(c->version[i], features) != REASON_NONE) {
+        if (features && refusal(c->version[i], me->encoder, features) != REASON_NONE) {
             lesson->fate[i] = LESSON_REFUSED;
-            lesson->refused[i] = refusal(c->version[i], features);
+            lesson->refused[i] = refusal(c->version[i], me->encoder, features);
             refused = refused ? refused : lesson->refused[i];
             continue;
         }
@@ -197,6 +276,11 @@ void lessons_discard(struct lessons *l, uint32_t version)
 void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc)
 {
     struct student *me = &l->student[version];
+    if (v->model == &model_embedding) { /* as if it had never come */
+        me->life[doc]++;
+        me->known[doc] = false;
+        return;
+    }
     for (uint32_t i = 0; i < l->lessons; i++) {
         enum lesson_fate fate = l->lesson[i].fate[version];
         if (l->lesson[i].doc == doc && l->lesson[i].sample.kind == SAMPLE_NEW &&
@@ -205,6 +289,19 @@ void lessons_reset(struct lessons *l, const struct version *v, uint32_t version,
     }
     if (me->known[doc])
         v->model->init(&v->config, me->belief[doc]);
+}
+
+/* Whatever was made before is not asked for again. */
+void lessons_encode(struct lessons *l, const struct version *v, uint32_t version, const struct encoder *encoder,
+                    bool anew)
+{
+    l->student[version].encoder = encoder;
+    if (!anew)
+        return;
+    lessons_discard(l, version);
+    for (uint32_t doc = 0; doc < LESSONS_DOCS_MAX; doc++)
+        lessons_reset(l, v, version, doc);
+    l->student[version].encoded_from = l->lessons;
 }
 
 static bool goes_on(const struct lessons *l, const struct catalog *c, uint32_t version)
@@ -284,6 +381,8 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_original += fate == LESSON_ORIGINAL;
         c->skipped_reset += fate == LESSON_RESET;
         c->skipped_reward += fate == LESSON_REWARD;
+        c->skipped_admission += fate == LESSON_ADMISSION;
+        c->skipped_gone += fate == LESSON_GONE;
         c->clamped += fate == LESSON_LEARNED && l->lesson[i].cut[version];
         enum joiner_reason refused = l->lesson[i].refused[version];
         c->skipped_no_features += refused == REASON_NO_FEATURES;

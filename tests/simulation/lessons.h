@@ -11,6 +11,8 @@
 
 #include "joiner/counts.h"
 #include "learner/beta.h"
+#include "learner/encoder.h"
+#include "learner/embedding.h"
 #include "learner/linear.h"
 #include "learner/lr.h"
 #include "ps/state/catalog.h"
@@ -24,10 +26,12 @@ enum lesson_fate {
     LESSON_LEARNED,
     LESSON_DISCARDED,
     LESSON_LIMIT,
-    LESSON_ORIGINAL, /* a correction whose original was not learned */
-    LESSON_RESET,    /* a correction whose original was learned and forgotten */
-    LESSON_REWARD,   /* the reward has no value, before and now */
-    LESSON_REFUSED,  /* its features do not fit the version */
+    LESSON_ORIGINAL,  /* a correction whose original was not learned */
+    LESSON_RESET,     /* a correction whose original was learned and forgotten */
+    LESSON_ADMISSION, /* only counted: the document is not admitted yet */
+    LESSON_GONE,      /* a correction of what the parameters do not hold (any more) */
+    LESSON_REWARD,    /* the reward has no value, before and now */
+    LESSON_REFUSED,   /* its features do not fit the version */
 };
 
 /* What a sample was predicted from. */
@@ -35,10 +39,10 @@ struct lesson_features {
     bool there;
     double weight;               /* of the sample, as a negative */
     float x[LESSONS_VALUES_MAX]; /* 0 where none was named */
-    uint32_t count;         /* values of a dense vector; of a sparse one, or one that ends sparse, at least so many */
-    bool sparse, broken;    /* broken: something follows a sparse part */
-    char representation[8]; /* "?": of several */
-    uint32_t packed;        /* bytes, as they are kept */
+    uint32_t count;          /* values of a dense vector; of a sparse one, or one that ends sparse, at least so many */
+    bool sparse, broken;     /* broken: something follows a sparse part */
+    char representation[40]; /* "?": of several */
+    uint32_t packed;         /* bytes, as they are kept */
 };
 
 /* One sample of the shard: sequence - 1 is its index. */
@@ -52,6 +56,7 @@ struct lesson {
     bool put[LESSONS_VERSIONS_MAX];                   /* a new sample: at some time it was in the parameters */
     bool forgotten[LESSONS_VERSIONS_MAX];             /* a new sample: the parameter it was learned into was reset */
     enum joiner_reason refused[LESSONS_VERSIONS_MAX]; /* why */
+    uint32_t life[LESSONS_VERSIONS_MAX]; /* embedding: of its document, in which it was learned; 0: it was not */
     struct judgement judgement[LESSONS_VERSIONS_MAX]; /* of a new sample */
 };
 
@@ -60,7 +65,11 @@ struct student {
     uint32_t at; /* while something is held: index of the sample it goes on with */
     bool known[LESSONS_DOCS_MAX];
     uint64_t belief[LESSONS_DOCS_MAX][LESSONS_BLOCK_MAX / 8];
-    uint32_t left_out; /* negatives that were no samples of it */
+    const struct encoder *encoder;    /* NULL: it has none */
+    uint64_t encoded_from;            /* sequences up to here were made for another one */
+    uint32_t life[LESSONS_DOCS_MAX];  /* embedding: how often the document has begun */
+    int64_t newest[LESSONS_DOCS_MAX]; /* impression time in this life */
+    uint32_t left_out;                /* negatives that were no samples of it */
     struct jury jury;
 };
 
@@ -80,13 +89,20 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
 /* A negative of that version (id) was left out. */
 void lessons_leave_out(struct lessons *l, const struct catalog *c, uint32_t version);
 /* Are they kept: does anybody learn from them? source: id of the version whose samples they belong to. */
-bool lessons_take_features(const struct catalog *c, uint32_t source, const struct lesson_features *features);
+bool lessons_take_features(const struct lessons *l, const struct catalog *c, uint32_t source,
+                           const struct lesson_features *features);
+/* It learns by this encoder from now on (NULL: as features come). anew: it is another one than before. */
+void lessons_encode(struct lessons *l, const struct version *v, uint32_t version, const struct encoder *encoder,
+                    bool anew);
 void lessons_discard(struct lessons *l, uint32_t version); /* index */
 /* The version (its description and index) forgets what it has learned of a document. */
 void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc);
 void lessons_end_block(struct lessons *l, const struct catalog *c);        /* one slice */
 bool lessons_behind(const struct lessons *l, const struct catalog *c);     /* would one more block change something? */
 uint32_t lessons_needed(const struct lessons *l, const struct catalog *c); /* index of the oldest sample held */
+
+/* Embeddings: is the document that is known forgotten at this time? */
+bool lessons_expired(const struct lessons *l, const struct version *v, uint32_t version, uint32_t doc, int64_t now);
 
 /* Of the version with this index. */
 void lessons_count(const struct lessons *l, uint32_t version, struct sample_counts *fresh,

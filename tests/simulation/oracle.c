@@ -8,6 +8,7 @@
 #include "proto/event.h"
 #include "proto/wire.h"
 #include "ps/state/record.h"
+#include "tests/simulation/encoders.h"
 #include "tests/simulation/world.h"
 
 enum { MINUTE_MS = 60000 };
@@ -99,7 +100,7 @@ static void text_of(char *out, size_t room, struct bytes text)
 /* Goes behind what others did. */
 static void add_values(struct lesson_features *f, const struct event *e, uint32_t encoding, struct bytes features)
 {
-    char representation[8];
+    char representation[40];
     text_of(representation, sizeof representation, e->representation);
     if (f->packed && strcmp(f->representation, representation) != 0)
         snprintf(representation, sizeof representation, "?");
@@ -376,7 +377,7 @@ static void leave_out(struct oracle *o, struct oracle_shard *s, uint32_t impress
     struct oracle_record *r = &s->record[impression];
     struct lesson_features features = features_of(o, s, impression);
     r->was_left_out = true;
-    r->features_kept = lessons_take_features(&o->catalog, r->version, &features);
+    r->features_kept = lessons_take_features(&s->lessons, &o->catalog, r->version, &features);
     lessons_leave_out(&s->lessons, &o->catalog, r->version);
 }
 
@@ -902,6 +903,13 @@ static void take_control(struct oracle *o, struct bytes control)
         }
     if (change.kind == CATALOG_RESET)
         take_reset(o, control);
+    for (uint32_t i = 0; i < o->catalog.versions; i++)
+        for (uint32_t k = 0; k < o->shards; k++) {
+            const struct encoder_id *id = &o->catalog.encoder[i];
+            const struct version *v = o->catalog.version[i];
+            lessons_encode(&o->shard[k].lessons, v, i, id->text[0] ? world_encoder_find(NULL, id, NULL) : NULL,
+                           change.kind == CATALOG_ENCODED && change.version == v->id);
+        }
     for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++)
         keep_bound(o, &o->shard[k]);
 }
@@ -951,6 +959,7 @@ void oracle_block(struct oracle *o, const struct block *b)
 const struct oracle_shard *oracle_shard(const struct oracle *o, uint32_t shard) { return &o->shard[shard]; }
 const struct catalog *oracle_catalog(const struct oracle *o) { return &o->catalog; }
 const int64_t *oracle_watermarks(const struct oracle *o) { return o->watermark; }
+int64_t oracle_gate(const struct oracle *o) { return gate(o); }
 
 bool oracle_behind(const struct oracle *o)
 {

@@ -29,6 +29,7 @@ struct totals {
     uint64_t seed; /* of the case that runs */
     uint64_t cases, crashes, blocks, events, items, sharing, samples, corrections, fates[REASON_COUNT];
     uint64_t left_out, lessons[LESSON_REFUSED + 1]; /* per version */
+    uint64_t encoded_anew;                          /* versions in shards */
     uint64_t held_at_marks;                         /* samples held, summed over all blocks */
 };
 
@@ -94,8 +95,10 @@ static void tally(const struct history *h, struct totals *t)
             for (uint32_t v = 0; v < h->world->versions; v++)
                 t->lessons[s->lessons.lesson[k].fate[v]]++;
         }
-        for (uint32_t v = 0; v < h->world->versions; v++)
+        for (uint32_t v = 0; v < h->world->versions; v++) {
             t->left_out += s->lessons.student[v].left_out;
+            t->encoded_anew += s->lessons.student[v].encoded_from > 0;
+        }
         for (uint32_t k = 0; k < s->records; k++) {
             t->fates[oracle_letter(&s->record[k])]++;
             t->items += s->record[k].shared.size > 0;
@@ -233,11 +236,13 @@ static int run_cases(uint64_t first, uint64_t cases)
            t->fates[REASON_NO_FEATURES], t->fates[REASON_WRONG_DIMENSION], t->fates[REASON_FEATURE_RANGE],
            t->fates[REASON_WRONG_REPRESENTATION]);
     printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
-           " without an original, %" PRIu64 " without a reward, %" PRIu64 " left out by sampling, %" PRIu64
-           " of what was reset, %" PRIu64 " held in the end, %.1f held at a block\n",
+           " without an original, %" PRIu64 " without a reward, %" PRIu64 " before admission, %" PRIu64
+           " no longer in the parameters, %" PRIu64 " left out by sampling, %" PRIu64 " of what was reset, %" PRIu64
+           " held in the end, %.1f held at a block, %" PRIu64 " with another encoder\n",
            t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],
-           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->left_out, t->lessons[LESSON_RESET],
-           t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks);
+           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_ADMISSION],
+           t->lessons[LESSON_GONE], t->left_out, t->lessons[LESSON_RESET], t->lessons[LESSON_HELD],
+           (double)t->held_at_marks / (double)t->blocks, t->encoded_anew);
     return 0;
 }
 

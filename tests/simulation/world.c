@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "learner/embedding.h"
 #include "learner/linear.h"
 #include "proto/event.h"
 #include "ps/state/weight_prior.h"
+#include "tests/simulation/encoders.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/rewards.h"
 
@@ -114,6 +116,30 @@ static const struct world_reward *pick_reward(struct author *a, struct version *
     return r;
 }
 
+/* Documents are admitted after a few samples, by chance, and expire within a story. */
+static void make_embedding(struct author *a, struct embedding_config *e)
+{
+    static const double norms[] = {100, 100, 0.5};
+    *e = (struct embedding_config){.loss = chance(a, 75) ? LOSS_LOGISTIC : LOSS_SQUARED,
+                                   .optimizer = {.kind = (enum optimizer_kind)below(a, OPTIMIZER_COUNT),
+                                                 .rate = 0.25,
+                                                 .l2 = chance(a, 30) ? 0.125 : 0,
+                                                 .clip = 1},
+                                   .norm_max = norms[below(a, ARRAY_LEN(norms))],
+                                   .admit_at = chance(a, 50) ? 1 : between(a, 2, 4),
+                                   .admit_share = chance(a, 60) ? 1 : 0.5,
+                                   .expire_after = chance(a, 30) ? 0 : a->unit * between(a, 1, 6),
+                                   .seed = below(a, 3)};
+    struct optimizer_config *o = &e->optimizer;
+    o->momentum = o->kind == OPTIMIZER_MOMENTUM ? 0.5 : 0;
+    o->beta1 = o->kind == OPTIMIZER_ADAM ? 0.9 : 0;
+    o->beta2 = o->kind == OPTIMIZER_ADAM ? 0.99 : 0;
+    o->beta = o->kind == OPTIMIZER_FTRL ? 1 : 0;
+    o->l1 = o->kind == OPTIMIZER_FTRL && chance(a, 50) ? 0.25 : 0;
+    if (o->kind == OPTIMIZER_ADAM || o->kind == OPTIMIZER_ADAGRAD || o->kind == OPTIMIZER_ADAGRAD_ROW)
+        o->epsilon = 1e-6;
+}
+
 /* Another mean and sd for every weight. */
 static void make_weight_prior(struct author *a, struct version *v)
 {
@@ -130,8 +156,9 @@ static void make_weight_prior(struct author *a, struct version *v)
 static void make_model(struct author *a, struct version *v)
 {
     bool features = a->w->own_features < 100 && chance(a, 70);
-    uint32_t kind = below(a, 3);
-    v->model = model_find(bytes_text(!features ? "beta" : kind == 2 ? "linear" : "lr"));
+    static const char *const models[] = {"lr", "lr", "linear", "embedding", "embedding"};
+    uint32_t kind = below(a, ARRAY_LEN(models));
+    v->model = model_find(bytes_text(features ? models[kind] : "beta"));
     if (!features) {
         v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
     } else {
@@ -141,12 +168,15 @@ static void make_model(struct author *a, struct version *v)
                                           .intercept_mean = -1,
                                           .intercept_sd = 1,
                                           .noise_sd = 0.5};
-        if (chance(a, 25))
+        if (v->model == &model_embedding)
+            make_embedding(a, &v->config.embedding);
+        v->encoded = v->config.dimension == WORLD_ENCODED && chance(a, 50);
+        if (chance(a, v->encoded ? 75 : 25))
             snprintf(v->representation, sizeof v->representation, "%s", world_representation(between(a, 1, 2)));
     }
-    model_fix(&v->config);
+    model_fix(v->model, &v->config);
     v->model = model_form(v->model, &v->config);
-    if (features && chance(a, 30))
+    if (features && v->model != &model_embedding && chance(a, 30))
         make_weight_prior(a, v);
 }
 
@@ -165,8 +195,10 @@ static void make_versions(struct author *a)
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         make_model(a, v);
         const struct world_reward *reward = pick_reward(a, v);
-        v->validate = v->model != &model_linear && reward->exact && chance(a, 60);
-        if (chance(a, 25)) {
+        bool probability =
+            v->model == &model_embedding ? v->config.embedding.loss == LOSS_LOGISTIC : v->model != &model_linear;
+        v->validate = probability && reward->exact && chance(a, 60);
+        if (chance(a, 25) && v->model != &model_embedding) {
             v->half_life_ms = (double)a->unit * between(a, 1, 20);
             v->config.decay_per_ms = log(2) / v->half_life_ms;
             w->whole = false;
@@ -408,7 +440,7 @@ static void add_features(struct author *a, struct world_event *e)
         .sparse = chance(a, 10),
         .huge = chance(a, 3),
         .values = (uint8_t)(chance(a, 93) ? values : below(a, WORLD_VALUES_MAX + 1)),
-        .representation = (uint8_t)(chance(a, 60) ? 1 : below(a, 3)),
+        .representation = (uint8_t)(chance(a, 60) ? 1 : below(a, 5)),
         .luck = (uint32_t)random_next(&a->r),
     };
 }
@@ -623,11 +655,11 @@ static const struct {
     enum act_kind kind;
     uint32_t weight;
 } habits[] = {
-    {ACT_RANK, 25},   {ACT_CLOCK, 10},    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},   {ACT_LEAVE, 2},
-    {ACT_REPEAT, 5},  {ACT_GAP, 3},       {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10}, {ACT_VERSION, 6},
-    {ACT_SEAL, 90},   {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15}, {ACT_CRASH, 8},
-    {ACT_RESET, 6},   {ACT_PRIOR, 4},     {ACT_PAUSE, 10},      {ACT_RESUME, 6},     {ACT_RULES, 2}, {ACT_DISCARD, 6},
-    {ACT_PROCEED, 8}, {ACT_LIMIT, 1},
+    {ACT_RANK, 25},   {ACT_CLOCK, 10},    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},    {ACT_LEAVE, 2},
+    {ACT_REPEAT, 5},  {ACT_GAP, 3},       {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10},  {ACT_VERSION, 6},
+    {ACT_SEAL, 90},   {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15},  {ACT_CRASH, 8},
+    {ACT_RESET, 6},   {ACT_ENCODER, 10},  {ACT_PRIOR, 4},       {ACT_PAUSE, 10},     {ACT_RESUME, 6}, {ACT_RULES, 2},
+    {ACT_DISCARD, 6}, {ACT_PROCEED, 8},   {ACT_LIMIT, 1},
 };
 
 enum { PAUSING_HABITS = 5 }; /* the last ones */
@@ -718,7 +750,8 @@ const char *world_doc(uint32_t doc)
 const char *world_representation(uint32_t representation)
 {
     static const char *const names[] = {"", "x", "y"};
-    return names[representation];
+    return representation < ARRAY_LEN(names) ? names[representation]
+                                             : world_encoder_name(representation - (uint32_t)ARRAY_LEN(names));
 }
 
 /* As a producer packs them: the indices of a sparse vector, then the values. */

@@ -27,7 +27,7 @@ enum {
 struct world_features {
     bool there, sparse, huge; /* huge: the first value is no model's */
     uint8_t values;           /* how many; sparse: every other index */
-    uint8_t representation;   /* 0: none named */
+    uint8_t representation;   /* 0: none named; 3 and 4: those of the encoders */
     uint32_t luck;
 };
 
@@ -68,6 +68,7 @@ struct world_event {
     A(PRIOR, "a version of model beta gets another prior")                           \
     A(PROCEED, "a block comes that only lets shards catch up")                       \
     A(LIMIT, "the limits change")                                                    \
+    A(ENCODER, "a version gets an encoder, perhaps another one")                     \
     A(RULES, "the rules of filtering and sampling change")                           \
     A(SEAL, "the log writer seals a block")                                          \
     A(LOG_SYNC, "the log is synced; acks go out")                                    \

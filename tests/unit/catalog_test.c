@@ -201,7 +201,7 @@ static void test_packed_parts_say_the_same(void **state)
     assert_int_equal(catalog_apply(&again, buffer_view(&join), NULL, &err), TM_OK);
     for (uint32_t i = 0; i < c.versions; i++) {
         CLEANUP(buffer_close) struct buffer version = {0};
-        catalog_pack_version(c.version[i], &version);
+        catalog_pack_version(c.version[i], &c.encoder[i], &version);
         assert_int_equal(catalog_apply(&again, buffer_view(&version), NULL, &err), TM_OK);
     }
     assert_whole(&again);
@@ -213,7 +213,7 @@ static void apply_packed(struct catalog *c, const struct version *v)
 {
     CLEANUP(buffer_close) struct buffer packed = {0};
     struct tm_error err;
-    catalog_pack_version(v, &packed);
+    catalog_pack_version(v, NULL, &packed);
     if (catalog_apply(c, buffer_view(&packed), NULL, &err) != TM_OK)
         fail_msg("%s", err.message);
 }
@@ -243,8 +243,9 @@ static void test_versions_over_features(void **state)
         v->config.noise_sd = i == 2 ? 0.5 : 0;
         v->policy = (struct policy){.kind = (enum policy_kind)i, .epsilon = 0.25 * i, .width = i ? 2 : 1};
         v->policy.reranks = i == 1 ? 300 : 0;
-        model_fix(&v->config);
-        v->model = model_form(model_find(bytes_text(models[i])), &v->config);
+        v->model = model_find(bytes_text(models[i]));
+        model_fix(v->model, &v->config);
+        v->model = model_form(v->model, &v->config);
         apply_packed(&c, v);
     }
     catalog_encode(&c, &stored);
@@ -256,6 +257,50 @@ static void test_versions_over_features(void **state)
         assert_string_equal(v->representation, made[i].representation);
         assert_true(version_policy_same(&v->policy, &made[i].policy));
     }
+    catalog_close(&c);
+    catalog_close(&read);
+}
+
+/* What an embedding learns by, and which encoder it has, come back; an encoder changes only to another one. */
+static void test_embeddings_and_encoders(void **state)
+{
+    static const struct encoder_id first = {"0123456789abcdef0123456789abcdef"},
+                                   second = {"fedcba9876543210fedcba9876543210"}, wrong = {"encoder-3"}, none = {""};
+    struct catalog c, read = {0};
+    CLEANUP(buffer_close) struct buffer stored = {0}, packed = {0};
+    struct version v = {.id = 20, .name = "e", .reward.text = "click", .samples_from = {20}, .samples_from_count = 1};
+    struct catalog_change change;
+    (void)state;
+    make(&c);
+    v.model = model_find(bytes_text("embedding"));
+    v.config = (struct model_config){.dimension = 4, .prior_sd = 0.01, .intercept_sd = 1};
+    v.config.embedding = (struct embedding_config){
+        .loss = LOSS_SQUARED,
+        .optimizer = {.kind = OPTIMIZER_FTRL, .rate = 0.5, .beta = 2, .l1 = 0.25, .l2 = 0.125, .clip = 3},
+        .norm_max = 7,
+        .admit_at = 5,
+        .admit_share = 0.5,
+        .expire_after = 86400000,
+        .seed = 9};
+    model_fix(v.model, &v.config);
+    catalog_pack_version(&v, &first, &packed);
+    assert_int_equal(catalog_apply(&c, buffer_view(&packed), NULL, NULL), TM_OK);
+    const struct encoder_id *to[] = {&first, &second, &wrong, &none};
+    for (int i = 0; i < 4; i++) {
+        packed.size = 0;
+        catalog_pack_encoder(20, to[i], &packed);
+        enum tm_code rc = catalog_apply(&c, buffer_view(&packed), &change, NULL);
+        assert_int_equal(rc, i < 2 ? TM_OK : TM_DATA_LOSS);
+        assert_int_equal(change.kind, i == 1 ? CATALOG_ENCODED : CATALOG_SAME);
+    }
+    catalog_encode(&c, &stored);
+    assert_int_equal(catalog_decode(&read, buffer_view(&stored), NULL), TM_OK);
+    assert_memory_equal(&catalog_by_id(&read, 20)->config, &v.config, sizeof v.config);
+    assert_true(catalog_by_id(&read, 20)->encoded && !catalog_by_id(&read, 1)->encoded);
+    assert_string_equal(catalog_encoder(&read, 20)->text, second.text);
+    packed.size = 0;
+    catalog_pack_encoder(1, &first, &packed); /* has none to change */
+    assert_int_equal(catalog_apply(&c, buffer_view(&packed), NULL, NULL), TM_DATA_LOSS);
     catalog_close(&c);
     catalog_close(&read);
 }
@@ -559,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_encoded_and_decoded_it_is_the_same),
         cmocka_unit_test(test_packed_parts_say_the_same),
         cmocka_unit_test(test_versions_over_features),
+        cmocka_unit_test(test_embeddings_and_encoders),
         cmocka_unit_test(test_versions_do_not_move),
         cmocka_unit_test(test_joins_that_make_no_sense),
         cmocka_unit_test(test_versions_that_make_no_sense),

@@ -45,8 +45,9 @@ static void unpack(struct bench *b)
 static struct version version_of(uint32_t dimension, const char *representation)
 {
     struct version v = {.config = {.dimension = dimension, .covariance = COVARIANCE_DIAGONAL}};
-    model_fix(&v.config);
-    v.model = model_form(model_find(bytes_text("lr")), &v.config);
+    v.model = model_find(bytes_text("lr"));
+    model_fix(v.model, &v.config);
+    v.model = model_form(v.model, &v.config);
     memcpy(v.representation, representation, strlen(representation));
     return v;
 }
@@ -54,7 +55,7 @@ static struct version version_of(uint32_t dimension, const char *representation)
 static enum joiner_reason judge(const struct bench *b, uint32_t dimension, const char *representation)
 {
     struct version v = version_of(dimension, representation);
-    return feature_vector_judge(&b->vector, &v, 1);
+    return feature_vector_judge(&b->vector, &v, v.representation, 1);
 }
 
 static void expect_values(const struct bench *b, const float *want, uint32_t count)
@@ -159,9 +160,9 @@ static void test_what_is_no_number_to_learn_from(void **state)
     add(&b, NULL, values, 2);
     unpack(&b);
     assert_int_equal(judge(&b, 2, ""), REASON_NONE);
-    assert_int_equal(feature_vector_judge(&b.vector, &v, 2e6), REASON_FEATURE_RANGE); /* the weight */
-    assert_int_equal(feature_vector_judge(NULL, &v, 1), REASON_NO_FEATURES);
-    assert_int_equal(feature_vector_judge(NULL, &beta, 2e6), REASON_NONE); /* needs none */
+    assert_int_equal(feature_vector_judge(&b.vector, &v, v.representation, 2e6), REASON_FEATURE_RANGE); /* the weight */
+    assert_int_equal(feature_vector_judge(NULL, &v, v.representation, 1), REASON_NO_FEATURES);
+    assert_int_equal(feature_vector_judge(NULL, &beta, beta.representation, 2e6), REASON_NONE); /* needs none */
     close_bench(&b);
 }
 

@@ -172,7 +172,7 @@ static void test_model_table(void **state)
     assert_ptr_equal(model_form(lr, &diagonal), &model_lr_diagonal);
     assert_ptr_equal(model_form(model_find(bytes_text("linear")), &diagonal), &model_linear);
     assert_ptr_equal(model_form(&model_beta, &full), &model_beta);
-    assert_string_equal(model_names(), "beta, lr, linear");
+    assert_string_equal(model_names(), "beta, lr, linear, embedding");
     assert_int_equal(model_beta.width(&forever), 2);
     struct value_name name;
     model_beta.value_name(&forever, 0, &name);

@@ -113,12 +113,23 @@ static const struct {
                       "f: versions: none; expected at least one\n"},
     {"versions: [A]\n", "f:1:12: versions[0]: got A; expected a map such as { name: ... }\n"},
     {"versions: [{ nam: A }]\n", "f:1:12: versions[0].name: missing; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
-                                 "f:1:12: versions[0].model: missing; expected one of the models: beta, lr, linear\n"
+                                 "f:1:12: versions[0].model: missing; expected one of the models: beta, lr, linear, "
+                                 "embedding\n"
                                  "f:1:14: versions[0].nam: unknown key; did you mean name?\n"},
-    {"versions:\n  - { name: A b, model: embedding, batch: 32 }\n",
+    {"versions:\n  - { name: A b, model: beta, batch: 32 }\n",
      "f:2:13: versions[0].name: got A b; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
-     "f:2:25: versions[0].model: embedding is not available in this version\n"
-     "f:2:36: versions[0].batch is not available in this version\n"},
+     "f:2:31: versions[0].batch is not available in this version\n"},
+    {"versions: [{ name: A, model: embedding }]\n", "f:1:12: versions[0].dimension: 0 is not in [1, 4095]\n"},
+    {"versions: [{ name: A, model: embedding, dimension: 2, optimizer: newton }]\n",
+     "f:1:12: versions[0].optimizer: got newton; expected one of sgd, momentum, adagrad, adagrad_row, adam, ftrl\n"},
+    {"versions: [{ name: A, model: embedding, dimension: 2, optimizer: sgd, beta1: 0.5 }]\n",
+     "f:1:12: versions[0].beta1: optimizer sgd has no such option\n"},
+    {"versions: [{ name: A, model: embedding, dimension: 2, loss: hinge }]\n",
+     "f:1:12: versions[0].loss: got hinge; expected logistic or squared\n"},
+    {"versions: [{ name: A, model: embedding, dimension: 2, half_life: 1d }]\n",
+     "f:1:12: versions[0].half_life: embedding has no such option\n"},
+    {"versions: [{ name: A, model: lr, dimension: 2, expire_after: 1d }]\n",
+     "f:1:12: versions[0].expire_after: lr has no such option\n"},
     {"versions: [{ name: A, model: lr }]\n", "f:1:12: versions[0].dimension: 0 is not in [1, 64]\n"},
     {"versions: [{ name: A, model: lr, dimension: 65 }]\n", "f:1:12: versions[0].dimension: 65 is not in [1, 64]\n"},
     {"versions: [{ name: A, model: linear, dimension: 65 }]\n",
@@ -148,7 +159,8 @@ static const struct {
     {"versions: [{ name: A, model: beta, propensity_draws: 200 }]\n",
      "f:1:12: versions[0].epsilon: 0 is below 0.01, which estimated propensities need so that none is 0\n"},
     {"versions: [{ name: A, model: bta }]\n",
-     "f:1:12: versions[0].model: got bta; expected one of the models: beta, lr, linear\n"},
+     "f:1:12: versions[0].model: got bta; expected one of the models: beta, lr, linear, "
+     "embedding\n"},
     {"versions: [{ name: A, model: beta, prior: [1] }]\n",
      "f:1:12: versions[0].prior: beta takes 2 numbers (alpha, beta), not 1\n"},
     {"versions: [{ name: A, model: beta, prior: [1, x] }]\n",

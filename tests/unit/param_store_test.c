@@ -74,9 +74,8 @@ static uint32_t value_of(const struct rig *r, uint32_t version, uint32_t doc)
 {
     struct beta_block b;
     uint32_t number = table_find(r->table[version], id_of(doc));
-    if (number == TABLE_NONE)
+    if (number == TABLE_NONE || !table_read(r->table[version], number, id_of(doc), &b))
         return 0;
-    table_read(r->table[version], number, &b);
     return b.positives;
 }
 

@@ -32,6 +32,8 @@ static void add(struct world *w, uint32_t i)
     name_of(i, v->name);
     c->version = mem_grow(c->version, c->versions + 1, sizeof *c->version);
     c->state = mem_grow(c->state, c->versions + 1, sizeof *c->state);
+    c->encoder = mem_grow(c->encoder, c->versions + 1, sizeof *c->encoder);
+    c->encoder[c->versions] = (struct encoder_id){0};
     c->state[c->versions] = VERSION_LEARNING;
     c->version[c->versions++] = v;
     registry_follow(w->registry, c);

@@ -90,7 +90,7 @@ static void pack_version(uint32_t id, const char *name, struct buffer *out)
                         .samples_from = {1},
                         .samples_from_count = 1};
     snprintf(v.name, sizeof v.name, "%s", name);
-    catalog_pack_version(&v, out);
+    catalog_pack_version(&v, NULL, out);
 }
 static void pack_first(struct buffer *out) { pack_version(1, "first", out); }
 static void pack_second(struct buffer *out) { pack_version(2, "second", out); }
@@ -179,10 +179,9 @@ static bool believes(const struct rig *r, uint32_t version, uint64_t number, str
     char doc[24];
     const struct table *t = shard_table(r->shard, version);
     snprintf(doc, sizeof doc, "d%llu", (unsigned long long)number);
-    uint32_t at = table_find(t, shard_doc_id(bytes_text(doc), 0));
-    if (at != TABLE_NONE)
-        table_read(t, at, out);
-    return at != TABLE_NONE;
+    struct doc_id id = shard_doc_id(bytes_text(doc), 0);
+    uint32_t at = table_find(t, id);
+    return at != TABLE_NONE && table_read(t, at, id, out);
 }
 
 static void assert_same_beliefs(const struct rig *r)

@@ -52,7 +52,7 @@ static void test_documents_are_found_while_it_grows(void **state)
     }
     for (uint32_t n = 0; n < DOCS; n++) {
         assert_int_equal(table_find(t, id_of(n)), n);
-        table_read(t, n, block);
+        assert_true(table_read(t, n, id_of(n), block));
         assert_int_equal(block[0], n);
         assert_int_equal(block[WORDS - 1], n);
         fill(block, n + 7);
@@ -222,11 +222,10 @@ static void look(struct reader_state *r, uint32_t n, uint32_t known)
     uint64_t block[WORDS];
     uint32_t guess = table_guess(r->race->t, id_of(n));
     uint32_t number = table_confirm(r->race->t, id_of(n), guess);
-    if (number == TABLE_NONE) {
+    if (number == TABLE_NONE || !table_read(r->race->t, number, id_of(n), block)) {
         r->missed += n < known;
         return;
     }
-    table_read(r->race->t, number, block);
     for (int i = 1; i < WORDS; i++)
         r->mixed += block[i] != block[0];
     r->back += block[0] < r->last[n];
@@ -295,9 +294,49 @@ static void test_readers_see_whole_blocks(void **state)
     rcu_settle();
 }
 
+/* Documents come and go: what is found is what is there, and no more blocks are made than were ever in use at a time. */
+static void test_documents_come_and_go(void **state)
+{
+    enum { AT_A_TIME = 300, ROUNDS = 40 };
+    struct table *t = table_open(8 * WORDS), *copy = table_open(8 * WORDS);
+    uint64_t block[WORDS];
+    bool fresh;
+    (void)state;
+    for (uint32_t n = 0; n < AT_A_TIME * ROUNDS; n++) {
+        insert(t, n, n, &fresh);
+        assert_true(fresh);
+        if (n >= AT_A_TIME) {
+            uint32_t gone = n - AT_A_TIME, number = table_find(t, id_of(gone));
+            assert_true(table_read(t, number, id_of(gone), block) && block[0] == gone);
+            table_remove(t, number);
+            assert_int_equal(table_find(t, id_of(gone)), TABLE_NONE);
+            assert_false(table_read(t, number, id_of(gone), block));
+        }
+    }
+    assert_int_equal(table_count(t), AT_A_TIME + 1);
+    assert_int_equal(table_free(t), 1);
+    for (uint32_t n = AT_A_TIME * (ROUNDS - 1); n < AT_A_TIME * ROUNDS; n++) {
+        uint32_t number = table_find(t, id_of(n));
+        assert_true(table_read(t, number, id_of(n), block) && block[WORDS - 1] == n);
+    }
+    for (uint32_t number = 0; number < table_count(t); number++) /* over others, as loading does */
+        table_place(copy, number, id_of(number), table_block(t, number));
+    for (uint32_t number = 0; number < table_count(t); number++)
+        table_place(copy, number, table_id(t, number), table_block(t, number));
+    assert_int_equal(table_free(copy), 1);
+    assert_int_equal(insert(copy, 77777777, 1, &fresh), insert(t, 77777777, 1, &fresh));
+    for (uint32_t n = AT_A_TIME * (ROUNDS - 1); n < AT_A_TIME * ROUNDS; n++)
+        assert_int_equal(table_find(copy, id_of(n)), table_find(t, id_of(n)));
+    for (uint32_t n = 0; n < AT_A_TIME; n++)
+        assert_int_equal(table_find(copy, id_of(n)), TABLE_NONE);
+    table_close(t);
+    table_close(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_documents_come_and_go),
         cmocka_unit_test(test_documents_are_found_while_it_grows),
         cmocka_unit_test(test_half_an_identity_is_another_document),
         cmocka_unit_test(test_passes_find_what_find_finds),

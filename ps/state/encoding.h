@@ -1,0 +1,36 @@
+/* ps/state/encoding.h - the raw features of one sample as an encoder takes them, and what it makes of them.
+ *
+ * Input     packed features (ps/state/feature_vector.h). The encoder's numbers come first, its fields behind them, one
+ *           index for each row of their tables: with 2 numbers and fields of 200 and 50 rows, index 0 and 1 are the
+ *           numbers, 2 to 201 and 202 to 251 the ids. Dense vectors hold numbers alone, all of them; a sparse one may
+ *           come last: it names numbers and ids, and gives every id the value 1. Numbers that it leaves out are 0.
+ * Output    x, encoder_width() of them: the same bits whoever else is encoded (learner/encoder.h).
+ * Refused   REASON_WRONG_DIMENSION: numbers missing or left over, an index that no table has, something behind a sparse
+ *           vector. REASON_FEATURE_RANGE: a number beyond ENCODER_INPUT_MAX, an id whose value is not 1, more than
+ *           ENCODER_BAG_MAX of a field.
+ * Memory    owned: room for numbers, ids and tile of the encoder used last, at most 300 KiB and the ids of one event.
+ * Threads   one owner. */
+#ifndef TIDEMILL_PS_STATE_ENCODING_H
+#define TIDEMILL_PS_STATE_ENCODING_H
+
+#include "joiner/reason.h"
+#include "learner/encoder.h"
+
+struct encoding {
+    const struct encoder *encoder; /* of x; NULL: nothing is encoded */
+    enum joiner_reason refused;    /* why it could not be */
+    float *dense, *x, *room;
+    uint32_t *id;
+    size_t ids, id_capacity;
+    struct encoder_bag bag[ENCODER_FIELDS_MAX];
+};
+
+void encoding_close(struct encoding *e);
+
+/* Other features are at hand. */
+static inline void encoding_forget(struct encoding *e) { e->encoder = NULL; }
+
+/* Encode, unless it is encoded already. REASON_NONE: e->x holds it. */
+enum joiner_reason encoding_take(struct encoding *e, const struct encoder *encoder, struct bytes packed);
+
+#endif

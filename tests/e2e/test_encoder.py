@@ -1,0 +1,240 @@
+"""Encoders: raw features become the representation that a version learns from; another one never mixes with it."""
+
+import json
+import random
+
+import harness
+import pytest
+from event_files import T0
+from network import Network, tensor_file
+from regression import Logistic
+from test_features import feed, number, packed
+
+STREAMS, DENSE, ROWS, N = ("impressions", "clicks"), 12, 40, 32
+CONFIG = """
+shards: 4
+threads: 2
+commit: {{ interval: 100ms }}
+join: {{ key: [request, doc], window: 10s, allowed_lateness: 60s }}
+versions:
+  - {{ name: explore, model: lr, dimension: 32, encoder: {file}, on_new_representation: {change}, prior_sd: 0.5 }}
+  - {{ name: vectors, model: embedding, dimension: 32, encoder: {file}, on_new_representation: reset, samples_from: [explore] }}
+  - {{ name: rate, model: beta, samples_from: [explore] }}
+"""
+LATER = 30_000
+
+
+BIAS = tensor_file({"layers.0.bias": ((1,), [0.0])}, {"tidemill.encoder": "1"})
+
+
+def configured(folder, change="refuse"):
+    return CONFIG.format(file=folder / "encoder.safetensors", change=change)
+
+
+def network(seed):
+    return Network(seed, DENSE, ROWS, 8, (64, N))
+
+
+def story(net, first, count, seed=1):
+    """Impressions a second apart with raw features; the click comes in the window, later, or never."""
+    rng = random.Random(seed)
+    events, samples = [], []
+    for n in range(first, first + count):
+        time, doc = T0 + n * 1000, rng.choice(("d0", "d1"))
+        numbers = [number(rng) for _ in range(DENSE)]
+        ids = sorted(rng.sample(range(ROWS), rng.randrange(3)))
+        delay = rng.choice((None, 4000, LATER))
+        key = {"request": f"r{n}", "doc": doc}
+        events.append({"stream": "impressions", "version": "explore", "time": time, **key})
+        events[-1]["features"] = net.raw(numbers, ids)
+        if delay:
+            events.append({"stream": "clicks", "time": time + delay, "event": f"c{n}", **key})
+        samples.append((time, doc, net.encode(numbers, ids), delay))
+    return sorted(events, key=lambda e: e["time"]), samples
+
+
+def beliefs(samples):
+    steps = [(time + 11_000, False, n) for n, (time, *_) in enumerate(samples)]
+    steps += [(time + LATER, True, n) for n, (time, _, _, delay) in enumerate(samples) if delay == LATER]
+    docs = {}
+    for _, clicked, n in sorted(steps):
+        _, doc, x, delay = samples[n]
+        belief = docs.setdefault(doc, Logistic([0.0] * (N + 1), [0.5] * N + [1.0]))
+        belief.correct(x) if clicked else belief.learn(x, delay == 4000)
+    return docs
+
+
+def move_time(server, time):
+    feed(server, [{"stream": "impressions", "version": "explore", "request": "end", "doc": "end", "time": time}], STREAMS)
+    server.drain()
+
+
+def assert_learned(server, samples):
+    reply = server.pull("explore", ["d0", "d1"])
+    want = beliefs(samples)
+    assert_near(list(reply.values), want["d0"].values() + want["d1"].values())
+
+
+def assert_near(got, want):
+    assert got == pytest.approx(want, rel=1e-4, abs=1e-5)
+
+
+def refused(server):
+    server.launch()
+    assert not server.wait_ready()
+    return server.process.returncode, server.stderr()
+
+
+def test_the_last_layer_is_learned_on_the_representation(make_server):
+    net = network(1)
+    server = make_server()
+    net.write(server.folder / "encoder.safetensors")
+    server.configure(configured(server.folder))
+    server.start()
+    events, samples = story(net, 0, 50)
+    for part in (events[:40], events[40:]):
+        feed(server, part, STREAMS)
+        server.kill9()
+        server.start()
+    move_time(server, samples[-1][0] + LATER + 1000)
+    assert_learned(server, samples)
+    shown = {v["name"]: v for v in server.status()["versions"]}
+    encoder = json.loads(server.run("version", "show", "explore", "-o", "json").stdout)["version"]["encoder"]
+    assert server.pull("explore", ["d0"]).representation == encoder and len(encoder) == 32
+    assert [p.name for p in (server.data / "encoders").iterdir()] == [f"{encoder}.safetensors"]
+    assert shown["vectors"]["new_samples"]["learned"] == len(samples)
+    # What was encoded elsewhere names the representation; what names another is set aside.
+    late = samples[-1][0] + 60_000
+    x = net.encode([0.5] * DENSE, [])
+    for n, (features, representation) in enumerate(
+        ((x, encoder), (x, "0" * 32), ([0.5] * DENSE, "raw"), ([0.5] * 3, None), ({"i": [12], "v": [2.0]}, None))
+    ):
+        event = {"stream": "impressions", "version": "explore", "request": f"s{n}", "doc": "d2", "time": late + n}
+        event.update(features=features, **({"representation": representation} if representation else {}))
+        feed(server, [event], STREAMS)
+    move_time(server, late + 20_000)
+    c = server.version("explore")["new_samples"]
+    assert (c["learned"], c["skipped_representation"], c["skipped_dimension"], c["skipped_range"]) == (51, 2, 1, 1)
+    letters = json.loads(server.run("deadletters", "list", "-o", "json").stdout)["letters"]
+    assert {"feature_range", "wrong_dimension", "wrong_representation"} <= {x["reason"] for x in letters}
+    harness.assert_balanced(server.settled_status())
+
+
+def test_another_encoder_begins_anew(make_server):
+    old, new = network(1), network(2)
+    server = make_server()
+    file = server.folder / "encoder.safetensors"
+    old.write(file)
+    server.configure(configured(server.folder))
+    server.start()
+    shown, before = story(old, 0, 30)
+    cut = before[-1][0] + 12_000  # all of them are decided
+    feed(server, [e for e in shown if e["time"] <= cut], STREAMS)
+    move_time(server, cut)
+    first = server.pull("explore", ["d0"]).representation
+    server.term()
+
+    new.write(file)
+    code, message = refused(server)
+    assert code == 6 and "explore" in message and "on_new_representation: reset" in message
+    server.configure(configured(server.folder, "reset"))
+    server.start()
+    reply = server.pull("explore", ["d0", "d1"])
+    assert reply.representation != first and list(reply.n) == [0, 0]
+    events, samples = story(new, 60, 30, seed=2)
+    feed(server, [e for e in shown if e["time"] > cut] + events, STREAMS)
+    server.kill9()  # the log is read again: both files must be there
+    server.start()
+    move_time(server, samples[-1][0] + LATER + 1000)
+    want = beliefs(samples)
+    reply = server.pull("explore", ["d0", "d1"])
+    got = list(reply.values)
+    assert_near(got[: len(got) // 2], want["d0"].values())
+    assert_near(got[len(got) // 2 :], want["d1"].values())
+    assert server.version("explore")["corrections"]["skipped_reset"] == sum(
+        delay == LATER and time + delay > cut for time, _, _, delay in before
+    )
+    harness.assert_balanced(server.settled_status())
+    digests = server.digests()
+
+    kept = server.data / "encoders" / f"{server.pull('explore', ['d0']).representation}.safetensors"
+    content = kept.read_bytes()
+    server.term()
+    file.write_bytes(content)
+    kept.write_bytes(content[:-4] + b"\x00\x00\x80\x3f")
+    server.configure(configured(server.folder, "reset").replace(f"encoder: {file}", f"encoder: {server.folder}/gone"))
+    assert refused(server)[0] == 2
+    file.write_bytes(content)
+    server.configure(configured(server.folder, "reset"))
+    server.start()  # the configuration's own file mends the copy
+    server.drain()
+    assert server.digests() == digests
+
+
+def test_the_dimension_is_what_the_encoder_makes(make_server):
+    server = make_server()
+    network(1).write(server.folder / "encoder.safetensors")
+    server.configure(configured(server.folder).replace("dimension: 32", "dimension: 31"))
+    code, said = refused(server)
+    assert code == 2 and "versions[0].dimension: 31, but the encoder makes 32 features" in said
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"\xff" * 64, "header"),
+        (BIAS, "the metadata has places for 0"),
+        (BIAS.replace(b"[0, 4]", b"[0, 8]"), "layers.0.bias"),
+        (BIAS.replace(b'"shape": [1]', b'"shape": [9]'), "layers.0.bias"),
+        (tensor_file({}, {"tidemill.encoder": "2"}), "tidemill.encoder"),
+        (b"", "0 bytes"),
+    ],
+)
+def test_a_file_that_is_no_encoder_is_refused_by_name(make_server, content, message):
+    server = make_server()
+    (server.folder / "encoder.safetensors").write_bytes(content)
+    server.configure(configured(server.folder))
+    code, said = refused(server)
+    assert code == 2 and "versions[0].encoder" in said and message in said, said
+    assert not (server.data / "log").exists()
+
+
+def test_nothing_that_is_no_number_gets_into_a_table(make_server):
+    net = network(1)
+    server = make_server()
+    net.write(server.folder / "encoder.safetensors")
+    models = ["model: lr, dimension: 3", "model: lr, dimension: 3, covariance: diagonal", "model: linear, dimension: 3"]
+    models += [f"model: embedding, dimension: 3, optimizer: {o}" for o in ("sgd", "adam", "ftrl", "adagrad_row")]
+    models += ["model: embedding, dimension: 3, loss: squared, rate: 1000", "model: beta"]
+    text = configured(server.folder) + "".join(
+        f"  - {{ name: v{i}, {m}, samples_from: [explore] }}\n" for i, m in enumerate(models)
+    )
+    server.configure(text)
+    server.start()
+    hostile = [float("nan"), float("inf"), -float("inf"), 1e38, -1e6, 1e6, 1e-45, 0.0, 1.0]
+    rng = random.Random(3)
+    taken = 0
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open()
+        for n in range(120):
+            size = rng.choice((3, 3, DENSE))
+            event = {"stream": "impressions", "version": "explore", "request": f"r{n}", "doc": f"d{n % 3}"}
+            event.update(time=T0 + n * 100, features=[rng.choice(hostile[5:] if n % 3 else hostile) for _ in range(size)])
+            event.update(weight=rng.choice((1.0, 0.0, 1e6, 1e-30)))
+            batch = [packed(event)]
+            if n % 2:
+                batch.append({"stream": "clicks", "request": f"r{n}", "doc": f"d{n % 3}", "time": T0 + n * 100 + 50})
+            taken += not call.batch(call.sequence + 1, batch).rejected
+        call.watermarks(T0 + 200_000, STREAMS)
+        call.cancel()
+    server.drain()
+    status = server.settled_status()
+    harness.assert_balanced(status)
+    assert taken > 60
+    learned = 0
+    for v in status["versions"]:
+        learned += v["new_samples"]["learned"]
+        for row in server.export(v["name"]).values():
+            assert not any(word in str(value).lower() for value in row.values() for word in ("nan", "inf")), (v, row)
+    assert learned > 200
