@@ -265,6 +265,18 @@ const char *engine_version_encoder(const struct engine *e, const struct version 
 {
     return registry_encoder(e->registry, v);
 }
+enum tm_code engine_find_encoder(const struct engine *e, const struct version *v, const struct encoder **out,
+                                 struct tm_error *err)
+{
+    const char *representation = registry_encoder(e->registry, v);
+    struct encoder_id id;
+    *out = NULL;
+    if (!representation)
+        return TM_OK;
+    snprintf(id.text, sizeof id.text, "%s", representation);
+    *out = encoders_find(e->encoders, &id, err);
+    return *out ? TM_OK : TM_DATA_LOSS;
+}
 const struct version *engine_version_at(const struct engine *e, uint32_t i) { return registry_at(e->registry, i); }
 uint32_t engine_shard(const struct engine *e, struct bytes doc) { return hash_shard(doc, e->options.shards); }
 bool engine_submit(struct engine *e, struct submission *sub) { return input_log_submit(e->log, sub); }

@@ -47,6 +47,9 @@ const struct version *engine_version_at(const struct engine *e, uint32_t i);    
 const struct version *engine_version_by_id(const struct engine *e, uint32_t id); /* NULL: none of that id */
 enum version_state engine_version_state(const struct engine *e, const struct version *v);
 const char *engine_version_encoder(const struct engine *e, const struct version *v); /* as registry_encoder */
+/* The encoder itself, *out, which lives as long as the engine; NULL: the version has none. Any thread. */
+enum tm_code engine_find_encoder(const struct engine *e, const struct version *v, const struct encoder **out,
+                                 struct tm_error *err);
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* Is there room on the disk for events, or (events: false) for anything else? TM_RESOURCE_EXHAUSTED says how much is
  * missing; what was submitted all the same waits until there is. To be asked before engine_submit. */

@@ -7,9 +7,8 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "learner/features.h"
 #include "proto/wire.h"
-#include "ps/server/rank_request.h"
+#include "ps/server/rank_features.h"
 #include "ps/server/ranking_parts.h"
 #include "ps/state/version_policy.h"
 
@@ -25,8 +24,7 @@ struct rank {
     struct policy policy;
     uint64_t seed;
     char made_id[2 * ID_BYTES + 1];
-    uint32_t dimension; /* numbers of a candidate */
-    float *x;           /* of each candidate, context first; NULL: there are none */
+    struct rank_features features;
     struct scoring scoring;
     void *arrays; /* what scoring and choice lie in */
     struct choice *choice;
@@ -114,55 +112,11 @@ static enum tm_code choose_request(struct rank *r, struct tm_error *err)
 
 /* ---- features ---- */
 
-static enum tm_code check_shape(struct rank *r, struct tm_error *err)
-{
-    const struct rank_request *q = &r->q;
-    const struct version *v = r->version;
-    size_t shared = q->context.size / sizeof(float), own = q->features.size / sizeof(float);
-    size_t dimension = shared + own / q->count;
-    if (own % q->count != 0)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "features: %zu numbers of %" PRIu32 " candidates; expected as many of each", own, q->count);
-    if (model_uses_features(v->model) && dimension != v->config.dimension)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "features: %zu of each candidate behind %zu of context; expected %" PRIu32
-                            " together, the dimension of version %s",
-                            own / q->count, shared, v->config.dimension, v->name);
-    if (v->representation[0] && !bytes_equal(q->representation, bytes_text(v->representation)))
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "representation: expected %s, which version %s learns from",
-                            v->representation, v->name);
-    r->dimension = (uint32_t)dimension;
-    return TM_OK;
-}
-
-static enum tm_code check_features(const struct rank *r, struct tm_error *err)
-{
-    struct example sample = {.weight = 1};
-    for (uint32_t i = 0; i < r->q.count; i++) {
-        sample.x = r->x + (size_t)i * r->dimension;
-        if (features_take(&r->version->config, &sample, err) != TM_OK)
-            return tm_error_wrap(err, "docs[%" PRIu32 "]", i);
-    }
-    return TM_OK;
-}
-
-/* What the model scores: as it was sent, one candidate behind the other. */
 static enum tm_code bring_features(struct rank *r, struct tm_error *err)
 {
-    const struct rank_request *q = &r->q;
-    enum tm_code rc = check_shape(r, err);
-    if (rc != TM_OK || r->dimension == 0)
-        return rc;
-    size_t shared = q->context.size, own = q->features.size / q->count;
-    r->x = mem_grow(NULL, (size_t)q->count * r->dimension, sizeof *r->x);
-    uint8_t *at = (uint8_t *)r->x;
-    for (uint32_t i = 0; i < q->count; i++, at += shared + own) {
-        if (shared)
-            memcpy(at, q->context.data, shared);
-        if (own)
-            memcpy(at + shared, q->features.data + i * own, own);
-    }
-    return model_uses_features(r->version->model) ? check_features(r, err) : TM_OK;
+    const struct encoder *encoder;
+    enum tm_code rc = engine_find_encoder(r->service->engine, r->version, &encoder, err);
+    return rc == TM_OK ? rank_features_take(&r->q, r->version, encoder, &r->features, err) : rc;
 }
 
 /* ---- scores and order ---- */
@@ -173,7 +127,7 @@ static void make_room(struct rank *r)
     size_t n = r->q.count;
     r->arrays =
         mem_new(n, sizeof *s->arms + sizeof *r->choice + sizeof *r->scores + sizeof *s->means + sizeof *s->known);
-    *s = (struct scoring){.version = r->version, .docs = r->q.docs, .count = n, .x = r->x, .arms = r->arrays};
+    *s = (struct scoring){.version = r->version, .docs = r->q.docs, .count = n, .x = r->features.x, .arms = r->arrays};
     r->choice = (struct choice *)(void *)(s->arms + n);
     r->scores = (double *)(void *)(r->choice + n);
     s->means = r->scores + n;
@@ -269,8 +223,9 @@ static struct event impression(const struct rank *r, uint32_t place)
         e.propensity = logged_propensity(c->propensity);
         e.has |= EVENT_HAS_PROPENSITY;
     }
-    if (r->x) {
-        e.features = bytes_of(r->x + (size_t)c->arm * r->dimension, r->dimension * sizeof *r->x);
+    if (r->features.raw) {
+        uint32_t width = r->features.width;
+        e.features = bytes_of(r->features.raw + (size_t)c->arm * width, width * sizeof(float));
         e.has |= EVENT_HAS_FEATURES;
     }
     return e;
@@ -339,7 +294,7 @@ void ranking_rank(struct ranking *service, const struct caller *caller, struct b
         caller->fail(caller->call, &err);
     stamped_drop(r.batch);
     rank_request_close(&r.q);
-    free(r.x);
+    rank_features_close(&r.features);
     free(r.arrays);
 }
 

@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 import harness
+from network import tensor_file
 from tidemill.v1 import ranking_pb2, ranking_pb2_grpc
 
 sys.path.insert(0, str(harness.ROOT / "python"))
@@ -207,6 +208,29 @@ def test_features_are_scored_logged_and_learned(ranking, tmp_path):
         row = rows["q", docs[arm]]
         assert (row["user"], row["rank"], row["score"]) == ("u", place + 1, float32(reply.means[arm]))
         assert row["features"] == [0.25, -0.5, own[arm]]
+
+
+def test_candidates_are_encoded_as_samples_are(make_server, tmp_path):
+    """The encoder keeps two of three numbers, so documents that differ in the third alone have the same score."""
+    file = tmp_path / "encoder.safetensors"
+    layer = {"layers.0.weight": ((2, 3), [1, 0, 0, 0, 2, 0]), "layers.0.bias": ((2,), [0, 0])}
+    file.write_bytes(tensor_file(layer, {"tidemill.encoder": "1", "tidemill.dense": "3", "tidemill.activations": "identity"}))
+    server = make_server(CONFIG + f"  - {{ name: net, model: lr, dimension: 2, encoder: {file} }}\n").start()
+    with server.channel() as channel:
+        stub = ranking_pb2_grpc.RankingStub(channel)
+        ask = dict(version="net", docs=["a", "a2"], context=[0.5, 1], features=[-1, 7])
+        for i in range(3):
+            stub.Rank(ranking_pb2.RankRequest(**ask, request=f"q{i}", slots=2))
+            stub.Reward(ranking_pb2.RewardRequest(request=f"q{i}", docs=["a", "a2"], events=[f"a{i}", f"b{i}"]))
+        harness.wait_until("both have learned", lambda: list(server.pull("net", ["a", "a2"]).n) == [3, 3])
+        after = stub.Rank(ranking_pb2.RankRequest(**ask, log=False)).means
+        assert after[0] == after[1] > 0.5
+        ask["context"] = [0.5, -1]
+        assert stub.Rank(ranking_pb2.RankRequest(**ask, log=False)).means[0] < after[0]
+        ask["context"] = [0.5]
+        with pytest.raises(grpc.RpcError) as e:
+            stub.Rank(ranking_pb2.RankRequest(**ask))
+        assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT and "expected 3 together, the encoder's input" in e.value.details()
 
 
 # ---- without gRPC ----
