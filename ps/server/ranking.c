@@ -128,9 +128,12 @@ static enum tm_code check_shape(struct rank *r, struct tm_error *err)
                             "features: %zu of each candidate behind %zu of context; expected %" PRIu32
                             " together, the dimension of version %s",
                             own / q->count, shared, v->config.dimension, v->name);
-    if (v->representation[0] && !bytes_equal(q->representation, bytes_text(v->representation)))
+    /* Of a version with an encoder what it makes of them is scored. */
+    const char *encoder = engine_version_encoder(r->service->engine, v),
+               *wanted = encoder ? encoder : v->representation;
+    if (wanted[0] && !bytes_equal(q->representation, bytes_text(wanted)))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "representation: expected %s, which version %s learns from",
-                            v->representation, v->name);
+                            wanted, v->name);
     r->dimension = (uint32_t)dimension;
     return TM_OK;
 }
