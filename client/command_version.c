@@ -118,7 +118,7 @@ static void add_embedding(struct printer *p, const Tidemill__V1__EmbeddingSpec *
     add_number(p, "momentum", e->has_momentum, e->momentum);
     add_number(p, "beta1", e->has_beta1, e->beta1);
     add_number(p, "beta2", e->has_beta2, e->beta2);
-    add_number(p, "epsilon", e->has_epsilon, e->epsilon);
+    add_number(p, "damping", e->has_damping, e->damping);
     add_number(p, "beta", e->has_beta, e->beta);
     add_number(p, "l1", e->has_l1, e->l1);
     add_number(p, "l2", e->has_l2, e->l2);

@@ -10,6 +10,10 @@
 
 /* clang-format off */
 #define ENCODER_ROWS                                                                                                \
+    {.key = "representation", .type = OPTION_NAME, .models = OPTION_OF_FEATURES,                                    \
+     .offset = offsetof(struct version_options, representation), .derived = "any", .example = "encoder-3",          \
+     .help = "lr, linear, embedding: the representation that features must have been sent with; samples with "      \
+             "another are set aside."},                                                                             \
     {.key = "encoder", .type = OPTION_PATH, .models = OPTION_OF_FEATURES,                                           \
      .offset = offsetof(struct version_options, encoder), .derived = "none", .example = "encoder.safetensors",      \
      .help = "lr, linear, embedding: a safetensors file (docs/encoder.md) that makes the features from raw ones; "  \
@@ -33,7 +37,7 @@
      .help = "embedding, optimizer adam: the share of the mean gradient that stays."},                              \
     {EMBEDDING_ROW(beta2, OPTION_NUMBER), .derived = "`0.999`", .example = "0.999", .min = "0", .max = "0.9999999", \
      .help = "embedding, optimizer adam: the share of the mean square that stays."},                                \
-    {EMBEDDING_ROW(epsilon, OPTION_NUMBER), .derived = "`0.000001`", .example = "0.000001", .min = "0", .max = "1", \
+    {EMBEDDING_ROW(damping, OPTION_NUMBER), .derived = "`0.000001`", .example = "0.000001", .min = "0", .max = "1", \
      .help = "embedding, optimizers adagrad, adagrad_row and adam: added to the root that a step is divided by."},  \
     {EMBEDDING_ROW(beta, OPTION_NUMBER), .derived = "`1`", .example = "1", .min = "0", .max = "1000000",            \
      .help = "embedding, optimizer ftrl: smooths the first rates."},                                                \

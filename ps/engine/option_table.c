@@ -327,15 +327,6 @@ static const struct option_row version_rows[] = {
      .min = "0.000001",
      .max = "1000000000",
      .help = "linear: how far a reward is from what the features explain, a guess that counts as much as 4 samples."},
-    {.key = "representation",
-     .type = OPTION_NAME,
-     .models = OPTION_OF_FEATURES,
-     .offset = OF(representation),
-     .derived = "any",
-     .example = "encoder-3",
-     .help = "lr, linear, embedding: the representation that features must have been sent with; samples with another "
-             "are set "
-             "aside."},
     ENCODER_ROWS,
     EMBEDDING_ROWS,
     {.key = "half_life",

@@ -63,7 +63,7 @@ enum option_covariance { OPTION_COVARIANCE_DIAGONAL = 1, OPTION_COVARIANCE_FULL 
 /* Of model embedding; 0 or "": not given, see ps/engine/version_embedding.h. */
 struct embedding_options {
     char optimizer[OPTION_NAME_MAX + 1], loss[OPTION_NAME_MAX + 1];
-    double rate, momentum, beta1, beta2, epsilon, beta, l1, l2, clip, norm_max;
+    double rate, momentum, beta1, beta2, damping, beta, l1, l2, clip, norm_max;
     uint32_t admit_at, seed;
     double admit_share;
     int64_t expire_after_ms;

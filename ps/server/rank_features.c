@@ -23,9 +23,23 @@ static enum tm_code check_shape(const struct rank_request *q, const struct versi
                             "features: %zu of each candidate behind %zu of context; expected %" PRIu32
                             " together, the %s of version %s",
                             own / q->count, shared, expected, encoder ? "encoder's input" : "dimension", v->name);
-    if (v->representation[0] && !bytes_equal(q->representation, bytes_text(v->representation)))
+    return TM_OK;
+}
+
+/* As of events: what names the encoder's representation is encoded already, and *encoder becomes NULL. */
+static enum tm_code check_representation(const struct rank_request *q, const struct version *v,
+                                         const struct encoder **encoder, struct tm_error *err)
+{
+    struct encoder_id id = {{0}};
+    if (*encoder && q->representation.size == 0)
+        return TM_OK;
+    if (*encoder)
+        id = encoder_representation(*encoder);
+    const char *wanted = *encoder ? id.text : v->representation;
+    if (wanted[0] && !bytes_equal(q->representation, bytes_text(wanted)))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "representation: expected %s, which version %s learns from",
-                            v->representation, v->name);
+                            wanted, v->name);
+    *encoder = NULL;
     return TM_OK;
 }
 
@@ -79,7 +93,9 @@ enum tm_code rank_features_take(const struct rank_request *q, const struct versi
                                 struct rank_features *f, struct tm_error *err)
 {
     *f = (struct rank_features){0};
-    enum tm_code rc = check_shape(q, v, encoder, &f->width, err);
+    enum tm_code rc = check_representation(q, v, &encoder, err);
+    if (rc == TM_OK)
+        rc = check_shape(q, v, encoder, &f->width, err);
     if (rc != TM_OK || f->width == 0)
         return rc;
     gather(q, f);

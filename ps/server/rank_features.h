@@ -1,5 +1,5 @@
 /* ps/server/rank_features.h - what the candidates of a Rank are scored by: the context's numbers with each candidate's
- * own behind them, and what the version's encoder makes of them, if it has one.
+ * own behind them, and what the version's encoder makes of them, unless they name its representation.
  *
  * Shapes   raw: a row of `width` numbers for each candidate, as they are logged; x: a row of the version's dimension,
  *          raw itself without an encoder. Both NULL: there are no numbers, and the version needs none.

@@ -16,7 +16,7 @@
     N(momentum,        optimizer.momentum, 1u << OPTIMIZER_MOMENTUM)                                \
     N(beta1,           optimizer.beta1,    1u << OPTIMIZER_ADAM)                                    \
     N(beta2,           optimizer.beta2,    1u << OPTIMIZER_ADAM)                                    \
-    N(epsilon,         optimizer.epsilon,  1u << OPTIMIZER_ADAGRAD | 1u << OPTIMIZER_ADAGRAD_ROW |  \
+    N(damping,         optimizer.epsilon,  1u << OPTIMIZER_ADAGRAD | 1u << OPTIMIZER_ADAGRAD_ROW |  \
                                            1u << OPTIMIZER_ADAM)                                    \
     N(beta,            optimizer.beta,     1u << OPTIMIZER_FTRL)                                    \
     N(l1,              optimizer.l1,       1u << OPTIMIZER_FTRL)                                    \

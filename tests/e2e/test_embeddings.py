@@ -131,6 +131,9 @@ def test_memory_follows_the_documents_that_live(make_server):
 def test_versions_at_run_time(make_server):
     server = make_server(CONFIG)
     server.start()
+    server.run("version", "create", "two", "--model", "embedding", "--dimension", "2", "--damping", "0.5", "--epsilon", "0.25")
+    two = json.loads(server.run("version", "show", "two", "-o", "json").stdout)["version"]
+    assert (two["embedding"]["damping"], two["epsilon"]) == (0.5, 0.25)  # of the optimizer, and of the policy
     flags = ("--model", "embedding", "--dimension", "4", "--optimizer", "ftrl", "--l1", "0.5", "--expire-after", "30d")
     server.run("version", "create", "new", *flags, "--admit-at", "5", "--seed", "7", "--validate")
     v = json.loads(server.run("version", "show", "new", "-o", "json").stdout)["version"]["embedding"]

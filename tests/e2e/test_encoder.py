@@ -3,12 +3,14 @@
 import json
 import random
 
+import grpc
 import harness
 import pytest
 from event_files import T0
 from network import Network, tensor_file
 from regression import Logistic
 from test_features import feed, number, packed
+from tidemill.v1 import ranking_pb2, ranking_pb2_grpc
 
 STREAMS, DENSE, ROWS, N = ("impressions", "clicks"), 12, 40, 32
 CONFIG = """
@@ -103,6 +105,17 @@ def test_the_last_layer_is_learned_on_the_representation(make_server):
     assert server.pull("explore", ["d0"]).representation == encoder and len(encoder) == 32
     assert [p.name for p in (server.data / "encoders").iterdir()] == [f"{encoder}.safetensors"]
     assert shown["vectors"]["new_samples"]["learned"] == len(samples)
+    with server.channel() as channel:  # what is ranked is encoded, too, and says so
+        stub, ask = ranking_pb2_grpc.RankingStub(channel), {"version": "explore", "docs": ["d0", "d1"], "log": False}
+        x = net.encode([0.25] * DENSE, [3])
+        reply = stub.Rank(ranking_pb2.RankRequest(context=x, representation=encoder, **ask))
+        assert len(reply.means) == 2 and all(reply.known)
+        with pytest.raises(grpc.RpcError) as wrong:
+            stub.Rank(ranking_pb2.RankRequest(context=x, representation="other", **ask))
+        assert f"representation: expected {encoder}" in wrong.value.details()
+        with pytest.raises(grpc.RpcError) as wrong:
+            stub.Rank(ranking_pb2.RankRequest(context=x, **ask))
+        assert "the encoder of version explore takes ids" in wrong.value.details()
     # What was encoded elsewhere names the representation; what names another is set aside.
     late = samples[-1][0] + 60_000
     x = net.encode([0.5] * DENSE, [])

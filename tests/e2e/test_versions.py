@@ -181,7 +181,7 @@ def test_versions_over_the_command_line(server):
         (["create", "D", "--model", "beta", "--reward", "clic"], 2, "did you mean click?"),
         (["create", "D", "--model", "beta", "--samples-from", "A,twim"], 2, "did you mean twin?"),
         (["create", "D", "--model", "beta", "--samples-from", "A,A"], 2, "got A twice"),
-        (["create", "a b", "--model", "newton"], 2, "model: got newton; expected one of the models"),
+        (["create", "D", "--model", "newton"], 2, "model: got newton; expected one of the models"),
         (["create", "D"], 2, "NAME and --model are required"),
         (["pause"], 2, "NAME is required"),
         (["paus", "A"], 2, 'did you mean "version pause"?'),
