@@ -102,6 +102,8 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
         joiner_derive_keys(&c->join);
     for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++)
         rc = read_label(c, i, spec->labels[i], err);
+    if (rc == TM_OK)
+        rc = label_filters_read(spec, &c->join.label_filters, err);
     c->joined = rc == TM_OK;
     return rc;
 }
@@ -111,7 +113,7 @@ static enum tm_code fill_reward(const struct catalog *c, struct version *v, cons
     enum tm_code rc = catalog_compile_reward(c, bytes_text(text ? text : ""), &v->reward, err);
     struct reward_range range = version_reward_range(&c->join, &v->reward);
     if (rc == TM_OK)
-        rc = version_reward_check(v->model, range, err);
+        rc = version_reward_check(v->model, range, &c->join.label_filters, err);
     return rc == TM_OK && v->validate ? version_validate_check(v->model, &v->config, range, err) : rc;
 }
 
@@ -283,6 +285,7 @@ struct join_parts {
     JoinSpec spec;
     Tidemill__V1__StreamSpec stream[JOINER_STREAMS_MAX], *streams[JOINER_STREAMS_MAX];
     Tidemill__V1__LabelSpec label[JOINER_LABELS_MAX], *labels[JOINER_LABELS_MAX];
+    struct label_filter_parts filters;
 };
 
 static char *text(const char *name) { return (char *)(uintptr_t)name; } /* protobuf-c has no const */
@@ -327,6 +330,7 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
     p->spec.streams = p->streams;
     p->spec.n_labels = c->join.labels;
     p->spec.labels = p->labels;
+    label_filters_describe(&c->join.label_filters, &p->filters, &p->spec);
 }
 
 /* embedding: room for what an embedding learns by. */
