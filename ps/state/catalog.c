@@ -79,14 +79,14 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
                                      .window_ms = spec->window_ms,
                                      .allowed_lateness_ms = spec->allowed_lateness_ms};
     c->key_fields = spec->key_fields;
+    rc = label_filters_read(spec, &c->join.label_filters, err);
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
         if (s->kind > JOINER_ACTION)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
-        if (s->within_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms", i, (long long)s->within_ms);
-        if (s->before_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts %lld ms before", i, (long long)s->before_ms);
+        if (s->within_ms < 0 || s->before_ms < 0)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms, and %lld ms before", i,
+                                (long long)s->within_ms, (long long)s->before_ms);
         c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
                                                    .within_ms = s->within_ms,
                                                    .before_ms = s->before_ms,
@@ -102,8 +102,6 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
         joiner_derive_keys(&c->join);
     for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++)
         rc = read_label(c, i, spec->labels[i], err);
-    if (rc == TM_OK)
-        rc = label_filters_read(spec, &c->join.label_filters, err);
     c->joined = rc == TM_OK;
     return rc;
 }
