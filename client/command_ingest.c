@@ -79,13 +79,16 @@ static void summarize(struct progress *p, const struct ingest_result *r)
     }
     if (r->taken_before)
         progress_notice(p, "went on behind %s events that an earlier run had sent", text_count(r->taken_before, count));
+    if (r->blocked)
+        progress_notice(p, "%s events of blocked users were not taken", text_count(r->blocked, count));
     if (r->repeated_batches)
         snprintf(before, sizeof before, "; %s batch%s had been taken before", text_count(r->repeated_batches, count),
                  r->repeated_batches == 1 ? "" : "es");
     (bad ? progress_problem : progress_notice)(p, "%s records in %.1f s: %s accepted, %s rejected, %s malformed%s",
-                                               text_count(r->accepted + r->rejected + r->malformed, all), seconds,
-                                               text_count(r->accepted, accepted), text_count(r->rejected, rejected),
-                                               text_count(r->malformed, malformed), before);
+                                               text_count(r->accepted + r->rejected + r->blocked + r->malformed, all),
+                                               seconds, text_count(r->accepted, accepted),
+                                               text_count(r->rejected, rejected), text_count(r->malformed, malformed),
+                                               before);
 }
 
 /* Who looks at parameters now misses the samples of the last windows. */

@@ -94,7 +94,8 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"skipped: other representation", c->skipped_representation},
                 {"skipped: negative sampling", c->skipped_sampling},
                 {"skipped: not admitted yet", c->skipped_admission},
-                {"skipped: no longer in the parameters", c->skipped_gone}};
+                {"skipped: no longer in the parameters", c->skipped_gone},
+                {"skipped: sample filters", c->skipped_filtered}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (i >= REASONS && rows[i].count == 0)
             continue;

@@ -100,7 +100,7 @@ static enum tm_code run_call(struct ingest *in, struct tm_error *err)
             rc = ingest_call_listen(in, idle_ms(in), err);
         }
         progress_show(in->progress, merge_bytes_read(in->merge), merge_bytes_total(in->merge),
-                      in->result->accepted + in->result->rejected + in->result->taken_before);
+                      in->result->accepted + in->result->rejected + in->result->blocked + in->result->taken_before);
     }
     ingest_call_close(in);
     return rc;

@@ -30,6 +30,7 @@ struct ingest_options {
 struct ingest_result {
     uint64_t events; /* read and well-formed */
     uint64_t accepted, rejected, malformed;
+    uint64_t blocked;          /* refused because of their user: no mistake in them */
     uint64_t taken_before;     /* events in batches not sent, because an earlier run did */
     uint64_t repeated_batches; /* sent again, and acknowledged as known */
 };

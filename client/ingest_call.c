@@ -181,6 +181,10 @@ static enum tm_code hear_opened(struct ingest *in, const Tidemill__V1__Opened *m
 
 static void hear_rejected(struct ingest *in, const struct batch *b, const Tidemill__V1__Rejected *r)
 {
+    if (r->field && strcmp(r->field, "blocked") == 0) {
+        in->result->blocked++;
+        return;
+    }
     in->result->rejected++;
     ingest_tell(in, in->result->rejected, "rejected events", &b->places[r->index], r->field ? r->field : "",
                 r->message ? r->message : "rejected");

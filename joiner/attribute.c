@@ -9,7 +9,7 @@ struct told {
         struct decided_key *key;
         int64_t time;
         uint64_t position;
-        double labels[JOINER_LABELS_MAX];
+        struct verdict verdict;
     } one[ATTRIBUTION_SHOWN_MAX * JOINER_ACTION_KEYS_MAX];
     uint32_t count;
 };
@@ -26,7 +26,7 @@ static void tell(struct joiner *j, struct told *t, const struct shown *s, struct
     memmove(&t->one[at + 1], &t->one[at], (t->count - at) * sizeof t->one[0]);
     t->count++;
     t->one[at] = (struct told_one){.key = k, .time = s->time, .position = s->position};
-    joiner_labels_now(j, k, t->one[at].labels);
+    joiner_verdict_now(j, k, &t->one[at].verdict);
 }
 
 static void before_change(struct joiner *j, uint32_t group, struct told *t)
@@ -44,11 +44,11 @@ static void before_change(struct joiner *j, uint32_t group, struct told *t)
 /* The oldest first; one correction for all that the record has changed of a sample. */
 static void after_change(struct joiner *j, struct told *t, const struct joiner_record *r)
 {
-    double now[JOINER_LABELS_MAX];
+    struct verdict now;
     while (t->count-- > 0) {
         struct told_one *one = &t->one[t->count];
-        joiner_labels_now(j, one->key, now);
-        joiner_correct(j, one->key, one->labels, now, r->position,
+        joiner_verdict_now(j, one->key, &now);
+        joiner_correct(j, one->key, &one->verdict, &now, r->position,
                        &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared, .elsewhere = true});
     }
 }

@@ -57,7 +57,8 @@ struct stream_counts {
     R(skipped_dimension,  "its features are not as many as the version's")                         \
     R(skipped_range,      "a feature or the weight is too large to be believed")                   \
     R(skipped_representation, "its features are of another representation than the version's")     \
-    R(skipped_sampling,   "a negative that negative sampling left out")                            \
+    R(skipped_sampling,   "a negative that negative sampling left out")                             \
+    R(skipped_filtered,   "a filter of samples excludes it")                                         \
     R(skipped_admission,  "its document was not admitted yet: it was only counted")                \
     R(skipped_gone,       "a correction of a sample that is not in the parameters: its document was not admitted " \
                           "then, or has expired or was reset since")

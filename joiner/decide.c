@@ -8,20 +8,20 @@ static void emit(struct joiner *j, struct sample *s)
     j->output.sample(j->output.self, s);
 }
 
-static void fold(const struct joiner *j, const struct label_action *actions, uint32_t count, int64_t impression_time,
-                 double labels[static JOINER_LABELS_MAX])
+static void judge(const struct joiner *j, const struct label_action *actions, uint32_t count, int64_t impression_time,
+                  struct verdict *out)
 {
-    labels_fold(j->config.label, j->config.labels, actions, count, impression_time, labels);
+    verdict_of(j->config.label, j->config.labels, &j->config.label_filters, actions, count, impression_time, out);
 }
 
-/* From the labels that were told last to those of now; moves them on. */
-void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const double *now, uint64_t position,
-                    const struct correction_of *of)
+/* From the verdict that was told last to that of now; moves it on. */
+void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *told, const struct verdict *now,
+                    uint64_t position, const struct correction_of *of)
 {
     uint32_t labels = j->config.labels;
-    if (labels_equal(told, now, labels))
+    bool is_new = k->standing == DECIDED_LEFT_OUT; /* until it has a label nobody asks whether it is excluded */
+    if (labels_equal(told->labels, now->labels, labels) && (is_new || told->excluded == now->excluded))
         return;
-    bool is_new = k->standing == DECIDED_LEFT_OUT;
     struct sample s = {.original = k->sequence,
                        .kind = is_new ? SAMPLE_NEW : SAMPLE_CORRECTION,
                        .version = k->version,
@@ -38,10 +38,12 @@ void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const
                        .late = is_new,
                        .body = is_new ? of->body : (struct bytes){0},
                        .shared = is_new ? of->shared : (struct bytes){0},
-                       .label_count = labels};
-    memcpy(s.old_labels, told, labels * sizeof *told);
-    memcpy(s.labels, now, labels * sizeof *now);
-    memcpy(told, now, labels * sizeof *now);
+                       .label_count = labels,
+                       .excluded = now->excluded,
+                       .old_excluded = !is_new && told->excluded};
+    memcpy(s.old_labels, told->labels, labels * sizeof *s.old_labels);
+    memcpy(s.labels, now->labels, labels * sizeof *s.labels);
+    *told = *now;
     emit(j, &s);
     if (k->standing != DECIDED_WHOLE)
         decided_changed(&j->decided, k);
@@ -53,19 +55,19 @@ void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const
     }
 }
 
-void joiner_labels_now(const struct joiner *j, const struct decided_key *k, double labels[static JOINER_LABELS_MAX])
+void joiner_verdict_now(const struct joiner *j, const struct decided_key *k, struct verdict *out)
 {
     struct label_action actions[DECIDED_COUNTED_MAX];
     uint32_t count = decided_counted(&j->decided, k, &j->config, actions);
     if (j->config.action_keys) /* of other streams, so their order among these does not matter */
         count += attribution_held(&j->attribution, k->key, actions + count);
-    fold(j, actions, count, k->time, labels);
+    judge(j, actions, count, k->time, out);
 }
 
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
 {
-    double told[JOINER_LABELS_MAX], now[JOINER_LABELS_MAX];
-    joiner_labels_now(j, k, told);
+    struct verdict told, now;
+    joiner_verdict_now(j, k, &told);
     decided_add_action(&j->decided, k,
                        &(struct decided_action){.event = r->event,
                                                 .time = r->time,
@@ -73,8 +75,8 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
                                                 .stream = r->stream,
                                                 .came = joiner_came(r->withdraw)});
     decided_changed(&j->decided, k);
-    joiner_labels_now(j, k, now);
-    joiner_correct(j, k, told, now, r->position,
+    joiner_verdict_now(j, k, &now);
+    joiner_correct(j, k, &told, &now, r->position,
                    &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared});
 }
 
@@ -178,18 +180,20 @@ static uint32_t add_attributed(const struct joiner *j, struct hash128 key, struc
 static void tell(struct joiner *j, struct sample *s, struct sampling_lot lot, struct decided_key *k,
                  const struct label_action *action, uint32_t count)
 {
-    double now[JOINER_LABELS_MAX];
+    struct verdict told, now;
     uint32_t in_time = 0;
     while (in_time < count && action[in_time].time <= s->impression_time + j->config.window_ms)
         in_time++;
     s->label_count = j->config.labels;
-    fold(j, action, in_time, s->impression_time, s->labels);
+    judge(j, action, in_time, s->impression_time, &told);
+    memcpy(s->labels, told.labels, j->config.labels * sizeof *s->labels);
+    s->excluded = told.excluded;
     emit_or_leave_out(j, s, k, lot);
     k->row = s->place.row; /* whoever took the sample, or its leaving out, has put its features somewhere */
     k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
-        fold(j, action, i + 1, s->impression_time, now);
-        joiner_correct(j, k, s->labels, now, action[i].position,
+        judge(j, action, i + 1, s->impression_time, &now);
+        joiner_correct(j, k, &told, &now, action[i].position,
                        &(struct correction_of){.doc = s->doc, .body = s->body, .shared = s->shared});
     }
 }

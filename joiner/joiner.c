@@ -121,6 +121,7 @@ void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum join
     case REASON_DUPLICATE: c->duplicate++; break;
     case REASON_VERSION_MISMATCH:
     case REASON_RULE:
+    case REASON_ROBOT:
     case REASON_PRECEDES:
     case REASON_TOO_MANY_ACTIONS: c->filtered++; break;
     case REASON_SHED: c->shed++; break;
@@ -381,7 +382,9 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
         mended = *r;
         taken = &mended;
     }
-    if (ruled && !passes(rules, &mended))
+    if (r->robot && !r->withdraw)
+        reason = REASON_ROBOT;
+    else if (ruled && !passes(rules, &mended))
         reason = REASON_RULE;
     else if (j->config.stream[r->stream].kind == JOINER_IMPRESSION)
         reason = take_impression(j, taken);

@@ -27,9 +27,10 @@
  *   features     the same without an impression, with max(window, 1 minute) in place of L; late when the key is decided
  *   decided key  forgotten when t < expiry = min(I - L, every labelled action stream: watermark - within)
  *   All of them only grow with the watermarks, so it makes no difference in how many steps these advance.
- * Fates  the first that applies. Any: excluded by a rule (joiner/filters.h). Impression: late, duplicate; it waits
- *        until it is decided. Action: version mismatch, before its impression by more than before_ms, late, duplicate,
- *        too many. What was set aside is not remembered, so it can make no other record a duplicate.
+ * Fates  the first that applies. Any: of a robot; excluded by a rule (joiner/filters.h). Impression: late, duplicate;
+ *        it waits until it is decided. Action: version mismatch, before its impression by more than before_ms, late,
+ *        duplicate, too many. What was set aside is not remembered, so it can make no other record a duplicate.
+ * Filters  of the joined sample: joiner/verdict.h. What is excluded is a sample like any other, and says so.
  * Sampling  a sample without any label may be left out: joiner/sampling.h says when, sample.h what becomes of it.
  * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features
  *             of a stream. At most JOINER_ACTIONS_MAX actions of one stream are taken per key, and as many withdrawals,
@@ -56,6 +57,7 @@
 #include "joiner/reason.h"
 #include "joiner/sample.h"
 #include "joiner/sampling.h"
+#include "joiner/verdict.h"
 #include "joiner/watermark.h"
 
 enum {
@@ -96,6 +98,7 @@ struct joiner_config {
     uint32_t streams;
     struct joiner_label label[JOINER_LABELS_MAX]; /* its stream is the one that has its bit */
     uint32_t labels;
+    struct label_filters label_filters; /* of what is joined */
     int64_t window_ms, allowed_lateness_ms;
     uint64_t held_bytes_max; /* of all that waits: when more waits, the oldest is shed; 0: no limit */
     struct joiner_rules rules;
@@ -121,6 +124,7 @@ struct joiner_record {
     uint32_t version;                       /* 0: none named (actions) */
     uint8_t stream;
     bool withdraw; /* actions: takes back the action with the same event */
+    bool robot;    /* its user sends more than people do; a withdrawal is taken all the same */
     double weight; /* impressions */
     double value;  /* actions */
     uint64_t user; /* hash; 0: it names none */

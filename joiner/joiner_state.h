@@ -81,9 +81,9 @@ struct correction_of {
 };
 
 /* What the actions that count for a decided key come to now, and the correction if that is not what was told. */
-void joiner_labels_now(const struct joiner *j, const struct decided_key *k, double labels[static JOINER_LABELS_MAX]);
-void joiner_correct(struct joiner *j, struct decided_key *k, double *told, const double *now, uint64_t position,
-                    const struct correction_of *of);
+void joiner_verdict_now(const struct joiner *j, const struct decided_key *k, struct verdict *out);
+void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *told, const struct verdict *now,
+                    uint64_t position, const struct correction_of *of);
 
 /* attribute.c: an attributed action or its withdrawal; an impression that was taken; what becomes due. */
 enum joiner_reason joiner_take_attributed(struct joiner *j, const struct joiner_record *r);

@@ -37,7 +37,9 @@
     R(RULE, "rule", "a rule of filters excludes it",                                                            \
       "is what it carries what the rule means to exclude?")                                                     \
     R(PRECEDES, "precedes", "it lies before its impression by more than its stream's before",                   \
-      "do the clocks of the two senders differ, or does the action belong to another impression?")
+      "do the clocks of the two senders differ, or does the action belong to another impression?")              \
+    R(ROBOT, "robot", "its user sent more than users.max_events within users.per",                              \
+      "a robot, or a page that repeats itself? Whom you trust belongs into users.allow")
 /* clang-format on */
 
 enum joiner_reason {

@@ -7,6 +7,8 @@
  *          what was learned with old_keep; what it says instead has keep 1. A negative that was left out and becomes
  *          positive is a *new* sample with keep 1, made by the action; later corrections name that one. What has been
  *          positive once keeps 1, whatever becomes of its labels.
+ * Excluded a filter of samples (joiner/verdict.h) says that nobody is to learn it, of the labels as they are now; a
+ *          correction says what was said of the old ones. Labels may be the same then, before and after.
  * Memory   a sample is a value; the events it was made from live during the call that hands it over. */
 #ifndef TIDEMILL_JOINER_SAMPLE_H
 #define TIDEMILL_JOINER_SAMPLE_H
@@ -43,6 +45,7 @@ struct sample {
     uint32_t label_count;
     double labels[JOINER_LABELS_MAX];     /* as they are now */
     double old_labels[JOINER_LABELS_MAX]; /* corrections: as they were */
+    bool excluded, old_excluded;          /* old_: corrections */
     struct sample_place place; /* of the features; whoever takes the new sample says it, corrections bring it back */
     /* Of a new one, where its features are kept: their bytes; and how many rows in front of its own were kept then,
      * because no later sample refers to an older one. */

@@ -65,6 +65,8 @@ static uint32_t *counter(struct block_head *head, const struct example *sample)
 
 void features_count_in(struct block_head *head, const struct example *sample) { tally_in(counter(head, sample)); }
 
+void features_count_out(struct block_head *head, const struct example *sample) { tally_out(counter(head, sample)); }
+
 void features_count_change(struct block_head *head, const struct correction *change)
 {
     CHECK(change->before.time == change->after.time && change->before.time <= head->time);

@@ -43,6 +43,7 @@ static inline double features_prior_sd(const struct model_config *config, uint32
 void features_expand(const struct model_config *config, const float *x, double *out);
 
 void features_count_in(struct block_head *head, const struct example *sample);
+void features_count_out(struct block_head *head, const struct example *sample); /* it must have been learned (CHECK) */
 /* A correction: the sample's times must agree, and it must have been learned (CHECK). */
 void features_count_change(struct block_head *head, const struct correction *change);
 void features_summarise(const struct model_config *config, const void *block, struct summary *out);

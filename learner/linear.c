@@ -115,6 +115,15 @@ static void linear_correct(const struct model_config *config, void *block, const
         b->value[n + packed_diagonal(i)] = not_negative(b->value[n + packed_diagonal(i)]);
 }
 
+/* Exchanged for nothing: for a sample like it that weighs 0. */
+static void linear_retract(const struct model_config *config, void *block, const struct example *sample)
+{
+    struct correction change = {*sample, *sample};
+    change.after.weight = 0;
+    linear_correct(config, block, &change);
+    features_count_out(&((struct linear_block *)block)->head, sample);
+}
+
 /* ---- reading ---- */
 
 struct posterior {
@@ -253,6 +262,7 @@ const struct model model_linear = {
     .takes = linear_takes,
     .learn = linear_learn,
     .correct = linear_correct,
+    .retract = linear_retract,
     .rewards = linear_rewards,
     .values = linear_values,
     .score = linear_score,

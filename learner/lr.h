@@ -11,6 +11,8 @@
  *          of a sample, and no covariance can lose its sign. In the batch form this equals a linear term in the
  *          objective of the next batch: -r'w added to half q (w - m)^2 moves m to m + r / q, and that can be done at
  *          once.
+ * Taking out  a sample is exchanged for nothing: mean -= covariance c0 (y0 - p0) x0. Its curvature stays, so what is
+ *          taken out and learned again gives its certainty twice, its label once.
  * Bound    a correction moves the score of its sample by LR_SHIFT_MAX at most.
  * Offset   counts while learning, not in scores or values.
  * Source   of the flip: for Laplace sites nu = y - p + h a and tau = h; a change of y changes nu by 1, tau by 0. */

@@ -174,6 +174,15 @@ static void diagonal_correct(const struct model_config *config, void *block, con
     vector_add(mean_of(b), lr_limit(config, change, step), step, n);
 }
 
+/* Exchanged for nothing: for a sample like it that weighs 0; what it gave of certainty stays. */
+static void diagonal_retract(const struct model_config *config, void *block, const struct example *sample)
+{
+    struct correction change = {*sample, *sample};
+    change.after.weight = 0;
+    diagonal_correct(config, block, &change);
+    features_count_out(&((struct lr_diagonal_block *)block)->head, sample);
+}
+
 /* ---- reading ---- */
 
 static double left_at(const struct model_config *config, const struct lr_diagonal_block *b, int64_t now)
@@ -267,6 +276,7 @@ const struct model model_lr_diagonal = {
     .takes = lr_takes,
     .learn = diagonal_learn,
     .correct = diagonal_correct,
+    .retract = diagonal_retract,
     .rewards = model_unit_rewards,
     .values = diagonal_values,
     .score = diagonal_score,

@@ -199,6 +199,15 @@ static void full_correct(const struct model_config *config, void *block, const s
     vector_add(mean_of(b), lr_limit(config, change, step), step, n);
 }
 
+/* Exchanged for nothing: for a sample like it that weighs 0; what it gave of certainty stays. */
+static void full_retract(const struct model_config *config, void *block, const struct example *sample)
+{
+    struct correction change = {*sample, *sample};
+    change.after.weight = 0;
+    full_correct(config, block, &change);
+    features_count_out(&((struct lr_full_block *)block)->head, sample);
+}
+
 /* ---- reading ---- */
 
 /* The block as of `now`: itself where nothing has faded since, or a copy in `space`. It is only read. */
@@ -277,6 +286,7 @@ const struct model model_lr_full = {
     .takes = lr_takes,
     .learn = full_learn,
     .correct = full_correct,
+    .retract = full_retract,
     .rewards = model_unit_rewards,
     .values = full_values,
     .score = full_score,

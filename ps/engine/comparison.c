@@ -18,10 +18,10 @@ struct comparison {
 
 /* ---- reading ---- */
 
-static double reward_of(const struct comparison *c, const double *label)
+static double reward_of(const struct comparison *c, const struct kept_sample *s)
 {
     double value;
-    return reward_value(&c->query.reward, label, &value) ? value : NAN;
+    return !s->excluded && reward_value(&c->query.reward, s->label, &value) ? value : NAN;
 }
 
 static void take_correction(void *context, const struct engine_sample *shown)
@@ -29,7 +29,7 @@ static void take_correction(void *context, const struct engine_sample *shown)
     struct comparison *c = context;
     const struct kept_sample *s = shown->sample;
     if (c->rc == TM_OK)
-        c->rc = final_labels_put(&c->final, shown->shard, s->original, reward_of(c, s->label), s->keep, &c->error);
+        c->rc = final_labels_put(&c->final, shown->shard, s->original, reward_of(c, s), s->keep, &c->error);
 }
 
 static void take_sample(void *context, const struct engine_sample *shown)
@@ -43,7 +43,7 @@ static void take_sample(void *context, const struct engine_sample *shown)
         .doc = e->doc,
         .position = e->has & EVENT_HAS_POSITION ? e->position : INT32_MIN,
         .propensity = e->has & EVENT_HAS_PROPENSITY ? e->propensity : 0,
-        .reward = final ? final->reward : reward_of(c, s->label),
+        .reward = final ? final->reward : reward_of(c, s),
         .times = 1 / (final ? final->keep : s->keep),
     };
     if (isnan(d.reward))

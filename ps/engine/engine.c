@@ -171,6 +171,7 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
 /* What is there before any part is. */
 static void release(struct engine *e)
 {
+    user_lists_close(&e->users);
     registry_close(e->registry);
     pressure_close(e->pressure);
     pthread_mutex_destroy(&e->control);
@@ -201,7 +202,10 @@ enum tm_code engine_open(const struct options *options, const struct disk_watch 
     snprintf(e->generation, sizeof e->generation, "%llu.%llu", (unsigned long long)e->dir.restore,
              (unsigned long long)e->dir.start);
     make_parts(e);
-    rc = setup_encoders(e, &wanted, err);
+    e->users.hash_seed = e->dir.hash_seed;
+    rc = engine_reload(e, err);
+    if (rc == TM_OK)
+        rc = setup_encoders(e, &wanted, err);
     if (rc == TM_OK)
         rc = open_log(e, &wanted, err);
     if (rc == TM_OK)

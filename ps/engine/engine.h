@@ -11,6 +11,7 @@
 #include "learner/policy.h"
 #include "learner/validation_report.h"
 #include "ps/engine/options.h"
+#include "ps/engine/user_lists.h"
 #include "ps/state/catalog.h"
 #include "ps/state/sequencer.h"
 #include "ps/state/shard.h"
@@ -51,6 +52,17 @@ const char *engine_version_encoder(const struct engine *e, const struct version 
 enum tm_code engine_find_encoder(const struct engine *e, const struct version *v, const struct encoder **out,
                                  struct tm_error *err);
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
+/* Who is blocked, and who may do what he likes. */
+struct user_lists *engine_users(struct engine *e);
+/* Read the lists of users again; TM_INVALID_ARGUMENT, TM_NOT_FOUND, TM_IO: they stay what they were. One at a time. */
+enum tm_code engine_reload(struct engine *e, struct tm_error *err);
+/* When that was tried last (the wall clock; 0: never), and whether it succeeded. */
+struct engine_reloaded {
+    int64_t at_ms;
+    bool failed;
+    uint64_t blocked, allowed; /* ids */
+};
+struct engine_reloaded engine_reloaded(const struct engine *e);
 /* Is there room on the disk for events, or (events: false) for anything else? TM_RESOURCE_EXHAUSTED says how much is
  * missing; what was submitted all the same waits until there is. To be asked before engine_submit. */
 enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err);
@@ -172,6 +184,7 @@ struct engine_version_status {
 struct engine_shard_status {
     uint32_t thread;
     uint64_t committed_position, samples, undecided, decided;
+    uint64_t kept_bytes; /* of samples, samples.retain */
 };
 
 /* As of the shards' last commits: every number of a shard is from one copy taken when it committed. */

@@ -77,7 +77,7 @@ static void join_delays(struct engine *e, struct metrics *m)
 static void events(struct engine *e, const struct engine_status *s, struct metrics *m)
 {
     const struct catalog *schema = engine_schema(e);
-    uint64_t undecided = 0, decided = 0, samples = 0;
+    uint64_t undecided = 0, decided = 0, samples = 0, kept = 0;
     for (uint32_t i = 0; i < schema->join.streams; i++) {
         stream_counts(schema->stream_name[i], &s->streams[i], m);
         if (i < s->log.streams)
@@ -87,12 +87,14 @@ static void events(struct engine *e, const struct engine_status *s, struct metri
         undecided += s->shards[i].undecided;
         decided += s->shards[i].decided;
         samples += s->shards[i].samples;
+        kept += s->shards[i].kept_bytes;
     }
     if (s->as_of != WATERMARK_NONE)
         metric_value(m, METRIC_GATE, (double)s->as_of / 1e3, METRIC_PLAIN);
     metric_count(m, METRIC_UNDECIDED, undecided, METRIC_PLAIN);
     metric_count(m, METRIC_DECIDED, decided, METRIC_PLAIN);
     metric_count(m, METRIC_SAMPLE_LOG, samples, METRIC_PLAIN);
+    metric_count(m, METRIC_KEPT_BYTES, kept, METRIC_PLAIN);
     join_delays(e, m);
     metric_histogram(m, METRIC_FRESHNESS, &e->freshness, METRIC_PLAIN);
     metric_value(m, METRIC_IMBALANCE, (double)s->imbalance, METRIC_PLAIN);
@@ -311,6 +313,15 @@ static void databases(struct engine *e, struct metrics *m)
     rocks(&status, "state", m);
 }
 
+static void reloaded(const struct engine *e, struct metrics *m)
+{
+    struct engine_reloaded now = engine_reloaded(e);
+    metric_count(m, METRIC_USERS_LISTED, now.blocked, METRIC_LABELS("block"));
+    metric_count(m, METRIC_USERS_LISTED, now.allowed, METRIC_LABELS("allow"));
+    metric_count(m, METRIC_RELOAD_SUCCESSFUL, !now.failed, METRIC_PLAIN);
+    metric_value(m, METRIC_RELOAD_TIME, (double)now.at_ms / 1e3, METRIC_PLAIN);
+}
+
 static void process(const struct engine *e, struct metrics *m)
 {
     struct process_usage p;
@@ -337,5 +348,6 @@ void engine_metrics(struct engine *e, struct metrics *m)
     state(e, &s, m);
     engine_status_close(&s);
     databases(e, m);
+    reloaded(e, m);
     process(e, m);
 }

@@ -68,7 +68,7 @@ void engine_status(struct engine *e, struct engine_status *out)
         const struct shard_counts *counts = &c->counts[i];
         add_shard(counts, e->schema.join.streams, out);
         out->shards[i] = (struct engine_shard_status){e->shard_worker[i], counts->position, counts->samples,
-                                                      counts->undecided, counts->decided};
+                                                      counts->undecided,  counts->decided,  counts->kept_bytes};
     }
     pthread_mutex_unlock(&c->mutex);
     for (uint32_t i = 0; i < out->version_count; i++) {

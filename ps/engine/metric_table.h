@@ -36,6 +36,8 @@
     M("Events", DECIDED, "tidemill_decided_samples", GAUGE, "", "Decided samples that may still be corrected")        \
     M("Events", SAMPLE_LOG, "tidemill_sample_log_samples_total", COUNTER, "",                                         \
       "Samples and corrections in the sample logs of all shards")                                                     \
+    M("Events", KEPT_BYTES, "tidemill_kept_samples_bytes", GAUGE, "",                                                 \
+      "Bytes on disk of the samples that samples.retain keeps")                                                       \
     M("Events", UNDECIDED_BYTES, "tidemill_undecided_bytes", GAUGE, "",                                               \
       "Memory of keys that wait for their decision, with all that waits for it")                                      \
     M("Events", DOOR_CLOSED, "tidemill_door_closed_shards", GAUGE, "",                                                \
@@ -107,6 +109,12 @@
     M("Producers", INGEST_EVENTS, "tidemill_ingest_events_total", COUNTER, "door", "Events taken")                    \
     M("Producers", INGEST_REJECTED, "tidemill_ingest_rejected_events_total", COUNTER, "field",                        \
       "Events refused at the door, by the field that was wrong; unreadable: no field could be read")                  \
+    M("Producers", USERS_LISTED, "tidemill_users_listed", GAUGE, "list",                                              \
+      "Users that are blocked, or allowed whatever they do")                                                          \
+    M("Producers", RELOAD_SUCCESSFUL, "tidemill_config_last_reload_successful", GAUGE, "",                            \
+      "0 when the lists of users could not be read the last time: those before hold")                                 \
+    M("Producers", RELOAD_TIME, "tidemill_config_last_reload_timestamp_seconds", GAUGE, "",                           \
+      "When that was")                                                                                                \
     M("Producers", INGEST_REFUSED, "tidemill_ingest_refused_total", COUNTER, "code",                                  \
       "Opens and batches refused as a whole, by error code")                                                          \
                                                                                                                       \

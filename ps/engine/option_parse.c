@@ -34,6 +34,8 @@ static const struct choice fields[] = {{"value", FIELD_VALUE, true},
                                        {"propensity", FIELD_PROPENSITY, true}};
 static const struct choice actions[] = {
     {"drop", FILTER_IS_DROP, true}, {"clamp", FILTER_IS_CLAMP, true}, {"default", FILTER_IS_DEFAULT, true}};
+static const struct choice looks[] = {{"value", BY_VALUE, true}, {"delay", BY_DELAY, true}};
+static const struct choice verdicts[] = {{"drop", VERDICT_DROP, true}, {"zero", VERDICT_ZERO, true}};
 static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
 static const struct choice policies[] = {
     {"thompson", RANK_BY_THOMPSON, true}, {"ucb", RANK_BY_UCB, true}, {"greedy", RANK_BY_GREEDY, true}};
@@ -44,19 +46,28 @@ static const struct choice attributes[] = {
     {"last", ATTRIBUTE_LAST, true}, {"first", ATTRIBUTE_FIRST, true}, {"all", ATTRIBUTE_ALL, true}};
 static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
+static const struct {
+    const struct choice *choice;
+    size_t count;
+} choices[OPTION_TYPES] = {
+    [OPTION_KIND] = {kinds, ARRAY_LEN(kinds)},
+    [OPTION_AGGREGATE] = {aggregates, ARRAY_LEN(aggregates)},
+    [OPTION_ATTRIBUTE] = {attributes, ARRAY_LEN(attributes)},
+    [OPTION_COVARIANCE] = {covariances, ARRAY_LEN(covariances)},
+    [OPTION_UNIT] = {sampling_units, ARRAY_LEN(sampling_units)},
+    [OPTION_POLICY] = {policies, ARRAY_LEN(policies)},
+    [OPTION_FIELD] = {fields, ARRAY_LEN(fields)},
+    [OPTION_ACTION] = {actions, ARRAY_LEN(actions)},
+    [OPTION_LOOK] = {looks, ARRAY_LEN(looks)},
+    [OPTION_VERDICT] = {verdicts, ARRAY_LEN(verdicts)},
+    [OPTION_CHANGE] = {changes, ARRAY_LEN(changes)},
+    [OPTION_SWITCH] = {switches, ARRAY_LEN(switches)},
+    [OPTION_KEY_FIELDS] = {keys, ARRAY_LEN(keys)},
+};
+
 const char *option_choice_word(enum option_type type, uint32_t value)
 {
-    const struct choice *c = type == OPTION_KIND         ? kinds
-                             : type == OPTION_AGGREGATE  ? aggregates
-                             : type == OPTION_ATTRIBUTE  ? attributes
-                             : type == OPTION_COVARIANCE ? covariances
-                             : type == OPTION_UNIT       ? sampling_units
-                             : type == OPTION_POLICY     ? policies
-                             : type == OPTION_FIELD      ? fields
-                             : type == OPTION_ACTION     ? actions
-                             : type == OPTION_SWITCH     ? switches
-                             : type == OPTION_CHANGE     ? changes
-                                                         : keys;
+    const struct choice *c = choices[type].choice;
     while (!c->available || c->value != value)
         c++;
     return c->word;
@@ -110,6 +121,14 @@ static enum tm_code parse_path(const struct option_row *row, void *owner, const 
     if (size == 0 || size >= sizeof((struct options *)owner)->data || !printable(text))
         return wrong(row, text, err);
     memcpy((char *)owner + row->offset, text, size + 1);
+    return TM_OK;
+}
+
+static enum tm_code parse_file(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
+{
+    if (*text)
+        return parse_path(row, owner, text, err);
+    *((char *)owner + row->offset) = '\0';
     return TM_OK;
 }
 
@@ -245,14 +264,14 @@ static enum tm_code parse_reward(const struct option_row *row, void *owner, cons
     return TM_OK;
 }
 
-static enum tm_code parse_choice(const struct option_row *row, const struct choice *choices, size_t count,
-                                 const char *text, uint32_t *value, struct tm_error *err)
+static enum tm_code parse_choice(const struct option_row *row, const char *text, uint32_t *value, struct tm_error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(text, choices[i].word) != 0)
+    const struct choice *c = choices[row->type].choice;
+    for (size_t i = 0; i < choices[row->type].count; i++) {
+        if (strcmp(text, c[i].word) != 0)
             continue;
-        *value = choices[i].value;
-        return choices[i].available ? TM_OK : unavailable(text, err);
+        *value = c[i].value;
+        return c[i].available ? TM_OK : unavailable(text, err);
     }
     return wrong(row, text, err);
 }
@@ -260,7 +279,7 @@ static enum tm_code parse_choice(const struct option_row *row, const struct choi
 static enum tm_code parse_kind(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     uint32_t v = 0;
-    enum tm_code rc = parse_choice(row, kinds, ARRAY_LEN(kinds), text, &v, err);
+    enum tm_code rc = parse_choice(row, text, &v, err);
     if (rc == TM_OK)
         *(enum option_stream_kind *)((char *)owner + row->offset) = (enum option_stream_kind)v;
     return rc;
@@ -269,56 +288,25 @@ static enum tm_code parse_kind(const struct option_row *row, void *owner, const 
 static enum tm_code parse_aggregate(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     uint32_t v = 0;
-    enum tm_code rc = parse_choice(row, aggregates, ARRAY_LEN(aggregates), text, &v, err);
+    enum tm_code rc = parse_choice(row, text, &v, err);
     if (rc == TM_OK)
         *(enum label_aggregate *)((char *)owner + row->offset) = (enum label_aggregate)v;
     return rc;
 }
 
-static enum tm_code parse_word(const struct option_row *row, void *owner, const char *text,
-                               const struct choice *choices, size_t count, struct tm_error *err)
+static enum tm_code parse_word(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     uint32_t v = 0;
-    enum tm_code rc = parse_choice(row, choices, count, text, &v, err);
+    enum tm_code rc = parse_choice(row, text, &v, err);
     if (rc == TM_OK)
         *(uint32_t *)((char *)owner + row->offset) = v;
     return rc;
 }
 
-static enum tm_code parse_covariance(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    return parse_word(row, owner, text, covariances, ARRAY_LEN(covariances), err);
-}
-
-static enum tm_code parse_unit(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    return parse_word(row, owner, text, sampling_units, ARRAY_LEN(sampling_units), err);
-}
-
-static enum tm_code parse_policy(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    return parse_word(row, owner, text, policies, ARRAY_LEN(policies), err);
-}
-
-static enum tm_code parse_field(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    return parse_word(row, owner, text, fields, ARRAY_LEN(fields), err);
-}
-
-static enum tm_code parse_action(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    return parse_word(row, owner, text, actions, ARRAY_LEN(actions), err);
-}
-
-static enum tm_code parse_change(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
-{
-    return parse_word(row, owner, text, changes, ARRAY_LEN(changes), err);
-}
-
 static enum tm_code parse_switch(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     uint32_t v = 0;
-    enum tm_code rc = parse_choice(row, switches, ARRAY_LEN(switches), text, &v, err);
+    enum tm_code rc = parse_choice(row, text, &v, err);
     if (rc == TM_OK)
         *(bool *)((char *)owner + row->offset) = v;
     return rc;
@@ -327,7 +315,7 @@ static enum tm_code parse_switch(const struct option_row *row, void *owner, cons
 static enum tm_code parse_attribute(const struct option_row *row, void *owner, const char *text, struct tm_error *err)
 {
     uint32_t v = 0;
-    enum tm_code rc = parse_choice(row, attributes, ARRAY_LEN(attributes), text, &v, err);
+    enum tm_code rc = parse_choice(row, text, &v, err);
     if (rc == TM_OK)
         *(enum option_attribute *)((char *)owner + row->offset) = (enum option_attribute)v;
     return rc;
@@ -356,7 +344,7 @@ static enum tm_code parse_key_fields(const struct option_row *row, void *owner, 
     char element[ELEMENT_SIZE];
     uint32_t v = 0, bit = 0;
     for (const char *at = text; next_element(&at, element); v |= bit)
-        if (parse_choice(row, keys, ARRAY_LEN(keys), element, &bit, NULL) || (v & bit))
+        if (parse_choice(row, element, &bit, NULL) || (v & bit))
             return wrong(row, text, err);
     *(uint32_t *)((char *)owner + row->offset) = v;
     return TM_OK;
@@ -413,6 +401,7 @@ static const struct {
     enum tm_code (*parse)(const struct option_row *row, void *owner, const char *text, struct tm_error *err);
 } types[OPTION_TYPES] = {
     [OPTION_PATH] = {"path", false, parse_path},
+    [OPTION_FILE] = {"path", false, parse_file},
     [OPTION_ADDRESS] = {"address", false, parse_address},
     [OPTION_SWITCHABLE] = {"address", false, parse_switchable},
     [OPTION_COUNT] = {"number", false, parse_count},
@@ -427,12 +416,14 @@ static const struct {
     [OPTION_KIND] = {"word", false, parse_kind},
     [OPTION_AGGREGATE] = {"word", false, parse_aggregate},
     [OPTION_BOUND] = {"number", false, parse_bound},
-    [OPTION_COVARIANCE] = {"word", false, parse_covariance},
-    [OPTION_UNIT] = {"word", false, parse_unit},
-    [OPTION_POLICY] = {"word", false, parse_policy},
-    [OPTION_FIELD] = {"word", false, parse_field},
-    [OPTION_ACTION] = {"word", false, parse_action},
-    [OPTION_CHANGE] = {"word", false, parse_change},
+    [OPTION_COVARIANCE] = {"word", false, parse_word},
+    [OPTION_UNIT] = {"word", false, parse_word},
+    [OPTION_POLICY] = {"word", false, parse_word},
+    [OPTION_FIELD] = {"word", false, parse_word},
+    [OPTION_ACTION] = {"word", false, parse_word},
+    [OPTION_CHANGE] = {"word", false, parse_word},
+    [OPTION_LOOK] = {"word", false, parse_word},
+    [OPTION_VERDICT] = {"word", false, parse_word},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
     [OPTION_ATTRIBUTE] = {"word", false, parse_attribute},
     [OPTION_PRIOR] = {"list", true, parse_prior},
@@ -459,6 +450,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     const char *example = row->example ? row->example : row->preset;
     switch (row->type) {
     case OPTION_PATH: snprintf(buf, OPTION_EXPECTED_SIZE, "a path of 1 to 4095 bytes, printable"); break;
+    case OPTION_FILE: snprintf(buf, OPTION_EXPECTED_SIZE, "a path of at most 4095 bytes, printable"); break;
     case OPTION_ADDRESS: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s", example); break;
     case OPTION_SWITCHABLE: snprintf(buf, OPTION_EXPECTED_SIZE, "host:port such as %s, or off", example); break;
     case OPTION_COUNT: snprintf(buf, OPTION_EXPECTED_SIZE, "a whole number from %s to %s", row->min, row->max); break;
@@ -472,6 +464,8 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_FIELD: snprintf(buf, OPTION_EXPECTED_SIZE, "value, weight, position, score or propensity"); break;
     case OPTION_ACTION: snprintf(buf, OPTION_EXPECTED_SIZE, "drop, clamp or default"); break;
     case OPTION_POLICY: snprintf(buf, OPTION_EXPECTED_SIZE, "thompson, ucb or greedy"); break;
+    case OPTION_LOOK: snprintf(buf, OPTION_EXPECTED_SIZE, "value or delay"); break;
+    case OPTION_VERDICT: snprintf(buf, OPTION_EXPECTED_SIZE, "drop or zero"); break;
     case OPTION_UNIT: snprintf(buf, OPTION_EXPECTED_SIZE, "impression or user"); break;
     case OPTION_MODEL: snprintf(buf, OPTION_EXPECTED_SIZE, "one of the models: %s", model_names()); break;
     case OPTION_KEY_FIELDS:

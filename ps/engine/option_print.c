@@ -132,6 +132,7 @@ typedef void print_fn(const struct option_row *row, const void *owner, struct bu
 
 static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_PATH] = print_text,
+    [OPTION_FILE] = print_text,
     [OPTION_ADDRESS] = print_text,
     [OPTION_SWITCHABLE] = print_text,
     [OPTION_COUNT] = print_count,
@@ -152,6 +153,8 @@ static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_FIELD] = print_word,
     [OPTION_ACTION] = print_word,
     [OPTION_CHANGE] = print_word,
+    [OPTION_LOOK] = print_word,
+    [OPTION_VERDICT] = print_word,
     [OPTION_KEY_FIELDS] = print_key_fields,
     [OPTION_ATTRIBUTE] = print_attribute,
     [OPTION_PRIOR] = print_prior,

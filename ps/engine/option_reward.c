@@ -60,7 +60,10 @@ enum tm_code option_reward_check(const struct version_options *v, const struct o
     if (!model)
         return TM_OK;
     struct reward_range range = range_of(o, &reward);
-    rc = version_reward_check(model, range, err);
+    struct label_filters filters = {.count = o->sample_filters};
+    for (uint32_t i = 0; i < o->sample_filters; i++)
+        filters.filter[i].drop = o->sample_filter[i].action == VERDICT_DROP;
+    rc = version_reward_check(model, range, &filters, err);
     return rc == TM_OK && v->validate ? check_validate(v, range, err) : rc;
 }
 

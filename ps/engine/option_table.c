@@ -1,4 +1,5 @@
 #include "ps/engine/option_rows_embedding.h"
+#include "ps/engine/option_rules.h"
 
 #define OF(field) offsetof(struct options, field)
 #define NOT_YET(name)                           \
@@ -121,6 +122,35 @@ const struct option_row option_scalars[] = {
      .max = "3650d",
      .help = "How long samples can be read after they were decided, in event time (tidemill samples tail, export and "
              "verify), within memory.samples; 0s: they are not kept, and nothing is written for it."},
+    {.key = "users.block",
+     .type = OPTION_FILE,
+     .offset = OF(users_block),
+     .derived = "none",
+     .example = "blocked.txt",
+     .help =
+         "A file of user ids, one a line: their events are refused at the door and kept as dead letters. Read again "
+         "on SIGHUP."},
+    {.key = "users.allow",
+     .type = OPTION_FILE,
+     .offset = OF(users_allow),
+     .derived = "none",
+     .example = "ours.txt",
+     .help = "The same, of users that are neither blocked nor taken for robots, whatever they do."},
+    {.key = "users.max_events",
+     .type = OPTION_COUNT,
+     .offset = OF(users_max_events),
+     .preset = "0",
+     .min = "0",
+     .max = "60000",
+     .help = "A user with more events within users.per is a robot: what it sends while that is so is filtered. 0: no "
+             "limit. 65,536 users are watched at a time, the most recent ones."},
+    {.key = "users.per",
+     .type = OPTION_DURATION,
+     .offset = OF(users_per_ms),
+     .preset = "1m",
+     .min = "1s",
+     .max = "24h",
+     .help = "The window of event time for that; it slides by an eighth of itself."},
     {.key = "join.key",
      .type = OPTION_KEY_FIELDS,
      .offset = OF(key_fields),
@@ -345,8 +375,7 @@ static const struct option_row version_rows[] = {
      .example = "click + 5*order - dislike",
      .help = "What to learn: an expression over labels with + - * / ( ), min(a, b), max(a, b), > >= < <= (1 or 0). "
              "beta, lr and logistic embeddings learn 0 to 1, what is beyond is cut to it; a sample whose reward "
-             "divides by 0 is skipped "
-             "(beta only)."},
+             "divides by 0 is skipped."},
     {.key = "validate",
      .type = OPTION_SWITCH,
      .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_EMBEDDING,
@@ -399,77 +428,6 @@ static const struct option_row version_rows[] = {
 };
 #undef OF
 
-#define OF(field) offsetof(struct sampling_options, field)
-static const struct option_row rule_rows[] = {
-    {.key = "name", .type = OPTION_NAME, .offset = OF(name), .help = "What the rule is called."},
-    {.key = "keep",
-     .type = OPTION_NUMBER,
-     .offset = OF(keep),
-     .example = "0.1",
-     .min = "0.000001",
-     .max = "1",
-     .help = "The share of the negatives that is learned; each of them stands for 1 / keep."},
-    {.key = "by",
-     .type = OPTION_UNIT,
-     .offset = OF(by),
-     .preset = "impression",
-     .help = "impression: each for itself; user: a user's negatives are kept or left out together."},
-    {.key = "from_position",
-     .type = OPTION_COUNT,
-     .offset = OF(from_position),
-     .preset = "0",
-     .min = "0",
-     .max = "999999999",
-     .help = "The first position that the rule is for."},
-    {.key = "to_position",
-     .type = OPTION_COUNT,
-     .offset = OF(to_position),
-     .preset = "999999999",
-     .min = "0",
-     .max = "999999999",
-     .help = "The last position that the rule is for. Impressions without a position need a rule for all of them."},
-};
-#undef OF
-
-#define OF(field) offsetof(struct filter_options, field)
-static const struct option_row filter_rows[] = {
-    {.key = "name", .type = OPTION_NAME, .offset = OF(name), .help = "What the rule is called."},
-    {.key = "stream", .type = OPTION_NAME, .offset = OF(stream), .help = "The stream whose events it looks at."},
-    {.key = "field",
-     .type = OPTION_FIELD,
-     .offset = OF(field),
-     .help = "value, weight, position, score or propensity: the number that it looks at."},
-    {.key = "do",
-     .type = OPTION_ACTION,
-     .offset = OF(action),
-     .preset = "drop",
-     .help =
-         "drop: an event whose number lies outside of min and max is filtered; clamp: the number becomes the nearer "
-         "of them; default: it becomes `to` where the event has none. Value, weight and position can be changed."},
-    {.key = "min",
-     .type = OPTION_NUMBER,
-     .offset = OF(min),
-     .preset = "-1e300",
-     .min = "-1e300",
-     .max = "1e300",
-     .help = "The least that is taken as it is."},
-    {.key = "max",
-     .type = OPTION_NUMBER,
-     .offset = OF(max),
-     .preset = "1e300",
-     .min = "-1e300",
-     .max = "1e300",
-     .help = "The most that is taken as it is."},
-    {.key = "to",
-     .type = OPTION_NUMBER,
-     .offset = OF(to),
-     .preset = "0",
-     .min = "-1e300",
-     .max = "1e300",
-     .help = "default: what a missing number counts as."},
-};
-#undef OF
-
 #define LIST(name, array, type, limit, optional, what)                                         \
     {                                                                                          \
         .key = #name, .rows = array##_rows, .row_count = ARRAY_LEN(array##_rows),              \
@@ -486,6 +444,10 @@ const struct option_list option_lists[OPTION_LISTS] = {
     LIST(filters, filter, filter_options, OPTION_FILTERS_MAX, true,
          "Rules for the numbers that events carry, applied in their order as events are joined. A change holds for the "
          "events after the next start."),
+    LIST(sample_filters, sample_filter, sample_filter_options, OPTION_SAMPLE_FILTERS_MAX, true,
+         "Filters of joined samples, by their labels, applied in their order; samples without an action of the label "
+         "pass. A later action may bring a sample in or out: corrections tell. Fixed when the data directory is made, "
+         "as labels are."),
     LIST(sampling, rule, sampling_options, OPTION_SAMPLING_MAX, true,
          "Negative sampling: impressions without any label are learned with a probability, and the models correct for "
          "it. The first rule that fits decides; without one all are learned. A change holds for the impressions after "

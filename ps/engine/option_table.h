@@ -11,6 +11,7 @@
 
 enum option_type {
     OPTION_PATH,         /* char[4096] */
+    OPTION_FILE,         /* the same; "": none */
     OPTION_ADDRESS,      /* char[256]: host:port */
     OPTION_SWITCHABLE,   /* the same, or "off" */
     OPTION_COUNT,        /* uint32_t */
@@ -31,6 +32,8 @@ enum option_type {
     OPTION_FIELD,        /* uint32_t: enum option_filter_field */
     OPTION_CHANGE,       /* uint32_t: enum option_new_representation */
     OPTION_ACTION,       /* uint32_t: enum option_filter_action */
+    OPTION_LOOK,         /* uint32_t: enum option_look */
+    OPTION_VERDICT,      /* uint32_t: enum option_verdict */
     OPTION_KEY_FIELDS,   /* uint32_t, list */
     OPTION_ATTRIBUTE,    /* enum option_attribute */
     OPTION_PRIOR,        /* double[8] and prior_count of a version, list */
@@ -68,7 +71,7 @@ struct option_list {
     const char *help;
 };
 
-enum { OPTION_LISTS = 5 };
+enum { OPTION_LISTS = 6 };
 extern const struct option_row option_scalars[];
 extern const size_t option_scalar_count;
 extern const struct option_list option_lists[OPTION_LISTS];

@@ -19,6 +19,7 @@ enum {
     OPTION_VERSIONS_MAX = 64,
     OPTION_SAMPLING_MAX = 16,
     OPTION_FILTERS_MAX = 32,
+    OPTION_SAMPLE_FILTERS_MAX = 16,
     OPTION_FILTER_FIELDS = 5,
     OPTION_POSITION_MAX = 999999999,
     OPTION_SAMPLES_FROM_MAX = 16,
@@ -107,6 +108,20 @@ struct filter_options {
     double to;       /* default 0 */
 };
 
+/* In the order of joiner/verdict.h. */
+enum option_look { BY_VALUE, BY_DELAY };
+enum option_verdict { VERDICT_DROP, VERDICT_ZERO };
+
+struct sample_filter_options {
+    struct option_place place;
+    char name[OPTION_NAME_MAX + 1];
+    char label[OPTION_NAME_MAX + 1];
+    uint32_t by;                    /* enum option_look */
+    uint32_t action;                /* enum option_verdict */
+    double min, max;                /* default: any number */
+    char zero[OPTION_NAME_MAX + 1]; /* the label that becomes 0; "": the one it looks at */
+};
+
 /* Which negatives are kept: the first rule that fits. */
 struct sampling_options {
     struct option_place place;
@@ -138,6 +153,9 @@ struct options {
     int64_t samples_retain_ms; /* 0: samples are kept for paused versions only */
     int64_t window_ms, allowed_lateness_ms, producer_timeout_ms, door_timeout_ms;
     uint32_t key_fields;
+    char users_block[4096], users_allow[4096]; /* files; "": none */
+    uint32_t users_max_events;                 /* of a user within users_per_ms; 0: no limit */
+    int64_t users_per_ms;
     struct stream_options stream[OPTION_STREAMS_MAX];
     uint32_t streams;
     struct label_options label[OPTION_LABELS_MAX];
@@ -148,6 +166,8 @@ struct options {
     uint32_t sampling;
     struct filter_options filter[OPTION_FILTERS_MAX];
     uint32_t filters;
+    struct sample_filter_options sample_filter[OPTION_SAMPLE_FILTERS_MAX];
+    uint32_t sample_filters;
 };
 
 /* Every problem found, one per line, for people. The caller closes text. */

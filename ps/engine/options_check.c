@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/units.h"
+#include "joiner/joiner.h"
 #include "learner/features.h"
 #include "ps/engine/encoders.h"
 #include "ps/engine/option_reward.h"
@@ -295,6 +296,32 @@ static void check_filters(const struct checking *c)
     }
 }
 
+static void check_label_name(const struct checking *c, const struct sample_filter_options *f, uint32_t i,
+                             const char *field, const char *label)
+{
+    struct option_guess guess = {.wanted = label};
+    char key[OPTION_KEY_SIZE];
+    for (uint32_t k = 0; k < c->o->labels; k++)
+        option_guess_offer(&guess, c->o->label[k].name, strlen(c->o->label[k].name));
+    snprintf(key, sizeof key, "sample_filters[%u].%s", i, field);
+    check_reference(c, &f->place, key, "label", &guess);
+}
+
+static void check_sample_filters(const struct checking *c)
+{
+    for (uint32_t i = 0; i < c->o->sample_filters; i++) {
+        const struct sample_filter_options *f = &c->o->sample_filter[i];
+        const char *wrong = f->min > f->max                         ? "min: got more than max"
+                            : f->min <= -1e300 && f->max >= 1e300   ? "min: missing, as max is; expected one of them"
+                            : f->action == VERDICT_DROP && *f->zero ? "zero: only a filter with do: zero has it"
+                                                                    : NULL;
+        check_label_name(c, f, i, "label", f->label);
+        check_label_name(c, f, i, "zero", f->zero);
+        if (wrong)
+            option_problem(c->problems, c->path, &f->place, "sample_filters[%u].%s", i, wrong);
+    }
+}
+
 static void check_sampling(const struct checking *c)
 {
     for (uint32_t i = 0; i < c->o->sampling; i++) {
@@ -316,11 +343,25 @@ void options_check(const struct options *o, const char *path, struct option_prob
     check_labels(&c);
     check_versions(&c);
     check_filters(&c);
+    check_sample_filters(&c);
     check_sampling(&c);
+}
+
+/* What cannot hold a hundred impressions of usual size refuses or sheds nearly all of them. */
+static void warn_room(const struct options *o, const char *path, struct option_problems *warnings)
+{
+    enum { BODY = 128, FEW = 100 };
+    uint64_t room = o->memory_join / o->shards / joiner_waiting_bytes(JOINER_IMPRESSION, BODY);
+    if (room < FEW)
+        option_problem(warnings, path, NULL,
+                       "warning: memory.join: each of %u shards has room for about %u impressions that wait for their "
+                       "decision; most will be refused or shed",
+                       o->shards, (uint32_t)room);
 }
 
 void options_warn(const struct options *o, const char *path, struct option_problems *warnings)
 {
+    warn_room(o, path, warnings);
     char text[OPTION_WARNING_SIZE];
     for (uint32_t i = 0; i < o->versions; i++)
         if (option_reward_warning(&o->version[i], o, text))

@@ -10,8 +10,10 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
         return false;
     if (row->type == OPTION_BOUND)
         return ((const struct label_bound *)(const void *)((const char *)item + row->offset))->given;
+    if (row->type == OPTION_NAME && row->derived && !*((const char *)item + row->offset))
+        return false;
     if (list->items == offsetof(struct options, version))
-        return version_model_has(item, row) && !(row->type == OPTION_NAME && !*((const char *)item + row->offset));
+        return version_model_has(item, row);
     if (list->items != offsetof(struct options, stream))
         return true;
     if (row->offset == offsetof(struct stream_options, within_ms))

@@ -15,6 +15,7 @@
 #include "ps/engine/engine.h"
 #include "ps/engine/pressure.h"
 #include "ps/engine/registry.h"
+#include "ps/engine/user_lists.h"
 #include "ps/engine/waiting.h"
 #include "ps/state/shard.h"
 #include "ps/storage/data_dir.h"
@@ -99,8 +100,11 @@ struct engine {
     struct data_dir dir;
     char generation[48];
     struct input_log *log;
-    struct catalog schema;     /* streams, labels and key, no versions; constant once engine_open has returned */
-    struct catalog catalog;    /* the fold of what came out of the log: the log writer's, see control.c */
+    struct catalog schema;  /* streams, labels and key, no versions; constant once engine_open has returned */
+    struct catalog catalog; /* the fold of what came out of the log: the log writer's, see control.c */
+    struct user_lists users;
+    _Atomic int64_t reloaded_ms; /* the wall clock; 0: never */
+    _Atomic bool reload_failed;
     struct pressure *pressure; /* what waits in the shards, and is on its way there */
     struct encoders *encoders; /* of its versions, past and present */
     struct registry *registry; /* the same versions, for any thread */

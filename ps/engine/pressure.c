@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/units.h"
 
 struct place {
     _Atomic uint64_t held, decided; /* as the shard tells */
@@ -14,6 +13,7 @@ struct place {
     int64_t closed_ns;              /* guarded by the mutex: since when it lets nothing in; 0: it is open */
     int64_t forced_ns;              /* when a batch was let in above the hard limit */
     uint64_t decided_then;          /* when it was closed */
+    uint64_t brings;                /* what the batch that is being weighed would add; else 0 */
 };
 
 struct pressure {
@@ -66,37 +66,44 @@ static bool needs_room(const struct joiner_config *kinds, const struct submissio
 
 static uint64_t taken(const struct place *s) { return atomic_load(&s->held) + atomic_load(&s->coming); }
 
-/* What the shard may have by now, by the rule of the time-out; the mutex is held. */
-static uint64_t limit_now(const struct pressure *p, struct place *s, int64_t now_ns)
+/* Would what it brings stay within the hard limit? What is larger than all of it fits where nothing waits. */
+static bool fits(const struct pressure *p, const struct place *s)
+{
+    return taken(s) == 0 || taken(s) + s->brings <= p->hard;
+}
+
+/* By the rules of limits and time-out; the mutex is held. */
+static bool has_room(const struct pressure *p, struct place *s, int64_t now_ns)
 {
     uint64_t decided = atomic_load(&s->decided);
-    if (taken(s) <= p->soft) {
+    if (taken(s) <= p->soft && fits(p, s)) {
         s->closed_ns = 0;
-        return p->soft;
+        return true;
     }
     if (s->closed_ns == 0 || decided != s->decided_then) {
         s->closed_ns = now_ns;
         s->decided_then = decided;
     }
     if (now_ns - s->closed_ns < p->timeout_ns)
-        return p->soft;
-    return now_ns - s->forced_ns < p->timeout_ns ? p->hard : UINT64_MAX;
+        return false;
+    return fits(p, s) || now_ns - s->forced_ns >= p->timeout_ns;
 }
 
 /* The first shard that has no room for what the batch brings; UINT32_MAX: all have. */
 static uint32_t find_full(struct pressure *p, const struct joiner_config *kinds, const struct submission *batch,
                           int64_t now_ns)
 {
-    uint32_t last = UINT32_MAX;
+    uint32_t full = UINT32_MAX;
+    for (uint32_t i = 0; i < batch->event_count; i++)
+        if (needs_room(kinds, &batch->events[i]))
+            p->place[batch->events[i].shard].brings += weight(kinds, batch, &batch->events[i]);
     for (uint32_t i = 0; i < batch->event_count; i++) {
-        const struct submission_event *e = &batch->events[i];
-        if (!needs_room(kinds, e) || e->shard == last)
-            continue;
-        last = e->shard;
-        if (taken(&p->place[last]) > limit_now(p, &p->place[last], now_ns))
-            return last;
+        struct place *s = &p->place[batch->events[i].shard];
+        if (full == UINT32_MAX && s->brings > 0 && !has_room(p, s, now_ns))
+            full = batch->events[i].shard;
+        s->brings = 0;
     }
-    return UINT32_MAX;
+    return full;
 }
 
 static void reserve(struct pressure *p, const struct joiner_config *kinds, const struct submission *batch,
@@ -105,16 +112,17 @@ static void reserve(struct pressure *p, const struct joiner_config *kinds, const
     for (uint32_t i = 0; i < batch->event_count; i++) {
         const struct submission_event *e = &batch->events[i];
         struct place *s = &p->place[e->shard];
+        atomic_fetch_add(&s->coming, weight(kinds, batch, e));
         if (needs_room(kinds, e) && taken(s) > p->hard)
             s->forced_ns = now_ns;
-        atomic_fetch_add(&s->coming, weight(kinds, batch, e));
     }
 }
+
+static uint64_t kib(uint64_t bytes) { return (bytes + 1023) / 1024; }
 
 enum tm_code pressure_admit(struct pressure *p, const struct joiner_config *kinds, const struct submission *batch,
                             int64_t now_ns, struct tm_error *err)
 {
-    char has[UNITS_TEXT_SIZE], room[UNITS_TEXT_SIZE];
     pthread_mutex_lock(&p->mutex);
     uint32_t full = find_full(p, kinds, batch, now_ns);
     if (full == UINT32_MAX)
@@ -123,11 +131,11 @@ enum tm_code pressure_admit(struct pressure *p, const struct joiner_config *kind
     if (full == UINT32_MAX)
         return TM_OK;
     atomic_fetch_add(&p->refused, 1);
-    return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
-                        "shard %" PRIu32
-                        " has %s of impressions that wait for their decision, of %s (memory.join): send "
-                        "it again in a second; actions and watermarks pass in calls of their own",
-                        full, size_text(taken(&p->place[full]), has), size_text(p->hard, room));
+    return tm_error_set(
+        err, TM_RESOURCE_EXHAUSTED,
+        "shard %" PRIu32 " has %" PRIu64 "KiB of impressions that wait for their decision, of %" PRIu64
+        "KiB (memory.join): send it again in a second; actions and watermarks pass in calls of their own",
+        full, kib(taken(&p->place[full])), kib(p->hard));
 }
 
 void pressure_release(struct pressure *p, const struct joiner_config *kinds, const struct submission *batch)

@@ -7,11 +7,12 @@
  * Room     of a shard: logical bytes (joiner_held_bytes()) as of its last block, and those on their way to it: from
  *          the door to the ack, and from the log to the shard. So what was let in finds room when it arrives.
  * Limits   hard: what the joiner sheds above; soft: three quarters of it. A batch is let in while the shard is not
- *          above the limit, so a shard may end above it by one batch.
+ *          above soft and what the batch brings to it stays within hard; one that brings more than hard, where nothing
+ *          waits.
  * Time-out a shard that was closed for timeout_ms and has decided nothing since (the gate may be waiting for the very
- *          impressions that are refused) is open up to the hard limit, and above that for one batch per timeout_ms, for
- *          which the oldest is shed. So nothing waits for ever.
- * Threads  all of it from any thread. Memory: 64 bytes a shard. */
+ *          impressions that are refused) is open for what stays within hard, and above that for one batch per
+ *          timeout_ms, for which the oldest is shed. So nothing waits for ever.
+ * Threads  all of it from any thread. Memory: 56 bytes a shard. */
 #ifndef TIDEMILL_PS_ENGINE_PRESSURE_H
 #define TIDEMILL_PS_ENGINE_PRESSURE_H
 

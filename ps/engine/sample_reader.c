@@ -43,8 +43,10 @@ void sample_show(struct sample_reader *r, uint32_t shard, const struct kept_samp
 {
     struct engine_sample shown = {.shard = shard, .sample = s, .version = engine_version_by_id(r->engine, s->version)};
     put_id(r, s, shown.version, shown.id);
-    shown.reward = reward_of(shown.version, s->label);
-    shown.old_reward = s->kind == SAMPLE_CORRECTION ? reward_of(shown.version, s->old_label) : 0;
+    shown.reward = s->excluded ? NAN : reward_of(shown.version, s->label);
+    shown.old_reward = s->kind != SAMPLE_CORRECTION ? 0
+                       : s->old_excluded            ? NAN
+                                                    : reward_of(shown.version, s->old_label);
     r->visit(r->context, &shown);
 }
 

@@ -14,7 +14,8 @@ static_assert((int)OPTION_STREAMS_MAX <= JOINER_STREAMS_MAX && (int)OPTION_STREA
                   (int)OPTION_SAMPLES_FROM_MAX <= VERSION_SOURCES_MAX &&
                   (int)OPTION_SAMPLING_MAX <= SAMPLING_RULES_MAX && (int)OPTION_FILTERS_MAX <= FILTERS_MAX &&
                   (int)OPTION_FILTER_FIELDS == FILTER_FIELD_COUNT && (int)FILTER_IS_DEFAULT == FILTER_DEFAULT &&
-                  (int)FILTER_IS_CLAMP == FILTER_CLAMP,
+                  (int)FILTER_IS_CLAMP == FILTER_CLAMP && (int)OPTION_SAMPLE_FILTERS_MAX <= LABEL_FILTERS_MAX &&
+                  (int)BY_VALUE == LOOK_AT_VALUE && (int)BY_DELAY == LOOK_AT_DELAY,
               "what can be configured fits what is kept");
 static_assert((int)KEY_REQUEST == JOINER_KEY_REQUEST && (int)KEY_USER == JOINER_KEY_USER &&
                   (int)KEY_DOC == JOINER_KEY_DOC && SAMPLING_IMPRESSION == 0 && SAMPLING_USER == 1,
@@ -78,6 +79,32 @@ static void set_labels(const struct options *o, struct catalog *c)
                 c->join.label[i] = o->label[k].label;
                 c->join.stream[stream].labels |= UINT64_C(1) << i;
             }
+}
+
+static uint32_t label_number(const struct catalog *c, const char *name)
+{
+    uint32_t i = 0;
+    while (i < c->join.labels && strcmp(c->label_name[i], name) != 0)
+        i++;
+    CHECK(i < c->join.labels); /* options_check said so */
+    return i;
+}
+
+static void set_sample_filters(const struct options *o, struct catalog *c)
+{
+    struct label_filters *f = &c->join.label_filters;
+    f->count = o->sample_filters;
+    for (uint32_t i = 0; i < o->sample_filters; i++) {
+        const struct sample_filter_options *from = &o->sample_filter[i];
+        bool drop = from->action == VERDICT_DROP;
+        f->filter[i] = (struct label_filter){
+            .label = label_number(c, from->label),
+            .look = from->by,
+            .least = from->min,
+            .most = from->max,
+            .drop = drop,
+            .zeroes = drop ? 0 : UINT64_C(1) << label_number(c, *from->zero ? from->zero : from->label)};
+    }
 }
 
 static void set_filters(const struct options *o, const struct catalog *c, struct filters *f)
@@ -168,6 +195,7 @@ enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct 
     *out = (struct catalog){0};
     set_join(o, out);
     set_labels(o, out);
+    set_sample_filters(o, out);
     set_sampling(o, &out->join.rules.sampling);
     set_filters(o, out, &out->join.rules.filters);
     set_versions(o, out);
@@ -181,7 +209,9 @@ void setup_sequencer(const struct options *o, const struct catalog *wanted, stru
                                       .window_ms = o->window_ms,
                                       .producer_timeout_ms = o->producer_timeout_ms,
                                       .producer_retain_ms = INT64_C(7) * 86400000,
-                                      .producers_max = PRODUCERS_MAX};
+                                      .producers_max = PRODUCERS_MAX,
+                                      .user_events = o->users_max_events,
+                                      .user_window_ms = o->users_per_ms};
     for (uint32_t i = 0; i < wanted->join.streams; i++)
         out->out_of_orderness_ms[i] = find_stream(o, wanted->stream_name[i])->out_of_orderness_ms;
 }
@@ -219,6 +249,8 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
         if (strcmp(have->label_name[i], want->label_name[i]) != 0 ||
             !labels_same(&have->join.label[i], &want->join.label[i]))
             return refuse(err, "label", want->label_name[i]);
+    if (!label_filters_same(&have->join.label_filters, &want->join.label_filters))
+        return refuse(err, "sample_filters", "");
     return TM_OK;
 }
 

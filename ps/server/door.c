@@ -190,6 +190,7 @@ struct resolver {
     struct bytes stream_name, version_name;
     uint8_t stream;
     uint32_t version;
+    uint64_t user; /* of the event at hand, as a submission tells it */
 };
 
 static enum tm_code resolve_stream(struct resolver *r, struct bytes name, struct tm_error *err)
@@ -243,6 +244,22 @@ static enum tm_code check_withdrawal(const struct catalog *c, uint8_t stream, co
                         c->stream_name[stream]);
 }
 
+/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. */
+static enum tm_code check_user(struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
+{
+    struct user_lists *lists = engine_users(r->door->engine);
+    *field = "blocked";
+    r->user = 0;
+    if (!e->user.data)
+        return TM_OK;
+    enum user_standing standing = user_lists_judge(lists, e->user);
+    if (standing == USER_BLOCKED)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "user: it is on the list of blocked users");
+    if (standing == USER_PASSES)
+        r->user = hash_128(e->user, lists->hash_seed).lo;
+    return TM_OK;
+}
+
 static enum tm_code resolve_named_version(struct resolver *r, const struct event *e, struct tm_error *err)
 {
     char names[DOOR_NAMES_MAX];
@@ -264,6 +281,8 @@ static enum tm_code resolve_names(struct resolver *r, const struct event *e, con
         rc = door_check_key(c, r->stream, e, field, err);
     if (rc == TM_OK)
         rc = check_withdrawal(c, r->stream, e, field, err);
+    if (rc == TM_OK)
+        rc = check_user(r, e, field, err);
     if (rc != TM_OK)
         return rc;
     *field = "version";
@@ -287,6 +306,7 @@ static void add_event(struct resolver *r, struct door_batch *b, const struct eve
         .time = e->time,
         .shard = engine_shard(r->door->engine, doc),
         .version = e->version.data ? r->version : BLOCK_VERSION_NONE,
+        .user = r->user,
         .stream = r->stream,
     };
 }

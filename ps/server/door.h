@@ -54,7 +54,7 @@ enum tm_code door_read_watermark(const struct door *d, struct bytes content, uin
 #define DOOR_FIELDS(F)                                                                     \
     F(unreadable) F(stream) F(request) F(doc) F(user) F(version) F(time) F(event) F(value) \
     F(features) F(representation) F(encoding) F(score) F(propensity) F(position) F(weight) F(payload) \
-    F(withdraw) F(items)
+    F(withdraw) F(items) F(blocked)
 /* clang-format on */
 
 enum door_field {

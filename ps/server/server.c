@@ -60,29 +60,54 @@ struct server {
 struct signals {
     sigset_t set, before;
     pthread_t thread;
-    sem_t asked; /* posted by the first signal, which sets... */
+    sem_t asked; /* posted by the signals that set... */
     atomic_bool leave;
+    atomic_bool reload;
     atomic_bool closing;
 };
+
+/* The next one that asks to leave; false: we are leaving anyway. */
+static bool next_signal(struct signals *s)
+{
+    for (;;) {
+        int number;
+        CHECK(sigwait(&s->set, &number) == 0);
+        if (atomic_load(&s->closing))
+            return false;
+        if (number != SIGHUP)
+            return true;
+        atomic_store(&s->reload, true);
+        CHECK(sem_post(&s->asked) == 0);
+    }
+}
 
 static void *signals_main(void *context)
 {
     struct signals *s = context;
-    int number;
-    CHECK(sigwait(&s->set, &number) == 0);
-    if (atomic_load(&s->closing))
+    if (!next_signal(s))
         return NULL;
     int64_t first_ns = clock_monotonic_ns();
     atomic_store(&s->leave, true);
     CHECK(sem_post(&s->asked) == 0);
     for (;;) {
-        CHECK(sigwait(&s->set, &number) == 0);
-        if (atomic_load(&s->closing))
+        if (!next_signal(s))
             return NULL;
         /* Some send the same signal twice, to the process and to its group: that is one wish, not two. */
         if (clock_ms_since(first_ns) >= SAME_SIGNAL_MS)
             _exit(EXIT_INTERRUPTED); /* a log that is synced survives this as it survives a crash */
     }
+}
+
+/* What failed changes nothing. */
+static void reload(struct engine *engine)
+{
+    struct tm_error err;
+    if (engine_reload(engine, &err) != TM_OK) {
+        log_line("error", "reload_failed", "message=\"%s\"", err.message);
+        return;
+    }
+    struct engine_reloaded now = engine_reloaded(engine);
+    log_line("info", "reloaded", "users_blocked=%" PRIu64 " users_allowed=%" PRIu64, now.blocked, now.allowed);
 }
 
 /* Before any other thread: they all inherit the mask. */
@@ -92,15 +117,19 @@ static void signals_open(struct signals *s)
     sigemptyset(&s->set);
     sigaddset(&s->set, SIGTERM);
     sigaddset(&s->set, SIGINT);
+    sigaddset(&s->set, SIGHUP);
     CHECK(pthread_sigmask(SIG_BLOCK, &s->set, &s->before) == 0);
     CHECK(sem_init(&s->asked, 0, 0) == 0);
     CHECK(thread_start(&s->thread, "signals", signals_main, s, NULL) == TM_OK);
 }
 
-static void signals_wait(struct signals *s)
+/* Until we are asked to leave. */
+static void signals_wait(struct signals *s, struct engine *engine)
 {
-    while (sem_wait(&s->asked) != 0)
-        continue; /* interrupted by a debugger */
+    while (!atomic_load(&s->leave)) {
+        if (sem_wait(&s->asked) == 0 && atomic_exchange(&s->reload, false)) /* else interrupted by a debugger */
+            reload(engine);
+    }
 }
 
 static void signals_close(struct signals *s)
@@ -245,7 +274,7 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
                                             .ranking = s->ranking,
                                         });
         print_start(s, options, &status);
-        signals_wait(signals);
+        signals_wait(signals, s->engine);
     }
     engine_status_close(&status);
     services_close(s);

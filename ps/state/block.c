@@ -178,7 +178,8 @@ void block_event_at(const struct block *b, uint32_t first_offset, uint32_t i, st
     const uint8_t *p = b->event_bytes.data + event_offset(b, first_offset + i), *wire = p + EVENT_HEAD;
     *out = (struct block_event){.position = b->first + b->controls + get_u32(p + 4),
                                 .version = get_u32(p + 8),
-                                .stream = p[STREAM_AT] & (uint8_t)~SHARES};
+                                .stream = p[STREAM_AT] & (uint8_t) ~(SHARES | BLOCK_ROBOT),
+                                .robot = p[STREAM_AT] & BLOCK_ROBOT};
     if (p[STREAM_AT] & SHARES) {
         out->shared = shared_at(b, get_u32(wire));
         out->sharers = get_u16(wire + 4);

@@ -8,7 +8,7 @@
  *          controls {size u32, bytes}..., directory {shard u16, zero u16, first u32: how many offsets lie before its
  *          own}... by rising shard, then for each shard, in directory order, its event offsets u32..., punctuations
  *          {stream u8, time i64}..., events {size u32 of the wire bytes, index u32 in the block, version u32, stream
- *          u8, wire bytes}..., shared parts {size u32, bytes}...
+ *          u8 and BLOCK_ROBOT in it, wire bytes}..., shared parts {size u32, bytes}...
  * Shared   what the items of a record have in common is there once in a block, whatever the shards. In an event of such
  *          a record the highest bit of `stream` is set, and before its wire bytes stand {place u32 of the shared part,
  *          from 1; sharers u16}.
@@ -23,6 +23,7 @@
 enum {
     BLOCK_EVENTS_MAX = 1 << 20,
     BLOCK_BYTES_TARGET = 256 << 10, /* the log writer seals when it has this much */
+    BLOCK_ROBOT = 0x40,             /* with an event's stream, which has five bits: it is a robot's */
     BLOCK_VERSION_NONE = 0,         /* an event that names no version; version ids start at 1 */
 };
 
@@ -36,6 +37,7 @@ struct block_event {
     uint64_t position;
     uint32_t version;    /* internal id, or BLOCK_VERSION_NONE */
     uint8_t stream;      /* index in the join configuration */
+    bool robot;          /* ps/state/user_rates.h said so when it was logged */
     struct bytes wire;   /* the protobuf Event as it was sent; of an item its own part of it */
     struct bytes shared; /* the other part (proto/items.h); empty: the event is whole */
     uint32_t sharers;    /* events of the same shard with the same shared part; 0: it is empty */
@@ -64,6 +66,7 @@ void block_builder_close(struct block_builder *b);
 bool block_builder_empty(const struct block_builder *b);
 size_t block_builder_size(const struct block_builder *b);              /* bytes so far, about */
 void block_add_control(struct block_builder *b, struct bytes control); /* only while there is no event in the block */
+/* stream: and BLOCK_ROBOT, if it is. */
 void block_add_event(struct block_builder *b, uint32_t shard, uint8_t stream, uint32_t version, struct bytes wire);
 
 /* Shared parts, each {size u32, bytes}. Returns what is to be added to their places in `parts`, counted from 1, to name

@@ -79,14 +79,14 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
                                      .window_ms = spec->window_ms,
                                      .allowed_lateness_ms = spec->allowed_lateness_ms};
     c->key_fields = spec->key_fields;
+    rc = label_filters_read(spec, &c->join.label_filters, err);
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
         if (s->kind > JOINER_ACTION)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
-        if (s->within_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms", i, (long long)s->within_ms);
-        if (s->before_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts %lld ms before", i, (long long)s->before_ms);
+        if (s->within_ms < 0 || s->before_ms < 0)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms, and %lld ms before", i,
+                                (long long)s->within_ms, (long long)s->before_ms);
         c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
                                                    .within_ms = s->within_ms,
                                                    .before_ms = s->before_ms,
@@ -111,7 +111,7 @@ static enum tm_code fill_reward(const struct catalog *c, struct version *v, cons
     enum tm_code rc = catalog_compile_reward(c, bytes_text(text ? text : ""), &v->reward, err);
     struct reward_range range = version_reward_range(&c->join, &v->reward);
     if (rc == TM_OK)
-        rc = version_reward_check(v->model, range, err);
+        rc = version_reward_check(v->model, range, &c->join.label_filters, err);
     return rc == TM_OK && v->validate ? version_validate_check(v->model, &v->config, range, err) : rc;
 }
 
@@ -283,6 +283,7 @@ struct join_parts {
     JoinSpec spec;
     Tidemill__V1__StreamSpec stream[JOINER_STREAMS_MAX], *streams[JOINER_STREAMS_MAX];
     Tidemill__V1__LabelSpec label[JOINER_LABELS_MAX], *labels[JOINER_LABELS_MAX];
+    struct label_filter_parts filters;
 };
 
 static char *text(const char *name) { return (char *)(uintptr_t)name; } /* protobuf-c has no const */
@@ -327,6 +328,7 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
     p->spec.streams = p->streams;
     p->spec.n_labels = c->join.labels;
     p->spec.labels = p->labels;
+    label_filters_describe(&c->join.label_filters, &p->filters, &p->spec);
 }
 
 /* embedding: room for what an embedding learns by. */

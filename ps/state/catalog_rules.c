@@ -60,6 +60,47 @@ static enum tm_code read_field(const Tidemill__V1__FieldRule *spec, struct filte
     return TM_OK;
 }
 
+void label_filters_describe(const struct label_filters *filters, struct label_filter_parts *parts,
+                            Tidemill__V1__JoinSpec *out)
+{
+    out->n_sample_filters = filters->count;
+    out->sample_filters = parts->list;
+    for (uint32_t i = 0; i < filters->count; i++) {
+        const struct label_filter *f = &filters->filter[i];
+        Tidemill__V1__SampleFilterSpec *spec = parts->list[i] = &parts->spec[i];
+        tidemill__v1__sample_filter_spec__init(spec);
+        spec->has_label = spec->has_look = spec->has_least = spec->has_most = spec->has_drop = spec->has_zeroes = true;
+        spec->label = f->label;
+        spec->look = f->look;
+        spec->least = f->least;
+        spec->most = f->most;
+        spec->drop = f->drop;
+        spec->zeroes = f->zeroes;
+    }
+}
+
+enum tm_code label_filters_read(const Tidemill__V1__JoinSpec *join, struct label_filters *out, struct tm_error *err)
+{
+    if (join->n_sample_filters > LABEL_FILTERS_MAX)
+        return tm_error_set(err, TM_DATA_LOSS, "%zu filters of samples; expected at most %d", join->n_sample_filters,
+                            LABEL_FILTERS_MAX);
+    out->count = (uint32_t)join->n_sample_filters;
+    for (uint32_t i = 0; i < out->count; i++) {
+        const Tidemill__V1__SampleFilterSpec *spec = join->sample_filters[i];
+        out->filter[i] = (struct label_filter){.label = spec->label,
+                                               .look = spec->look,
+                                               .least = spec->least,
+                                               .most = spec->most,
+                                               .drop = spec->drop,
+                                               .zeroes = spec->zeroes};
+        if (spec->label >= join->n_labels || spec->look > LOOK_AT_DELAY || !(spec->least <= spec->most) ||
+            spec->zeroes >> join->n_labels)
+            return tm_error_set(err, TM_DATA_LOSS, "a filter of label %u, look %u, from %g to %g", spec->label,
+                                spec->look, spec->least, spec->most);
+    }
+    return TM_OK;
+}
+
 enum tm_code rules_read(const Tidemill__V1__RulesSpec *spec, struct joiner_rules *out, struct tm_error *err)
 {
     struct joiner_rules rules = {.sampling.rules = (uint32_t)spec->n_sampling,

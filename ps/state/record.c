@@ -99,6 +99,7 @@ enum tm_code record_resolve(const struct block_event *e, const struct catalog *c
                                   .version = e->version,
                                   .stream = e->stream,
                                   .withdraw = event.withdraw,
+                                  .robot = e->robot,
                                   .weight = (double)event.weight,
                                   .value = event.value,
                                   .body = e->wire,

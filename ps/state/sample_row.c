@@ -5,6 +5,8 @@ enum {
     COUNT_AT = 1, /* in the head */
     NEWEST_AT = 1 + 4 + 8 + 8,
     HEAD = NEWEST_AT + 8,
+    EXCLUDED = 16, /* with the kind */
+    WAS_EXCLUDED = 32,
 };
 
 void kept_sample_of(const struct sample *s, struct bytes event, struct bytes shared, struct kept_sample *out)
@@ -20,6 +22,8 @@ void kept_sample_of(const struct sample *s, struct bytes event, struct bytes sha
                                 .position = s->position,
                                 .weight = s->weight,
                                 .keep = s->keep,
+                                .excluded = s->excluded,
+                                .old_excluded = s->old_excluded,
                                 .wire = event,
                                 .shared = shared};
     memcpy(out->label, s->labels, sizeof out->label);
@@ -46,7 +50,8 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     memcpy(row->data + COUNT_AT, &count, sizeof count);
     memcpy(row->data + NEWEST_AT, &s->decided_at, sizeof s->decided_at); /* the gate only grows */
     buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size);
-    buffer_put_u8(row, (uint8_t)s->kind);
+    buffer_put_u8(row,
+                  (uint8_t)((uint32_t)s->kind | (s->excluded ? EXCLUDED : 0) | (s->old_excluded ? WAS_EXCLUDED : 0)));
     buffer_put_u8(row, (uint8_t)s->labels);
     buffer_put_u32(row, s->version);
     buffer_put_i64(row, s->impression_time);
@@ -104,6 +109,8 @@ static void read_labels(struct reader *r, uint32_t count, double *out)
 
 static bool is_sane(const struct sample_row_head *head, const struct kept_sample *s)
 {
+    if (s->old_excluded && s->kind != SAMPLE_CORRECTION)
+        return false;
     bool original = s->kind == SAMPLE_CORRECTION ? s->original > 0 && s->original < s->sequence : s->original == 0;
     return original && s->decided_at >= head->oldest && s->decided_at <= head->newest;
 }
@@ -129,6 +136,9 @@ enum tm_code sample_row_next(struct sample_row_reader *g, struct kept_sample *ou
     out->position = reader_u64(r);
     out->weight = reader_f64(r);
     out->keep = reader_f64(r);
+    out->excluded = kind & EXCLUDED;
+    out->old_excluded = kind & WAS_EXCLUDED;
+    kind &= (uint8_t) ~(EXCLUDED | WAS_EXCLUDED);
     if (r->bad || kind > SAMPLE_CORRECTION || out->labels > JOINER_LABELS_MAX)
         return damaged("a sample makes no sense", err);
     out->kind = (enum sample_kind)kind;

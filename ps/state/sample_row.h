@@ -4,8 +4,9 @@
  * as it came, of a correction the ids of what caused it, so that both name request, document and user as text. The
  * version is its id in the catalog.
  * Layout   little-endian: {format u8, count u32, first sequence u64, oldest and newest time of decision i64}, then for
- *          each sample {kind u8, labels u8, version u32, impression time i64, decided at i64, position u64, weight f64,
- *          keep f64, label f64..., of a correction {original u64, old label f64...}, event {size u32, bytes}}.
+ *          each sample {kind u8, and 16 in it if it is excluded, 32 if it was; labels u8, version u32, impression time
+ *          i64, decided at i64, position u64, weight f64, keep f64, label f64..., of a correction {original u64, old
+ *          label f64...}, event {size u32, bytes}}.
  * Units    times are event time, ms since 1970 UTC.
  * Memory   a sample that was read has views into the row.
  * Errors   rows come from a disk: whatever is not as above is TM_DATA_LOSS.
@@ -26,9 +27,10 @@ struct kept_sample {
     uint64_t position; /* of the record that made it: the impression, or the action that corrects it */
     double weight, keep;
     double label[JOINER_LABELS_MAX], old_label[JOINER_LABELS_MAX];
-    struct bytes wire;   /* the impression's Event; corrections: one with ids alone */
-    struct bytes shared; /* to be appended: its other part; what was read is whole */
-    struct event event;  /* the same, read */
+    bool excluded, old_excluded; /* joiner/sample.h */
+    struct bytes wire;           /* the impression's Event; corrections: one with ids alone */
+    struct bytes shared;         /* to be appended: its other part; what was read is whole */
+    struct event event;          /* the same, read */
 };
 
 /* *event and *shared become the sample's wire and are not read. */

@@ -5,6 +5,7 @@
 
 #include "proto/event.h"
 #include "ps/state/server_lane.h"
+#include "ps/state/user_rates.h"
 
 #define POSITION_AT_SEAL UINT64_MAX /* in a submission: known when the block is sealed */
 
@@ -14,8 +15,9 @@ struct sequencer {
     struct roster roster;
     struct server_lane server;
     struct block_builder builder;
-    struct buffer stamped; /* an event with its time */
-    uint64_t position;     /* of the block under construction */
+    struct user_rates *users; /* NULL: without limit */
+    struct buffer stamped;    /* an event with its time */
+    uint64_t position;        /* of the block under construction */
 };
 
 struct sequencer *sequencer_open(const struct sequencer_options *options)
@@ -23,6 +25,7 @@ struct sequencer *sequencer_open(const struct sequencer_options *options)
     struct sequencer *s = mem_new(1, sizeof *s);
     roster_open(&s->roster, options);
     server_lane_open(&s->server);
+    s->users = options->user_events ? user_rates_open(options->user_events, options->user_window_ms) : NULL;
     return s;
 }
 
@@ -31,6 +34,7 @@ void sequencer_close(struct sequencer *s)
     if (!s)
         return;
     roster_close(&s->roster);
+    user_rates_close(s->users);
     block_builder_close(&s->builder);
     buffer_close(&s->stamped);
     free(s);
@@ -89,16 +93,29 @@ static void repeat_batch(struct producer *p, struct submission *sub)
     producer_old_rejects(p, sub->sequence, &sub->old_rejects);
 }
 
+/* The items of a record are one event of their user. */
+static bool is_robot(struct sequencer *s, const struct submission_event *e, const struct submission_event *before,
+                     bool before_was)
+{
+    if (!s->users || !e->user)
+        return false;
+    bool same_record = before && e->shared && e->shared == before->shared;
+    return same_record ? before_was : user_rates_take(s->users, e->user, e->time);
+}
+
 /* Returns the bit set of the streams seen. */
 static uint32_t append_events(struct sequencer *s, struct producer *p, const struct submission *sub)
 {
     uint32_t streams = 0, base = block_add_shared(&s->builder, sub->shared);
+    bool robot = false;
     for (uint32_t i = 0; i < sub->event_count; i++) {
         const struct submission_event *e = &sub->events[i];
+        robot = is_robot(s, e, i ? e - 1 : NULL, robot);
+        uint8_t stream = robot ? e->stream | BLOCK_ROBOT : e->stream;
         if (e->shared)
-            block_add_item(&s->builder, e->shard, e->stream, e->version, e->wire, base + e->shared, e->sharers);
+            block_add_item(&s->builder, e->shard, stream, e->version, e->wire, base + e->shared, e->sharers);
         else
-            block_add_event(&s->builder, e->shard, e->stream, e->version, e->wire);
+            block_add_event(&s->builder, e->shard, stream, e->version, e->wire);
         roster_see(&s->roster, p, e->stream, e->time);
         streams |= 1u << e->stream;
     }

@@ -11,10 +11,12 @@
  *          declared a stream stays in the minimum even when it left or vanished. A stream nobody declared holds. It
  *          never goes back. More in ps/state/roster.h.
  * Server   events of the server's own are stamped here: ps/state/server_lane.h.
+ * Robots   every event that is taken counts for its user, once; what is too much is marked in the block, for the shards
+ *          to set aside. The counts are not stored: after a start they begin anew, what was marked stays marked.
  * Bounded  producers_max rows; what is not live is forgotten after retain_ms of silence, or earlier, oldest first,
  *          when the table is full. Open is refused when all are live.
- * Memory   one struct sequencer, and 8 KB for each stream of a live producer that is measured; a submission is the
- *          caller's and must live until its done() was called.
+ * Memory   one struct sequencer (2 MiB more with a limit of user_events), and 8 KB for each stream of a live producer
+ *          that is measured; a submission is the caller's and must live until its done() was called.
  * Threads  pure, one owner. Times come in as arguments: now_ms is the clock of the log writer that time-outs go by. */
 #ifndef TIDEMILL_PS_STATE_SEQUENCER_H
 #define TIDEMILL_PS_STATE_SEQUENCER_H
@@ -35,6 +37,8 @@ struct sequencer_options {
     int64_t producer_timeout_ms; /* silent for so long: leaves the watermarks, unless it is a stream's last */
     int64_t producer_retain_ms;  /* silent for so long: forgotten */
     uint32_t producers_max;
+    uint32_t user_events; /* more of one user within user_window_ms are a robot's, ps/state/user_rates.h; 0: no limit */
+    int64_t user_window_ms;
 };
 
 struct producer_id {
@@ -57,6 +61,7 @@ struct submission_event {
     struct bytes wire; /* of an item its own part */
     int64_t time;      /* STAMPED: unused */
     uint32_t shard, version;
+    uint64_t user;    /* hash; 0: it names none, or one that may do what it likes */
     uint32_t shared;  /* items: place of the shared part in the submission's, from 1 */
     uint16_t sharers; /* items: how many of this record are in this shard */
     uint8_t stream;

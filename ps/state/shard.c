@@ -228,8 +228,11 @@ void shard_count(const struct shard *s, struct shard_counts *out)
 {
     shard_counts_close(out);
     struct shard_version_counts *version = mem_new(s->slots, sizeof *version);
-    *out = (struct shard_counts){
-        .position = s->position, .gate = WATERMARK_NONE, .versions = s->slots, .version = version};
+    *out = (struct shard_counts){.position = s->position,
+                                 .gate = WATERMARK_NONE,
+                                 .kept_bytes = s->archive.index.bytes,
+                                 .versions = s->slots,
+                                 .version = version};
     if (s->joiner)
         count_joined(s, out);
     for (uint32_t i = 0; i < s->slots; i++) {

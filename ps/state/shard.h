@@ -23,11 +23,14 @@
  *          of another representation than it wants: counted as skipped, and set aside once; its corrections are
  *          skipped like those of any sample that was not learned. What somebody takes is kept, for corrections and for
  *          who holds it.
+ * Filtered what a filter of samples excludes is skipped by every version that would learn it. A correction that takes a
+ *          sample out of the filters lets it be learned, one that puts it there takes out what was learned.
  * Judged   of a version that is validated (learner/validation.h) every new sample is scored with the parameters as they
  *          are before it is learned; and with the score that was served, if its impression named the version and
  *          brought one. A correction replaces the loss, with the same prediction: it is kept as long as a correction
  *          can come (ps/state/predictions.h). What was not counted (a score that is no probability, a weight beyond
- *          VALIDATION_WEIGHT_MAX) is not corrected either; both are counted. A sample weighs what it stands for where
+ *          VALIDATION_WEIGHT_MAX, a sample that was excluded) is not corrected either; both are counted. What is
+ *          excluded afterwards weighs nothing while it is. A sample weighs what it stands for where
  *          negatives are left out, until it becomes positive.
  * Reset    a document begins anew with the prior (its block is as if nothing had been learned), or all of a version do.
  *          A document that is named and has no block is passed by.
@@ -143,6 +146,7 @@ struct shard_counts {
     struct stream_counts streams[JOINER_STREAMS_MAX];
     struct delays *delays[JOINER_STREAMS_MAX];     /* owned by the copy; NULL: no action of the stream has matched */
     uint64_t undecided_entries, undecided_payload; /* bytes, see joiner.h */
+    uint64_t kept_bytes;                           /* of samples kept for people, in commits */
     struct joiner_pace pace;
     uint32_t versions;
     struct shard_version_counts *version; /* owned by the copy */

@@ -87,7 +87,8 @@ void shard_judge(struct version_slot *slot, const struct sample *sample, const v
 void shard_judge_again(struct version_slot *slot, const struct sample *sample, double before, double after)
 {
     struct judge *j = slot->judge;
-    double old_weight = weight_of(sample, sample->old_keep), weight = weight_of(sample, sample->keep);
+    double old_weight = sample->old_excluded ? 0 : weight_of(sample, sample->old_keep);
+    double weight = sample->excluded ? 0 : weight_of(sample, sample->keep);
     if (before == after && old_weight == weight)
         return;
     const struct prediction *p = predictions_find(&j->kept, sample->original);

@@ -160,12 +160,18 @@ static void skip(struct sample_counts *c, uint64_t *reason)
     ++*reason;
 }
 
+/* What the filters exclude is not learned, whatever its reward is. */
+static void skip_unlearned(struct sample_counts *c, const struct sample *sample)
+{
+    skip(c, sample->excluded ? &c->skipped_filtered : &c->skipped_reward);
+}
+
 /* Returns whether the document has no parameters here, or had none. */
 static bool learn_new(struct version_slot *slot, const struct sample *sample, const float *x)
 {
     struct version_example e = version_example(slot->version, sample, sample->labels, sample->keep, x);
-    if (!e.known) {
-        skip(&slot->fresh, &slot->fresh.skipped_reward);
+    if (!e.known || sample->excluded) {
+        skip_unlearned(&slot->fresh, sample);
         return table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE;
     }
     struct learned did = learn_into(slot, sample, &e.example);
@@ -183,23 +189,23 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
 {
     struct version_example before = version_example(slot->version, sample, sample->old_labels, sample->old_keep, x);
     struct version_example after = version_example(slot->version, sample, sample->labels, sample->keep, x);
-    if (!before.known && !after.known) {
-        skip(&slot->corrections, &slot->corrections.skipped_reward);
-        return;
-    }
+    bool was_in = before.known && !sample->old_excluded, is_in = after.known && !sample->excluded;
     if (slot->judge)
         shard_judge_again(slot, sample, before.example.reward, after.example.reward);
+    if (!was_in && !is_in) {
+        skip_unlearned(&slot->corrections, sample);
+        return;
+    }
     if (!shard_has_learned(slot, sample)) {
         skip(&slot->corrections, &slot->corrections.skipped_gone);
         return;
     }
-    if (!before.known)
+    if (!was_in)
         learn_into(slot, sample, &after.example);
-    else if (!after.known || before.example.reward != after.example.reward ||
-             before.example.weight != after.example.weight)
-        change_in(slot, sample, &before.example, after.known ? &after.example : NULL);
+    else if (!is_in || before.example.reward != after.example.reward || before.example.weight != after.example.weight)
+        change_in(slot, sample, &before.example, is_in ? &after.example : NULL);
     slot->corrections.learned++;
-    slot->corrections.clamped += after.known && after.cut;
+    slot->corrections.clamped += is_in && after.cut;
 }
 
 /* The original was learned, and forgotten by a reset since. The prediction for it is judged by the right label all the

@@ -32,8 +32,15 @@ struct reward_range version_reward_range(const struct joiner_config *join, const
     return reward_range(reward, low, high);
 }
 
-enum tm_code version_reward_check(const struct model *model, struct reward_range range, struct tm_error *err)
+enum tm_code version_reward_check(const struct model *model, struct reward_range range,
+                                  const struct label_filters *filters, struct tm_error *err)
 {
+    if (!model->retract && label_filters_drop(filters))
+        return tm_error_set(
+            err, TM_INVALID_ARGUMENT,
+            "model: sample_filters drop samples, and model %s cannot take out again what a later action "
+            "excludes: expected filters that zero labels, or another model",
+            model->name);
     if (range.always || model->retract)
         return TM_OK;
     return tm_error_set(err, TM_INVALID_ARGUMENT,

@@ -26,8 +26,10 @@ struct version_example version_example(const struct version *v, const struct sam
 /* What the reward of a version can be, by what its labels can be. */
 struct reward_range version_reward_range(const struct joiner_config *join, const struct reward *reward);
 
-/* TM_INVALID_ARGUMENT: the expression may have no value, and the model cannot take samples out. */
-enum tm_code version_reward_check(const struct model *model, struct reward_range range, struct tm_error *err);
+/* TM_INVALID_ARGUMENT: the expression may have no value, or a filter may exclude samples, and the model cannot take
+ * samples out. */
+enum tm_code version_reward_check(const struct model *model, struct reward_range range,
+                                  const struct label_filters *filters, struct tm_error *err);
 
 /* TM_INVALID_ARGUMENT: its predictions cannot be judged as probabilities: the model predicts something else, or the
  * reward may have no value. */

@@ -7,16 +7,19 @@
 This is a second opinion: it shares no code with the server and is written to be obviously right, not to be fast. All
 events are held in memory (about 1 KB each), and each rule stands in one place.
 
-The rules. Files are merged by time, as `tidemill ingest` merges them. `filters` drop events, or mend their numbers, but
+The rules. Files are merged by time, as `tidemill ingest` merges them. Events of blocked users and of robots (`users`) are
+left out; of allowed ones never. `filters` drop events, or mend their numbers, but
 for withdrawals. The first impression of a key makes one sample, further ones are repetitions. An action belongs to the
 impression of its key, before or after it, unless it names another version, comes more than `within` behind it, or lies
 more than `before` in front of it. An action that was sent before (same event id, or without one the same
 fields) counts once, and of one stream and key the first 16 count. An action that is withdrawn does not count, whenever
-that is said. The first labels fold the actions up to `window` behind the impression, the final ones all.
+that is said. The first labels fold the actions up to `window` behind the impression, the final ones all. Of a sample with
+an action of its label a filter of `sample_filters` may make a label 0; one that is dropped is a sample all the same.
 
 What it takes for granted: nothing came so late that the server could not take it (a record behind its stream's
 watermark by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), a key is not used again after
-`allowed_lateness`, filters and sampling never changed, and, for the first labels, what was withdrawn was so before the
+`allowed_lateness`, filters, sampling and the lists of users never changed, all was sent at once (what is a robot's is
+counted anew after a start), and, for the first labels, what was withdrawn was so before the
 decision. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
 
 Negative sampling: which negatives a server leaves out is its own secret, a hash with its own seed. A negative that it
@@ -37,6 +40,7 @@ import yaml
 
 ACTIONS_MAX = 16  # of one stream and key
 POSITION_MAX = 999_999_999  # a rule of sampling up to it has no end
+USER_PANES = 8  # a window of users.per slides by such a part of it
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DEFAULT_STREAMS = [{"name": "impressions", "kind": "impression"}, {"name": "clicks", "kind": "action"}]
 DEFAULT_LABELS = [{"name": "click", "stream": "clicks"}]
@@ -59,6 +63,14 @@ def milliseconds(text):
     if not number.isdigit() or unit not in UNITS_MS:
         raise Refused(f'a duration like 30s or 24h was expected, not "{text}"')
     return int(number) * UNITS_MS[unit]
+
+
+def ids_of(path):
+    """A file of users, one a line."""
+    if not path:
+        return set()
+    with open(path, encoding="utf-8") as lines:
+        return {line.rstrip("\r\n") for line in lines} - {""}
 
 
 class Config:
@@ -84,6 +96,11 @@ class Config:
             if label.get("aggregate", "exists") not in AGGREGATES:
                 raise Refused(f"label {label['name']}: aggregate {label['aggregate']} is not known here")
         self.filters = tree.get("filters") or []
+        self.sample_filters = tree.get("sample_filters") or []
+        users = tree.get("users") or {}
+        self.blocked, self.allowed = ids_of(users.get("block")), ids_of(users.get("allow"))
+        self.max_events = users.get("max_events", 0)
+        self.pane = max(1, milliseconds(users.get("per", "1m")) // USER_PANES)
         self.sampling = tree.get("sampling") or []
 
 
@@ -152,9 +169,27 @@ def mend(event, rule):
     return True
 
 
+def welcome(events, config):
+    """Those that are of no blocked user and of no robot: of nobody with more events in his window, this one included.
+    What lies behind the window of a user's newest event is not counted."""
+    panes, newest = {}, {}
+    for event in events:
+        user, pane = event.get("user"), event["time"] // config.pane
+        if user and user not in config.allowed:
+            if user in config.blocked:
+                continue
+            newest[user] = max(pane, newest.get(user, pane))
+            if config.max_events and pane > newest[user] - USER_PANES:
+                panes.setdefault(user, []).append(pane)
+                window = [p for p in panes[user] if newest[user] - USER_PANES < p <= pane]
+                if len(window) > config.max_events and not event.get("withdraw"):
+                    continue
+        yield event
+
+
 def filtered(events, config):
     """Those that no rule excludes, with their numbers mended. Who is the same event as who, what was sent says."""
-    for event in events:
+    for event in welcome(events, config):
         event["identity"] = identity(event)
         rules = [rule for rule in config.filters if rule["stream"] == event["stream"]]
         if event.get("withdraw") or all(mend(event, rule) for rule in rules):
@@ -251,11 +286,25 @@ def fold(label, actions, shown):
 
 def labels_of(taken, config, shown, until):
     """label -> its value, of the actions up to a time"""
-    labels = {}
+    labels, counted = {}, {}
     for label in config.labels:
         actions = [action for action in taken[label["stream"]] if action["time"] <= until]
-        labels[label["name"]] = fold(label, sorted(actions, key=lambda action: action["time"]), shown)
+        counted[label["name"]] = sorted(actions, key=lambda action: action["time"])
+        labels[label["name"]] = fold(label, counted[label["name"]], shown)
+    for rule in config.sample_filters:
+        clean(rule, labels, counted, shown)
     return labels
+
+
+def clean(rule, labels, counted, shown):
+    """One filter of samples; those that drop change no label."""
+    actions = counted[rule["label"]]
+    if not actions or rule.get("do", "drop") != "zero":
+        return
+    number = max(0, actions[0]["time"] - shown) / 1000 if rule.get("by") == "delay" else labels[rule["label"]]
+    if not rule.get("min", -1e300) <= number <= rule.get("max", 1e300):
+        name = rule.get("zero", rule["label"])
+        labels[name], counted[name] = 0, []
 
 
 def samples(events, config, first=False):

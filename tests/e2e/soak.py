@@ -1,7 +1,8 @@
 """The long tests: soak.py [MINUTES]
 
-Three proofs share the time: the kill test (and never fewer than CYCLES kills, however long that takes), the simulation
-on seeds that nobody has run before, and the failure loops in an order of their own. All of their figures are one table
+Four proofs share the time: the kill test (and never fewer than CYCLES kills, however long that takes), the simulation
+on seeds that nobody has run before, stories for the joiner that nobody has told, and the failure loops in an order of
+their own. All of their figures are one table
 at the end. Every seed is printed: what fails can be run again.
 """
 
@@ -16,8 +17,9 @@ import harness
 import killing
 
 CYCLES = 100
-SHARES = {"kills": 0.6, "simulation": 0.2, "failures": 0.2}
+SHARES = {"kills": 0.55, "simulation": 0.2, "stories": 0.05, "failures": 0.2}
 SIMULATION_CASES = 500  # of one run
+STORIES = 20_000  # of one run
 BUILD = harness.BINARY.parent
 
 
@@ -39,10 +41,10 @@ def kills(seconds, seed, rows):
             fresh.close()
 
 
-def run(command, timeout):
+def run(command, timeout, cwd=None):
     """What it prints. A failure is told with all of it."""
     p = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                       timeout=timeout)
+                       timeout=timeout, cwd=cwd)
     assert p.returncode == 0, f"{' '.join(map(str, command))}: exit code {p.returncode}\n{p.stdout}{p.stderr}"
     return p.stdout
 
@@ -60,6 +62,16 @@ def simulation(seconds, seed, rows):
         rows.append(("simulation", f"seeds from {seed}: {done or 'none'}"))
 
 
+def stories(seconds, seed, rows):
+    end, told = time.monotonic() + seconds, 0
+    corpus = pathlib.Path(__file__).parents[1] / "fuzz" / "corpus" / "joiner"
+    with tempfile.TemporaryDirectory(prefix="tidemill-soak-") as folder:
+        while told == 0 or time.monotonic() < end:
+            run([BUILD / "fuzz_joiner", corpus, STORIES, seed + told], timeout=1800, cwd=folder)
+            told += STORIES
+    rows.append(("joiner stories", f"seeds from {seed}: {told:,}, the identity held after every step"))
+
+
 def failures(seconds, seed, rows):
     command = [BUILD / "test_failures", "--all", "--seconds", max(10, int(seconds)), "--seed", seed]
     text = run(command, timeout=seconds + 600)
@@ -74,7 +86,7 @@ def main():
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10
     seed, rows, failed = int(time.time()), [], []
     print(f"soak: seed {seed}, {minutes:g} minutes and at least {CYCLES} kills", flush=True)
-    for proof in (kills, simulation, failures):
+    for proof in (kills, simulation, stories, failures):
         began = time.monotonic()
         print(f"soak: {proof.__name__}", flush=True)
         try:

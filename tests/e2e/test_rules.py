@@ -85,6 +85,61 @@ filters:
         server.close()
 
 
+def test_filters_of_samples_follow_their_labels(tmp_path):
+    """A click with a short stay is none, one that is too fast excludes its sample; what comes later moves both."""
+    labels = """
+labels:
+  - { name: click, stream: clicks }
+  - { name: stay, stream: stays, aggregate: sum }
+sample_filters:
+  - { name: robots, label: click, by: delay, min: 0.1 }
+  - { name: short, label: stay, min: 2, do: zero, zero: click }
+samples: { retain: 1h }
+"""
+    server = harness.Server(tmp_path, config(labels).replace("versions", "  - { name: stays, kind: action }\nversions", 1))
+    server.start()
+    try:
+        events = [impression(n) for n in range(40)]
+        events += [click(n, event=f"c{n}") for n in range(30)]
+        events += [click(n, time=T0 + n + 50, event=f"fast{n}") for n in range(5)]  # excluded: 5
+        events += [click(n, stream="stays", value=1.5) for n in range(10, 20)]  # short: 10
+        events += [click(5, time=T0 + 5 + 20, event="late")]  # in time, too
+        events += [click(30, time=T0 + 30, event="only")]  # its only action, and too fast
+        later = [click(n, stream="stays", time=T0 + 20_000, value=1.0) for n in range(10, 14)]  # stays 2.5 in all: 4
+        later += [click(0, time=T0 + 20_000, event="fast0", withdraw=True)]  # not excluded any more
+        later += [click(20, time=T0 + 20 + 10, event="behind")]  # late, and too fast: excluded after it was learned
+        streams = ["impressions", "clicks", "stays"]
+        with server.channel() as channel:
+            call = harness.Call(channel)
+            call.open(instance="1", streams=streams)
+            call.batch(1, events)
+            call.watermarks(T0 + 15_000, streams)
+            harness.wait_until("all is decided", lambda: server.version("A")["new_samples"]["samples"] == 40)
+            call.batch(3, later)
+            call.end()
+        status = server.settled_status()
+        harness.assert_balanced(status)
+        version = status["versions"][0]
+        assert version["new_samples"]["skipped_filtered"] == 7
+        assert (version["corrections"]["samples"], version["corrections"]["learned"]) == (6, 6)
+        positives, negatives = (sum(c[i] for c in server.counts("A").values()) for i in (0, 1))
+        assert positives == 30 - 5 - 1 - (10 - 4)  # 1-5 and 20 are excluded, six stay short
+        assert negatives == 40 - 30 - 1 + 6  # 30 is excluded
+        assert "sample filters" in server.run("version", "show", "A").stdout
+        kept = server.run("samples", "tail", "-n", "100", "-o", "json").stdout
+        assert kept.count('"reward":null') >= 7, kept
+        digests = server.digests()
+        server.kill9()
+        server.start()
+        assert server.digests() == digests
+        server.term()
+        server.configure(server.config_file.read_text().replace("min: 2", "min: 3"))
+        assert not server.launch().wait_ready()
+        assert "sample_filters differs from what the data directory was made with" in server.stderr()
+    finally:
+        server.close()
+
+
 def test_sampling_leaves_rates_as_they_are(tmp_path):
     """A quarter of the negatives is learned, four times each; positives and those that come late count once."""
     impressions = [impression(n) for n in range(PER_DOC * DOCS)]

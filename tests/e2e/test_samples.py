@@ -228,7 +228,12 @@ RULES = """filters:
   - { name: heavy, stream: impressions, field: weight, do: clamp, min: 0.3, max: 1.7 }
   - { name: mute, stream: clicks, field: value, do: default, to: 0 }
   - { name: dwell, stream: clicks, field: value, min: 0.5 }
+sample_filters:
+  - { name: small, label: spend, min: 2, do: zero, zero: clicks }
+  - { name: soon, label: clicks, by: delay, min: 2, do: zero }
+  - { name: dear, label: spend, max: 12 }
 sampling: [{ name: top, keep: 1, to_position: 1 }, { name: rest, keep: 0.4 }]
+users: { block: BLOCKED, max_events: 30, per: 40s }
 """
 
 
@@ -250,13 +255,19 @@ def test_filters_and_sampling_are_what_recompute_says(make_server, tmp_path):
     """Negatives that were left out are told, and are no difference; everything else is there, mended, and counted."""
     before, _, rest = harness.config().partition("labels:")
     before = before.replace("name: clicks, kind: action,", "name: clicks, kind: action, before: 1s,")
-    server = make_server(kept(before + LABELS + rest.partition("versions:")[2]) + RULES).start()
+    (tmp_path / "blocked.txt").write_text("u3\n")
+    rules = RULES.replace("BLOCKED", str(tmp_path / "blocked.txt"))
+    server = make_server(kept(before + LABELS + rest.partition("versions:")[2]) + rules).start()
     events = with_numbers(random.Random(7), event_files.generate(18, requests=700))
+    for n, e in enumerate(events):
+        e["user"] = "busy" if n % 5 == 0 else f"u{n % 40}"
     files = [event_files.write(tmp_path / "events.jsonl", events)]
     server.ingest(*files)
     status = server.settled_status()
     harness.assert_balanced(status)
     assert all(s["filtered"] > 50 for s in status["streams"])
+    assert all(v["new_samples"]["skipped_filtered"] > 0 for v in status["versions"] if v["name"] in "AB")
+    assert "robot" in server.run("deadletters", "list", "--reason", "robot").stdout
     expected = recompute(tmp_path, server.config_file, files)
     verdict = verify(server, expected)
     assert verdict["identical"], verdict

@@ -142,7 +142,9 @@ static struct call *new_call(const struct gateway *g, enum submission_kind kind,
 static struct submission_event *add_event(const struct gateway *g, struct call *c, const struct world_event *e)
 {
     struct submission_event *out = &c->events[c->sub.event_count++];
-    *out = (struct submission_event){.time = e->time, .stream = e->stream};
+    char user[8];
+    snprintf(user, sizeof user, "u%u", e->user);
+    *out = (struct submission_event){.time = e->time, .stream = e->stream, .user = hash_64(bytes_text(user))};
     out->version = e->version ? (e->version - 1) % g->created + 1 : BLOCK_VERSION_NONE;
     out->shard = hash_shard(bytes_text(world_doc(e->doc)), g->world->shards);
     return out;

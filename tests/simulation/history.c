@@ -179,10 +179,10 @@ static void describe(const struct sample *s, char *out, size_t room)
 {
     snprintf(out, room,
              "%s #%" PRIu64 " of %" PRIu64 " version %u position %" PRIu64 " time %" PRId64 " decided at %" PRId64
-             " labels %.17g %.17g %.17g were %.17g %.17g %.17g weight %g keep %g",
+             " labels %.17g %.17g %.17g were %.17g %.17g %.17g weight %g keep %g excluded %d was %d",
              s->kind == SAMPLE_NEW ? "new" : "correction", s->sequence, s->original, s->version, s->position,
              s->impression_time, s->decided_at, s->labels[0], s->labels[1], s->labels[2], s->old_labels[0],
-             s->old_labels[1], s->old_labels[2], s->weight, s->keep);
+             s->old_labels[1], s->old_labels[2], s->weight, s->keep, s->excluded, s->old_excluded);
 }
 
 static bool same_sample(const struct sample *a, const struct sample *b)
@@ -194,7 +194,8 @@ static bool same_sample(const struct sample *a, const struct sample *b)
            memcmp(a->old_labels, b->old_labels, sizeof a->old_labels) == 0 && a->weight == b->weight &&
            a->keep == b->keep && a->old_keep == b->old_keep && a->rate == b->rate && a->told == b->told &&
            (!a->told || a->request == b->request) && a->named == b->named && a->item == b->item &&
-           a->feature_bytes == b->feature_bytes && (a->place.row > 0) == (b->place.row > 0);
+           a->feature_bytes == b->feature_bytes && (a->place.row > 0) == (b->place.row > 0) &&
+           a->excluded == b->excluded && a->old_excluded == b->old_excluded;
 }
 
 /* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */

@@ -23,7 +23,8 @@ static void check_sample(const struct mill *m, uint32_t shard, const struct kept
     struct joiner_record record;
     if (s->sequence != want->sequence || s->kind != want->kind || s->original != want->original ||
         s->version != want->version || s->impression_time != want->impression_time || s->position != want->position ||
-        s->weight != want->weight || s->keep != want->keep)
+        s->weight != want->weight || s->keep != want->keep || s->excluded != want->excluded ||
+        s->old_excluded != want->old_excluded)
         mismatch("shard %u keeps another sample %" PRIu64, shard, want->sequence);
     for (uint32_t i = 0; i < c->join.labels; i++)
         if (s->label[i] != want->labels[i] || s->old_label[i] != (s->original ? want->old_labels[i] : 0))

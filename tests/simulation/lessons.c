@@ -97,8 +97,17 @@ static void judge(struct lessons *l, const struct version *v, uint32_t version, 
         judging_new(&me->jury, &lesson->judgement[version], VALIDATION_SERVED, s->score);
 }
 
-/* Corrections cannot be refused for their weight: it is cut. */
-static double cut_weight(const struct sample *s, double keep) { return fmin(s->weight / keep, 1048576); }
+/* Corrections cannot be refused for their weight: it is cut. What is excluded weighs nothing. */
+static double judged_weight(const struct sample *s, double keep, bool excluded)
+{
+    return excluded ? 0 : fmin(s->weight / keep, 1048576);
+}
+
+static bool dealt_with(const struct lesson *x, uint32_t version)
+{
+    return x->fate[version] == LESSON_LEARNED || x->fate[version] == LESSON_REWARD ||
+           x->fate[version] == LESSON_FILTERED;
+}
 
 /* Did x itself come? */
 static bool is_encoded(const struct encoder *encoder, const struct lesson_features *f)
@@ -134,20 +143,28 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
                          : NULL;
     void *belief = l->student[version].belief[lesson->doc];
     struct example was, now;
+    double weight = judged_weight(s, s->keep, s->excluded);
     bool ignored, is = example_of(v, s, s->labels, s->keep, x, &now, &lesson->cut[version]);
     bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, s->old_keep, x, &was, &ignored);
-    if (s->kind == SAMPLE_CORRECTION && original->fate[version] != LESSON_LEARNED &&
-        original->fate[version] != LESSON_REWARD && original->fate[version] != LESSON_ADMISSION) {
+    bool filtered = s->excluded;
+    had = had && !s->old_excluded;
+    is = is && !s->excluded;
+    lesson->cut[version] = lesson->cut[version] && is;
+    if (s->kind == SAMPLE_CORRECTION && !dealt_with(original, version) && original->fate[version] != LESSON_ADMISSION) {
         lesson->fate[version] = LESSON_ORIGINAL;
         return;
     }
     if (s->kind == SAMPLE_NEW && is)
         begin(l, v, version, lesson);
-    lesson->fate[version] = original->forgotten[version] ? LESSON_RESET : had || is ? LESSON_LEARNED : LESSON_REWARD;
-    if (v->validate && s->kind == SAMPLE_NEW)
+    lesson->fate[version] = original->forgotten[version] ? LESSON_RESET
+                            : had || is                  ? LESSON_LEARNED
+                            : filtered                   ? LESSON_FILTERED
+                                                         : LESSON_REWARD;
+    if (v->validate && s->kind == SAMPLE_NEW && is)
         judge(l, v, version, lesson, &now);
-    else if (v->validate && (was.reward != now.reward || cut_weight(s, s->old_keep) != cut_weight(s, s->keep)))
-        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, cut_weight(s, s->keep));
+    else if (v->validate && s->kind == SAMPLE_CORRECTION &&
+             (was.reward != now.reward || judged_weight(s, s->old_keep, s->old_excluded) != weight))
+        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, weight);
     if (original->forgotten[version])
         return;
     if (s->kind == SAMPLE_CORRECTION && !is_held(l, v, version, lesson)) {
@@ -272,7 +289,7 @@ void lessons_discard(struct lessons *l, uint32_t version)
         }
 }
 
-/* Every sample that it had to do with so far, even one without a reward: its corrections have nothing to correct. */
+/* Every sample that it had to do with so far, even one that it did not learn: its corrections have nothing to correct. */
 void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc)
 {
     struct student *me = &l->student[version];
@@ -282,10 +299,9 @@ void lessons_reset(struct lessons *l, const struct version *v, uint32_t version,
         return;
     }
     for (uint32_t i = 0; i < l->lessons; i++) {
-        enum lesson_fate fate = l->lesson[i].fate[version];
-        if (l->lesson[i].doc == doc && l->lesson[i].sample.kind == SAMPLE_NEW &&
-            (fate == LESSON_LEARNED || fate == LESSON_REWARD))
-            l->lesson[i].forgotten[version] = true;
+        struct lesson *x = &l->lesson[i];
+        if (x->doc == doc && x->sample.kind == SAMPLE_NEW && dealt_with(x, version))
+            x->forgotten[version] = true;
     }
     if (me->known[doc])
         v->model->init(&v->config, me->belief[doc]);
@@ -383,6 +399,7 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_reward += fate == LESSON_REWARD;
         c->skipped_admission += fate == LESSON_ADMISSION;
         c->skipped_gone += fate == LESSON_GONE;
+        c->skipped_filtered += fate == LESSON_FILTERED;
         c->clamped += fate == LESSON_LEARNED && l->lesson[i].cut[version];
         enum joiner_reason refused = l->lesson[i].refused[version];
         c->skipped_no_features += refused == REASON_NO_FEATURES;
@@ -390,11 +407,6 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_range += refused == REASON_FEATURE_RANGE;
         c->skipped_representation += refused == REASON_WRONG_REPRESENTATION;
     }
-}
-
-static bool dealt_with(const struct lesson *x, uint32_t version)
-{
-    return x->fate[version] == LESSON_LEARNED || x->fate[version] == LESSON_REWARD;
 }
 
 /* The newest sample that tells the version of this one's labels. */
@@ -427,7 +439,7 @@ struct lessons_sum lessons_sum(const struct lessons *l, const struct version *v,
             continue;
         const struct sample *newest = newest_of(l, version, i);
         sum.mass += x->sample.weight + x->sample.weight / x->sample.keep;
-        if (!example_of(v, &x->sample, newest->labels, newest->keep, NULL, &e, &ignored))
+        if (newest->excluded || !example_of(v, &x->sample, newest->labels, newest->keep, NULL, &e, &ignored))
             continue;
         double w = e.weight * exp(-v->config.decay_per_ms * (double)(sum.time - e.time));
         sum.s += w * e.reward;

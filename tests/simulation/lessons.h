@@ -31,6 +31,7 @@ enum lesson_fate {
     LESSON_ADMISSION, /* only counted: the document is not admitted yet */
     LESSON_GONE,      /* a correction of what the parameters do not hold (any more) */
     LESSON_REWARD,    /* the reward has no value, before and now */
+    LESSON_FILTERED,  /* a filter of samples excludes it, before and now */
     LESSON_REFUSED,   /* its features do not fit the version */
 };
 

@@ -175,7 +175,7 @@ static void tell(const struct oracle *o, const struct oracle_record *r, struct s
 }
 
 static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
-                 const double *labels, uint64_t position)
+                 const double *labels, bool excluded, uint64_t position)
 {
     struct lesson_features features = {0};
     struct oracle_record *r = &s->record[impression];
@@ -191,7 +191,9 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                             .weight = r->weight,
                             .keep = kind == SAMPLE_NEW && is_negative(o, labels) ? (double)r->lot.rate : 1,
                             .old_keep = 1,
-                            .rate = (double)r->lot.rate};
+                            .rate = (double)r->lot.rate,
+                            .excluded = excluded,
+                            .old_excluded = kind == SAMPLE_CORRECTION && r->excluded};
     if (kind == SAMPLE_CORRECTION) {
         sample.original = r->sequence;
         memcpy(sample.old_labels, r->labels, sizeof r->labels);
@@ -202,6 +204,7 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     memcpy(sample.labels, labels, sizeof r->labels);
     memcpy(r->labels, labels, sizeof r->labels);
     r->keep = sample.keep;
+    r->excluded = excluded;
     if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
         features = features_of(o, s, impression);
     if (kind == SAMPLE_NEW)
@@ -344,24 +347,57 @@ static double label_of(const struct oracle *o, const struct oracle_shard *s, uin
     return count > 0 ? v + 0.0 : 0;
 }
 
-static void labels_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t last,
+/* Of the actions up to `last`, the first that counts for a label; NOBODY: none. */
+static uint32_t first_action(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t label,
+                             uint32_t last)
+{
+    for (uint32_t i = NOBODY; last != NOBODY && i != last;) {
+        i = next_action(o, s, impression, i);
+        if (stream_of(o, &s->record[i])->labels >> label & 1)
+            return i;
+    }
+    return NOBODY;
+}
+
+/* What the labels come to, and whether the sample is excluded: the filters, told one after the other. */
+static bool labels_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, uint32_t last,
                       double out[static JOINER_LABELS_MAX])
 {
+    const struct label_filters *filters = &o->catalog.join.label_filters;
+    bool excluded = false, zeroed[JOINER_LABELS_MAX] = {false};
     memset(out, 0, JOINER_LABELS_MAX * sizeof *out);
     for (uint32_t i = 0; i < o->catalog.join.labels; i++)
         out[i] = label_of(o, s, impression, i, last);
+    for (uint32_t i = 0; i < filters->count; i++) {
+        const struct label_filter *f = &filters->filter[i];
+        uint32_t first = first_action(o, s, impression, f->label, last);
+        if (first == NOBODY || zeroed[f->label])
+            continue;
+        double after = fmax(0, (double)(s->record[first].time - s->record[impression].time)) / 1000;
+        double number = f->look == LOOK_AT_DELAY ? after : out[f->label];
+        if (number < f->least || number > f->most) {
+            excluded = excluded || f->drop;
+            for (uint32_t k = 0; k < JOINER_LABELS_MAX; k++)
+                if (f->zeroes >> k & 1) {
+                    zeroed[k] = true;
+                    out[k] = 0;
+                }
+        }
+    }
+    return excluded;
 }
 
 /* Tell what the actions up to `last` come to, if it is something else than was told. */
 static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impression, uint32_t last, uint64_t position)
 {
     double labels[JOINER_LABELS_MAX];
-    labels_of(o, s, impression, last, labels);
+    struct oracle_record *r = &s->record[impression];
+    bool excluded = labels_of(o, s, impression, last, labels), there = r->keep > 0;
+    bool changed = there && excluded != r->excluded;
     for (uint32_t i = 0; i < o->catalog.join.labels; i++)
-        if (labels[i] != s->record[impression].labels[i]) {
-            emit(o, s, impression, s->record[impression].keep > 0 ? SAMPLE_CORRECTION : SAMPLE_NEW, labels, position);
-            return;
-        }
+        changed = changed || labels[i] != r->labels[i];
+    if (changed)
+        emit(o, s, impression, there ? SAMPLE_CORRECTION : SAMPLE_NEW, labels, excluded, position);
 }
 
 static uint32_t last_action(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
@@ -388,12 +424,12 @@ static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression
     uint32_t last = NOBODY, next = next_action(o, s, impression, NOBODY);
     for (; next != NOBODY && s->record[next].time <= closes; next = next_action(o, s, impression, next))
         last = next;
-    labels_of(o, s, impression, last, labels);
+    bool excluded = labels_of(o, s, impression, last, labels);
     s->record[impression].decided = true;
     if (is_negative(o, labels) && s->record[impression].lot.left_out)
         leave_out(o, s, impression);
     else
-        emit(o, s, impression, SAMPLE_NEW, labels, s->record[impression].position);
+        emit(o, s, impression, SAMPLE_NEW, labels, excluded, s->record[impression].position);
     for (; next != NOBODY; next = next_action(o, s, impression, next))
         correct(o, s, impression, next, s->record[next].position);
 }
@@ -809,6 +845,10 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
     uint32_t at = s->records++;
     if (sharers)
         s->record[at].shared_counts = e->shared.size / sharers + (e->shared.size % sharers != 0);
+    if (e->robot && !s->record[at].withdraw) {
+        settle(&s->record[at], FATE_FILTERED, REASON_ROBOT);
+        return;
+    }
     if (is_excluded(o, &s->record[at])) {
         settle(&s->record[at], FATE_FILTERED, REASON_RULE);
         return;

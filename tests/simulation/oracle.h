@@ -47,6 +47,7 @@ struct oracle_record {
     uint32_t shares, settled_at;      /* and how many had it when the first of them was forgotten: records before it */
     uint64_t sequence;
     double labels[JOINER_LABELS_MAX]; /* of impressions: as they were told last */
+    bool excluded;                    /* the same */
 };
 
 struct oracle_shard {

@@ -31,6 +31,7 @@ struct totals {
     uint64_t left_out, lessons[LESSON_REFUSED + 1]; /* per version */
     uint64_t encoded_anew;                          /* versions in shards */
     uint64_t held_at_marks;                         /* samples held, summed over all blocks */
+    uint64_t worlds[WORLD_TRAITS];                  /* that have it */
 };
 
 /* ---- one case ---- */
@@ -109,6 +110,9 @@ static void tally(const struct history *h, struct totals *t)
 
 static void run_world(const struct world *w, struct totals *t)
 {
+    for (int i = 0; i < WORLD_TRAITS; i++)
+        t->worlds[i] += world_has(w, (enum world_trait)i);
+
     struct history h;
     struct gateway g;
     struct mill m;
@@ -212,6 +216,14 @@ static int explain(uint64_t seed)
     return 1;
 }
 
+static void print_coverage(const struct totals *t)
+{
+    printf("worlds with");
+    for (int i = 0; i < WORLD_TRAITS; i++)
+        printf("%s %" PRIu64 " %s", i ? "," : "", t->worlds[i], world_trait_name((enum world_trait)i));
+    printf("\n");
+}
+
 static int run_cases(uint64_t first, uint64_t cases)
 {
     struct timespec from, to;
@@ -227,22 +239,24 @@ static int run_cases(uint64_t first, uint64_t cases)
            (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9);
     printf("%" PRIu64 " events were items of records, %" PRIu64 " with others in their shard\n", t->items, t->sharing);
     printf("set aside: %" PRIu64 " late, %" PRIu64 " orphaned, %" PRIu64 " duplicate, %" PRIu64
-           " version mismatch, %" PRIu64 " too many, %" PRIu64 " shed, %" PRIu64 " by a rule, %" PRIu64 " preceding\n",
+           " version mismatch, %" PRIu64 " too many, %" PRIu64 " shed, %" PRIu64 " by a rule, %" PRIu64
+           " preceding, %" PRIu64 " of robots\n",
            t->fates[REASON_LATE], t->fates[REASON_ORPHANED], t->fates[REASON_DUPLICATE],
            t->fates[REASON_VERSION_MISMATCH], t->fates[REASON_TOO_MANY_ACTIONS], t->fates[REASON_SHED],
-           t->fates[REASON_RULE], t->fates[REASON_PRECEDES]);
+           t->fates[REASON_RULE], t->fates[REASON_PRECEDES], t->fates[REASON_ROBOT]);
     printf("refused: %" PRIu64 " without features, %" PRIu64 " of another dimension, %" PRIu64 " out of range, %" PRIu64
            " of another representation\n",
            t->fates[REASON_NO_FEATURES], t->fates[REASON_WRONG_DIMENSION], t->fates[REASON_FEATURE_RANGE],
            t->fates[REASON_WRONG_REPRESENTATION]);
     printf("by versions: %" PRIu64 " learned, %" PRIu64 " discarded, %" PRIu64 " beyond the limit, %" PRIu64
-           " without an original, %" PRIu64 " without a reward, %" PRIu64 " before admission, %" PRIu64
-           " no longer in the parameters, %" PRIu64 " left out by sampling, %" PRIu64 " of what was reset, %" PRIu64
-           " held in the end, %.1f held at a block, %" PRIu64 " with another encoder\n",
+           " without an original, %" PRIu64 " without a reward, %" PRIu64 " by a filter of samples, %" PRIu64
+           " before admission, %" PRIu64 " no longer in the parameters, %" PRIu64 " left out by sampling, %" PRIu64
+           " of what was reset, %" PRIu64 " held in the end, %.1f held at a block, %" PRIu64 " with another encoder\n",
            t->lessons[LESSON_LEARNED], t->lessons[LESSON_DISCARDED], t->lessons[LESSON_LIMIT],
-           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_ADMISSION],
-           t->lessons[LESSON_GONE], t->left_out, t->lessons[LESSON_RESET], t->lessons[LESSON_HELD],
-           (double)t->held_at_marks / (double)t->blocks, t->encoded_anew);
+           t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_FILTERED],
+           t->lessons[LESSON_ADMISSION], t->lessons[LESSON_GONE], t->left_out, t->lessons[LESSON_RESET],
+           t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks, t->encoded_anew);
+    print_coverage(t);
     return 0;
 }
 

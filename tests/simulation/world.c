@@ -157,7 +157,8 @@ static void make_model(struct author *a, struct version *v)
 {
     bool features = a->w->own_features < 100 && chance(a, 70);
     static const char *const models[] = {"lr", "lr", "linear", "embedding", "embedding"};
-    uint32_t kind = below(a, ARRAY_LEN(models));
+    uint32_t most = label_filters_drop(&a->w->join.join.label_filters) ? 3 : ARRAY_LEN(models); /* no retracting */
+    uint32_t kind = below(a, most);
     v->model = model_find(bytes_text(features ? models[kind] : "beta"));
     if (!features) {
         v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
@@ -260,6 +261,25 @@ static void make_filters(struct author *a)
     }
 }
 
+/* A third of the worlds have some; their bounds are near the labels and delays that are common. */
+static void make_label_filters(struct author *a)
+{
+    struct joiner_config *c = &a->w->join.join;
+    c->label_filters.count = chance(a, 35) ? between(a, 1, 3) : 0;
+    for (uint32_t i = 0; i < c->label_filters.count; i++) {
+        struct label_filter *f = &c->label_filters.filter[i];
+        double step = chance(a, 50) ? 0.25 : (double)a->unit / 1000;
+        *f = (struct label_filter){.label = below(a, c->labels),
+                                   .look = step < 0.25 || chance(a, 30) ? LOOK_AT_DELAY : LOOK_AT_VALUE,
+                                   .least = chance(a, 40) ? -1e300 : step * below(a, 6),
+                                   .most = 1e300,
+                                   .drop = chance(a, 50)};
+        if (f->least < 0 || chance(a, 30))
+            f->most = fmax(f->least, 0) + step * below(a, 6);
+        f->zeroes = f->drop ? 0 : UINT64_C(1) << below(a, c->labels);
+    }
+}
+
 static void make_join(struct author *a)
 {
     struct world *w = a->w;
@@ -278,6 +298,7 @@ static void make_join(struct author *a)
     a->attributes = chance(a, 50);
     make_streams(a);
     make_labels(a);
+    make_label_filters(a);
     make_versions(a);
     make_sampling(a);
     make_filters(a);
@@ -307,6 +328,10 @@ static void make_clients(struct author *a)
                                                .producer_timeout_ms = 100,
                                                .producer_retain_ms = chance(a, 80) ? 1000000 : WORLD_SHORT_MEMORY_MS,
                                                .producers_max = chance(a, 90) ? 50 : w->lanes + 1 /* the server */};
+    if (chance(a, 15)) {
+        w->sequencing.user_events = between(a, 3, 40);
+        w->sequencing.user_window_ms = a->unit * between(a, 2, 40);
+    }
     for (uint32_t i = 0; i < w->join.join.streams; i++)
         w->sequencing.out_of_orderness_ms[i] = chance(a, 50) ? 0 : a->unit * between(a, 1, 3);
 }
@@ -879,6 +904,14 @@ void world_print(const struct world *w)
         printf("label l%u: %s, cap %g%s, threshold %g%s\n", i, label_aggregate_word(c->label[i].aggregate),
                c->label[i].cap.value, c->label[i].cap.given ? "" : " (none)", c->label[i].threshold.value,
                c->label[i].threshold.given ? "" : " (none)");
+    if (w->sequencing.user_events)
+        printf("robots have more than %u events in %" PRId64 " ms\n", w->sequencing.user_events,
+               w->sequencing.user_window_ms);
+    for (uint32_t i = 0; i < c->label_filters.count; i++)
+        printf("filter of samples by the %s of l%u: [%g, %g], drop %d, zeroes %" PRIx64 "\n",
+               c->label_filters.filter[i].look == LOOK_AT_DELAY ? "delay" : "value", c->label_filters.filter[i].label,
+               c->label_filters.filter[i].least, c->label_filters.filter[i].most, c->label_filters.filter[i].drop,
+               c->label_filters.filter[i].zeroes);
     for (uint32_t i = 0; i < c->streams; i++)
         printf("stream s%u kind %d within %" PRId64 " required %d labels %" PRIx64 " rule %d key %u\n", i,
                c->stream[i].kind, c->stream[i].within_ms, c->stream[i].required, c->stream[i].labels,

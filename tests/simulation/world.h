@@ -117,6 +117,34 @@ struct world {
     uint32_t own_features; /* percent of impressions that bring their own; 100: nobody learns from features */
 };
 
+/*    name                what the script has of it, for a summary of what was covered */
+#define WORLD_TRAIT_TABLE(T)                                    \
+    T(ATTRIBUTION, "attribution")                               \
+    T(WITHDRAWALS, "withdrawals")                               \
+    T(FILTERS, "filters")                                       \
+    T(SAMPLE_FILTERS, "filters of samples")                     \
+    T(SAMPLING, "sampling")                                     \
+    T(ROBOTS, "a limit for robots")                             \
+    T(BOUND, "a bound of what waits")                           \
+    T(FEATURES, "versions over features")                       \
+    T(SHADOWS, "versions that learn from others")               \
+    T(PAUSES, "pauses")                                         \
+    T(STALLED, "a stalled stream")                              \
+    T(NEW_INSTANCES, "clients that come back as new instances") \
+    T(ITEMS, "records of many documents")                       \
+    T(RESETS, "resets")                                         \
+    T(PRIORS, "new priors")                                     \
+    T(CRASHES, "crashes and restarts")
+
+enum world_trait {
+#define T(name, text) WORLD_##name,
+    WORLD_TRAIT_TABLE(T)
+#undef T
+        WORLD_TRAITS
+};
+bool world_has(const struct world *w, enum world_trait trait);
+const char *world_trait_name(enum world_trait trait);
+
 void world_make(struct world *w, uint64_t seed);
 void world_close(struct world *w);
 const char *act_name(enum act_kind kind);

@@ -316,7 +316,8 @@ static void test_random_blocks_come_back(void **state)
             shards[i] = (uint32_t)(lrand48() % SHARDS);
             versions[i] = (uint32_t)lrand48();
             snprintf(wire, sizeof wire, "%u", i);
-            block_add_event(&builder, shards[i] * 1000, (uint8_t)(i % 32), versions[i], bytes_text(wire));
+            uint32_t robot = i % 3 == 0 ? BLOCK_ROBOT : 0;
+            block_add_event(&builder, shards[i] * 1000, (uint8_t)(i % 32 | robot), versions[i], bytes_text(wire));
         }
         block_add_punctuation(&builder, 0, round);
         out.size = 0;
@@ -335,6 +336,7 @@ static void test_random_blocks_come_back(void **state)
                 assert_int_equal(e.position, (uint64_t)round + *at);
                 assert_int_equal(e.version, versions[*at]);
                 assert_int_equal(e.stream, *at % 32);
+                assert_int_equal(e.robot, *at % 3 == 0);
                 ++*at;
             }
             assert_true(slot + 1 < b.shards_named || seen == n);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,6 +78,14 @@ uint32_t engine_shard(const struct engine *e, struct bytes doc)
     return hash_shard(doc, 64);
 }
 
+static struct user_lists users = {.hash_seed = 3};
+
+struct user_lists *engine_users(struct engine *e)
+{
+    (void)e;
+    return &users;
+}
+
 static struct door door_for_test(void)
 {
     struct door d;
@@ -138,6 +147,36 @@ static void events_are_resolved(void **state)
         assert_true(b.events[i].time == NOW);
     }
     door_batch_close(&b);
+}
+
+static void users_are_judged(void **state)
+{
+    static const char *const names[] = {"bad", "ours", "u1", NULL};
+    static const char path[] = "door_test.users", ours[] = "door_test.ours";
+    (void)state;
+    struct door d = door_for_test();
+    CLEANUP(buffer_close) struct buffer batch = {0};
+    struct door_batch b;
+    assert_int_equal(file_write_atomic(path, bytes_text("bad\nours\n"), NULL), TM_OK);
+    assert_int_equal(file_write_atomic(ours, bytes_text("ours\n"), NULL), TM_OK);
+    assert_int_equal(user_lists_read(&users, path, ours, NULL), TM_OK);
+    wire_put_integer(&batch, 1, 1);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct event e = good("impressions");
+        e.user = names[i] ? bytes_text(names[i]) : (struct bytes){0};
+        put_event(&batch, &e);
+    }
+    assert_int_equal(door_read_batch(&d, buffer_view(&batch), ALL, NOW, &b, NULL), TM_OK);
+    assert_int_equal(b.count, 3);
+    assert_int_equal(b.rejected[DOOR_FIELD_blocked], 1);
+    assert_true(b.letters.size > 0);
+    assert_true(b.events[0].user == 0); /* allowed: counted for nobody */
+    assert_true(b.events[1].user != 0);
+    assert_true(b.events[2].user == 0);
+    door_batch_close(&b);
+    user_lists_close(&users);
+    remove(path);
+    remove(ours);
 }
 
 static void set_nothing(struct event *e) { (void)e; }
@@ -443,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_resolved),
         cmocka_unit_test(a_record_is_split),
+        cmocka_unit_test(users_are_judged),
         cmocka_unit_test(each_bad_event_is_named),
         cmocka_unit_test(many_rejects_stay_small),
         cmocka_unit_test(dead_letters_show_every_mistake),

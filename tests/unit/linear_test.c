@@ -154,12 +154,10 @@ static void test_nothing_left(void **state)
     (void)state;
     samples_make(&s, &seed, &config, SAMPLES_MAX);
     model_linear.learn(&config, b, s.e, s.count);
-    for (size_t j = 0; j < s.count; j++) {
-        struct correction c = {s.e[j], s.e[j]};
-        c.after.weight = 0;
-        model_linear.correct(&config, b, &c);
-    }
+    for (size_t j = 0; j < s.count; j++)
+        model_linear.retract(&config, b, &s.e[j]);
     assert_true(model_linear.valid(&config, b));
+    assert_int_equal(b->head.positives + b->head.negatives, 0);
     model_linear.values(&config, b, NOON, values);
     model_linear.values(&config, NULL, NOON, prior);
     assert_all_near(values, prior, model_linear.width(&config), 1e-9, "value");

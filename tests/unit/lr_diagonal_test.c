@@ -333,6 +333,27 @@ static void test_there_and_back(void **state)
     free(before);
 }
 
+/* Taken out: as if it had been exchanged for one that weighs nothing, and counted no more. */
+static void test_retract(void **state)
+{
+    struct model_config config = plain(3, true, COVARIANCE_DIAGONAL);
+    float x[3] = {0.5f, -1, 0.25f};
+    struct lr_diagonal_block *a = block_new(&model_lr_diagonal, &config), *b = block_new(&model_lr_diagonal, &config);
+    struct example e = sample(x, 1);
+    struct correction c = {e, e};
+    (void)state;
+    c.after.weight = 0;
+    model_lr_diagonal.learn(&config, a, &e, 1);
+    model_lr_diagonal.learn(&config, b, &e, 1);
+    model_lr_diagonal.correct(&config, a, &c);
+    model_lr_diagonal.retract(&config, b, &e);
+    assert_memory_equal(a->value, b->value, model_weights(&config) * sizeof(double));
+    assert_int_equal(a->head.positives, 1);
+    assert_int_equal(b->head.positives + b->head.negatives, 0);
+    free(a);
+    free(b);
+}
+
 static void test_shift_is_bounded(void **state)
 {
     struct model_config config = plain(1, false, COVARIANCE_DIAGONAL);
@@ -357,7 +378,7 @@ int main(void)
         cmocka_unit_test(test_single_samples),           cmocka_unit_test(test_one_is_a_batch),
         cmocka_unit_test(test_order_within_a_batch),     cmocka_unit_test(test_large),
         cmocka_unit_test(test_flips_and_the_next_batch), cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_shift_is_bounded),
+        cmocka_unit_test(test_shift_is_bounded),         cmocka_unit_test(test_retract),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

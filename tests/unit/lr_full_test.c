@@ -236,6 +236,27 @@ static void test_exchange(void **state)
     }
 }
 
+/* Taken out: as if it had been exchanged for one that weighs nothing, and counted no more. */
+static void test_retract(void **state)
+{
+    struct model_config config = plain(3, true, COVARIANCE_FULL);
+    float x[3] = {0.5f, -1, 0.25f};
+    struct lr_full_block *a = block_new(&model_lr_full, &config), *b = block_new(&model_lr_full, &config);
+    struct example e = sample(x, 1);
+    struct correction c = {e, e};
+    (void)state;
+    c.after.weight = 0;
+    model_lr_full.learn(&config, a, &e, 1);
+    model_lr_full.learn(&config, b, &e, 1);
+    model_lr_full.correct(&config, a, &c);
+    model_lr_full.retract(&config, b, &e);
+    assert_memory_equal(a->value, b->value, model_weights(&config) * sizeof(double));
+    assert_int_equal(a->head.positives, 1);
+    assert_int_equal(b->head.positives + b->head.negatives, 0);
+    free(a);
+    free(b);
+}
+
 static void test_shift_is_bounded(void **state)
 {
     struct model_config config = plain(1, false, COVARIANCE_FULL);
@@ -261,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_weights),      cmocka_unit_test(test_offset),
         cmocka_unit_test(test_mirror),       cmocka_unit_test(test_flips),
         cmocka_unit_test(test_exchange),     cmocka_unit_test(test_shift_is_bounded),
+        cmocka_unit_test(test_retract),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,9 +62,10 @@ static const struct {
     {V "commit: { intervall: 1s }\n", "f:2:11: commit.intervall: unknown key; did you mean interval?\n"},
     {V "ocmmti: { interval: 1s }\n", "f:2:1: ocmmti: unknown key; did you mean commit?\n"},
     {V "log: { synchro: 1s }\n", "f:2:8: log.synchro: unknown key; expected one of: sync, retain, retain_size\n"},
-    {V "commit.interval: 1s\n", "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, "
-                                "threads, rpc_threads, log, disk, "
-                                "commit, memory, samples, join, streams, labels, versions, filters, sampling\n"},
+    {V "commit.interval: 1s\n",
+     "f:2:1: commit.interval: unknown key; expected one of: data, listen, http, shards, "
+     "threads, rpc_threads, log, disk, "
+     "commit, memory, samples, users, join, streams, labels, versions, filters, sample_filters, sampling\n"},
     {V "join: { window: 60 }\n", "f:2:17: join.window: got 60; expected a duration such as 60s\n"},
     {V "join: { window: 8d }\n", "f:2:17: join.window: got 8d; expected a duration from 0s to 7d\n"},
     {V "join: { window: -5s }\n", "f:2:17: join.window: got -5s; expected a duration such as 60s\n"},
@@ -174,10 +175,17 @@ static const struct {
     {"versions: [{ name: A, model: beta, reward: \" \" }]\n",
      "f:1:44: versions[0].reward: got nothing; expected an expression of 1 to 255 bytes such as click + 5*order - "
      "dislike\n"},
-    {"versions: [{ name: A, model: lr, dimension: 2, reward: 1 / click }]\n",
-     "f:1:12: versions[0].reward: it divides by what can be 0, and then has no value; model lr cannot take samples out "
-     "again: expected a divisor that is never 0, such as max(x, 1)\n"},
-    {"versions: [{ name: A, model: lr, dimension: 2, reward: 1 / (1 + click) }]\n", ""},
+    {"versions: [{ name: A, model: lr, dimension: 2, reward: 1 / click }]\n", ""},
+    {V "sample_filters: [{ name: x, label: clikc, max: 2 }]\n",
+     "f:2:18: sample_filters[0].label: got clikc, which is no label; did you mean click?\n"},
+    {V "sample_filters: [{ name: x, label: click, by: delay, do: mend }]\n",
+     "f:2:58: sample_filters[0].do: got mend; expected drop or zero\n"
+     "f:2:18: sample_filters[0].min: missing, as max is; expected one of them\n"},
+    {V "sample_filters: [{ name: x, label: click, by: delay, do: zero, zero: clack }]\n",
+     "f:2:18: sample_filters[0].zero: got clack, which is no label; did you mean click?\n"
+     "f:2:18: sample_filters[0].min: missing, as max is; expected one of them\n"},
+    {V "sample_filters: [{ name: x, label: click, min: 2, zero: click }]\n",
+     "f:2:18: sample_filters[0].zero: only a filter with do: zero has it\n"},
     {"versions: [{ name: A, model: beta, reward: clikc }]\n",
      "f:1:12: versions[0].reward: got clikc, which is no label; did you mean click?\n"},
     {"versions: [{ name: A1, model: beta, samples_from: [A1, A2, A1] }]\n",
@@ -640,6 +648,22 @@ static void random_items(uint64_t *seed, struct options *o)
     }
 }
 
+static void random_sample_filters(uint64_t *seed, struct options *o)
+{
+    o->sample_filters = (uint32_t)(draw(seed) % (OPTION_SAMPLE_FILTERS_MAX + 1));
+    for (uint32_t i = 0; i < o->sample_filters; i++) {
+        struct sample_filter_options *f = &o->sample_filter[i];
+        random_name(seed, f->name, OPTION_NAME_MAX);
+        random_name(seed, f->label, OPTION_NAME_MAX);
+        f->by = (uint32_t)(draw(seed) % 2);
+        f->action = (uint32_t)(draw(seed) % 2);
+        f->min = -1e300;
+        f->max = (double)(int64_t)draw(seed) / 1000;
+        if (f->action == VERDICT_ZERO && draw(seed) % 2)
+            random_name(seed, f->zero, OPTION_NAME_MAX);
+    }
+}
+
 static void random_options(uint64_t *seed, struct options *o)
 {
     memset(o, 0, sizeof *o);
@@ -660,7 +684,12 @@ static void random_options(uint64_t *seed, struct options *o)
     o->allowed_lateness_ms = random_span(seed, 0, 30 * 86400000ll);
     o->producer_timeout_ms = random_span(seed, 1000, 7 * 86400000ll);
     o->key_fields = 1 + (uint32_t)(draw(seed) % 7);
+    if (draw(seed) % 2)
+        random_path(seed, o->users_block);
+    o->users_max_events = (uint32_t)(draw(seed) % 60001);
+    o->users_per_ms = random_span(seed, 1000, 86400000);
     random_items(seed, o);
+    random_sample_filters(seed, o);
 }
 
 /* What does not count: where things stood, and what lies behind the end of the lists. */
@@ -681,6 +710,12 @@ static void forget_places(struct options *o)
     memset(&o->stream[o->streams], 0, (OPTION_STREAMS_MAX - o->streams) * sizeof o->stream[0]);
     memset(&o->label[o->labels], 0, (OPTION_LABELS_MAX - o->labels) * sizeof o->label[0]);
     memset(&o->version[o->versions], 0, (OPTION_VERSIONS_MAX - o->versions) * sizeof o->version[0]);
+    for (uint32_t i = 0; i < o->sample_filters; i++)
+        o->sample_filter[i].place = (struct option_place){0};
+    memset(&o->sample_filter[o->sample_filters], 0,
+           (OPTION_SAMPLE_FILTERS_MAX - o->sample_filters) * sizeof o->sample_filter[0]);
+    size_t block = strlen(o->users_block);
+    memset(o->users_block + block, 0, sizeof o->users_block - block);
     size_t data = strlen(o->data), listen = strlen(o->listen), http = strlen(o->http);
     memset(o->data + data, 0, sizeof o->data - data);
     memset(o->listen + listen, 0, sizeof o->listen - listen);

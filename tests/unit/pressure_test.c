@@ -69,6 +69,40 @@ static void what_is_on_its_way_counts(void **state)
     pressure_close(b.p);
 }
 
+/* A batch of many events for one shard, and one for another. */
+static bool many_enter(struct bench *b, uint32_t shard, uint32_t events)
+{
+    static struct submission_event e[1000];
+    struct submission batch = {.events = e, .event_count = events + 1};
+    struct tm_error err;
+    for (uint32_t i = 0; i <= events; i++)
+        e[i] = (struct submission_event){.wire = bytes_text("wire"), .shard = shard, .stream = SHOW};
+    e[events / 2].shard = shard + 1;
+    enum tm_code rc = pressure_admit(b->p, &kinds, &batch, b->now_ns, &err);
+    if (rc == TM_OK)
+        pressure_release(b->p, &kinds, &batch);
+    return rc == TM_OK;
+}
+
+static void a_large_batch_waits_until_it_fits(void **state)
+{
+    struct bench b = begin();
+    uint64_t each = joiner_waiting_bytes(JOINER_IMPRESSION, 4);
+    uint32_t most = (uint32_t)(HARD / each);
+    (void)state;
+    pressure_tell(b.p, 1, SOFT / 2, 7);
+    assert_false(many_enter(&b, 1, most));
+    assert_true(enters(&b, 1, SHOW, false)); /* a small one does */
+    assert_true(many_enter(&b, 1, most / 2));
+    assert_false(many_enter(&b, 1, most));
+    pass_time(&b, TIMEOUT_MS);
+    assert_true(many_enter(&b, 1, most)); /* nothing was decided for long: the oldest will be shed */
+    assert_false(many_enter(&b, 1, most));
+    pressure_tell(b.p, 1, 0, 8);
+    assert_true(many_enter(&b, 1, 2 * most)); /* it will never find more room */
+    pressure_close(b.p);
+}
+
 static void a_block_counts_until_it_arrives(void **state)
 {
     struct bench b = begin();
@@ -127,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(above_the_soft_limit_only_actions_pass),
         cmocka_unit_test(what_is_on_its_way_counts),
+        cmocka_unit_test(a_large_batch_waits_until_it_fits),
         cmocka_unit_test(a_block_counts_until_it_arrives),
         cmocka_unit_test(a_door_that_is_closed_for_long_opens_up_to_the_hard_limit),
         cmocka_unit_test(above_the_hard_limit_a_batch_passes_now_and_then),

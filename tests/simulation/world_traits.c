@@ -1,0 +1,86 @@
+/* What a world has of what can be: so that who reads the summary sees what was covered. */
+#include "tests/simulation/world.h"
+
+static bool any_act(const struct world *w, enum act_kind kind)
+{
+    for (uint32_t i = 0; i < w->acts; i++)
+        if (w->act[i].kind == kind && !w->act[i].dropped)
+            return true;
+    return false;
+}
+
+static bool any_withdrawal(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->events; i++)
+        if (w->event[i].withdraw && !w->event_dropped[i])
+            return true;
+    return false;
+}
+
+static bool any_record(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->events; i++)
+        if (w->event[i].record && !w->event_dropped[i])
+            return true;
+    return false;
+}
+
+static bool any_own_key(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->join.join.streams; i++)
+        if (w->join.join.stream[i].attribute != JOINER_ATTRIBUTE_NONE)
+            return true;
+    return false;
+}
+
+static bool any_over_features(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->versions; i++)
+        if (model_uses_features(w->version[i].model))
+            return true;
+    return false;
+}
+
+static bool any_shadow(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->versions; i++)
+        for (uint32_t k = 0; k < w->version[i].samples_from_count; k++)
+            if (w->version[i].samples_from[k] != w->version[i].id)
+                return true;
+    return false;
+}
+
+bool world_has(const struct world *w, enum world_trait trait)
+{
+    const struct joiner_rules *first = &w->rules[0];
+    switch (trait) {
+    case WORLD_ATTRIBUTION: return any_own_key(w);
+    case WORLD_WITHDRAWALS: return any_withdrawal(w);
+    case WORLD_FILTERS: return first->filters.count > 0;
+    case WORLD_SAMPLE_FILTERS: return w->join.join.label_filters.count > 0;
+    case WORLD_SAMPLING: return first->sampling.rules > 0;
+    case WORLD_ROBOTS: return w->sequencing.user_events > 0;
+    case WORLD_BOUND: return w->limits[0].waiting_bytes > 0;
+    case WORLD_FEATURES: return any_over_features(w);
+    case WORLD_SHADOWS: return any_shadow(w);
+    case WORLD_PAUSES: return any_act(w, ACT_PAUSE);
+    case WORLD_STALLED: return w->stalled != 0;
+    case WORLD_NEW_INSTANCES: return any_act(w, ACT_RESTART);
+    case WORLD_ITEMS: return any_record(w);
+    case WORLD_RESETS: return any_act(w, ACT_RESET);
+    case WORLD_PRIORS: return any_act(w, ACT_PRIOR);
+    case WORLD_CRASHES: return any_act(w, ACT_CRASH);
+    case WORLD_TRAITS: break;
+    }
+    CHECK(!"a trait of the table");
+}
+
+const char *world_trait_name(enum world_trait trait)
+{
+    static const char *const names[] = {
+#define T(name, text) text,
+        WORLD_TRAIT_TABLE(T)
+#undef T
+    };
+    return names[trait];
+}
