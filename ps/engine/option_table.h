@@ -68,6 +68,11 @@ struct option_list {
     const char *help;
 };
 
+/* Of the lists of rules: option_rule_table.c. */
+enum { OPTION_RULE_ROWS = 5, OPTION_FILTER_ROWS = 7 };
+extern const struct option_row option_rule_rows[OPTION_RULE_ROWS];
+extern const struct option_row option_filter_rows[OPTION_FILTER_ROWS];
+
 enum { OPTION_LISTS = 5 };
 extern const struct option_row option_scalars[];
 extern const size_t option_scalar_count;
