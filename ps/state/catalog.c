@@ -310,8 +310,7 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
             s->attribute = c->join.stream[i].attribute;
             s->key_fields = c->join.stream[i].key_fields;
         }
-        s->has_payload_only = c->join.stream[i].kind == JOINER_TABLE;
-        s->payload_only = c->join.stream[i].payload_only;
+        s->has_payload_only = s->payload_only = c->join.stream[i].payload_only;
         for (uint32_t k = 0; k < c->join.labels; k++)
             if (c->join.stream[i].labels >> k & 1) {
                 Tidemill__V1__LabelSpec *l = p->labels[k] = &p->label[k];
