@@ -125,7 +125,7 @@ static void joining_open(struct joining *j)
         .window_ms = EVENTS_WINDOW_MS,
         .allowed_lateness_ms = EVENTS_WINDOW_MS};
     *j = (struct joining){0};
-    j->joiner = joiner_open(&config, (struct joiner_output){j, on_sample, on_aside, NULL});
+    j->joiner = joiner_open(&config, (struct joiner_output){j, on_sample, on_aside, NULL, NULL});
 }
 
 struct entry {

@@ -70,6 +70,7 @@ static const struct fate {
     {"filtered", offsetof(Tidemill__V1__StreamStatus, filtered), false},
     {"shed", offsetof(Tidemill__V1__StreamStatus, shed), true},
     {"waiting", offsetof(Tidemill__V1__StreamStatus, waiting), false},
+    {"table late", offsetof(Tidemill__V1__StreamStatus, table_late), true},
 };
 
 static uint64_t fate_count(const Tidemill__V1__StreamStatus *s, const struct fate *f)
@@ -157,6 +158,17 @@ static void add_room(struct printer *p, const Tidemill__V1__StatusReply *m)
     add_total(p, "disk reserve", cell_text(print_size(m->disk_reserve, reserve)));
 }
 
+static void add_tables(struct printer *p, const Tidemill__V1__StatusReply *m)
+{
+    if (!m->has_table_lookups)
+        return;
+    add_total(p, "table rows written", cell_count(m->table_rows_written));
+    add_total(p, "table rows removed", cell_count(m->table_rows_removed));
+    add_total(p, "table lookups", cell_count(m->table_lookups));
+    add_total(p, "table cache misses", cell_count(m->table_cache_misses));
+    add_total(p, "table cache bytes", cell_count(m->table_cache_bytes));
+}
+
 static void print_totals(const Tidemill__V1__StatusReply *m)
 {
     static const char *const names[] = {"node", "value"};
@@ -180,6 +192,7 @@ static void print_totals(const Tidemill__V1__StatusReply *m)
     add_total(p, "log sync ms, mean", cell_number(m->log_sync_ms_mean));
     add_total(p, "log sync ms, max", cell_number(m->log_sync_ms_max));
     add_room(p, m);
+    add_tables(p, m);
     add_total(p, "recovery ms", cell_number(m->recovery_ms));
     add_total(p, "recovered events", cell_count(m->recovered_events));
     add_total(p, "pid", cell_signed(m->pid));

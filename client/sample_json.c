@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "proto/event.h"
 #include "proto/json.h"
+#include "proto/wire.h"
 
 enum tm_code sample_written(FILE *out, struct tm_error *err)
 {
@@ -112,6 +114,30 @@ static void put_features(struct buffer *out, const struct sample_view *s)
         buffer_print(out, "null");
 }
 
+/* A list of the rows of tables that counted for the sample. */
+static void put_tables(struct buffer *out, struct bytes tables)
+{
+    struct reader r = reader_of(tables);
+    struct wire_field f;
+    const char *before = "";
+    put_key(out, "tables");
+    buffer_put_u8(out, '[');
+    while (wire_next(&r, &f)) {
+        struct event e;
+        if (f.type != WIRE_BYTES || event_scan(f.bytes, &e, NULL) != TM_OK)
+            continue;
+        struct sample_view row = {.features = e.features, .payload = e.payload, .encoding = e.encoding};
+        buffer_print(out, "%s{", before);
+        put_key(out, "stream");
+        json_put_text(out, e.stream);
+        put_integer(out, "time", e.time);
+        put_features(out, &row);
+        buffer_put_u8(out, '}');
+        before = ",";
+    }
+    buffer_put_u8(out, ']');
+}
+
 static void put_rank(struct buffer *out, int32_t rank)
 {
     put_key(out, "rank");
@@ -157,6 +183,8 @@ void sample_json(const struct sample_view *s, bool features, struct buffer *out)
     put_text(out, "generation", s->names->generation ? s->names->generation : "");
     if (features && !s->corrects)
         put_features(out, s);
+    if (s->tables.size)
+        put_tables(out, s->tables);
     buffer_put_u8(out, '}');
 }
 

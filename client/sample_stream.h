@@ -29,6 +29,7 @@ struct sample_view {
     int32_t rank;            /* -1: not told */
     uint32_t encoding;
     struct bytes features, payload;
+    struct bytes tables; /* a packed TableRows */
 };
 
 struct sample_sink {

@@ -25,7 +25,8 @@
 /* clang-format off */
 /*    name         what happened to some of them besides; no part of the identity             */
 #define STREAM_NOTES(N)                                                                   \
-    N(crowded_out, "impressions that actions are no longer attributed to: of their action key there are 32 newer ones")
+    N(crowded_out, "impressions that actions are no longer attributed to: of their action key there are 32 newer ones")\
+    N(table_late,  "table rows whose time the gate had passed: samples they were for were decided without them")
 /* clang-format on */
 
 struct stream_counts {

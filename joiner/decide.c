@@ -1,4 +1,4 @@
-/* The decision of a key: its first labels, what is remembered of it, and the corrections that follow. */
+/* The decision of keys: when, their first labels, what is remembered of them, and the corrections that follow. */
 #include "joiner/joiner_state.h"
 
 static void emit(struct joiner *j, struct sample *s)
@@ -265,4 +265,38 @@ void joiner_decide(struct joiner *j, uint32_t number)
     joiner_wait_no_more(j, s.stream);
     j->counts[s.stream].matched++;
     keep_pace(j, s.impression_time);
+}
+
+/* Tell who is next. Returns how many items that are. */
+static uint32_t announce(struct joiner *j)
+{
+    struct due_item item[JOINER_COMING_MAX];
+    struct sample_features shown[JOINER_COMING_MAX];
+    uint32_t items = due_ahead(&j->decisions, j->gate, item, JOINER_COMING_MAX), count = 0;
+    for (uint32_t i = 0; i < items; i++) {
+        const struct pending_key *k = &j->pending.keys[item[i].number];
+        if (!joiner_waits(j, &item[i]))
+            continue;
+        struct chunk_record r = chunks_record(&j->chunks, k->chunk, k->offset);
+        shown[count++] = (struct sample_features){r.body, r.shared};
+    }
+    if (count > 0)
+        j->output.coming(j->output.self, shown, count);
+    return items;
+}
+
+void joiner_decide_due(struct joiner *j)
+{
+    struct due_item item;
+    uint32_t announced = 0;
+    if (j->gate == WATERMARK_NONE)
+        return;
+    for (;; announced--) {
+        if (announced == 0)
+            announced = j->output.coming ? announce(j) : UINT32_MAX;
+        if (!due_next(&j->decisions, j->gate, &item))
+            return;
+        if (joiner_waits(j, &item))
+            joiner_decide(j, item.number);
+    }
 }

@@ -176,14 +176,30 @@ static void open_bucket(struct due *d)
         d->first_bucket = d->bucket_count = 0;
 }
 
-bool due_next(struct due *d, int64_t limit, struct due_item *out)
+/* Is there an item with time < limit? It is the first one of the front then. */
+static bool ready(struct due *d, int64_t limit)
 {
     if (d->front_next == d->front_count) {
         if (d->first_bucket == d->bucket_count || d->buckets[d->first_bucket].earliest >= limit)
             return false;
         open_bucket(d);
     }
-    if (d->front[d->front_next].time >= limit)
+    return d->front[d->front_next].time < limit;
+}
+
+uint32_t due_ahead(struct due *d, int64_t limit, struct due_item *out, uint32_t most)
+{
+    uint32_t count = 0;
+    if (!ready(d, limit))
+        return 0;
+    for (size_t i = d->front_next; i < d->front_count && d->front[i].time < limit && count < most; i++)
+        out[count++] = d->front[i];
+    return count;
+}
+
+bool due_next(struct due *d, int64_t limit, struct due_item *out)
+{
+    if (!ready(d, limit))
         return false;
     *out = d->front[d->front_next++];
     d->items--;

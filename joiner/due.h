@@ -50,6 +50,10 @@ void due_insert(struct due *d, int64_t time, uint64_t position, uint32_t number)
 /* Take the earliest item with time < limit. False: none. */
 bool due_next(struct due *d, int64_t limit, struct due_item *out);
 
+/* Copy the earliest items with time < limit, `most` of them at most, without taking them; fewer may come where time
+ * enters a new bucket, but none only when there is none. Returns how many. */
+uint32_t due_ahead(struct due *d, int64_t limit, struct due_item *out, uint32_t most);
+
 /* Time of the earliest item; INT64_MAX: none. */
 int64_t due_earliest(const struct due *d);
 size_t due_memory(const struct due *d);

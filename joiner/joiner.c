@@ -40,9 +40,11 @@ void joiner_close(struct joiner *j)
     free(j);
 }
 
-bool joiner_attribution_fits(const struct joiner_stream *s, uint32_t join_key_fields)
+bool joiner_key_fits(const struct joiner_stream *s, uint32_t join_key_fields)
 {
     const uint32_t all = JOINER_KEY_REQUEST | JOINER_KEY_USER | JOINER_KEY_DOC;
+    if (s->kind == JOINER_TABLE)
+        return s->attribute == JOINER_ATTRIBUTE_NONE && s->key_fields && (s->key_fields & ~all) == 0;
     if (s->attribute == JOINER_ATTRIBUTE_NONE)
         return s->key_fields == 0;
     return s->kind == JOINER_ACTION && s->attribute < JOINER_ATTRIBUTES && s->key_fields != join_key_fields &&
@@ -88,6 +90,15 @@ int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermark
             gate = smaller(gate, watermarks[i]);
     }
     return gate == INT64_MAX ? WATERMARK_NONE : gate;
+}
+
+int64_t joiner_decided_before(const struct joiner_config *config, const int64_t *watermarks)
+{
+    int64_t before = joiner_gate(config, watermarks);
+    for (uint32_t i = 0; i < config->streams; i++)
+        if (config->stream[i].kind == JOINER_IMPRESSION)
+            before = smaller(before, minus(watermarks[i], config->allowed_lateness_ms));
+    return before;
 }
 
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
@@ -350,6 +361,12 @@ static enum joiner_reason take_note(struct joiner *j, const struct joiner_record
     return reason;
 }
 
+static void take_row(struct joiner *j, const struct joiner_record *r)
+{
+    j->counts[r->stream].applied++;
+    j->counts[r->stream].table_late += joiner_behind(r->time, j->gate);
+}
+
 /* What the rules make of the record; false: they exclude it. */
 static bool passes(const struct filters *rules, struct joiner_record *r)
 {
@@ -377,6 +394,10 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
     CHECK(r->stream < j->config.streams && r->position > j->position);
     j->position = r->position;
     j->counts[r->stream].consumed++;
+    if (j->config.stream[r->stream].kind == JOINER_TABLE) {
+        take_row(j, r);
+        return;
+    }
     bool ruled = rules->count > 0 && !r->withdraw;
     if (ruled) {
         mended = *r;
@@ -406,11 +427,8 @@ void joiner_prefetch(const struct joiner *j, struct hash128 key)
 
 void joiner_advance(struct joiner *j, const int64_t *watermarks)
 {
-    struct due_item item;
     joiner_set_watermarks(j, watermarks);
-    while (j->gate != WATERMARK_NONE && due_next(&j->decisions, j->gate, &item))
-        if (joiner_waits(j, &item))
-            joiner_decide(j, item.number);
+    joiner_decide_due(j);
     joiner_orphan(j, &j->early_actions, j->action_horizon);
     joiner_orphan(j, &j->early_features, j->features_horizon);
     if (j->config.action_keys)

@@ -20,6 +20,9 @@
  *   joiner/attribution.h. It waits for the first of them as any early action does; what it adds to their labels, and
  *   what it takes along when an earlier or later impression or a withdrawal arrives, is told by corrections, in the
  *   order of the impressions. One that names a version belongs to that version's impressions only.
+ * Tables   a row of a table stream waits for nothing and belongs to no sample: whoever takes samples looks rows up.
+ *   Here it is only counted: applied, and beside that table_late when its time t < gate, because samples of impressions
+ *   from t on are decided already. Rules do not look at rows.
  * Horizons (L = allowed_lateness, I = smallest impression watermark)
  *   impression   late when its time < I - L
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
@@ -63,9 +66,10 @@
 enum {
     JOINER_STREAMS_MAX = 32,
     JOINER_ACTION_KEYS_MAX = 3, /* sets of key fields with doc, but the join key */
+    JOINER_COMING_MAX = 64,
 };
 
-enum joiner_stream_kind { JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION };
+enum joiner_stream_kind { JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION, JOINER_TABLE };
 enum joiner_key_field { JOINER_KEY_REQUEST = 1, JOINER_KEY_USER = 2, JOINER_KEY_DOC = 4 };
 
 /* Which of the impressions under an action's own key it counts for; the numbers are stored. */
@@ -84,7 +88,8 @@ struct joiner_stream {
     bool required;     /* features */
     uint64_t labels;   /* actions: bits of the labels they set */
     enum joiner_attribute attribute;
-    uint32_t key_fields; /* of attributed actions: enum joiner_key_field */
+    uint32_t key_fields; /* of attributed actions and of tables: enum joiner_key_field */
+    bool payload_only;   /* tables: their features are no part of samples */
 };
 
 /* What may change from one record to the next. */
@@ -106,8 +111,8 @@ struct joiner_config {
     uint32_t action_keys;                        /* how many: joiner_derive_keys() */
 };
 
-/* A key of its own is an action stream's, has doc, and is not the join key. */
-bool joiner_attribution_fits(const struct joiner_stream *s, uint32_t join_key_fields);
+/* A key of its own is an action stream's, has doc, and is not the join key; or a table's, and has any field. */
+bool joiner_key_fits(const struct joiner_stream *s, uint32_t join_key_fields);
 
 /* Fill in action_key from the streams. */
 void joiner_derive_keys(struct joiner_config *config);
@@ -147,6 +152,9 @@ struct joiner_output {
     /* A negative was decided and left out: it is no sample yet (sequence 0); its place is kept, as a sample's is.
      * May be NULL while there are no rules of sampling. */
     void (*left_out)(void *self, struct sample *s);
+    /* Impressions with these events are about to be decided, JOINER_COMING_MAX at most: what their samples need may be
+     * fetched together. May be NULL. */
+    void (*coming)(void *self, const struct sample_features *shown, uint32_t count);
 };
 
 struct joiner;
@@ -181,6 +189,10 @@ void joiner_advance(struct joiner *j, const int64_t *watermarks);
 
 /* The gate for these watermarks; WATERMARK_NONE while any of them is unknown. */
 int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks);
+
+/* No impression before it is decided any more, now or later: what is kept for decisions may end there. WATERMARK_NONE
+ * while a watermark is unknown. */
+int64_t joiner_decided_before(const struct joiner_config *config, const int64_t *watermarks);
 
 /* What was decided of impressions before it is forgotten: only newer ones can still be corrected. WATERMARK_NONE while
  * a watermark is unknown. */

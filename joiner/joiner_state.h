@@ -68,9 +68,10 @@ bool joiner_waits(const struct joiner *j, const struct due_item *item);
 void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* notes whose impression cannot come */
 void joiner_keep_bound(struct joiner *j); /* shed the oldest while more is held than may be */
 
-/* decide.c: the undecided key with this number becomes a sample; an action, or its withdrawal, comes for a decided
- * one. */
+/* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action,
+ * or its withdrawal, comes for a decided one. */
 void joiner_decide(struct joiner *j, uint32_t number);
+void joiner_decide_due(struct joiner *j);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
 
 /* The document, and an event of it for a sample that was left out and is made now. */

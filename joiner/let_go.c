@@ -9,6 +9,8 @@ enum {
 
 uint64_t joiner_waiting_bytes(enum joiner_stream_kind kind, size_t body)
 {
+    if (kind == JOINER_TABLE) /* it waits for nothing */
+        return 0;
     if (kind == JOINER_ACTION)
         return NOTE_BYTES + CHUNK_HEAD_BYTES;
     return (kind == JOINER_IMPRESSION ? KEY_BYTES : NOTE_BYTES) + CHUNK_HEAD_BYTES + body;

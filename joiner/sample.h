@@ -24,7 +24,7 @@ struct sample_place {
     uint32_t offset;
 };
 
-/* An event of a feature stream, in one part or two. */
+/* An event, in one part or two: of a feature stream, mostly. */
 struct sample_features {
     struct bytes body, shared;
 };

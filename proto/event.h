@@ -63,10 +63,10 @@ void event_encode(const struct event *e, struct buffer *out);
 /* Append a time alone: to stand in front of an event that was encoded without one. */
 void event_put_time(int64_t time_ms, struct buffer *out);
 
-/* What every stream demands, whatever the configuration: texts of 1-256 bytes of UTF-8 without NUL where present, doc
- * present, stream present, event present where it withdraws one, time between 2000 and now_ms + 1 day, every number
- * finite, weight >= 0, propensity in (0, 1], features finite and of a whole number of values, sparse indices
- * increasing. *field (never NULL) names the offender for the ack, "" when there is none. Not for events with items. */
+/* What every stream demands, whatever the configuration: texts of 1-256 bytes of UTF-8 without NUL where present,
+ * stream present, one of doc, request and user present, time between 2000 and now_ms + 1 day, every number finite,
+ * weight >= 0, propensity in (0, 1], features finite and of a whole number of values, sparse indices increasing. *field
+ * (never NULL) names the offender for the ack, "" when there is none. Not for events with items. */
 enum tm_code event_validate(const struct event *e, int64_t now_ms, const char **field, struct tm_error *err);
 
 /* The same of what items share: nothing that belongs to an item may be in it. */

@@ -38,9 +38,6 @@ static enum tm_code validate_texts(const struct event *e, const char **field, st
         if (texts[i].text.data && validate_text(texts[i].text, err) != TM_OK)
             return TM_INVALID_ARGUMENT;
     }
-    *field = "withdraw";
-    if (e->withdraw && !e->event.data)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "there is no event; expected the event id of what it takes back");
     return TM_OK;
 }
 
@@ -127,7 +124,7 @@ static enum tm_code validate(const struct event *e, bool doc, int64_t now_ms, co
 {
     *field = "stream";
     enum tm_code rc = validate_needed(e->stream, err);
-    if (rc == TM_OK && doc) {
+    if (rc == TM_OK && doc && (e->doc.data || (!e->request.data && !e->user.data))) {
         *field = "doc";
         rc = validate_needed(e->doc, err);
     }

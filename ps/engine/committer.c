@@ -34,11 +34,16 @@ static void sync_state(struct committer *c)
 {
     int64_t began_ns = clock_monotonic_ns();
     uint64_t written = UINT64_MAX;
-    for (uint32_t i = 0; i < c->engine->options.shards; i++)
-        written = c->counts[i].position < written ? c->counts[i].position : written;
+    int64_t decided_before = INT64_MAX;
+    for (uint32_t i = 0; i < c->engine->options.shards; i++) {
+        const struct shard_counts *n = &c->counts[i];
+        written = n->position < written ? n->position : written;
+        decided_before = n->decided_before < decided_before ? n->decided_before : decided_before;
+    }
     state_db_sync(c->engine->dir.state);
     histogram_observe(&c->sync, clock_monotonic_ns() - began_ns);
     input_log_release(c->engine->log, written);
+    lookup_rows_release(c->engine->lookups, written, decided_before);
 }
 
 /* The last worker's turn makes everything before it durable. */

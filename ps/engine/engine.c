@@ -42,6 +42,7 @@ static void make_parts(struct engine *e)
         e->workers = e->options.shards;
     e->shard = mem_new(e->options.shards, sizeof(struct shard *));
     e->shard_worker = mem_new(e->options.shards, sizeof *e->shard_worker);
+    e->lookups = lookup_rows_open(e->dir.log, &e->catalog, e->dir.hash_seed, e->options.memory_lookup);
     for (uint32_t i = 0; i < e->options.shards; i++)
         e->shard[i] = shard_open(&(struct shard_options){
             .id = i,
@@ -49,7 +50,8 @@ static void make_parts(struct engine *e)
             .store = state_db_patient_store(e->dir.state),
             .encoder = encoders_find,
             .encoder_context = e->encoders,
-            .archive = {e->options.samples_retain_ms, e->options.memory_samples / e->options.shards}});
+            .archive = {e->options.samples_retain_ms, e->options.memory_samples / e->options.shards},
+            .lookup = lookup_rows_source(e->lookups)});
     e->pressure =
         pressure_open(e->options.shards, e->options.memory_join / e->options.shards, e->options.door_timeout_ms);
     e->worker = mem_new(e->workers, sizeof *e->worker);
@@ -130,6 +132,7 @@ static enum tm_code open_log(struct engine *e, const struct catalog *wanted, str
                                   .retain_ms = e->options.log_retain_ms,
                                   .retain_bytes = e->options.log_retain_size,
                                   .queue_bytes_max = e->options.memory_inbox,
+                                  .lookups = e->lookups,
                                   .deliver = deliver,
                                   .context = e};
     setup_sequencer(&e->options, wanted, &o.sequencer);
@@ -240,6 +243,7 @@ void engine_close(struct engine *e)
         shard_close(e->shard[i]);
     encoders_close(e->encoders);
     input_log_close(e->log);
+    lookup_rows_close(e->lookups);
     data_dir_close(&e->dir);
     free(e->worker);
     free(e->shard);

@@ -199,6 +199,8 @@ struct engine_status {
     uint64_t applied, commits, commit_bytes;
     double recovery_ms;
     uint64_t recovered_events;
+    bool tables; /* some stream is a table */
+    struct lookup_rows_counts lookups;
 };
 void engine_status(struct engine *e, struct engine_status *out);
 void engine_status_close(struct engine_status *s);

@@ -28,6 +28,7 @@ static void stream_counts(const char *stream, const struct stream_counts *c, str
 #undef F
     metric_count(m, METRIC_STREAM_WAITING, c->waiting, name);
     metric_count(m, METRIC_STREAM_CROWDED_OUT, c->crowded_out, name);
+    metric_count(m, METRIC_STREAM_TABLE_LATE, c->table_late, name);
     metric_value(m, METRIC_STREAM_IMBALANCE, (double)stream_counts_imbalance(c), name);
 }
 
@@ -74,6 +75,15 @@ static void join_delays(struct engine *e, struct metrics *m)
     engine_window_close(&w);
 }
 
+static void tables(const struct lookup_rows_counts *c, struct metrics *m)
+{
+    metric_count(m, METRIC_TABLE_ROWS_WRITTEN, c->written, METRIC_PLAIN);
+    metric_count(m, METRIC_TABLE_ROWS_REMOVED, c->removed, METRIC_PLAIN);
+    metric_count(m, METRIC_TABLE_LOOKUPS, c->cache.lookups, METRIC_PLAIN);
+    metric_count(m, METRIC_TABLE_MISSES, c->cache.misses, METRIC_PLAIN);
+    metric_count(m, METRIC_TABLE_CACHE, c->cache.bytes, METRIC_PLAIN);
+}
+
 static void events(struct engine *e, const struct engine_status *s, struct metrics *m)
 {
     const struct catalog *schema = engine_schema(e);
@@ -95,6 +105,8 @@ static void events(struct engine *e, const struct engine_status *s, struct metri
     metric_count(m, METRIC_DECIDED, decided, METRIC_PLAIN);
     metric_count(m, METRIC_SAMPLE_LOG, samples, METRIC_PLAIN);
     metric_count(m, METRIC_KEPT_BYTES, kept, METRIC_PLAIN);
+    if (s->tables)
+        tables(&s->lookups, m);
     join_delays(e, m);
     metric_histogram(m, METRIC_FRESHNESS, &e->freshness, METRIC_PLAIN);
     metric_value(m, METRIC_IMBALANCE, (double)s->imbalance, METRIC_PLAIN);

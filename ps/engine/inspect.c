@@ -52,7 +52,9 @@ void engine_status(struct engine *e, struct engine_status *out)
                                   .recovery_ms = e->recovery_ms,
                                   .recovered_events = e->recovered_events,
                                   .version_count = registry_count(e->registry),
-                                  .as_of = engine_gate(e)};
+                                  .as_of = engine_gate(e),
+                                  .tables = lookup_any(&e->schema)};
+    lookup_rows_count(e->lookups, &out->lookups);
     input_log_status(e->log, &out->log);
     disk_status(e->dir.disk, &out->disk);
     out->versions = mem_new(out->version_count, sizeof *out->versions);

@@ -44,6 +44,17 @@
       "Shards that let no impressions and features in, because too many wait for decisions (memory.join)")            \
     M("Events", DOOR_REFUSED, "tidemill_door_refused_batches_total", COUNTER, "",                                     \
       "Batches refused because of that")                                                                              \
+    M("Events", STREAM_TABLE_LATE, "tidemill_stream_table_late_rows_total", COUNTER, "stream",                        \
+      "Rows of tables that were stored after samples they were for had been decided without them")                    \
+    M("Events", TABLE_ROWS_WRITTEN, "tidemill_table_rows_written_total", COUNTER, "",                                 \
+      "Rows of tables that were stored")                                                                              \
+    M("Events", TABLE_ROWS_REMOVED, "tidemill_table_rows_removed_total", COUNTER, "",                                 \
+      "Rows of tables that were removed because newer ones had superseded them for every sample to come")             \
+    M("Events", TABLE_LOOKUPS, "tidemill_table_lookups_total", COUNTER, "", "Rows of tables looked up for samples")   \
+    M("Events", TABLE_MISSES, "tidemill_table_cache_misses_total", COUNTER, "",                                       \
+      "Keys of tables that were not cached, or not far enough back, and were read from the disk")                     \
+    M("Events", TABLE_CACHE, "tidemill_table_cache_bytes", GAUGE, "",                                                 \
+      "Rows of tables in memory; memory.lookup is the limit")                                                         \
     M("Events", JOIN_DELAY, "tidemill_join_delay_seconds", HISTOGRAM, "stream",                                       \
       "From an impression to its action, in event time: the matched actions, as of the shards' last commits; those "  \
       "before their impression count as 0")                                                                           \

@@ -18,7 +18,7 @@ static const struct choice kinds[] = {
     {"features", STREAM_FEATURES, true},
     {"impression", STREAM_IMPRESSION, true},
     {"action", STREAM_ACTION, true},
-    {"table", 0, false},
+    {"table", STREAM_TABLE, true},
 };
 static const struct choice aggregates[] = {
 #define A(name, word, help) {word, LABEL_##name, true},

@@ -104,6 +104,14 @@ const struct option_row option_scalars[] = {
          "senders of impressions and features for the shard are asked to wait; what is above it is shed, the oldest "
          "first."},
     NOT_YET("memory.table"),
+    {.key = "memory.lookup",
+     .type = OPTION_SIZE,
+     .offset = OF(memory_lookup),
+     .preset = "256MiB",
+     .min = "1MiB",
+     .max = "1024TiB",
+     .help = "Rows of table streams in memory, for lookups; the ones used longest ago go first and are read from the "
+             "disk again. Nothing that is learned depends on it."},
     {.key = "memory.samples",
      .type = OPTION_SIZE,
      .offset = OF(memory_samples),
@@ -198,7 +206,8 @@ static const struct option_row stream_rows[] = {
     {.key = "kind",
      .type = OPTION_KIND,
      .offset = OF(kind),
-     .help = "features: what was predicted from; impression: what was shown; action: what people did."},
+     .help = "features: what was predicted from; impression: what was shown; action: what people did; table: "
+             "what is known of a user, a document or a request."},
     {.key = "out_of_orderness",
      .type = OPTION_DURATION,
      .offset = OF(out_of_orderness_ms),
@@ -233,10 +242,19 @@ static const struct option_row stream_rows[] = {
      .offset = OF(key_fields),
      .derived = "join.key",
      .example = "user, doc",
-     .help = "Action streams: what identifies the impressions an action may count for, doc and some of request and "
+     .help = "Tables: what a row is about, any of request, user and doc; must be given. An impression without one of "
+             "the fields finds no row. Action streams: what identifies the impressions an action may count for, doc "
+             "and some of request and "
              "user; a stream of orders knows user and doc. Impressions without one of the fields are not found by it. "
              "Actions of such a stream never count for impressions after them, and of each key 16 within the time that "
              "corrections reach back."},
+    {.key = "payload_only",
+     .type = OPTION_FLAG,
+     .offset = OF(payload_only),
+     .preset = "false",
+     .help = "Tables: the features of the newest row at or before an impression follow those of impressions and "
+             "feature streams in its sample, tables in the order of their names; without a row that has some, the "
+             "sample has no features. true: the rows of this table are no part of it."},
     {.key = "attribute",
      .type = OPTION_ATTRIBUTE,
      .offset = OF(attribute),

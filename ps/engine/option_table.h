@@ -109,10 +109,10 @@ bool option_name_valid(const char *text);
 const struct option_row *option_scalar_find(const char *key);
 const struct option_list *option_list_find(const char *key); /* NULL: no list of this key */
 
-/* Does the stream's key differ from the join key? */
+/* An action stream: does its key differ from the join key? */
 static inline bool option_own_key(const struct options *o, const struct stream_options *s)
 {
-    return s->key_fields != 0 && s->key_fields != o->key_fields;
+    return s->kind == STREAM_ACTION && s->key_fields != 0 && s->key_fields != o->key_fields;
 }
 
 /* Fill in what follows other options: within, rewards, priors, samples_from. After every change of an option. */

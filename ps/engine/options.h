@@ -32,7 +32,7 @@ struct option_place {
     uint32_t line, column;
 };
 
-enum option_stream_kind { STREAM_FEATURES, STREAM_IMPRESSION, STREAM_ACTION };
+enum option_stream_kind { STREAM_FEATURES, STREAM_IMPRESSION, STREAM_ACTION, STREAM_TABLE };
 enum option_attribute { ATTRIBUTE_DEFAULT, ATTRIBUTE_LAST, ATTRIBUTE_FIRST, ATTRIBUTE_ALL };
 
 struct stream_options {
@@ -44,7 +44,8 @@ struct stream_options {
     bool within_given;               /* false: within_ms follows join.allowed_lateness */
     int64_t before_ms;               /* actions; 0: without limit */
     bool required;                   /* features; default false */
-    uint32_t key_fields;             /* actions: enum option_key_field; 0: the join key */
+    uint32_t key_fields;             /* enum option_key_field. Actions: 0 is the join key; tables: always given */
+    bool payload_only;               /* tables; default false */
     enum option_attribute attribute; /* of a key of its own; default last */
 };
 
@@ -148,6 +149,7 @@ struct options {
     uint64_t disk_reserve;     /* bytes; 0: by the size of the file system */
     uint64_t memory_inbox;     /* bytes of blocks waiting for a thread, and of batches waiting for the log */
     uint64_t memory_join;      /* bytes of what waits for decisions, over all shards */
+    uint64_t memory_lookup;    /* bytes of rows of tables that are cached */
     uint64_t memory_samples;   /* bytes of sample log that a paused version may hold, and of samples kept for
                                  samples.retain, over all shards */
     int64_t samples_retain_ms; /* 0: samples are kept for paused versions only */

@@ -96,6 +96,13 @@ static void check_within(const struct checking *c, const struct stream_options *
                        duration_text(c->o->allowed_lateness_ms, d));
 }
 
+static void check_table(const struct checking *c, const struct stream_options *s, uint32_t i)
+{
+    if (!s->key_fields)
+        option_problem(c->problems, c->path, &s->place,
+                       "streams[%u].key: missing; expected what the table's rows are about, such as [user]", i);
+}
+
 static void check_key(const struct checking *c, const struct stream_options *s, uint32_t i)
 {
     if (s->key_fields && s->kind == STREAM_FEATURES)
@@ -103,9 +110,12 @@ static void check_key(const struct checking *c, const struct stream_options *s, 
                        "streams[%u].key: features have the join key, because a record goes where its document is; send "
                        "those of a request once for all its documents, in a record with items",
                        i);
-    else if ((s->key_fields || s->attribute) && s->kind != STREAM_ACTION)
-        option_problem(c->problems, c->path, &s->place, "streams[%u].%s: only action streams have it", i,
-                       s->key_fields ? "key" : "attribute");
+    else if (s->attribute && s->kind != STREAM_ACTION)
+        option_problem(c->problems, c->path, &s->place, "streams[%u].attribute: only action streams have it", i);
+    else if (s->kind == STREAM_TABLE)
+        check_table(c, s, i);
+    else if (s->key_fields && s->kind != STREAM_ACTION)
+        option_problem(c->problems, c->path, &s->place, "streams[%u].key: only action streams and tables have it", i);
     else if (s->key_fields && !(s->key_fields & KEY_DOC))
         option_problem(c->problems, c->path, &s->place,
                        "streams[%u].key: got no doc; expected a list with doc such as [user, doc]", i);
@@ -131,6 +141,8 @@ static void check_streams(const struct checking *c)
         if (s->before_ms && s->kind != STREAM_ACTION)
             option_problem(c->problems, c->path, &s->place, "streams[%u].before: only action streams have it", i);
         check_key(c, s, i);
+        if (s->payload_only && s->kind != STREAM_TABLE)
+            option_problem(c->problems, c->path, &s->place, "streams[%u].payload_only: only tables have it", i);
         if (s->required && s->kind != STREAM_FEATURES)
             option_problem(c->problems, c->path, &s->place, "streams[%u].required: only feature streams have it", i);
     }
@@ -288,7 +300,8 @@ static void check_filters(const struct checking *c)
         const char *wrong = wrong_numbers(f);
         char key[OPTION_KEY_SIZE];
         for (uint32_t s = 0; s < c->o->streams; s++)
-            option_guess_offer(&guess, c->o->stream[s].name, strlen(c->o->stream[s].name));
+            if (c->o->stream[s].kind != STREAM_TABLE)
+                option_guess_offer(&guess, c->o->stream[s].name, strlen(c->o->stream[s].name));
         snprintf(key, sizeof key, "filters[%u].stream", i);
         check_reference(c, &f->place, key, "stream", &guess);
         if (wrong)

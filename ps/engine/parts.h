@@ -19,6 +19,7 @@
 #include "ps/engine/waiting.h"
 #include "ps/state/shard.h"
 #include "ps/storage/data_dir.h"
+#include "ps/storage/lookup_rows.h"
 #include "ps/storage/state_db.h"
 
 enum { COMMIT_IDLE_MS = 5000, STATE_SYNC_MS = 1000, COMMITS_QUEUED_MAX = 1024 };
@@ -100,6 +101,7 @@ struct engine {
     struct data_dir dir;
     char generation[48];
     struct input_log *log;
+    struct lookup_rows *lookups;
     struct catalog schema;  /* streams, labels and key, no versions; constant once engine_open has returned */
     struct catalog catalog; /* the fold of what came out of the log: the log writer's, see control.c */
     struct user_lists users;

@@ -61,7 +61,7 @@ static uint64_t weight(const struct joiner_config *kinds, const struct submissio
 
 static bool needs_room(const struct joiner_config *kinds, const struct submission_event *e)
 {
-    return kinds->stream[e->stream].kind != JOINER_ACTION;
+    return kinds->stream[e->stream].kind == JOINER_IMPRESSION || kinds->stream[e->stream].kind == JOINER_FEATURES;
 }
 
 static uint64_t taken(const struct place *s) { return atomic_load(&s->held) + atomic_load(&s->coming); }

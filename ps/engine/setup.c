@@ -50,10 +50,15 @@ static void set_join(const struct options *o, struct catalog *c)
         const struct stream_options *s = find_stream(o, names[i]);
         static const enum joiner_stream_kind kinds[] = {[STREAM_FEATURES] = JOINER_FEATURES,
                                                         [STREAM_IMPRESSION] = JOINER_IMPRESSION,
-                                                        [STREAM_ACTION] = JOINER_ACTION};
+                                                        [STREAM_ACTION] = JOINER_ACTION,
+                                                        [STREAM_TABLE] = JOINER_TABLE};
         memcpy(c->stream_name[i], s->name, sizeof s->name);
         c->join.stream[i] = (struct joiner_stream){
             .kind = kinds[s->kind], .within_ms = s->within_ms, .before_ms = s->before_ms, .required = s->required};
+        if (s->kind == STREAM_TABLE) {
+            c->join.stream[i].key_fields = s->key_fields;
+            c->join.stream[i].payload_only = s->payload_only;
+        }
         if (!option_own_key(o, s))
             continue;
         c->join.stream[i].key_fields = s->key_fields;
@@ -242,7 +247,8 @@ static enum tm_code compare_join(const struct catalog *have, const struct catalo
         const struct joiner_stream *a = &have->join.stream[i], *b = &want->join.stream[i];
         if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind ||
             a->within_ms != b->within_ms || a->before_ms != b->before_ms || a->required != b->required ||
-            a->labels != b->labels || a->attribute != b->attribute || a->key_fields != b->key_fields)
+            a->labels != b->labels || a->attribute != b->attribute || a->key_fields != b->key_fields ||
+            a->payload_only != b->payload_only)
             return refuse(err, "stream", want->stream_name[i]);
     }
     for (uint32_t i = 0; i < want->join.labels; i++)

@@ -10,8 +10,10 @@ static void put_nested(struct buffer *out, uint32_t number, struct buffer *conte
 
 static void put_stream(const struct door *d, uint32_t stream, struct buffer *out)
 {
-    static const char *const kinds[] = {
-        [JOINER_FEATURES] = "features", [JOINER_IMPRESSION] = "impression", [JOINER_ACTION] = "action"};
+    static const char *const kinds[] = {[JOINER_FEATURES] = "features",
+                                        [JOINER_IMPRESSION] = "impression",
+                                        [JOINER_ACTION] = "action",
+                                        [JOINER_TABLE] = "table"};
     const struct catalog *c = d->schema;
     const struct options *o = engine_options(d->engine);
     enum { OPENED_STREAMS = 2, NAME = 1, KIND, OUT_OF_ORDERNESS };

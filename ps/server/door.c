@@ -218,19 +218,24 @@ static enum tm_code resolve_version(struct resolver *r, struct bytes name, struc
     return TM_OK;
 }
 
+static enum tm_code lacks(const char *field, const char *whose, struct tm_error *err)
+{
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: missing; the %s needs it", field, whose);
+}
+
 enum tm_code door_check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
                             struct tm_error *err)
 {
     const struct joiner_stream *s = &c->join.stream[stream];
-    bool own = s->attribute != JOINER_ATTRIBUTE_NONE;
+    bool own = s->attribute != JOINER_ATTRIBUTE_NONE || s->kind == JOINER_TABLE;
     uint32_t needed = own ? s->key_fields : c->key_fields;
     const char *whose = own ? "key of its stream" : "join key";
     *field = "request";
     if ((needed & JOINER_KEY_REQUEST) && !e->request.data)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "request: missing; the %s needs it", whose);
+        return lacks(*field, whose, err);
     *field = "user";
     if ((needed & JOINER_KEY_USER) && !e->user.data)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "user: missing; the %s needs it", whose);
+        return lacks(*field, whose, err);
     return TM_OK;
 }
 
@@ -238,19 +243,26 @@ static enum tm_code check_withdrawal(const struct catalog *c, uint8_t stream, co
                                      struct tm_error *err)
 {
     *field = "withdraw";
-    if (!e->withdraw || c->join.stream[stream].kind == JOINER_ACTION)
+    enum joiner_stream_kind kind = c->join.stream[stream].kind;
+    if (!e->withdraw || kind == JOINER_TABLE || (kind == JOINER_ACTION && e->event.data))
         return TM_OK;
-    return tm_error_set(err, TM_INVALID_ARGUMENT, "withdraw: %s is no action stream; only actions can be taken back",
+    if (kind == JOINER_ACTION)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "withdraw: there is no event; expected the event id of what it takes back");
+    return tm_error_set(err, TM_INVALID_ARGUMENT,
+                        "withdraw: %s is no action stream and no table; only actions can be taken back, and rows of "
+                        "tables deleted",
                         c->stream_name[stream]);
 }
 
-/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. */
+/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. Rows of tables tell of a user, but
+ * are not from one. */
 static enum tm_code check_user(struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
 {
     struct user_lists *lists = engine_users(r->door->engine);
     *field = "blocked";
     r->user = 0;
-    if (!e->user.data)
+    if (!e->user.data || r->door->schema->join.stream[r->stream].kind == JOINER_TABLE)
         return TM_OK;
     enum user_standing standing = user_lists_judge(lists, e->user);
     if (standing == USER_BLOCKED)
@@ -301,10 +313,12 @@ static struct submission_event *next_place(struct door_batch *b)
 static void add_event(struct resolver *r, struct door_batch *b, const struct event *e, struct bytes wire,
                       struct bytes doc)
 {
+    const struct joiner_stream *s = &r->door->schema->join.stream[r->stream];
+    uint32_t shards = engine_options(r->door->engine)->shards;
     *next_place(b) = (struct submission_event){
         .wire = wire,
         .time = e->time,
-        .shard = engine_shard(r->door->engine, doc),
+        .shard = s->kind == JOINER_TABLE ? lookup_shard(e, s->key_fields, shards) : hash_shard(doc, shards),
         .version = e->version.data ? r->version : BLOCK_VERSION_NONE,
         .user = r->user,
         .stream = r->stream,
@@ -338,14 +352,24 @@ static enum tm_code take_items(struct resolver *r, struct bytes wire, struct doo
     if (rc != TM_OK)
         return rc;
     *field = "items";
-    if (c->join.stream[r->stream].kind == JOINER_ACTION)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "items: %s is an action stream; expected one event for each document",
-                            c->stream_name[r->stream]);
+    enum joiner_stream_kind kind = c->join.stream[r->stream].kind;
+    if (kind == JOINER_ACTION || kind == JOINER_TABLE)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "items: %s is %s; expected one event for each document",
+                            c->stream_name[r->stream], kind == JOINER_ACTION ? "an action stream" : "a table");
     if (!r->in_shard)
         r->in_shard = mem_new(engine_options(r->door->engine)->shards, sizeof *r->in_shard);
     add_items(r, b);
     return TM_OK;
+}
+
+/* The join key has a document; a row of a table may be about something else. */
+static enum tm_code check_doc(const struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
+{
+    const struct joiner_stream *s = &r->door->schema->join.stream[r->stream];
+    *field = "doc";
+    if (e->doc.data || (s->kind == JOINER_TABLE && !(s->key_fields & JOINER_KEY_DOC)))
+        return TM_OK;
+    return lacks(*field, s->kind == JOINER_TABLE ? "key of its stream" : "join key", err);
 }
 
 /* Append to the batch what a record makes, or say why it makes nothing. */
@@ -361,6 +385,8 @@ static enum tm_code take_event(struct resolver *r, struct bytes wire, struct doo
         rc = event_validate(&e, r->now_ms, field, err);
     if (rc == TM_OK)
         rc = resolve_names(r, &e, field, err);
+    if (rc == TM_OK)
+        rc = check_doc(r, &e, field, err);
     if (rc == TM_OK)
         add_event(r, b, &e, wire, e.doc);
     return rc;

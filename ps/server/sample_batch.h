@@ -6,11 +6,11 @@
 
 #include "ps/engine/sample_reader.h"
 
-enum { SAMPLE_BATCH_TEXTS = 7, SAMPLE_BATCH_PACKED = 17 };
+enum { SAMPLE_BATCH_TEXTS = 8, SAMPLE_BATCH_PACKED = 17 };
 
 struct sample_batch {
     struct engine *engine;
-    bool features;                             /* also features and payload */
+    bool features;                             /* also features, payload and rows of tables */
     uint32_t versions_told;                    /* names sent so far */
     uint32_t rows;                             /* gathered */
     struct buffer text[SAMPLE_BATCH_TEXTS];    /* fields with their tags */

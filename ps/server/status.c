@@ -20,8 +20,10 @@ struct stream_message {
 static void fill_stream(const struct catalog *schema, const struct engine_status *s, uint32_t i,
                         struct stream_message *out)
 {
-    static const char *const kinds[] = {
-        [JOINER_FEATURES] = "features", [JOINER_IMPRESSION] = "impression", [JOINER_ACTION] = "action"};
+    static const char *const kinds[] = {[JOINER_FEATURES] = "features",
+                                        [JOINER_IMPRESSION] = "impression",
+                                        [JOINER_ACTION] = "action",
+                                        [JOINER_TABLE] = "table"};
     const struct stream_counts *c = &s->streams[i];
     Tidemill__V1__StreamStatus *m = &out->message;
     tidemill__v1__stream_status__init(m);
@@ -97,6 +99,15 @@ static void fill_node(struct engine *engine, const struct engine_status *s, Tide
     FILL(m, pid, (uint32_t)getpid());
 }
 
+static void fill_tables(const struct lookup_rows_counts *c, Tidemill__V1__StatusReply *m)
+{
+    FILL(m, table_rows_written, c->written);
+    FILL(m, table_rows_removed, c->removed);
+    FILL(m, table_lookups, c->cache.lookups);
+    FILL(m, table_cache_misses, c->cache.misses);
+    FILL(m, table_cache_bytes, c->cache.bytes);
+}
+
 void status_pack(struct engine *engine, struct buffer *out)
 {
     struct engine_status s;
@@ -110,6 +121,8 @@ void status_pack(struct engine *engine, struct buffer *out)
     void **lists = mem_new(streams + versions + shards + 1, sizeof *lists);
     fill_node(engine, &s, &reply);
     fill_room(&s, &reply);
+    if (s.tables)
+        fill_tables(&s.lookups, &reply);
     reply.n_streams = streams;
     reply.streams = (Tidemill__V1__StreamStatus **)lists;
     for (uint32_t i = 0; i < streams; i++) {

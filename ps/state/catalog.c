@@ -82,7 +82,7 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     rc = label_filters_read(spec, &c->join.label_filters, err);
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
-        if (s->kind > JOINER_ACTION)
+        if (s->kind > JOINER_TABLE)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
         if (s->within_ms < 0 || s->before_ms < 0)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms, and %lld ms before", i,
@@ -92,10 +92,11 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
                                                    .before_ms = s->before_ms,
                                                    .required = s->required,
                                                    .attribute = (enum joiner_attribute)s->attribute,
-                                                   .key_fields = s->key_fields};
-        if (!joiner_attribution_fits(&c->join.stream[i], spec->key_fields))
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is attributed by rule %u and the key fields %u", i,
-                                s->attribute, s->key_fields);
+                                                   .key_fields = s->key_fields,
+                                                   .payload_only = s->payload_only};
+        if (!joiner_key_fits(&c->join.stream[i], spec->key_fields))
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu of kind %u has rule %u and the key fields %u", i,
+                                s->kind, s->attribute, s->key_fields);
         rc = take_name(c->stream_name[i], s->name, "stream", err);
     }
     if (rc == TM_OK)
@@ -305,11 +306,12 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
         s->has_before_ms = true;
         s->before_ms = c->join.stream[i].before_ms;
         s->required = c->join.stream[i].required;
-        if (c->join.stream[i].attribute != JOINER_ATTRIBUTE_NONE) {
+        if (c->join.stream[i].key_fields) {
             s->has_attribute = s->has_key_fields = true;
             s->attribute = c->join.stream[i].attribute;
             s->key_fields = c->join.stream[i].key_fields;
         }
+        s->has_payload_only = s->payload_only = c->join.stream[i].payload_only;
         for (uint32_t k = 0; k < c->join.labels; k++)
             if (c->join.stream[i].labels >> k & 1) {
                 Tidemill__V1__LabelSpec *l = p->labels[k] = &p->label[k];

@@ -60,29 +60,36 @@ static uint32_t has_of(uint32_t has)
            (has & EVENT_HAS_PROPENSITY ? 1u << FILTER_propensity : 0);
 }
 
-/* Action keys are told apart by their fields: (user, doc) never meets (request, doc). */
-static uint64_t action_seed(uint32_t fields, uint64_t seed) { return seed + fields; }
-
 static bool has_fields(const struct event *e, uint32_t fields)
 {
     return (!(fields & JOINER_KEY_REQUEST) || e->request.size) && (!(fields & JOINER_KEY_USER) || e->user.size) &&
            (!(fields & JOINER_KEY_DOC) || e->doc.size);
 }
 
+/* Such keys are told apart by their fields: (user, doc) never meets (request, doc). */
+bool record_key(const struct event *e, uint32_t fields, uint64_t hash_seed, struct hash128 *out)
+{
+    if (too_long(e) || !has_fields(e, fields))
+        return false;
+    *out = hash_key(e, fields, hash_seed + fields);
+    return true;
+}
+
 /* Of an action of an attributed stream its own key; of an impression the join key and every key of such streams. */
 static void hash_keys(const struct event *e, const struct catalog *c, uint64_t seed, struct joiner_record *out)
 {
     const struct joiner_stream *s = &c->join.stream[out->stream];
+    if (s->kind == JOINER_TABLE)
+        return;
     if (s->attribute != JOINER_ATTRIBUTE_NONE) {
-        out->key = hash_key(e, s->key_fields, action_seed(s->key_fields, seed));
+        out->key = hash_key(e, s->key_fields, seed + s->key_fields);
         return;
     }
     out->key = hash_key(e, c->key_fields, seed);
     if (s->kind != JOINER_IMPRESSION)
         return;
     for (uint32_t i = 0; i < c->join.action_keys; i++)
-        if (has_fields(e, c->join.action_key[i]))
-            out->action_key[i] = hash_key(e, c->join.action_key[i], action_seed(c->join.action_key[i], seed));
+        record_key(e, c->join.action_key[i], seed, &out->action_key[i]);
 }
 
 enum tm_code record_resolve(const struct block_event *e, const struct catalog *c, uint64_t hash_seed,

@@ -1,7 +1,7 @@
 #include "ps/state/sample_row.h"
 
 enum {
-    FORMAT = 1,
+    FORMAT = 2,
     COUNT_AT = 1, /* in the head */
     NEWEST_AT = 1 + 4 + 8 + 8,
     HEAD = NEWEST_AT + 8,
@@ -49,7 +49,7 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     count++;
     memcpy(row->data + COUNT_AT, &count, sizeof count);
     memcpy(row->data + NEWEST_AT, &s->decided_at, sizeof s->decided_at); /* the gate only grows */
-    buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size);
+    buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size + s->tables.size);
     buffer_put_u8(row,
                   (uint8_t)((uint32_t)s->kind | (s->excluded ? EXCLUDED : 0) | (s->old_excluded ? WAS_EXCLUDED : 0)));
     buffer_put_u8(row, (uint8_t)s->labels);
@@ -67,6 +67,7 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     buffer_put_u32(row, (uint32_t)(s->wire.size + s->shared.size));
     buffer_put(row, s->wire.data, s->wire.size);
     buffer_put(row, s->shared.data, s->shared.size);
+    buffer_put_bytes(row, s->tables);
 }
 
 static enum tm_code damaged(const char *what, struct tm_error *err)
@@ -148,6 +149,7 @@ enum tm_code sample_row_next(struct sample_row_reader *g, struct kept_sample *ou
         read_labels(r, out->labels, out->old_label);
     }
     out->wire = reader_bytes(r);
+    out->tables = reader_bytes(r);
     if (r->bad || !is_sane(&g->head, out))
         return damaged("a sample makes no sense", err);
     if (event_scan(out->wire, &out->event, NULL) != TM_OK || !are_ids(&out->event))

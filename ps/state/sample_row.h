@@ -6,7 +6,7 @@
  * Layout   little-endian: {format u8, count u32, first sequence u64, oldest and newest time of decision i64}, then for
  *          each sample {kind u8, and 16 in it if it is excluded, 32 if it was; labels u8, version u32, impression time
  *          i64, decided at i64, position u64, weight f64, keep f64, label f64..., of a correction {original u64, old
- *          label f64...}, event {size u32, bytes}}.
+ *          label f64...}, event {size u32, bytes}, rows of tables {size u32, TableRows of samples.proto}}.
  * Units    times are event time, ms since 1970 UTC.
  * Memory   a sample that was read has views into the row.
  * Errors   rows come from a disk: whatever is not as above is TM_DATA_LOSS.
@@ -31,6 +31,7 @@ struct kept_sample {
     struct bytes wire;           /* the impression's Event; corrections: one with ids alone */
     struct bytes shared;         /* to be appended: its other part; what was read is whole */
     struct event event;          /* the same, read */
+    struct bytes tables;         /* rows read for it, packed; empty: none, more than EVENT_SIZE_MAX, or a correction */
 };
 
 /* *event and *shared become the sample's wire and are not read. */

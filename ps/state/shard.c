@@ -40,6 +40,8 @@ void shard_close(struct shard *s)
     feature_vector_close(&s->hand.vector);
     encoding_close(&s->encoding);
     buffer_close(&s->hand.packed);
+    buffer_close(&s->tables.found);
+    buffer_close(&s->tables.rows);
     archive_close(&s->archive);
     buffer_close(&s->newest_ids);
     buffer_close(&s->new_doc_text);
@@ -61,9 +63,15 @@ static void on_aside(void *self, const struct joiner_record *r, enum joiner_reas
 
 void shard_follow_catalog(struct shard *s)
 {
-    if (s->catalog.joined && !s->joiner)
+    if (s->catalog.joined && !s->joiner) {
+        shard_order_tables(s);
         s->joiner =
-            joiner_open(&s->catalog.join, (struct joiner_output){s, shard_take_sample, on_aside, shard_leave_out});
+            joiner_open(&s->catalog.join, (struct joiner_output){.self = s,
+                                                                 .sample = shard_take_sample,
+                                                                 .aside = on_aside,
+                                                                 .left_out = shard_leave_out,
+                                                                 .coming = s->tables.count ? shard_coming : NULL});
+    }
     shard_add_versions(s);
 }
 
@@ -104,6 +112,19 @@ static enum tm_code apply_controls(struct shard *s, const struct block *b, struc
 
 enum { GROUP = 16 }; /* events whose cache misses overlap */
 
+/* Impressions of a group that are decided as they arrive. */
+static void fetch_rows(struct shard *s, const struct joiner_record *record, const bool *readable, uint32_t n)
+{
+    struct sample_features shown[GROUP];
+    uint32_t count = 0;
+    int64_t gate = joiner_gate(&s->catalog.join, s->watermark);
+    for (uint32_t i = 0; i < n; i++)
+        if (readable[i] && s->catalog.join.stream[record[i].stream].kind == JOINER_IMPRESSION && record[i].time < gate)
+            shown[count++] = (struct sample_features){record[i].body, record[i].shared};
+    if (count > 0)
+        shard_coming(s, shown, count);
+}
+
 /* Read a group of events before the first of them is joined, so that the index slots of all are on their way. */
 static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t first, uint32_t from, uint32_t n,
                                 struct tm_error *err)
@@ -120,8 +141,11 @@ static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t
         if (readable[i])
             joiner_prefetch(s->joiner, record[i].key);
     }
+    if (s->tables.count)
+        fetch_rows(s, record, readable, n);
     for (uint32_t i = 0; i < n; i++) {
         s->at_hand = &event[i];
+        s->tables.end = event[i].position;
         if (readable[i])
             joiner_step(s->joiner, &record[i]);
         else
@@ -145,6 +169,7 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
                         const int64_t *after, struct tm_error *err)
 {
     uint32_t shard, events = 0, first = 0;
+    s->tables.end = b->first;
     if (s->joiner)
         advance(s, before);
     enum tm_code rc = apply_controls(s, b, err);
@@ -163,6 +188,7 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
         if (rc != TM_OK)
             return rc;
     }
+    s->tables.end = b->end;
     advance(s, after);
     rc = shard_catch_up(s, err);
     if (slot != SHARD_NOT_NAMED)
@@ -203,6 +229,7 @@ static void count_joined(const struct shard *s, struct shard_counts *out)
 {
     out->samples = joiner_sequence(s->joiner);
     out->gate = joiner_gate(&s->catalog.join, s->watermark);
+    out->decided_before = joiner_decided_before(&s->catalog.join, s->watermark);
     out->undecided = joiner_undecided(s->joiner);
     out->undecided_entries = joiner_undecided_entries(s->joiner);
     out->undecided_payload = joiner_undecided_payload(s->joiner);
@@ -231,6 +258,7 @@ void shard_count(const struct shard *s, struct shard_counts *out)
     *out = (struct shard_counts){.position = s->position,
                                  .gate = WATERMARK_NONE,
                                  .kept_bytes = s->archive.index.bytes,
+                                 .decided_before = WATERMARK_NONE,
                                  .versions = s->slots,
                                  .version = version};
     if (s->joiner)

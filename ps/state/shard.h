@@ -18,11 +18,14 @@
  *          moves a paused version.
  * Discard  skips the new samples held until then, at once; the corrections among them apply as if it had not been.
  * Features are gathered when a sample is made, for the versions that learn from them: the impression's own, or those
- *          of one record of every feature stream, their vectors one behind the other in the order of the streams. A
- *          version refuses a sample that has none, or not as many as its dimension, or one beyond its range, or those
- *          of another representation than it wants: counted as skipped, and set aside once; its corrections are
- *          skipped like those of any sample that was not learned. What somebody takes is kept, for corrections and for
- *          who holds it.
+ *          of one record of every feature stream, and behind them those of one row of every table that is not
+ *          payload_only (ps/state/lookup.h); their vectors one behind the other, each kind in the order of the streams'
+ *          names. The row is the one that counts where the sample is made: at the end of the block that lets time pass
+ *          it, or at the place of its impression when that is decided on arrival. A version refuses a sample that has
+ *          none, or not as many as its dimension, or one beyond its range, or those of another representation than it
+ *          wants: counted as skipped, and set aside once; its corrections are skipped like those of any sample that was
+ *          not learned. What somebody takes is kept, for corrections and for who holds it: a row that comes later
+ *          changes nothing.
  * Filtered what a filter of samples excludes is skipped by every version that would learn it. A correction that takes a
  *          sample out of the filters lets it be learned, one that puts it there takes out what was learned.
  * Judged   of a version that is validated (learner/validation.h) every new sample is scored with the parameters as they
@@ -56,6 +59,7 @@
 #include "ps/state/archive.h"
 #include "ps/state/block.h"
 #include "ps/state/catalog.h"
+#include "ps/state/lookup.h"
 #include "ps/state/store.h"
 #include "ps/state/table.h"
 
@@ -78,6 +82,7 @@ struct shard_options {
     const struct encoder *(*encoder)(void *context, const struct encoder_id *id, struct tm_error *err);
     void *encoder_context;
     struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
+    struct lookup_source lookup;    /* of rows of tables; not asked while there is no table */
 };
 
 struct shard *shard_open(const struct shard_options *options);
@@ -142,7 +147,8 @@ struct shard_version_counts {
 };
 struct shard_counts {
     uint64_t position, samples, undecided, decided;
-    int64_t gate; /* event time decided; WATERMARK_NONE */
+    int64_t gate;           /* event time decided; WATERMARK_NONE */
+    int64_t decided_before; /* joiner_decided_before() */
     struct stream_counts streams[JOINER_STREAMS_MAX];
     struct delays *delays[JOINER_STREAMS_MAX];     /* owned by the copy; NULL: no action of the stream has matched */
     uint64_t undecided_entries, undecided_payload; /* bytes, see joiner.h */

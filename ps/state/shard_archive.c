@@ -41,5 +41,7 @@ void shard_archive(struct shard *s, const struct sample *sample)
     if (sample->late || sample->kind == SAMPLE_CORRECTION)
         shared = (struct bytes){0};
     kept_sample_of(sample, event, shared, &kept);
+    if (s->tables.count && sample->kind == SAMPLE_NEW && !sample->late && s->tables.rows.size <= EVENT_SIZE_MAX)
+        kept.tables = buffer_view(&s->tables.rows);
     archive_add(&s->archive, &kept);
 }

@@ -17,9 +17,8 @@ static bool pack(struct buffer *out, struct bytes body, struct bytes shared)
 }
 
 /* The impression's own features; else those of the records of all feature streams, if each has brought some. */
-static bool gather(const struct shard *s, const struct sample *sample, struct buffer *out)
+static bool gather_sent(const struct shard *s, const struct sample *sample, struct buffer *out)
 {
-    out->size = 0;
     if (pack(out, sample->body, sample->shared))
         return true;
     if (sample->feature_count == 0 || sample->feature_count < feature_streams(s))
@@ -28,6 +27,16 @@ static bool gather(const struct shard *s, const struct sample *sample, struct bu
         if (!pack(out, sample->features[i].body, sample->features[i].shared))
             return false;
     return true;
+}
+
+/* Tables add to what was sent, or stand alone where no stream sends features. */
+static bool gather(struct shard *s, const struct sample *sample, struct buffer *out)
+{
+    out->size = 0;
+    bool sent = gather_sent(s, sample, out);
+    if (s->tables.with_features == 0)
+        return sent;
+    return (sent || feature_streams(s) == 0) && shard_add_rows(s, out);
 }
 
 /* x itself came, not what it is made of. */

@@ -1,6 +1,7 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
- * what), shard_features.c (from what), shard_judge.c (how well), shard_archive.c (what is kept), shard_catch_up.c (what
- * was held), shard_documents.c (who is admitted, who has expired), shard_reset.c (what is forgotten), shard_commit.c
+ * what), shard_features.c (from what), shard_lookup.c (from which rows of tables), shard_judge.c (how well),
+ * shard_archive.c (what is kept), shard_catch_up.c (what was held), shard_documents.c (who is admitted, who has
+ * expired), shard_reset.c (what is forgotten), shard_commit.c
  * (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
@@ -12,6 +13,7 @@
 #include "ps/state/encoding.h"
 #include "ps/state/feature_rows.h"
 #include "ps/state/feature_vector.h"
+#include "ps/state/lookup.h"
 #include "ps/state/param_store.h"
 #include "ps/state/predictions.h"
 #include "ps/state/resets.h"
@@ -77,6 +79,16 @@ struct features_at_hand {
     uint64_t letter; /* the newest sample that became a dead letter */
 };
 
+/* Tables, in the order of their names, and the rows of one sample at a time. */
+struct sample_tables {
+    uint8_t stream[JOINER_STREAMS_MAX];
+    uint32_t count, with_features;
+    uint64_t end;        /* the step sees rows in front of this position */
+    struct buffer found; /* one row */
+    struct buffer rows; /* all of the sample, packed as TableRows of samples.proto; and where each table's event lies */
+    size_t at[JOINER_STREAMS_MAX], size[JOINER_STREAMS_MAX]; /* size 0: it has none */
+};
+
 struct shard {
     struct shard_options options;
     struct catalog catalog;
@@ -96,6 +108,7 @@ struct shard {
     struct sample_log log;
     struct feature_rows features;
     struct features_at_hand hand;
+    struct sample_tables tables;
     struct encoding encoding; /* of what is at hand */
     uint32_t feature_slots;   /* of versions that learn from features */
     uint32_t judges;          /* versions that are judged */
@@ -168,6 +181,14 @@ enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slo
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
 uint64_t shard_features_held(
     const struct shard *s); /* rows from here on are needed for held samples; UINT64_MAX: none */
+
+/* shard_lookup.c */
+void shard_order_tables(struct shard *s);                                            /* there is a join configuration */
+void shard_coming(void *shard, const struct sample_features *shown, uint32_t count); /* joiner_output.coming */
+/* Find the rows that count for a new sample whose impression is at hand. */
+void shard_find_rows(struct shard *s, const struct sample *sample);
+/* Pack their features, one row's of every table that has some. False: one has none for the sample. */
+bool shard_add_rows(struct shard *s, struct buffer *out);
 
 /* shard_judge.c */
 struct judge *shard_judge_open(uint32_t shard, uint32_t version);

@@ -273,6 +273,8 @@ void shard_take_sample(void *self, struct sample *sample)
 {
     struct shard *s = self;
     uint32_t held = 0;
+    if (s->tables.count && sample->kind == SAMPLE_NEW && !sample->late)
+        shard_find_rows(s, sample);
     if (s->feature_slots && sample->kind == SAMPLE_NEW)
         sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
     if (s->judges && sample->kind == SAMPLE_NEW)
@@ -296,6 +298,8 @@ void shard_take_sample(void *self, struct sample *sample)
 void shard_leave_out(void *self, struct sample *sample)
 {
     struct shard *s = self;
+    if (s->tables.count)
+        shard_find_rows(s, sample);
     if (s->feature_slots)
         shard_bring_features(s, sample);
     for (uint32_t i = shard_first_route(s, sample->version); i < s->routes; i++) {

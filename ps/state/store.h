@@ -59,6 +59,12 @@ bool store_batch_next(struct reader *r, struct store_operation *op);
 #define STORE_ENOUGH TM_ABORTED
 typedef enum tm_code store_visit(void *context, struct bytes key, struct bytes value, struct tm_error *err);
 
+/* Several scans in one go: each row of a range comes with the range's context. */
+struct store_range {
+    struct bytes from, prefix;
+    void *context;
+};
+
 struct store {
     void *self;
     /* Rows with key >= from that start with prefix. */

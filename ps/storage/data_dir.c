@@ -22,7 +22,8 @@ static const char start_key[] = "start";       /* u64 */
 static const struct rocks_family log_families[LOG_FAMILY_COUNT] = {[LOG_BLOCK] = {"block", ROCKS_PLAIN},
                                                                    [LOG_PRODUCER] = {"producer", ROCKS_PLAIN},
                                                                    [LOG_META] = {"meta", ROCKS_PLAIN},
-                                                                   [LOG_REJECTED] = {"rejected", ROCKS_PLAIN}};
+                                                                   [LOG_REJECTED] = {"rejected", ROCKS_PLAIN},
+                                                                   [LOG_LOOKUP] = {"lookup", ROCKS_SMALL}};
 
 static enum tm_code path_in(const struct data_dir *d, const char *name, char out[static PATH_MAX], struct tm_error *err)
 {

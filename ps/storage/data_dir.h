@@ -17,7 +17,7 @@
 #include "ps/storage/rocks.h"
 
 /* Column families of the log database. */
-enum log_family { LOG_BLOCK, LOG_PRODUCER, LOG_META, LOG_REJECTED, LOG_FAMILY_COUNT };
+enum log_family { LOG_BLOCK, LOG_PRODUCER, LOG_META, LOG_REJECTED, LOG_LOOKUP, LOG_FAMILY_COUNT };
 
 struct data_dir {
     char path[4096];

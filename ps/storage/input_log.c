@@ -231,8 +231,8 @@ static uint64_t floor_of(struct input_log *log)
     return synced < held ? synced : held;
 }
 
-/* Blocks, what is kept of them, producers, watermarks and rejected events in one batch: whatever a crash leaves of the
- * log, they agree. */
+/* Blocks, what is kept of them, rows of tables, producers, watermarks and rejected events in one batch: whatever a
+ * crash leaves of the log, they agree. */
 static void write_sealed(struct input_log *log, bool tick)
 {
     uint64_t head = input_log_head(log);
@@ -243,10 +243,15 @@ static void write_sealed(struct input_log *log, bool tick)
         CHECK(b->block.first == head);
         head = b->block.end;
         log_blocks_put(log->batch, b);
+        if (log->options.lookups)
+            lookup_rows_put(log->options.lookups, &b->block, log->batch);
         log_retention_add(log->retention, log->batch, b->block.first, b->bytes.size, wall_ms);
     }
-    if (tick)
+    if (tick) {
         log_retention_trim(log->retention, log->batch, wall_ms, floor_of(log));
+        if (log->options.lookups)
+            lookup_rows_sweep(log->options.lookups, log->clock_ms, log->batch);
+    }
     log_retention_put(log->retention, log->batch);
     log_rows_put(&log->rows, log->batch, head);
     rejects_put(&log->rejects, log->taken.first, log->batch);
@@ -256,6 +261,8 @@ static void write_sealed(struct input_log *log, bool tick)
     rocks_write(log->options.db, log->batch);
     count_sync(log, rocks_batch_bytes(log->batch), began_ns);
     log_retention_synced(log->retention);
+    for (size_t i = 0; i < log->sealed.count && log->options.lookups; i++)
+        lookup_rows_written(log->options.lookups, &log->sealed.block[i]->block);
     atomic_store_explicit(&log->head, head, memory_order_release);
 }
 

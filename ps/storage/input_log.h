@@ -18,6 +18,7 @@
 #include "ps/state/shared_block.h"
 #include "ps/storage/log_blocks.h"
 #include "ps/storage/log_retention.h"
+#include "ps/storage/lookup_rows.h"
 
 struct input_log_options {
     struct rocks *db; /* borrowed; families as enum log_family */
@@ -26,6 +27,7 @@ struct input_log_options {
     int64_t retain_ms;     /* 0: no limit */
     uint64_t retain_bytes; /* 0: no limit */
     size_t queue_bytes_max;
+    struct lookup_rows *lookups; /* borrowed: rows of tables go into the writes of their blocks; NULL: there are none */
     /* Called on the writer thread for every block, in order, after its sync. The reference is the callee's. */
     void (*deliver)(void *context, struct shared_block *block);
     void *context;

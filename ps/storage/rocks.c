@@ -205,24 +205,34 @@ static int compare(struct bytes a, struct bytes b)
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-/* The handle is in use. */
-static enum tm_code scan_rows(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
-                              store_visit *visit, void *context, struct tm_error *err)
+static enum tm_code scan_range(struct rocks *db, rocksdb_iterator_t *it, const struct store_range *range,
+                               store_visit *visit, struct tm_error *err)
 {
-    struct bytes start = compare(from, prefix) > 0 ? from : prefix;
+    struct bytes start = compare(range->from, range->prefix) > 0 ? range->from : range->prefix;
     enum tm_code rc = TM_OK;
-    rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->scan, handle(db, family));
     for (rocksdb_iter_seek(it, (const char *)start.data, start.size); rc == TM_OK && rocksdb_iter_valid(it);
          rocksdb_iter_next(it)) {
         struct bytes key = iterator_key(it);
-        if (!has_prefix(key, prefix))
+        if (!has_prefix(key, range->prefix))
             break;
-        rc = visit(context, key, iterator_value(it), err);
+        rc = visit(range->context, key, iterator_value(it), err);
     }
     if (rc == TM_OK)
         rc = iterator_end(db, it, err);
-    rocksdb_iter_destroy(it);
     return rc == STORE_ENOUGH ? TM_OK : rc;
+}
+
+/* The handle is in use. */
+static enum tm_code scan_ranges(struct rocks *db, size_t family, rocksdb_readoptions_t *options,
+                                const struct store_range *ranges, size_t count, store_visit *visit,
+                                struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, options, handle(db, family));
+    for (size_t i = 0; rc == TM_OK && i < count; i++)
+        rc = scan_range(db, it, &ranges[i], visit, err);
+    rocksdb_iter_destroy(it);
+    return rc;
 }
 
 enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, struct bytes prefix, store_visit *visit,
@@ -231,7 +241,7 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
     enum tm_code rc = begin(db, err);
     if (rc)
         return rc;
-    rc = scan_rows(db, family, from, prefix, visit, context, err);
+    rc = scan_ranges(db, family, db->scan, &(struct store_range){from, prefix, context}, 1, visit, err);
     unuse(db);
     return rc;
 }
@@ -250,7 +260,16 @@ enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes 
                                   store_visit *visit, void *context, struct tm_error *err)
 {
     begin_patiently(db);
-    enum tm_code rc = scan_rows(db, family, from, prefix, visit, context, err);
+    enum tm_code rc = scan_ranges(db, family, db->scan, &(struct store_range){from, prefix, context}, 1, visit, err);
+    unuse(db);
+    return rc;
+}
+
+enum tm_code rocks_scan_ranges(struct rocks *db, size_t family, const struct store_range *ranges, size_t count,
+                               store_visit *visit, struct tm_error *err)
+{
+    begin_patiently(db);
+    enum tm_code rc = scan_ranges(db, family, db->get, ranges, count, visit, err);
     unuse(db);
     return rc;
 }

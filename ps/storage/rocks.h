@@ -80,6 +80,10 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
 enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
                                   store_visit *visit, void *context, struct tm_error *err);
 
+/* Short scans of many ranges, one after the other and through one iterator; patiently. What they read is cached. */
+enum tm_code rocks_scan_ranges(struct rocks *db, size_t family, const struct store_range *ranges, size_t count,
+                               store_visit *visit, struct tm_error *err);
+
 /* The last row of a family, and the last row whose key is not above `at`. Key and value replace what the buffers held.
  * TM_NOT_FOUND without a message when there is none. */
 enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, struct buffer *value,

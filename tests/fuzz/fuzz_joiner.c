@@ -52,7 +52,7 @@ static void on_left_out(void *self, struct sample *s)
 
 static struct joiner *open_joiner(struct tale *t)
 {
-    return joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, on_left_out});
+    return joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, on_left_out, NULL});
 }
 
 static void configure(struct tale *t)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "ps/state/lookup.h"
 #include "proto/event.h"
 #include "proto/items.h"
 #include "ps/state/parameter_prior.h"
@@ -138,6 +139,16 @@ static struct call *new_call(const struct gateway *g, enum submission_kind kind,
     return c;
 }
 
+/* As the door resolves it: by a key of its own, and from no user. */
+static void as_row(const struct gateway *g, const struct world_event *e, struct bytes wire,
+                   struct submission_event *out)
+{
+    struct event event;
+    CHECK(event_scan(wire, &event, NULL) == TM_OK);
+    out->shard = lookup_shard(&event, g->world->join.join.stream[e->stream].key_fields, g->world->shards);
+    out->user = 0;
+}
+
 /* An event whose bytes are about to be appended; where they lie is known when all are there. */
 static struct submission_event *add_event(const struct gateway *g, struct call *c, const struct world_event *e)
 {
@@ -197,6 +208,8 @@ static void pack_events(const struct gateway *g, struct call *c, const struct ba
             struct submission_event *out = add_event(g, c, e);
             world_encode(e, c->batch, &c->wires);
             out->wire.size = c->wires.size - before;
+            if (g->world->join.join.stream[e->stream].kind == JOINER_TABLE)
+                as_row(g, e, bytes_of(c->wires.data + before, out->wire.size), out);
             i++;
         }
     }

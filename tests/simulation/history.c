@@ -36,6 +36,8 @@ void history_close(struct history *h)
         free(h->mark[i]);
     }
     free(h->mark);
+    memory_table_close(&h->rows);
+    memory_table_close(&h->live);
 }
 
 uint64_t history_end(const struct history *h) { return h->blocks ? h->mark[h->blocks - 1]->block.end : 0; }
@@ -54,6 +56,18 @@ static void note_shard(const struct history *h, uint32_t shard, struct shard_mar
     }
 }
 
+/* As the log's writer does: the row with its block, and whoever has cached its key reads again. */
+static void add_row(void *context, const struct lookup_row *row)
+{
+    struct history *h = context;
+    uint8_t key[LOOKUP_ROW_SIZE];
+    lookup_put_row(&row->key, row->time, row->position, key);
+    memory_table_put(&h->rows, bytes_of(key, sizeof key), row->event);
+    memory_table_put(&h->live, bytes_of(key, sizeof key), row->event);
+    if (h->cache)
+        lookup_cache_forget(h->cache, &row->key);
+}
+
 void history_add(struct history *h, struct buffer *block)
 {
     struct tm_error err;
@@ -65,6 +79,7 @@ void history_add(struct history *h, struct buffer *block)
     if (m->block.first != history_end(h))
         mismatch("a block begins at %" PRIu64 ", the log ends at %" PRIu64, m->block.first, history_end(h));
     oracle_block(h->oracle, &m->block);
+    lookup_rows_of(&m->block, oracle_catalog(h->oracle), SIMULATION_HASH_SEED, add_row, h);
     memcpy(m->watermark, oracle_watermarks(h->oracle), sizeof m->watermark);
     m->versions = oracle_catalog(h->oracle)->versions;
     m->shard = mem_new(h->world->shards, sizeof *m->shard);

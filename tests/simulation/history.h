@@ -8,6 +8,8 @@
 
 #include "ps/state/dead_letters.h"
 #include "ps/state/shard.h"
+#include "ps/storage/lookup_cache.h"
+#include "tests/simulation/memory_store.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/world.h"
 
@@ -38,6 +40,8 @@ struct history {
     struct oracle *oracle;
     struct mark **mark; /* one per block */
     uint32_t blocks;
+    struct memory_table rows, live; /* of tables: all there ever were, and without those that were swept away */
+    struct lookup_cache *cache;     /* of the mill that lives with the log; NULL: none yet */
 };
 
 void history_open(struct history *h, const struct world *w);

@@ -18,7 +18,7 @@
 #include "ps/state/catalog.h"
 #include "tests/simulation/judging.h"
 
-enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8, LESSONS_VALUES_MAX = 64, LESSONS_BLOCK_MAX = 160 };
+enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8, LESSONS_VALUES_MAX = 64, LESSONS_BLOCK_MAX = 320 };
 
 enum lesson_fate {
     LESSON_NONE, /* the version does not listen, or did not exist */

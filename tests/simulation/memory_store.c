@@ -118,19 +118,25 @@ void memory_store_close(struct memory_store *s)
         memory_table_close(&s->table[i]);
 }
 
-static enum tm_code scan(void *self, enum store_table table, struct bytes from, struct bytes prefix, store_visit *visit,
-                         void *context, struct tm_error *err)
+enum tm_code memory_table_scan(const struct memory_table *t, struct bytes from, struct bytes prefix, store_visit *visit,
+                               void *context, struct tm_error *err)
 {
-    const struct memory_table *t = &((struct memory_store *)self)->table[table];
-    for (size_t i = lower_bound(t, from); i < t->rows; i++) {
+    struct bytes start = compare(from, prefix) > 0 ? from : prefix;
+    for (size_t i = lower_bound(t, start); i < t->rows; i++) {
         struct bytes key = buffer_view(&t->row[i].key);
-        if (key.size < prefix.size || memcmp(key.data, prefix.data, prefix.size) != 0)
+        if (key.size < prefix.size || (prefix.size && memcmp(key.data, prefix.data, prefix.size) != 0))
             break;
         enum tm_code rc = visit(context, key, buffer_view(&t->row[i].value), err);
         if (rc != TM_OK)
             return rc == STORE_ENOUGH ? TM_OK : rc;
     }
     return TM_OK;
+}
+
+static enum tm_code scan(void *self, enum store_table table, struct bytes from, struct bytes prefix, store_visit *visit,
+                         void *context, struct tm_error *err)
+{
+    return memory_table_scan(&((struct memory_store *)self)->table[table], from, prefix, visit, context, err);
 }
 
 struct store memory_store_face(struct memory_store *s) { return (struct store){s, scan}; }

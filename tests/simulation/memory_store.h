@@ -34,6 +34,8 @@ void memory_table_put(struct memory_table *t, struct bytes key, struct bytes val
 void memory_table_remove(struct memory_table *t, struct bytes key);
 const struct memory_row *memory_table_find(const struct memory_table *t, struct bytes key); /* NULL: no such key */
 bool memory_table_equal(const struct memory_table *a, const struct memory_table *b);
+enum tm_code memory_table_scan(const struct memory_table *t, struct bytes from, struct bytes prefix, store_visit *visit,
+                               void *context, struct tm_error *err);
 void memory_table_close(struct memory_table *t);
 
 #endif

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ps/state/lookup_sweep.h"
 #include "ps/state/param_store.h"
 #include "tests/simulation/encoders.h"
 #include "tests/simulation/kept.h"
@@ -48,13 +49,14 @@ static void load_shard(struct mill *m, uint32_t i)
     struct mill_shard *s = &m->shard[i];
     struct archive_options archive = {m->keeps ? INT64_MAX / 2 : 0, UINT64_C(1) << 40};
     s->shard = shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, on_sample, m, face, chunk_bytes(m),
-                                                  world_encoder_find, NULL, archive});
+                                                  world_encoder_find, NULL, archive, lookup_cache_source(m->cache)});
     if (shard_load(s->shard, &face, &err) != TM_OK)
         mismatch("shard %u cannot be loaded: %s", i, err.message);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);
     history_check_counts(m->history, i, shard_position(s->shard), &counts);
     s->samples = counts.samples;
     s->committed = shard_position(s->shard);
+    s->decided_before = counts.decided_before;
     s->rows = (struct shard_rows){0};
 }
 
@@ -74,8 +76,30 @@ static void place_thread(struct mill *m, uint32_t thread)
                      t->position, t->watermark[i], i, want[i]);
 }
 
+static enum tm_code scan_rows(void *self, const struct store_range *ranges, size_t count, store_visit *visit,
+                              struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    const struct mill *m = self;
+    for (size_t i = 0; rc == TM_OK && i < count; i++)
+        rc = memory_table_scan(m->rows, ranges[i].from, ranges[i].prefix, visit, ranges[i].context, err);
+    return rc;
+}
+
+/* What is cached dies with the process. A third of the mills have room for one key. */
+static void open_cache(struct mill *m)
+{
+    bool live = m->rows == &m->history->live;
+    lookup_cache_close(m->cache);
+    m->cache =
+        lookup_cache_open((struct lookup_store){m, scan_rows}, (m->history->world->seed + live) % 3 == 0 ? 1 : 1 << 20);
+    if (live)
+        m->history->cache = m->cache;
+}
+
 static void start(struct mill *m, uint32_t threads)
 {
+    open_cache(m);
     m->threads = threads < m->shards ? threads : m->shards;
     for (uint32_t i = 0; i < m->shards; i++)
         load_shard(m, i);
@@ -86,6 +110,7 @@ static void start(struct mill *m, uint32_t threads)
 void mill_open(struct mill *m, struct history *h, uint32_t threads)
 {
     *m = (struct mill){.history = h, .shards = h->world->shards, .keeps = (h->world->seed + threads) % 2 == 0};
+    m->rows = h->cache ? &h->rows : &h->live;
     for (uint32_t i = 0; i < m->shards; i++)
         m->shard[i].mill = m;
     start(m, threads);
@@ -103,6 +128,7 @@ void mill_close(struct mill *m)
     for (uint32_t i = 0; i < m->shards; i++)
         free(m->shard[i].aside);
     memory_store_close(&m->store);
+    lookup_cache_close(m->cache);
 }
 
 void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads)
@@ -216,9 +242,27 @@ void mill_commit(struct mill *m, uint32_t shard)
     if (counts.samples != s->samples)
         mismatch("shard %u counts %" PRIu64 " samples, but made %" PRIu64, shard, counts.samples, s->samples);
     s->committed = t->position;
+    s->decided_before = counts.decided_before;
     if (t->position == history_end(m->history))
         history_check_tables(m->history, shard, s->shard);
     memory_store_commit(&m->store, &batch);
+}
+
+/* From where the shard stands that a crash would set back furthest. */
+static void sweep_rows(struct mill *m)
+{
+    struct lookup_sweep s = {.decided_before = INT64_MAX, .synced = UINT64_MAX};
+    bool bad;
+    for (uint32_t i = 0; i < m->shards; i++) {
+        s.synced = m->shard[i].committed < s.synced ? m->shard[i].committed : s.synced;
+        s.decided_before =
+            m->shard[i].decided_before < s.decided_before ? m->shard[i].decided_before : s.decided_before;
+    }
+    for (size_t i = 0; i < m->rows->rows;)
+        if (lookup_sweep_row(&s, buffer_view(&m->rows->row[i].key), &bad))
+            memory_table_remove(m->rows, buffer_view(&m->rows->row[i].key));
+        else
+            i++;
 }
 
 void mill_sync(struct mill *m)
@@ -226,6 +270,8 @@ void mill_sync(struct mill *m)
     memory_store_sync(&m->store);
     for (uint32_t i = 0; i < m->shards; i++)
         shard_written(m->shard[i].shard, m->shard[i].rows);
+    if (m->rows == &m->history->live)
+        sweep_rows(m);
 }
 
 /* ---- the end ---- */

@@ -20,6 +20,7 @@ struct mill_shard {
     struct shard *shard;
     uint64_t samples;       /* the newest sequence */
     uint64_t committed;     /* position of the last commit */
+    int64_t decided_before; /* as of it */
     struct shard_rows rows; /* of it */
     uint64_t *aside;        /* positions set aside, ever; repeated by replays */
     uint32_t asides;
@@ -32,6 +33,8 @@ struct mill {
     struct mill_thread thread[WORLD_THREADS_MAX];
     struct mill_shard shard[WORLD_SHARDS_MAX];
     struct memory_store store;
+    struct memory_table *rows; /* of tables: the history's; the first mill sweeps */
+    struct lookup_cache *cache;
 };
 
 void mill_open(struct mill *m, struct history *h, uint32_t threads);
@@ -39,7 +42,7 @@ void mill_close(struct mill *m);
 
 void mill_apply(struct mill *m, uint32_t thread, uint32_t blocks); /* at most so many; fewer at the end of the log */
 void mill_commit(struct mill *m, uint32_t shard); /* when there is something new, as the engine would */
-void mill_sync(struct mill *m);
+void mill_sync(struct mill *m);                   /* and sweep rows of tables away that nobody needs */
 void mill_crash(struct mill *m, uint32_t commits_that_survive, uint32_t threads);
 
 /* Everything applied, committed, synced and compared; then once more after a start from what was stored. */

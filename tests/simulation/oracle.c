@@ -9,6 +9,7 @@
 #include "proto/wire.h"
 #include "ps/state/record.h"
 #include "tests/simulation/encoders.h"
+#include "tests/simulation/told_rows.h"
 #include "tests/simulation/world.h"
 
 enum { MINUTE_MS = 60000 };
@@ -19,6 +20,8 @@ struct oracle {
     struct catalog catalog;
     int64_t watermark[JOINER_STREAMS_MAX];
     struct oracle_shard *shard;
+    struct told_rows rows; /* of tables */
+    uint64_t here;         /* the story has come to this position */
 };
 
 struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed)
@@ -39,6 +42,7 @@ void oracle_close(struct oracle *o)
         lessons_close(&o->shard[i].lessons);
     }
     free(o->shard);
+    told_rows_close(&o->rows);
     catalog_close(&o->catalog);
     free(o);
 }
@@ -120,10 +124,10 @@ static void add_values(struct lesson_features *f, const struct event *e, uint32_
 }
 
 /* What one record brought: of an item first what is shared, then its own. False: it brought nothing. */
-static bool add_features(struct lesson_features *f, const struct oracle_record *r)
+static bool add_features(struct lesson_features *f, struct bytes wire, struct bytes shared)
 {
     struct event e;
-    CHECK(event_scan_parts(r->wire, r->shared, &e, NULL) == TM_OK);
+    CHECK(event_scan_parts(wire, shared, &e, NULL) == TM_OK);
     if (e.has & EVENT_HAS_FEATURES)
         add_values(f, &e, e.encoding, e.features);
     if (e.has & EVENT_HAS_ITEM_FEATURES)
@@ -131,30 +135,65 @@ static bool add_features(struct lesson_features *f, const struct oracle_record *
     return e.has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES);
 }
 
-/* The impression's own features, or one record of every feature stream. */
-static struct lesson_features features_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+/* The table whose name comes next; NOBODY: there is none. */
+static uint32_t next_table(const struct catalog *c, uint32_t after)
+{
+    uint32_t best = NOBODY;
+    for (uint32_t i = 0; i < c->join.streams; i++)
+        if (c->join.stream[i].kind == JOINER_TABLE && !c->join.stream[i].payload_only &&
+            (after == NOBODY || strcmp(c->stream_name[i], c->stream_name[after]) > 0) &&
+            (best == NOBODY || strcmp(c->stream_name[i], c->stream_name[best]) < 0))
+            best = i;
+    return best;
+}
+
+/* Behind what was sent: a row of every table, or the sample has no features at all. */
+static struct lesson_features with_tables(const struct oracle *o, const struct oracle_record *r,
+                                          struct lesson_features f, bool possible)
+{
+    struct event shown;
+    CHECK(event_scan_parts(r->wire, r->shared, &shown, NULL) == TM_OK);
+    for (uint32_t t = next_table(&o->catalog, NOBODY); t != NOBODY; t = next_table(&o->catalog, t)) {
+        const struct told_row *row = told_rows_find(&o->rows, &o->catalog, (uint8_t)t, &shown, r->time, o->here);
+        f.there = possible && row && add_features(&f, row->wire, (struct bytes){0});
+        if (!f.there)
+            return (struct lesson_features){0};
+    }
+    return f;
+}
+
+/* The impression's own features, or one record of every feature stream. *streams: there are such streams. */
+static struct lesson_features features_sent(const struct oracle *o, const struct oracle_shard *s, uint32_t impression,
+                                            bool *streams)
 {
     struct lesson_features f = {0};
-    bool streams = false;
+    *streams = false;
     f.weight = s->record[impression].weight / (double)s->record[impression].lot.rate; /* the most that it weighs */
-    f.there = add_features(&f, &s->record[impression]);
+    f.there = add_features(&f, s->record[impression].wire, s->record[impression].shared);
     if (f.there)
         return f;
     for (uint32_t stream = 0; stream < o->catalog.join.streams; stream++) {
         bool came = false;
         if (o->catalog.join.stream[stream].kind != JOINER_FEATURES)
             continue;
+        *streams = true;
         for (uint32_t i = 0; i < s->records; i++) {
             const struct oracle_record *r = &s->record[i];
             if (r->stream == stream && r->fate == FATE_MATCHED && r->impression == impression)
-                came = add_features(&f, r);
+                came = add_features(&f, r->wire, r->shared);
         }
         if (!came)
             return (struct lesson_features){0};
-        streams = true;
     }
-    f.there = streams;
+    f.there = *streams;
     return f;
+}
+
+static struct lesson_features features_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    bool streams;
+    struct lesson_features f = features_sent(o, s, impression, &streams);
+    return with_tables(o, &s->record[impression], f, f.there || !streams);
 }
 
 static bool is_negative(const struct oracle *o, const double *labels)
@@ -206,7 +245,7 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     r->keep = sample.keep;
     r->excluded = excluded;
     if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
-        features = features_of(o, s, impression);
+        features = r->was_left_out ? r->features : features_of(o, s, impression);
     if (kind == SAMPLE_NEW)
         tell(o, r, &sample);
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
@@ -411,9 +450,9 @@ static uint32_t last_action(const struct oracle *o, const struct oracle_shard *s
 static void leave_out(struct oracle *o, struct oracle_shard *s, uint32_t impression)
 {
     struct oracle_record *r = &s->record[impression];
-    struct lesson_features features = features_of(o, s, impression);
     r->was_left_out = true;
-    r->features_kept = lessons_take_features(&s->lessons, &o->catalog, r->version, &features);
+    r->features = features_of(o, s, impression);
+    r->features_kept = lessons_take_features(&s->lessons, &o->catalog, r->version, &r->features);
     lessons_leave_out(&s->lessons, &o->catalog, r->version);
 }
 
@@ -845,17 +884,23 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
     uint32_t at = s->records++;
     if (sharers)
         s->record[at].shared_counts = e->shared.size / sharers + (e->shared.size % sharers != 0);
-    if (e->robot && !s->record[at].withdraw) {
+    bool table = o->catalog.join.stream[e->stream].kind == JOINER_TABLE;
+    o->here = e->position;
+    if (!table && e->robot && !s->record[at].withdraw) {
         settle(&s->record[at], FATE_FILTERED, REASON_ROBOT);
         return;
     }
-    if (is_excluded(o, &s->record[at])) {
+    if (!table && is_excluded(o, &s->record[at])) {
         settle(&s->record[at], FATE_FILTERED, REASON_RULE);
         return;
     }
     switch (o->catalog.join.stream[e->stream].kind) {
     case JOINER_FEATURES: take_features(o, s, at); break;
     case JOINER_IMPRESSION: take_impression(o, s, at); break;
+    case JOINER_TABLE:
+        s->record[at].fate = FATE_APPLIED;
+        s->record[at].behind = s->record[at].time < gate(o);
+        break;
     case JOINER_ACTION: is_attributed(o, &s->record[at]) ? take_attributed(o, s, at) : take_action(o, s, at); break;
     }
     keep_bound(o, s);
@@ -974,6 +1019,7 @@ void oracle_block(struct oracle *o, const struct block *b)
     int64_t time;
     while (block_next_control(b, &r, &control))
         take_control(o, control);
+    told_rows_add(&o->rows, &o->catalog, b);
     for (uint32_t slot = 0; slot < b->shards_named; slot++) {
         uint32_t shard, events, first;
         block_shard(b, slot, &shard, &events, &first);
@@ -988,6 +1034,7 @@ void oracle_block(struct oracle *o, const struct block *b)
     memcpy(before, o->watermark, sizeof before);
     while (block_next_punctuation(&r, &stream, &time))
         o->watermark[stream] = time;
+    o->here = b->end;
     for (uint32_t i = 0; i < o->shards; i++) {
         pass_time(o, &o->shard[i], memcmp(before, o->watermark, sizeof before) != 0);
         lessons_end_block(&o->shard[i].lessons, &o->catalog);
@@ -1030,6 +1077,10 @@ struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint3
         case FATE_DUPLICATE: c.duplicate++; break;
         case FATE_FILTERED: c.filtered++; break;
         case FATE_SHED: c.shed++; break;
+        case FATE_APPLIED:
+            c.applied++;
+            c.table_late += r->behind;
+            break;
         }
     }
     c.crowded_out = o->shard[shard].crowded_out[stream];

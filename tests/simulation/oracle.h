@@ -15,7 +15,16 @@
 #include "ps/state/catalog.h"
 #include "tests/simulation/lessons.h"
 
-enum oracle_fate { FATE_WAITING, FATE_MATCHED, FATE_LATE, FATE_ORPHANED, FATE_DUPLICATE, FATE_FILTERED, FATE_SHED };
+enum oracle_fate {
+    FATE_WAITING,
+    FATE_MATCHED,
+    FATE_LATE,
+    FATE_ORPHANED,
+    FATE_DUPLICATE,
+    FATE_FILTERED,
+    FATE_SHED,
+    FATE_APPLIED
+};
 
 #define NOBODY UINT32_MAX
 
@@ -42,6 +51,8 @@ struct oracle_record {
     struct sampling_lot lot;          /* impressions: as drawn when it came */
     double keep;                      /* impressions that are decided: of their sample; 0: it was left out */
     bool was_left_out, features_kept; /* impressions: a negative of which no sample was made at first */
+    struct lesson_features features;  /* as they were then */
+    bool behind;                      /* rows of tables: the gate had passed it */
     uint32_t crowded_out;             /* impressions: bits of the key fields under which 32 are newer */
     bool withdrawn;                   /* attributed actions */
     uint32_t shares, settled_at;      /* and how many had it when the first of them was forgotten: records before it */

@@ -48,13 +48,23 @@ static void own_key(struct author *a, struct joiner_stream *s)
     s->attribute = (enum joiner_attribute)between(a, JOINER_ATTRIBUTE_LAST, JOINER_ATTRIBUTE_ALL);
 }
 
+static void make_table(struct author *a, struct joiner_stream *s)
+{
+    static const uint8_t keys[] = {JOINER_KEY_USER, JOINER_KEY_USER,    JOINER_KEY_DOC,
+                                   JOINER_KEY_DOC,  JOINER_KEY_REQUEST, JOINER_KEY_USER | JOINER_KEY_DOC};
+    s->kind = JOINER_TABLE;
+    s->key_fields = keys[below(a, ARRAY_LEN(keys))];
+    s->payload_only = chance(a, 15);
+}
+
 static void make_streams(struct author *a)
 {
     struct catalog *c = &a->w->join;
     uint32_t impressions = chance(a, 75) ? 1 : between(a, 2, 3), actions = between(a, 1, 3);
-    uint32_t features = chance(a, 40) ? 0 : between(a, 1, 3);
-    while (impressions + actions + features > 0) {
-        uint32_t pick = below(a, impressions + actions + features), i = c->join.streams++;
+    uint32_t features = chance(a, 40) ? 0 : between(a, 1, 3),
+             tables = chance(a, 50) ? 0 : between(a, 1, WORLD_TABLES_MAX);
+    while (impressions + actions + features + tables > 0) {
+        uint32_t pick = below(a, impressions + actions + features + tables), i = c->join.streams++;
         struct joiner_stream *s = &c->join.stream[i];
         if (pick < impressions) {
             s->kind = JOINER_IMPRESSION;
@@ -69,12 +79,18 @@ static void make_streams(struct author *a)
             if (a->attributes)
                 own_key(a, s);
             actions--;
+        } else if (pick < impressions + actions + tables) {
+            make_table(a, s);
+            tables--;
         } else {
             s->kind = JOINER_FEATURES;
             s->required = chance(a, 40);
             features--;
         }
-        snprintf(c->stream_name[i], sizeof c->stream_name[i], "s%u", i);
+        if (s->kind == JOINER_TABLE) /* the order of names is not that of numbers */
+            snprintf(c->stream_name[i], sizeof c->stream_name[i], "t%u", WORLD_STREAMS_MAX - i);
+        else
+            snprintf(c->stream_name[i], sizeof c->stream_name[i], "s%u", i);
     }
 }
 
@@ -143,7 +159,7 @@ static void make_embedding(struct author *a, struct embedding_config *e)
 /* Another mean and sd for every weight. */
 static void make_weight_prior(struct author *a, struct version *v)
 {
-    double value[2 * (WORLD_DIMENSION + 1)] = {0};
+    double value[2 * (WORLD_DIMENSION + WORLD_TABLES_MAX + 1)] = {0};
     uint32_t n = model_weights(&v->config);
     for (uint32_t i = 0; i < n; i++) {
         value[i] = 0.25 * between(a, 0, 8) - 1;
@@ -163,7 +179,7 @@ static void make_model(struct author *a, struct version *v)
     if (!features) {
         v->config = (struct model_config){.prior = {1, 1}, .prior_count = 2};
     } else {
-        v->config = (struct model_config){.dimension = chance(a, 85) ? WORLD_DIMENSION : 2,
+        v->config = (struct model_config){.dimension = chance(a, 85) ? a->w->dimension : 2,
                                           .covariance = kind == 0 ? COVARIANCE_DIAGONAL : COVARIANCE_FULL,
                                           .prior_sd = 0.5,
                                           .intercept_mean = -1,
@@ -181,11 +197,23 @@ static void make_model(struct author *a, struct version *v)
         make_weight_prior(a, v);
 }
 
+/* What samples of most worlds come to: of an impression or the streams of features, and of tables. */
+static uint32_t dimension_of(const struct world *w)
+{
+    uint32_t tables = 0, streams = 0;
+    for (uint32_t i = 0; i < w->join.join.streams; i++) {
+        tables += w->join.join.stream[i].kind == JOINER_TABLE && !w->join.join.stream[i].payload_only;
+        streams += w->join.join.stream[i].kind == JOINER_FEATURES;
+    }
+    return tables + (streams || w->own_features || tables == 0 ? WORLD_DIMENSION : 0);
+}
+
 static void make_versions(struct author *a)
 {
     struct world *w = a->w;
     static const uint32_t own[] = {0, 50, 90, 100, 100, 100};
     w->own_features = own[below(a, ARRAY_LEN(own))];
+    w->dimension = dimension_of(w);
     w->versions = between(a, 1, WORLD_VERSIONS_MAX);
     w->whole = !a->fractions;
     for (uint32_t i = 0; i < w->join.join.streams; i++) /* a third of a value is not exact */
@@ -436,6 +464,8 @@ static void follow(struct author *a, struct world_event *e)
     if (e->version)
         e->version = shown->version;
     e->time = shown->time + edges[below(a, ARRAY_LEN(edges))] + (chance(a, 50) ? 0 : (int64_t)below(a, 3) - 1);
+    if (c->stream[e->stream].kind == JOINER_TABLE && chance(a, 80)) /* it may count, just so or for a while */
+        e->time = shown->time + (chance(a, 50) ? (int64_t)below(a, 3) - 1 : -a->unit * between(a, 1, 20));
     if (a->orderly && chance(a, 80) && c->stream[e->stream].kind == JOINER_ACTION) /* it may well correct */
         e->time = shown->time + (int64_t)below(a, (uint32_t)c->stream[e->stream].within_ms + 1);
 }
@@ -456,10 +486,10 @@ static void add_features(struct author *a, struct world_event *e)
 {
     const struct world *w = a->w;
     enum joiner_stream_kind kind = w->join.join.stream[e->stream].kind;
-    uint32_t there = kind == JOINER_ACTION ? 0 : kind == JOINER_FEATURES ? 95 : w->own_features;
+    uint32_t there = kind == JOINER_ACTION ? 0 : kind == JOINER_IMPRESSION ? w->own_features : 95;
     if (w->own_features == 100 || !chance(a, there))
         return;
-    uint32_t values = kind == JOINER_FEATURES ? values_of(w, e->stream) : WORLD_DIMENSION;
+    uint32_t values = kind == JOINER_FEATURES ? values_of(w, e->stream) : kind == JOINER_TABLE ? 1 : WORLD_DIMENSION;
     e->features = (struct world_features){
         .there = true,
         .sparse = chance(a, 10),
@@ -495,6 +525,8 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
     if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
         follow(a, e);
     e->score = chance(a, 50) ? 0.01f * (float)below(a, 110) : NAN; /* some are no probabilities */
+    if (w->join.join.stream[stream].kind == JOINER_TABLE)
+        e->withdraw = chance(a, 8);
     add_features(a, e);
 }
 
@@ -561,7 +593,8 @@ static void make_record(struct author *a, const struct world_lane *lane)
     struct world_event like = w->event[w->events - 1];
     uint64_t docs = UINT64_C(1) << like.doc;
     uint32_t earlier = below(a, w->events);
-    if (like.record || w->join.join.stream[like.stream].kind == JOINER_ACTION || !chance(a, a->records))
+    enum joiner_stream_kind kind = w->join.join.stream[like.stream].kind;
+    if (like.record || kind == JOINER_ACTION || kind == JOINER_TABLE || !chance(a, a->records))
         return;
     split_features(a, &like);
     like.record = ++w->records;
@@ -869,7 +902,7 @@ const char *act_name(enum act_kind kind)
 
 static void print_event(const struct world *w, const struct world_event *e)
 {
-    static const char *const kinds[] = {"features", "impression", "action"};
+    static const char *const kinds[] = {"features", "impression", "action", "row of a table"};
     const struct world_features *f = &e->features;
     printf("        s%u %s%s%s r%u u%u d%u time %+" PRId64 " id %u version %u value %g weight %g place %u", e->stream,
            e->stamped ? "stamped " : "", e->withdraw ? "withdrawn " : "", kinds[w->join.join.stream[e->stream].kind],

@@ -17,8 +17,9 @@ enum {
     WORLD_SHARDS_MAX = 8,
     WORLD_THREADS_MAX = 3,
     WORLD_DOCS_MAX = 8,
-    WORLD_STREAMS_MAX = 9,
-    WORLD_DIMENSION = 3, /* of models over features, mostly */
+    WORLD_STREAMS_MAX = 11,
+    WORLD_TABLES_MAX = 2,
+    WORLD_DIMENSION = 3, /* what impressions or streams of features send, mostly; each table adds 1 */
     WORLD_VALUES_MAX = 4,
     WORLD_SHORT_MEMORY_MS = 300
 }; /* of producers; else they are never forgotten */
@@ -114,6 +115,7 @@ struct world {
     struct act *act;
     uint32_t acts;
     bool whole;            /* weights are whole, rewards quarters or so, and nothing is forgotten: sums are exact */
+    uint32_t dimension;    /* of models over features, mostly */
     uint32_t own_features; /* percent of impressions that bring their own; 100: nobody learns from features */
 };
 

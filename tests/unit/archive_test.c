@@ -48,6 +48,7 @@ static struct kept_sample sample_of(uint64_t sequence, int64_t decided_at, struc
                        .weight = 0.5,
                        .keep = 0.25};
     kept_sample_of(&s, event_of(sequence, event), (struct bytes){0}, &kept);
+    kept.tables = bytes_text(sequence % 5 ? "" : "rows of tables");
     return kept;
 }
 
@@ -64,6 +65,7 @@ static void assert_sample(const struct kept_sample *s, uint64_t sequence, int64_
     assert_true(s->old_label[0] == (correction ? (double)(sequence % 5) : 0) &&
                 s->old_label[1] == (correction ? 7 : 0));
     assert_true(bytes_equal(s->wire, want.wire) && s->event.score == 0.25F);
+    assert_true(bytes_equal(s->tables, want.tables));
 }
 
 static void fill_row(struct buffer *row, uint64_t first, uint64_t count)

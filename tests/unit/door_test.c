@@ -277,9 +277,11 @@ static void each_bad_event_is_named(void **state)
         {click_of_unknown_version, "version", "version: \"Z\"; expected one of A"},
         {no_version, "version", "version: missing; expected one of A"},
         {no_request, "request", "request: missing; the join key needs it"},
-        {no_doc, "doc", "doc: missing; expected 1 to 256 bytes of UTF-8"},
+        {no_doc, "doc", "doc: missing; the join key needs it"},
         {from_tomorrow, "time", NULL},
-        {withdrawn_impression, "withdraw", "withdraw: impressions is no action stream; only actions can be taken back"},
+        {withdrawn_impression, "withdraw",
+         "withdraw: impressions is no action stream and no table; only actions can be taken back, and rows of tables "
+         "deleted"},
         {withdrawal_of_nothing, "withdraw", "withdraw: there is no event; expected the event id of what it takes back"},
         {set_nothing, NULL, NULL},
     };

@@ -38,8 +38,13 @@ static bool list_next(struct list *l, int64_t limit, struct due_item *out)
 
 static void assert_same_next(struct due *d, struct list *l, int64_t limit, bool *more)
 {
-    struct due_item have = {0}, want = {0};
+    struct due_item have = {0}, want = {0}, ahead[3] = {0};
     *more = list_next(l, limit, &want);
+    uint32_t seen = due_ahead(d, limit, ahead, ARRAY_LEN(ahead)); /* changes nothing of what comes */
+    assert_int_equal(seen > 0, *more);
+    assert_int_equal(ahead[0].position, want.position);
+    for (uint32_t i = 0; i < seen; i++)
+        assert_true(ahead[i].time < limit && (i == 0 || ahead[i - 1].time <= ahead[i].time));
     assert_int_equal(due_next(d, limit, &have), *more);
     assert_int_equal(have.time, want.time);
     assert_int_equal(have.position, want.position);

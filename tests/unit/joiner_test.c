@@ -138,7 +138,7 @@ static void begin(struct teller *t, bool looks_required)
     t->config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 200, .labels = 1};
     t->config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 500, .labels = 2};
     t->config.stream[LOOK] = (struct joiner_stream){.kind = JOINER_FEATURES, .required = looks_required};
-    t->joiner = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, NULL});
+    t->joiner = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, NULL, NULL});
     for (int i = 0; i < STREAMS; i++)
         t->watermark[i] = WATERMARK_NONE;
 }
@@ -178,7 +178,7 @@ static void restart(struct teller *t)
             delays[i] = *joiner_delays(t->joiner, i);
     memcpy(counts, joiner_counts(t->joiner), sizeof counts);
     joiner_close(t->joiner);
-    t->joiner = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, NULL});
+    t->joiner = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, NULL, NULL});
     joiner_load_begin(t->joiner, t->keep_from, t->commit);
     for (uint64_t i = t->keep_from; i <= t->commit; i++)
         if (t->runs[i].size)
@@ -370,7 +370,7 @@ static void test_a_malformed_record_is_counted(void **state)
 static void load_damaged(struct teller *t, bool run, const struct buffer *whole, size_t size, size_t flip)
 {
     struct tm_error err;
-    struct joiner *j = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, NULL});
+    struct joiner *j = joiner_open(&t->config, (struct joiner_output){t, on_sample, on_aside, NULL, NULL});
     uint8_t *copy = mem_new(size + 1, 1); /* a block of its own: the sanitizer sees every step outside */
     memcpy(copy, whole->data, size);
     copy[flip / 8] ^= (uint8_t)(1 << flip % 8);

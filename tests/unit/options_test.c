@@ -212,9 +212,17 @@ static const struct {
        "  - { name: i, kind: impression }\n"
        "  - { name: clicks, kind: action }\n"
        "  - { name: t, kind: table, key: [user], attribute: last }\n",
-     "f:5:22: streams[2].kind: table is not available in this version\n"
-     "f:5:5: streams[2].key: features have the join key, because a record goes where its document is; send those of a "
-     "request once for all its documents, in a record with items\n"},
+     "f:5:5: streams[2].attribute: only action streams have it\n"},
+    {V "streams:\n"
+       "  - { name: i, kind: impression, payload_only: true }\n"
+       "  - { name: clicks, kind: action }\n"
+       "  - { name: t, kind: table, required: true }\n"
+       "  - { name: u, kind: table, key: [user] }\n"
+       "filters: [{ name: f, stream: u, field: value, min: 1 }]\n",
+     "f:3:5: streams[0].payload_only: only tables have it\n"
+     "f:5:5: streams[2].key: missing; expected what the table's rows are about, such as [user]\n"
+     "f:5:5: streams[2].required: only feature streams have it\n"
+     "f:7:11: filters[0].stream: got u, which is no stream; expected one of: i, clicks\n"},
     {V "streams:\n"
        "  - { name: i, kind: impression }\n"
        "  - { name: clicks, kind: action }\n"
@@ -587,10 +595,13 @@ static void random_items(uint64_t *seed, struct options *o)
     for (uint32_t i = 0; i < o->streams; i++) {
         struct stream_options *s = &o->stream[i];
         random_name(seed, s->name, OPTION_NAME_MAX);
-        s->kind = (enum option_stream_kind)(draw(seed) % 3);
+        s->kind = (enum option_stream_kind)(draw(seed) % 4);
         s->out_of_orderness_ms = random_span(seed, 0, 86400000);
         s->within_given = s->kind == STREAM_ACTION;
-        s->key_fields = s->kind == STREAM_ACTION ? (uint32_t)(draw(seed) % 8) : 0;
+        s->key_fields = s->kind == STREAM_ACTION  ? (uint32_t)(draw(seed) % 8)
+                        : s->kind == STREAM_TABLE ? 1 + (uint32_t)(draw(seed) % 7)
+                                                  : 0;
+        s->payload_only = s->kind == STREAM_TABLE && draw(seed) % 2;
         s->attribute = s->kind == STREAM_ACTION ? (enum option_attribute)(draw(seed) % 4) : ATTRIBUTE_DEFAULT;
         s->within_ms = s->within_given ? random_span(seed, 0, 30 * 86400000ll) : 0;
         s->required = s->kind == STREAM_FEATURES && draw(seed) % 2;
@@ -678,6 +689,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
     o->memory_join = (1 << 20) + draw(seed) % (1ull << 40);
     o->door_timeout_ms = random_span(seed, 100, 3600000);
+    o->memory_lookup = (1 << 20) + draw(seed) % (1ull << 40);
     o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
     o->samples_retain_ms = random_span(seed, 0, 3650 * 86400000ll);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);

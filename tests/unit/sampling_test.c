@@ -151,7 +151,7 @@ static struct joiner *open_joiner(struct heard *h, float keep)
     config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 1000, .labels = 2};
     config.rules.sampling = everywhere(keep, SAMPLING_IMPRESSION);
     *h = (struct heard){0};
-    struct joiner *j = joiner_open(&config, (struct joiner_output){h, on_sample, on_aside, on_left_out});
+    struct joiner *j = joiner_open(&config, (struct joiner_output){h, on_sample, on_aside, on_left_out, NULL});
     joiner_advance(j, (const int64_t[]){500, 500, 500});
     return j;
 }

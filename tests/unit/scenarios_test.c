@@ -236,7 +236,7 @@ static void begin(struct player *p, const char *labels)
     snprintf(text, sizeof text, "%s", labels);
     for (char *rest = text, *one; (one = strsep(&rest, ";"));)
         add_label(p, one);
-    p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside, NULL});
+    p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside, NULL, NULL});
 }
 
 static void end(struct player *p)
@@ -265,7 +265,7 @@ static void restart(struct player *p)
     memcpy(counts, joiner_counts(p->joiner), sizeof counts);
     memcpy(watermarks, p->watermark, sizeof p->watermark);
     joiner_close(p->joiner);
-    p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside, NULL});
+    p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside, NULL, NULL});
     joiner_load_begin(p->joiner, p->keep_from, p->commit);
     for (uint64_t i = p->keep_from; i <= p->commit; i++)
         if (p->runs[i].size)

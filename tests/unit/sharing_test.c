@@ -52,7 +52,7 @@ static void begin(struct bench *b)
                                    .allowed_lateness_ms = 1000};
     if (!b->shared[0])
         memset(b->shared, 's', SHARED);
-    b->joiner = joiner_open(&config, (struct joiner_output){b, on_sample, on_aside, NULL});
+    b->joiner = joiner_open(&config, (struct joiner_output){b, on_sample, on_aside, NULL, NULL});
 }
 
 /* One record: so many items, with keys from `first` on. */

@@ -49,7 +49,7 @@ static struct waiting live(int64_t window_ms, uint64_t *measured)
     config.stream[SHOW].kind = JOINER_IMPRESSION;
     config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 90 * MINUTE, .labels = 1};
     config.stream[LOOK].kind = JOINER_FEATURES;
-    struct joiner *j = joiner_open(&config, (struct joiner_output){NULL, ignore_sample, ignore_aside, NULL});
+    struct joiner *j = joiner_open(&config, (struct joiner_output){NULL, ignore_sample, ignore_aside, NULL, NULL});
     struct waiting w = {0};
     uint64_t position = 0, key = 0, commit = 0;
     for (int64_t now = 0; now < 90 * MINUTE; now += 1000) {

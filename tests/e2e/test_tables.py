@@ -1,0 +1,160 @@
+"""Tables: a sample learns from what was known of its user and its document at its time, whatever crashes."""
+
+import json
+import random
+import urllib.request
+
+import harness
+from event_files import T0, write
+from test_features import assert_near, logistic, number, packed, replay, values_of
+
+WINDOW = 10_000
+CONFIG = """
+shards: 4
+threads: 2
+commit: { interval: 100ms }
+memory: { lookup: 1MiB }
+samples: { retain: 24h }
+join: { key: [request, doc], window: 10s, allowed_lateness: 60s }
+streams:
+  - { name: users, kind: table, key: [user] }
+  - { name: impressions, kind: impression }
+  - { name: clicks, kind: action }
+  - { name: notes, kind: table, key: [user], payload_only: true }
+  - { name: items, kind: table, key: [doc] }
+labels:
+  - { name: click, stream: clicks }
+versions:
+  - { name: lr, model: lr, dimension: 3, prior_sd: 0.7, intercept_mean: -1.5, intercept_sd: 0.5 }
+"""
+DOCS, USERS = ["d0", "d1", "d2"], ["u0", "u1", "u2", "u3"]
+
+
+def row(rng, time):
+    """A row of users or items; some come late, some too late, and some delete."""
+    stream, about = rng.choice((("users", {"user": rng.choice(USERS)}), ("items", {"doc": rng.choice(DOCS)})))
+    event = {"stream": stream, "time": time, **about}
+    event.update({"withdraw": True} if rng.random() < 0.1 else {"features": [number(rng)]})
+    return time + rng.choice((0, 0, 4_000, 10_000, 10_001, 20_000)), event
+
+
+def story(seed, count):
+    """(arrival, event), by arrival."""
+    rng = random.Random(seed)
+    arrivals = [(T0, {"stream": "users", "time": T0, "user": u, "features": [number(rng)]}) for u in USERS]
+    arrivals += [(T0, {"stream": "items", "time": T0, "doc": d, "features": [number(rng)]}) for d in DOCS]
+    for n in range(count):
+        time = T0 + 500 + n * 500
+        shown = {"request": f"r{n}", "doc": rng.choice(DOCS), "user": rng.choice(USERS), "time": time}
+        if rng.random() < 0.5:
+            arrivals.append(row(rng, time))  # as old as the impression: it counts
+        arrivals.append((time, {"stream": "impressions", "version": "lr", "features": [number(rng)], **shown}))
+        if rng.random() < 0.4:
+            arrivals.append((time + 4000, {"stream": "clicks", **shown, "time": time + 4000, "event": f"c{n}"}))
+        arrivals.append((time, {"stream": "notes", "user": shown["user"], "time": time, "payload": b"x"}))
+    return sorted(arrivals, key=lambda a: a[0])
+
+
+def known(arrivals, stream, about, time):
+    """The newest row of that time or before that came before the impression was decided. None: there is none."""
+    rows = [
+        (e["time"], n, e)
+        for n, (arrival, e) in enumerate(arrivals)
+        if e["stream"] == stream and e["time"] <= time and arrival <= time + WINDOW
+        if all(e[field] == value for field, value in about.items())
+    ]
+    return max(rows)[2].get("features") if rows else None
+
+
+def lessons(arrivals):
+    """Of the impressions that have features, in the order of their decisions; and how many have none."""
+    clicked = {e["request"] for _, e in arrivals if e["stream"] == "clicks"}
+    steps, without = [], 0
+    for _, e in arrivals:
+        if e["stream"] != "impressions":
+            continue
+        item = known(arrivals, "items", {"doc": e["doc"]}, e["time"])
+        user = known(arrivals, "users", {"user": e["user"]}, e["time"])
+        if item and user:
+            steps.append((e["time"], 0, e["doc"], e["features"] + item + user, e["request"] in clicked))
+        else:
+            without += 1
+    return steps, without
+
+
+def feed(server, arrivals):
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open()
+        for arrival, e in arrivals:
+            call.watermarks(arrival)
+            assert not call.batch(call.sequence + 1, [packed(e)]).rejected
+        call.cancel()
+
+
+def test_samples_learn_what_was_known_at_their_time(make_server):
+    arrivals = story(7, 120)
+    steps, without = lessons(arrivals)
+    assert len(steps) > 60 and without > 10
+    server = make_server(CONFIG)
+    server.start()
+    for part in (arrivals[: len(arrivals) // 3], arrivals[len(arrivals) // 3 :]):
+        feed(server, part)
+        server.kill9()
+        server.start()
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open()
+        call.watermarks(arrivals[-1][0] + 2 * WINDOW)
+        call.cancel()
+    status = server.settled_status()
+    harness.assert_balanced(status)
+    beliefs = replay(steps, logistic)
+    assert_near(values_of(server, "lr"), {doc: belief.values() for doc, belief in beliefs.items()})
+    new = next(v for v in status["versions"] if v["name"] == "lr")["new_samples"]
+    assert (new["learned"], new["skipped_no_features"]) == (len(steps), without)
+    for s in status["streams"]:
+        rows = [(arrival, e) for arrival, e in arrivals if e["stream"] == s["name"]]
+        if s["kind"] == "table":
+            assert s["applied"] == s["consumed"] == len(rows), s
+            assert s["table_late"] == sum(e["time"] < arrival - WINDOW for arrival, e in rows), s
+    assert status["table_lookups"] > 0 and status["table_rows_removed"] <= 3 * len(arrivals)
+    kept = [json.loads(line) for line in server.run("samples", "export", "--features").stdout.splitlines()]
+    assert len(kept) == len(steps) + without
+    for sample in kept:
+        tables = {t["stream"]: t for t in sample.get("tables", [])}
+        time, user = sample["impression_time"], {"user": sample["user"]}
+        for stream, about in (("items", {"doc": sample["doc"]}), ("users", user)):
+            assert tables.get(stream, {}).get("features") == known(arrivals, stream, about, time), sample
+        notes = [n["time"] for _, n in arrivals if n["stream"] == "notes" and n["user"] == sample["user"]]
+        note = max(t for t in notes if t <= time)
+        assert (tables["notes"]["payload"], tables["notes"]["time"]) == ("eA==", note)
+    shown = server.run("status").stdout
+    assert "table cache misses" in shown and "table late" in shown
+    with urllib.request.urlopen(server.http + "/metrics") as reply:
+        assert b"tidemill_table_lookups_total " in reply.read()
+
+
+def test_rows_are_refused_that_no_sample_could_find(make_server):
+    server = make_server(CONFIG)
+    server.start()
+    rows = [
+        {"stream": "users", "time": T0, "doc": "d0", "features": [1.0]},
+        {"stream": "items", "time": T0, "user": "u0", "features": [1.0]},
+        {"stream": "users", "time": T0, "user": "u0", "withdraw": True},  # deletes: needs no event id
+        {"stream": "impressions", "time": T0, "user": "u0", "request": "r", "version": "lr"},
+    ]
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open()
+        ack = call.batch(call.sequence + 1, [packed(e) for e in rows])
+        call.cancel()
+    assert [(r.index, r.field) for r in ack.rejected] == [(0, "user"), (1, "doc"), (3, "doc")]
+    row = {"stream": "users", "time": T0, "user": "u1", "features": [1.0]}
+    server.ingest(write(server.folder / "rows.jsonl", [row]), options=())
+    assert server.stream("users")["applied"] == 2
+    server.term()
+    server.configure(CONFIG.replace("key: [doc] }", "key: [user, doc] }"))
+    server.launch()
+    assert not server.wait_ready()
+    assert "stream items differs" in server.stderr()
