@@ -218,45 +218,8 @@ static enum tm_code resolve_version(struct resolver *r, struct bytes name, struc
     return TM_OK;
 }
 
-static enum tm_code lacks(const char *field, const char *whose, struct tm_error *err)
-{
-    return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: missing; the %s needs it", field, whose);
-}
-
-enum tm_code door_check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
-                            struct tm_error *err)
-{
-    const struct joiner_stream *s = &c->join.stream[stream];
-    bool own = s->attribute != JOINER_ATTRIBUTE_NONE || s->kind == JOINER_TABLE;
-    uint32_t needed = own ? s->key_fields : c->key_fields;
-    const char *whose = own ? "key of its stream" : "join key";
-    *field = "request";
-    if ((needed & JOINER_KEY_REQUEST) && !e->request.data)
-        return lacks(*field, whose, err);
-    *field = "user";
-    if ((needed & JOINER_KEY_USER) && !e->user.data)
-        return lacks(*field, whose, err);
-    return TM_OK;
-}
-
-static enum tm_code check_withdrawal(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
-                                     struct tm_error *err)
-{
-    *field = "withdraw";
-    enum joiner_stream_kind kind = c->join.stream[stream].kind;
-    if (!e->withdraw || kind == JOINER_TABLE || (kind == JOINER_ACTION && e->event.data))
-        return TM_OK;
-    if (kind == JOINER_ACTION)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "withdraw: there is no event; expected the event id of what it takes back");
-    return tm_error_set(err, TM_INVALID_ARGUMENT,
-                        "withdraw: %s is no action stream and no table; only actions can be taken back, and rows of "
-                        "tables deleted",
-                        c->stream_name[stream]);
-}
-
-/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. Rows of tables tell of a user, but
- * are not from one. */
+/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. Rows of tables tell of a user,
+ * but are not from one. */
 static enum tm_code check_user(struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
 {
     struct user_lists *lists = engine_users(r->door->engine);
@@ -292,7 +255,7 @@ static enum tm_code resolve_names(struct resolver *r, const struct event *e, con
     if (rc == TM_OK)
         rc = door_check_key(c, r->stream, e, field, err);
     if (rc == TM_OK)
-        rc = check_withdrawal(c, r->stream, e, field, err);
+        rc = door_check_withdrawal(c, r->stream, e, field, err);
     if (rc == TM_OK)
         rc = check_user(r, e, field, err);
     if (rc != TM_OK)
@@ -362,16 +325,6 @@ static enum tm_code take_items(struct resolver *r, struct bytes wire, struct doo
     return TM_OK;
 }
 
-/* The join key has a document; a row of a table may be about something else. */
-static enum tm_code check_doc(const struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
-{
-    const struct joiner_stream *s = &r->door->schema->join.stream[r->stream];
-    *field = "doc";
-    if (e->doc.data || (s->kind == JOINER_TABLE && !(s->key_fields & JOINER_KEY_DOC)))
-        return TM_OK;
-    return lacks(*field, s->kind == JOINER_TABLE ? "key of its stream" : "join key", err);
-}
-
 /* Append to the batch what a record makes, or say why it makes nothing. */
 static enum tm_code take_event(struct resolver *r, struct bytes wire, struct door_batch *b, const char **field,
                                struct tm_error *err)
@@ -386,7 +339,7 @@ static enum tm_code take_event(struct resolver *r, struct bytes wire, struct doo
     if (rc == TM_OK)
         rc = resolve_names(r, &e, field, err);
     if (rc == TM_OK)
-        rc = check_doc(r, &e, field, err);
+        rc = door_check_doc(r->door->schema, r->stream, &e, field, err);
     if (rc == TM_OK)
         add_event(r, b, &e, wire, e.doc);
     return rc;

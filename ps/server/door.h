@@ -36,6 +36,12 @@ enum tm_code door_version(struct engine *engine, struct bytes name, const struct
  * join key's? *field names the one that is missing. */
 enum tm_code door_check_key(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
                             struct tm_error *err);
+/* Its document: the join key has one; a row of a table may be about something else. */
+enum tm_code door_check_doc(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
+                            struct tm_error *err);
+/* Only actions and rows of tables can be taken back. */
+enum tm_code door_check_withdrawal(const struct catalog *c, uint8_t stream, const struct event *e, const char **field,
+                                   struct tm_error *err);
 
 enum door_message { DOOR_OPEN = 1, DOOR_BATCH, DOOR_WATERMARK, DOOR_END, DOOR_LEAVE }; /* fields of IngestRequest */
 

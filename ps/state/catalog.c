@@ -82,11 +82,9 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     rc = label_filters_read(spec, &c->join.label_filters, err);
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
-        if (s->kind > JOINER_TABLE)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu is of an unknown kind %u", i, s->kind);
-        if (s->within_ms < 0 || s->before_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu counts within %lld ms, and %lld ms before", i,
-                                (long long)s->within_ms, (long long)s->before_ms);
+        if (s->kind > JOINER_TABLE || s->within_ms < 0 || s->before_ms < 0)
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu of kind %u counts within %lld ms, and %lld ms before", i,
+                                s->kind, (long long)s->within_ms, (long long)s->before_ms);
         c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
                                                    .within_ms = s->within_ms,
                                                    .before_ms = s->before_ms,
@@ -95,8 +93,7 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
                                                    .key_fields = s->key_fields,
                                                    .payload_only = s->payload_only};
         if (!joiner_key_fits(&c->join.stream[i], spec->key_fields))
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu of kind %u has rule %u and the key fields %u", i,
-                                s->kind, s->attribute, s->key_fields);
+            return tm_error_set(err, TM_DATA_LOSS, "stream %zu has rule %u, key %u", i, s->attribute, s->key_fields);
         rc = take_name(c->stream_name[i], s->name, "stream", err);
     }
     if (rc == TM_OK)

@@ -353,9 +353,9 @@ static void test_joins_that_make_no_sense(void **state)
     (j = join_spec())->spec.allowed_lateness_ms = 59999;
     assert_join_refused(&j->spec, "a join configuration of 4 streams and 2 labels makes no sense");
     (j = join_spec())->stream[1].kind = 9;
-    assert_join_refused(&j->spec, "stream 1 is of an unknown kind 9");
+    assert_join_refused(&j->spec, "stream 1 of kind 9 counts within 0 ms, and 0 ms before");
     (j = join_spec())->stream[1].within_ms = -5;
-    assert_join_refused(&j->spec, "stream 1 counts within -5 ms, and 0 ms before");
+    assert_join_refused(&j->spec, "stream 1 of kind 1 counts within -5 ms, and 0 ms before");
     (j = join_spec())->stream[2].name = "";
     assert_join_refused(&j->spec, "stream: a name of 0 bytes; expected 1 to 64");
     (j = join_spec())->stream[2].name = long_name;
