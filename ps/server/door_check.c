@@ -28,7 +28,8 @@ enum tm_code door_check_withdrawal(const struct catalog *c, uint8_t stream, cons
     if (kind == JOINER_ACTION)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "withdraw: there is no event; expected the event id of what it takes back");
-    return tm_error_set(err, TM_INVALID_ARGUMENT, "withdraw: %s has neither actions nor rows, which can be taken back",
+    return tm_error_set(err, TM_INVALID_ARGUMENT,
+                        "withdraw: %s has neither; only actions can be taken back, and rows of tables",
                         c->stream_name[stream]);
 }
 

@@ -280,7 +280,7 @@ static void each_bad_event_is_named(void **state)
         {no_doc, "doc", "doc: missing; the join key needs it"},
         {from_tomorrow, "time", NULL},
         {withdrawn_impression, "withdraw",
-         "withdraw: impressions has neither actions nor rows, which can be taken back"},
+         "withdraw: impressions has neither; only actions can be taken back, and rows of tables"},
         {withdrawal_of_nothing, "withdraw", "withdraw: there is no event; expected the event id of what it takes back"},
         {set_nothing, NULL, NULL},
     };
