@@ -80,6 +80,9 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
 enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
                                   store_visit *visit, void *context, struct tm_error *err);
 
+enum tm_code rocks_get_patiently(struct rocks *db, size_t family, struct bytes key, struct buffer *out,
+                                 struct tm_error *err);
+
 /* The last row of a family, and the last row whose key is not above `at`. Key and value replace what the buffers held.
  * TM_NOT_FOUND without a message when there is none. */
 enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, struct buffer *value,
