@@ -6,11 +6,13 @@
  * Floor    an open-addressing index, a ring of entries, a copy of the body, and the same call per sample when its
  *          window is over. It knows no duplicates, lateness, corrections, any-order, versions or restart.
  * Warm     until every key of one window is live and the tables have their size; then ROUNDS rounds are measured, and
- *          the median counts. */
+ *          the median counts.
+ * Decided  keys that can still be corrected, and lie in sorted runs: bench/decided.h. */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/decided.h"
 #include "bench/events.h"
 #include "joiner/joiner.h"
 
@@ -334,6 +336,7 @@ int main(int argc, char **argv)
         run_case(b, "1M", 1000000, payloads[i]);
     for (size_t i = 0; b->full && i < ARRAY_LEN(payloads) - 1; i++) /* 2,048 B would be 20 GB and more */
         run_case(b, "10M", 10000000, payloads[i]);
+    bench_decided(b);
     int status = bench_finish(b);
     free(b);
     return status;

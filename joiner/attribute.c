@@ -6,7 +6,7 @@
 /* The decided impressions of groups that change, the newest first, with what was told of them. */
 struct told {
     struct told_one {
-        struct decided_key *key;
+        struct hash128 key;
         int64_t time;
         uint64_t position;
         struct verdict verdict;
@@ -15,7 +15,7 @@ struct told {
 };
 
 /* Its place in the order; an impression may be in several groups. */
-static void tell(struct joiner *j, struct told *t, const struct shown *s, struct decided_key *k)
+static void tell(struct joiner *j, struct told *t, const struct shown *s, const struct decided_key *k)
 {
     uint32_t at = t->count;
     while (at > 0 &&
@@ -25,7 +25,7 @@ static void tell(struct joiner *j, struct told *t, const struct shown *s, struct
         return;
     memmove(&t->one[at + 1], &t->one[at], (t->count - at) * sizeof t->one[0]);
     t->count++;
-    t->one[at] = (struct told_one){.key = k, .time = s->time, .position = s->position};
+    t->one[at] = (struct told_one){.key = k->key, .time = s->time, .position = s->position};
     joiner_verdict_now(j, k, &t->one[at].verdict);
 }
 
@@ -34,9 +34,9 @@ static void before_change(struct joiner *j, uint32_t group, struct told *t)
     const struct action_group *g = attribution_group_at(&j->attribution, group);
     for (uint32_t i = g->newest; i != ATTRIBUTION_NONE;) {
         const struct shown *s = attribution_shown_at(&j->attribution, i);
-        struct decided_key *k = decided_find(&j->decided, s->key, j->expiry);
+        const struct decided_key *k = s->decided ? joiner_reopen(j, s->key, j->expiry) : NULL;
         i = s->older[g->slot];
-        if (k && k->time == s->time) /* else it is not decided yet */
+        if (k)
             tell(j, t, s, k);
     }
 }
@@ -47,8 +47,10 @@ static void after_change(struct joiner *j, struct told *t, const struct joiner_r
     struct verdict now;
     while (t->count-- > 0) {
         struct told_one *one = &t->one[t->count];
-        joiner_verdict_now(j, one->key, &now);
-        joiner_correct(j, one->key, &one->verdict, &now, r->position,
+        struct decided_key *k = decided_find(&j->decided, one->key, j->expiry); /* it was put back into memory */
+        CHECK(k);
+        joiner_verdict_now(j, k, &now);
+        joiner_correct(j, k, &one->verdict, &now, r->position,
                        &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared, .elsewhere = true});
     }
 }

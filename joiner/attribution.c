@@ -110,6 +110,11 @@ uint32_t attribution_find_shown(const struct attribution *a, struct hash128 key)
     return key_index_find(&a->by_key, key, entries(&a->shown));
 }
 
+bool attribution_knows(const struct attribution *a, struct hash128 key)
+{
+    return attribution_find_shown(a, key) != ATTRIBUTION_NONE;
+}
+
 /* A commit with an undecided impression is kept for it: so is then all that it may hold, however old that is. */
 static void log_candidates(struct attribution *a, uint32_t group, const struct shown *s)
 {

@@ -90,6 +90,9 @@ uint32_t attribution_find(const struct attribution *a, struct hash128 action_key
 /* The same; a new one where there is none. It goes when it is empty. */
 uint32_t attribution_group(struct attribution *a, struct hash128 action_key, uint32_t slot);
 
+/* Is an impression with this join key known? */
+bool attribution_knows(const struct attribution *a, struct hash128 key);
+
 /* An impression becomes known under an action key. *crowded_out: how many lost their place (it may be itself). */
 void attribution_show(struct attribution *a, uint32_t group, const struct joiner_record *r, uint32_t *crowded_out);
 uint32_t attribution_add_deed(struct attribution *a, uint32_t group, const struct joiner_record *r);

@@ -26,11 +26,15 @@ struct share {
 
 enum { RING_MIN = 16 };
 
-void chunks_open(struct chunks *c, uint64_t first)
+static const struct chunk nothing_yet = {.newest = INT64_MIN, .attributed = INT64_MIN};
+
+void chunks_open(struct chunks *c, uint64_t first, int64_t span)
 {
-    *c = (struct chunks){.capacity = RING_MIN, .first = first, .open = first};
+    *c = (struct chunks){.capacity = RING_MIN, .live = first, .open = first};
     c->ring = mem_new(c->capacity, sizeof *c->ring);
-    chunks_at(c, first)->newest = INT64_MIN;
+    *chunks_at(c, first) = nothing_yet;
+    held_rows_open(&c->runs, first, span);
+    held_rows_open(&c->attributed, first, span);
 }
 
 static void drop_bytes(struct chunks *c, struct chunk *k)
@@ -52,12 +56,14 @@ void chunks_close(struct chunks *c)
     for (uint32_t i = 0; i < c->spares; i++)
         buffer_close(&c->spare[i]);
     free(c->ring);
+    held_rows_close(&c->runs);
+    held_rows_close(&c->attributed);
     *c = (struct chunks){0};
 }
 
 struct chunk *chunks_at(struct chunks *c, uint64_t commit)
 {
-    CHECK(commit >= c->first && commit <= c->open);
+    CHECK(commit >= c->live && commit <= c->open);
     return &c->ring[commit & (c->capacity - 1)];
 }
 
@@ -131,7 +137,7 @@ static struct share share_of(struct chunks *c, struct chunk *k, const struct joi
     return share;
 }
 
-uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind)
+uint32_t chunks_append(struct chunks *c, const struct joiner_record *r)
 {
     struct chunk *k = chunks_at(c, c->open);
     bool shares = r->shared.size > 0, rated = r->lot.rate < 1;
@@ -142,7 +148,7 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
         .time = r->time,
         .weight = (float)r->weight,
         .stream = r->stream,
-        .kind = (uint8_t)kind,
+        .kind = CHUNK_RECORD,
         .withdraw = r->withdraw,
         .lot = (uint8_t)((rated ? LOT_RATE : 0) | (r->lot.left_out ? LOT_LEFT_OUT : 0) | (shares ? LOT_SHARED : 0)),
         .key = r->key,
@@ -153,11 +159,20 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chu
         head.value = r->value;
     struct share share = shares ? share_of(c, k, r) : (struct share){0};
     uint32_t offset = put_record(c, k, &head, rated ? &r->lot.rate : NULL, shares ? &share : NULL, r->body);
-    if (kind == CHUNK_RECORD) {
-        k->waiting++;
-        k->bodies += r->body.size > 0;
-    }
+    k->waiting++;
+    k->bodies += r->body.size > 0;
     return offset;
+}
+
+void chunks_append_removed(struct chunks *c, uint64_t position, int64_t time, struct hash128 key, uint8_t stream)
+{
+    struct buffer *b = &chunks_at(c, c->open)->bytes;
+    const struct record_head head = {
+        .position = position, .time = time, .stream = stream, .kind = CHUNK_REMOVED, .key = key};
+    size_t before = b->capacity;
+    buffer_put(b, &head, sizeof head);
+    c->memory += b->capacity - before;
+    c->used += sizeof head;
 }
 
 bool chunk_next(struct bytes chunk, struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind)
@@ -234,7 +249,7 @@ void chunks_release(struct chunks *c, uint64_t commit, bool body)
 static void grow(struct chunks *c)
 {
     struct chunk *ring = mem_new((size_t)c->capacity * 2, sizeof *ring);
-    for (uint64_t i = c->first; i <= c->open; i++)
+    for (uint64_t i = c->live; i <= c->open; i++)
         ring[i & (c->capacity * 2 - 1)] = c->ring[i & (c->capacity - 1)];
     free(c->ring);
     c->ring = ring;
@@ -248,32 +263,61 @@ struct bytes chunks_seal(struct chunks *c)
     struct buffer next = c->spares ? c->spare[--c->spares] : (struct buffer){0};
     if (k->bodies == 0)
         drop_bytes(c, k); /* there is room among the spares: one was just taken, or none was left */
-    if (c->open + 1 - c->first == c->capacity)
+    if (c->open + 1 - c->live == c->capacity)
         grow(c);
     c->open++;
     c->has_shared = false;
-    *chunks_at(c, c->open) = (struct chunk){.bytes = next, .newest = INT64_MIN};
+    struct chunk *opened = chunks_at(c, c->open);
+    *opened = nothing_yet;
+    opened->bytes = next;
     return sealed;
+}
+
+/* Nothing in the oldest one waits: from here on only its number counts. */
+static void retire(struct chunks *c)
+{
+    const struct chunk *k = chunks_at(c, c->live);
+    c->live++;
+    held_rows_add(&c->runs, c->live, k->newest);
+    held_rows_add(&c->attributed, c->live, k->attributed);
+    c->regrouped = true;
 }
 
 uint64_t chunks_waiting_from(struct chunks *c)
 {
-    if (c->waiting < c->first)
-        c->waiting = c->first;
-    while (c->waiting < c->open && chunks_at(c, c->waiting)->waiting == 0)
-        c->waiting++;
-    return c->waiting;
+    while (c->live < c->open && chunks_at(c, c->live)->waiting == 0)
+        retire(c);
+    return c->live;
 }
 
-void chunks_trim(struct chunks *c, int64_t expiry)
+void chunks_trim(struct chunks *c, int64_t expiry, int64_t actions)
 {
-    while (c->first < c->open) {
-        struct chunk *k = chunks_at(c, c->first);
-        if (k->waiting || (k->newest != INT64_MIN && k->newest >= expiry))
-            return;
-        c->first++;
-    }
+    bool runs = held_rows_trim(&c->runs, expiry), attributed = held_rows_trim(&c->attributed, actions);
+    c->regrouped |= runs || attributed;
 }
 
-size_t chunks_memory(const struct chunks *c) { return c->memory + c->capacity * sizeof *c->ring; }
+uint64_t chunks_first(const struct chunks *c)
+{
+    return c->runs.first < c->attributed.first ? c->runs.first : c->attributed.first;
+}
+
+void chunks_encode_held(const struct chunks *c, struct buffer *out)
+{
+    held_rows_encode(&c->runs, out);
+    held_rows_encode(&c->attributed, out);
+}
+
+void chunks_decode_held(struct chunks *c, struct reader *r)
+{
+    CHECK(c->live == c->open);
+    c->live = c->open = held_rows_decode(&c->runs, r);
+    r->bad |= held_rows_decode(&c->attributed, r) != c->live;
+    *chunks_at(c, c->open) = nothing_yet;
+}
+
+size_t chunks_memory(const struct chunks *c)
+{
+    return c->memory + c->capacity * sizeof *c->ring +
+           (c->runs.capacity + c->attributed.capacity) * sizeof *c->runs.group;
+}
 size_t chunks_unsealed(const struct chunks *c) { return c->ring[c->open & (c->capacity - 1)].bytes.size; }

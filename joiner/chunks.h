@@ -8,11 +8,14 @@
  * Where `lot` says so they name it by {offset u32 in the chunk, sharers u32} behind the rate. It waits for nothing: its
  * bytes are there as long as the chunk's.
  * A chunk's bytes stay in memory while a body in it may be needed for a decision; its row stays on disk while a restart
- * needs one of its records or its run, or an older chunk is still needed: rows go oldest first.
+ * needs one of its records, or an older chunk is still needed: rows go oldest first.
+ * Retired  a chunk in which nothing waits is remembered only for how long the other rows of its commit are held
+ *          (joiner/held_rows.h): its run, and what it says of attributed actions.
  * Memory   owns its arrays; views of bodies live until the chunk's last body is released. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_CHUNKS_H
 #define TIDEMILL_JOINER_CHUNKS_H
 
+#include "joiner/held_rows.h"
 #include "joiner/joiner.h"
 
 enum chunk_record_kind {
@@ -25,7 +28,9 @@ struct chunk {
     struct buffer bytes;
     uint32_t waiting; /* records a restart needs */
     uint32_t bodies;  /* of them, records whose body a decision may need */
-    int64_t newest;   /* held until expiry passes it: largest time of an impression, or of features and their wait */
+    int64_t newest;   /* its run is held until expiry passes it: largest time of an impression in it, */
+    int64_t
+        attributed; /* largest time in its attribution, which is held for actions of that time; INT64_MIN: nothing */
 };
 
 enum { CHUNK_SPARES = 4, CHUNK_HEAD_BYTES = 72 };
@@ -33,9 +38,10 @@ enum { CHUNK_SPARES = 4, CHUNK_HEAD_BYTES = 72 };
 struct chunks {
     struct chunk *ring;
     uint32_t capacity;                 /* power of two */
-    uint64_t first;                    /* commit number of the oldest one still needed */
+    uint64_t live;                     /* commit number of the oldest one in the ring; older ones are retired */
+    struct held_rows runs, attributed; /* of the retired ones */
+    bool regrouped;                    /* these have changed; whoever stores them sets it back */
     uint64_t open;                     /* commit number of the one being filled */
-    uint64_t waiting;                  /* no older one has a record that waits */
     bool has_shared;                   /* the open one has a shared part... */
     uint32_t shared;                   /* ...and this is the newest one's offset */
     struct buffer spare[CHUNK_SPARES]; /* arrays to use again: fresh ones cost a page fault every 4 KiB */
@@ -45,12 +51,14 @@ struct chunks {
     uint64_t stored; /* bytes of all records since chunks_open() */
 };
 
-void chunks_open(struct chunks *c, uint64_t first);
+void chunks_open(struct chunks *c, uint64_t first, int64_t span);
 void chunks_close(struct chunks *c);
 struct chunk *chunks_at(struct chunks *c, uint64_t commit);
 
 /* Append to the open chunk; returns the record's offset. */
-uint32_t chunks_append(struct chunks *c, const struct joiner_record *r, enum chunk_record_kind kind);
+uint32_t chunks_append(struct chunks *c, const struct joiner_record *r);
+/* The record at this position and key waits no more. */
+void chunks_append_removed(struct chunks *c, uint64_t position, int64_t time, struct hash128 key, uint8_t stream);
 
 /* Decode the record at r, which walks the chunk; false at the end or when malformed (r->bad). weight etc. as they were
  * appended. Of CHUNK_SHARED only the kind holds. */
@@ -76,10 +84,20 @@ struct bytes chunks_seal(struct chunks *c);
 size_t chunks_memory(const struct chunks *c);
 size_t chunks_unsealed(const struct chunks *c); /* bytes in the open one */
 
-/* Number of the oldest one with a record that waits; that of the open one when there is none. */
+/* Retire the oldest ones in which nothing waits. Returns the number of the oldest one with a record that waits; that of
+ * the open one when there is none. */
 uint64_t chunks_waiting_from(struct chunks *c);
 
-/* Forget the oldest ones that nobody needs: nothing waits, and every impression of theirs is older than expiry. */
-void chunks_trim(struct chunks *c, int64_t expiry);
+/* What is known of retired ones, as it is stored. Loading into chunks that were just opened; the open one is behind
+ * them then. r->bad: it makes no sense. */
+void chunks_encode_held(const struct chunks *c, struct buffer *out);
+void chunks_decode_held(struct chunks *c, struct reader *r);
+
+/* Number of the oldest commit with a row that is held. */
+uint64_t chunks_first(const struct chunks *c);
+
+/* Forget the oldest retired ones whose rows nothing holds any more: runs before expiry, attribution of actions before
+ * `actions`. */
+void chunks_trim(struct chunks *c, int64_t expiry, int64_t actions);
 
 #endif

@@ -26,7 +26,8 @@
 /*    name         what happened to some of them besides; no part of the identity             */
 #define STREAM_NOTES(N)                                                                   \
     N(crowded_out, "impressions that actions are no longer attributed to: of their action key there are 32 newer ones")\
-    N(table_late,  "table rows whose time the gate had passed: samples they were for were decided without them")
+    N(table_late,  "table rows whose time the gate had passed: samples they were for were decided without them")\
+    N(given_up,    "decided impressions that were forgotten before their time: memory.corrections was full")
 /* clang-format on */
 
 struct stream_counts {

@@ -75,6 +75,7 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
                                                 .stream = r->stream,
                                                 .came = joiner_came(r->withdraw)});
     decided_changed(&j->decided, k);
+    remembered_add(&j->remembered, k->time, DECIDED_ENTRY_ACTION, 0);
     joiner_verdict_now(j, k, &now);
     joiner_correct(j, k, &told, &now, r->position,
                    &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared});
@@ -109,16 +110,20 @@ static struct decided_key *remember(struct joiner *j, const struct sample *s, co
     k->settled = j->position;
     k->version = s->version;
     k->weight = (float)s->weight;
+    uint64_t bytes = DECIDED_ENTRY;
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_note *n = &j->pending.notes[notes[i]];
-        if (j->config.stream[n->stream].kind == JOINER_ACTION)
-            decided_add_action(&j->decided, k,
-                               &(struct decided_action){.event = n->event,
-                                                        .time = n->time,
-                                                        .value = n->value,
-                                                        .stream = n->stream,
-                                                        .came = joiner_came(n->withdraw)});
+        if (j->config.stream[n->stream].kind != JOINER_ACTION)
+            continue;
+        bytes += DECIDED_ENTRY_ACTION;
+        decided_add_action(&j->decided, k,
+                           &(struct decided_action){.event = n->event,
+                                                    .time = n->time,
+                                                    .value = n->value,
+                                                    .stream = n->stream,
+                                                    .came = joiner_came(n->withdraw)});
     }
+    remembered_add(&j->remembered, k->time, bytes, 1);
     decided_changed(&j->decided, k);
     return k;
 }
@@ -257,7 +262,7 @@ void joiner_decide(struct joiner *j, uint32_t number)
     }
     tell(j, &s, r.lot, k, actions, counted);
     for (uint32_t i = 0; i < count; i++)
-        joiner_release_note(j, notes[i]);
+        joiner_settle_note(j, notes[i]);
     j->held -= joiner_kept_bytes(JOINER_IMPRESSION, &r);
     chunks_release(&j->chunks, chunk, true);
     pending_remove(&j->pending, number);

@@ -16,7 +16,10 @@ void decided_close(struct decided *d)
     *d = (struct decided){0};
 }
 
-static struct decided_key *at(const struct decided *d, uint64_t number) { return &d->ring[number & (d->capacity - 1)]; }
+static struct decided_key *at_number(const struct decided *d, uint64_t number)
+{
+    return &d->ring[number & (d->capacity - 1)];
+}
 
 static struct key_entries entries(const struct decided *d)
 {
@@ -27,7 +30,7 @@ static struct key_entries entries(const struct decided *d)
 static struct decided_key *lookup(struct decided *d, struct hash128 key, uint32_t *number)
 {
     *number = d->capacity ? key_index_find(&d->index, key, entries(d)) : KEY_INDEX_NONE;
-    return *number == KEY_INDEX_NONE ? NULL : at(d, *number);
+    return *number == KEY_INDEX_NONE ? NULL : at_number(d, *number);
 }
 
 struct decided_key *decided_find(struct decided *d, struct hash128 key, int64_t expiry)
@@ -55,7 +58,7 @@ static void grow(struct decided *d)
     CHECK(capacity > d->capacity);
     ring = mem_new(capacity, sizeof *ring);
     for (uint64_t i = d->first; i < d->next; i++)
-        ring[i & (capacity - 1)] = *at(d, i);
+        ring[i & (capacity - 1)] = *at_number(d, i);
     free(d->ring);
     d->ring = ring;
     d->capacity = capacity;
@@ -78,7 +81,7 @@ struct decided_key *decided_put(struct decided *d, struct hash128 key)
         forget(d, k, number);
     if (d->next - d->first == d->capacity)
         grow(d);
-    k = at(d, d->next);
+    k = at_number(d, d->next);
     *k = (struct decided_key){.key = key, .actions = DECIDED_NONE};
     key_index_insert(&d->index, key, (uint32_t)d->next & INT32_MAX);
     d->next++;
@@ -172,9 +175,9 @@ void decided_changed(struct decided *d, struct decided_key *k)
 
 void decided_expire(struct decided *d, int64_t expiry)
 {
-    for (; d->first < d->next && at(d, d->first)->time < expiry && !at(d, d->first)->changed; d->first++)
-        if (at(d, d->first)->standing != DECIDED_FORGOTTEN)
-            forget(d, at(d, d->first), (uint32_t)d->first & INT32_MAX);
+    for (; d->first < d->next && at_number(d, d->first)->time < expiry && !at_number(d, d->first)->changed; d->first++)
+        if (at_number(d, d->first)->standing != DECIDED_FORGOTTEN)
+            forget(d, at_number(d, d->first), (uint32_t)d->first & INT32_MAX);
 }
 
 static void encode(const struct decided *d, const struct decided_key *k, struct buffer *run)
@@ -207,7 +210,7 @@ int64_t decided_write(struct decided *d, struct buffer *run)
 {
     int64_t newest = INT64_MIN;
     for (size_t i = 0; i < d->changed_count; i++) {
-        struct decided_key *k = d->changed[i] >= d->first ? at(d, d->changed[i]) : NULL;
+        struct decided_key *k = d->changed[i] >= d->first ? at_number(d, d->changed[i]) : NULL;
         if (!k || !k->changed) /* forgotten since: its key was decided again */
             continue;
         k->changed = 0;
@@ -243,7 +246,7 @@ static bool makes_sense(const struct decided_key *k)
            k->rate <= 1;
 }
 
-static void load_one(struct decided *d, struct reader *r, int64_t *newest)
+static struct decided_key *load_one(struct decided *d, struct reader *r)
 {
     struct decided_key stored = {0};
     const uint8_t *p = reader_take(r, sizeof stored.key);
@@ -264,7 +267,7 @@ static void load_one(struct decided *d, struct reader *r, int64_t *newest)
     uint16_t count = reader_u16(r);
     if (r->bad || !makes_sense(&stored) || count > 2 * DECIDED_COUNTED_MAX) {
         r->bad = true;
-        return;
+        return NULL;
     }
     struct decided_key *k = lookup(d, stored.key, &number);
     if (k && k->settled == stored.settled)
@@ -275,17 +278,82 @@ static void load_one(struct decided *d, struct reader *r, int64_t *newest)
     *k = stored;
     for (uint16_t i = 0; i < count && !r->bad; i++)
         load_action(d, k, r);
-    if (stored.time > *newest)
-        *newest = stored.time;
+    return k;
 }
 
 enum tm_code decided_load(struct decided *d, struct bytes run, int64_t *newest, struct tm_error *err)
 {
     struct reader r = reader_of(run);
     *newest = INT64_MIN;
-    while (!r.bad && reader_left(&r))
-        load_one(d, &r, newest);
+    while (!r.bad && reader_left(&r)) {
+        const struct decided_key *k = load_one(d, &r);
+        if (k && k->time > *newest)
+            *newest = k->time;
+    }
     return r.bad ? tm_error_set(err, TM_DATA_LOSS, "a run of decided keys is damaged") : TM_OK;
+}
+
+struct decided_key *decided_restore(struct decided *d, struct bytes entry)
+{
+    struct reader r = reader_of(entry);
+    struct decided_key *k = load_one(d, &r);
+    return r.bad || reader_left(&r) ? NULL : k;
+}
+
+/* Of good hashes the highest bits tell the place but for a few: as many buckets as entries, then each goes to its
+ * place among its neighbours. */
+static struct run_entry *sort(const struct run_entry *entries, size_t n)
+{
+    uint32_t bits = 0;
+    while ((size_t)1 << bits < n)
+        bits++;
+    struct run_entry *sorted = mem_new(n + 1, sizeof *sorted);
+    uint32_t *end = mem_new(((size_t)1 << bits) + 1, sizeof *end);
+    for (size_t i = 0; i < n; i++)
+        end[bits ? entries[i].key.hi >> (64 - bits) : 0]++;
+    for (size_t b = 1; b < (size_t)1 << bits; b++)
+        end[b] += end[b - 1];
+    for (size_t i = 0; i < n; i++)
+        sorted[--end[bits ? entries[i].key.hi >> (64 - bits) : 0]] = entries[i];
+    for (size_t i = 1; i < n; i++) {
+        struct run_entry one = sorted[i];
+        size_t at = i;
+        for (; at > 0 && run_key_less(one.key, sorted[at - 1].key); at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = one;
+    }
+    free(end);
+    return sorted;
+}
+
+struct run_entry *decided_sorted(const struct decided *d, int64_t expiry, struct buffer *bytes, size_t *count)
+{
+    struct run_entry *entries = mem_new(d->index.used + 1, sizeof *entries);
+    size_t n = 0, at = 0;
+    for (uint64_t i = d->first; i < d->next; i++) {
+        const struct decided_key *k = at_number(d, i);
+        if (k->standing == DECIDED_FORGOTTEN || k->time < expiry)
+            continue;
+        size_t before = bytes->size;
+        encode(d, k, bytes);
+        entries[n++] = (struct run_entry){k->key, k->time, bytes_of(NULL, bytes->size - before)};
+    }
+    for (size_t i = 0; i < n; at += entries[i++].bytes.size) /* only now it grows no more */
+        entries[i].bytes.data = bytes->data + at;
+    struct run_entry *sorted = sort(entries, n);
+    free(entries);
+    *count = n;
+    return sorted;
+}
+
+void decided_clear(struct decided *d)
+{
+    d->changed_count = 0;
+    for (; d->first < d->next; d->first++) {
+        struct decided_key *k = at_number(d, d->first);
+        if (k->standing != DECIDED_FORGOTTEN)
+            forget(d, k, (uint32_t)d->first & INT32_MAX);
+    }
 }
 
 uint64_t decided_count(const struct decided *d) { return d->index.used; }

@@ -1,7 +1,10 @@
 /* joiner/decided.h - the keys whose sample is made and that are still open for corrections and duplicates.
  *
- * Kept in memory in the order of decision; what changed since the last commit is written as one run. This interface
- * (find, put, change, expire, write, load) is all the joiner knows about it.
+ * Kept in memory in the order of decision; what changed since the last commit is written as one run. When there are too
+ * many, all of them leave memory for a sorted run (joiner/runs.h); one that an action comes for is put back, and leaves
+ * again with the next.
+ * Entry    as it is stored: {key 16, time i64, sequence u64, settled u64, row u64, offset u32, version u32, weight f32,
+ *          rate f32, standing u8, count u16} and `count` actions {event u64, time i64, value f64, stream u8, came u8}.
  * Memory   72 bytes a key + 11-21 of index + 32 per action. Pointers found live until the next put or expire.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_DECIDED_H
@@ -10,6 +13,7 @@
 #include "base/error.h"
 #include "joiner/joiner.h"
 #include "joiner/key_index.h"
+#include "joiner/run.h"
 
 /* What became of the negative, if it was one. */
 enum decided_standing {
@@ -23,7 +27,7 @@ struct decided_key {
     struct hash128 key;
     int64_t time;      /* of the impression */
     uint64_t sequence; /* of its sample; 0: it has none */
-    uint64_t settled;  /* records up to this position belong to what was decided; later ones with this key do not */
+    uint64_t settled;  /* position at which it was decided: tells this decision from another one of the key */
     uint64_t row;      /* place of the features, as the sample has it */
     uint32_t offset;
     uint32_t version;
@@ -37,6 +41,7 @@ struct decided_key {
 static_assert(sizeof(struct decided_key) == 72, "a decided key is 72 bytes");
 
 #define DECIDED_NONE UINT32_MAX
+enum { DECIDED_ENTRY = 67, DECIDED_ENTRY_ACTION = 26 };
 enum { DECIDED_COUNTED_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX };
 
 /* An action, its withdrawal, or both: it counts if it came and its withdrawal did not. */
@@ -85,14 +90,27 @@ uint32_t decided_counted(const struct decided *d, const struct decided_key *k, c
 /* It must go into the next run. */
 void decided_changed(struct decided *d, struct decided_key *k);
 
-/* Drop the oldest ones below expiry. What is behind a younger one, or was not written yet, waits without harm: a
- * restart must learn from a run that the records of such a key are past. */
+/* Drop the oldest ones below expiry. What is behind a younger one, or was not written yet, waits without harm. */
 void decided_expire(struct decided *d, int64_t expiry);
 
 /* Append what changed since the last call; returns the largest impression time in it (INT64_MIN: nothing). */
 int64_t decided_write(struct decided *d, struct buffer *run);
 /* Fold a run in; *newest as decided_write returned it. */
 enum tm_code decided_load(struct decided *d, struct bytes run, int64_t *newest, struct tm_error *err);
+
+/* All live entries, in the order of run_key_less(), as they are stored; views of *bytes. Free the array. */
+struct run_entry *decided_sorted(const struct decided *d, int64_t expiry, struct buffer *bytes, size_t *count);
+/* Forget everything: it is in a run, or expired. */
+void decided_clear(struct decided *d);
+/* An entry out of a run comes back; it counts as unchanged. NULL: it makes no sense. */
+struct decided_key *decided_restore(struct decided *d, struct bytes entry);
+
+static inline uint16_t decided_entry_actions(const uint8_t entry[static DECIDED_ENTRY])
+{
+    uint16_t count;
+    memcpy(&count, entry + DECIDED_ENTRY - sizeof count, sizeof count);
+    return count;
+}
 
 uint64_t decided_count(const struct decided *d);
 size_t decided_memory(const struct decided *d);

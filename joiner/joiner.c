@@ -2,8 +2,6 @@
 
 #include "joiner/joiner_state.h"
 
-enum { FEATURES_WAIT_MIN_MS = 60000 };
-
 struct joiner *joiner_open(const struct joiner_config *config, struct joiner_output output)
 {
     struct joiner *j = mem_new(1, sizeof *j);
@@ -15,7 +13,8 @@ struct joiner *joiner_open(const struct joiner_config *config, struct joiner_out
         j->watermark[i] = WATERMARK_NONE;
     pending_open(&j->pending);
     decided_open(&j->decided);
-    chunks_open(&j->chunks, 1);
+    remembered_open(&j->remembered, joiner_span(j));
+    chunks_open(&j->chunks, 1, joiner_span(j));
     due_open(&j->decisions);
     due_open(&j->early_actions);
     due_open(&j->early_features);
@@ -29,6 +28,8 @@ void joiner_close(struct joiner *j)
         return;
     pending_close(&j->pending);
     decided_close(&j->decided);
+    runs_close(&j->runs);
+    remembered_close(&j->remembered);
     chunks_close(&j->chunks);
     due_close(&j->decisions);
     due_close(&j->early_actions);
@@ -66,28 +67,15 @@ void joiner_derive_keys(struct joiner_config *config)
     }
 }
 
-static int64_t features_wait(const struct joiner *j)
-{
-    return j->config.window_ms > FEATURES_WAIT_MIN_MS ? j->config.window_ms : FEATURES_WAIT_MIN_MS;
-}
-
-/* w - d, where an unknown watermark stays unknown. */
-static int64_t minus(int64_t w, int64_t d)
-{
-    int64_t v;
-    return w == WATERMARK_NONE || __builtin_sub_overflow(w, d, &v) ? WATERMARK_NONE : v;
-}
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks)
 {
     int64_t gate = INT64_MAX;
     for (uint32_t i = 0; i < config->streams; i++) {
         const struct joiner_stream *s = &config->stream[i];
         if (s->kind == JOINER_ACTION && s->labels)
-            gate = smaller(gate, minus(watermarks[i], config->window_ms));
+            gate = joiner_smaller(gate, joiner_minus(watermarks[i], config->window_ms));
         if (s->kind == JOINER_IMPRESSION || (s->kind == JOINER_FEATURES && s->required))
-            gate = smaller(gate, watermarks[i]);
+            gate = joiner_smaller(gate, watermarks[i]);
     }
     return gate == INT64_MAX ? WATERMARK_NONE : gate;
 }
@@ -97,7 +85,7 @@ int64_t joiner_decided_before(const struct joiner_config *config, const int64_t 
     int64_t before = joiner_gate(config, watermarks);
     for (uint32_t i = 0; i < config->streams; i++)
         if (config->stream[i].kind == JOINER_IMPRESSION)
-            before = smaller(before, minus(watermarks[i], config->allowed_lateness_ms));
+            before = joiner_smaller(before, joiner_minus(watermarks[i], config->allowed_lateness_ms));
     return before;
 }
 
@@ -109,16 +97,16 @@ void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
         CHECK(watermarks[i] >= j->watermark[i]);
         j->watermark[i] = watermarks[i];
         if (s->kind == JOINER_IMPRESSION)
-            impressions = smaller(impressions, watermarks[i]);
+            impressions = joiner_smaller(impressions, watermarks[i]);
         if (s->kind == JOINER_ACTION && s->labels)
-            actions = smaller(actions, minus(watermarks[i], s->within_ms));
+            actions = joiner_smaller(actions, joiner_minus(watermarks[i], s->within_ms));
     }
     if (impressions == INT64_MAX) /* no such stream: nothing ever comes of age */
         impressions = WATERMARK_NONE;
     j->gate = joiner_gate(&j->config, watermarks);
-    j->action_horizon = minus(impressions, j->config.allowed_lateness_ms);
-    j->features_horizon = minus(impressions, features_wait(j));
-    j->expiry = smaller(j->action_horizon, actions);
+    j->action_horizon = joiner_minus(impressions, j->config.allowed_lateness_ms);
+    j->features_horizon = joiner_minus(impressions, joiner_nearby(j));
+    j->expiry = joiner_larger(joiner_smaller(j->action_horizon, actions), j->remembered.from);
 }
 
 void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason)
@@ -191,7 +179,7 @@ static void settle_notes(struct joiner *j, uint32_t number)
         }
         joiner_set_aside(j, &(struct joiner_record){.position = n->position, .time = n->time, .stream = n->stream},
                          reason);
-        joiner_release_note(j, i);
+        joiner_settle_note(j, i);
     }
 }
 
@@ -247,15 +235,6 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
                r->position, note);
 }
 
-void joiner_chunk_holds(struct joiner *j, uint64_t chunk, const struct joiner_record *r)
-{
-    struct chunk *c = chunks_at(&j->chunks, chunk);
-    enum joiner_stream_kind kind = j->config.stream[r->stream].kind;
-    int64_t until = kind == JOINER_IMPRESSION ? r->time : r->time + features_wait(j);
-    if (kind != JOINER_ACTION && until > c->newest)
-        c->newest = until;
-}
-
 void joiner_set_rules(struct joiner *j, const struct joiner_rules *rules) { j->config.rules = *rules; }
 
 static struct sampling_lot draw(const struct joiner *j, const struct joiner_record *r)
@@ -276,8 +255,7 @@ static void keep(struct joiner *j, const struct joiner_record *r)
     else
         CHECK(kept.body.size > 0);
     uint64_t chunk = j->chunks.open;
-    uint32_t offset = chunks_append(&j->chunks, &kept, CHUNK_RECORD);
-    joiner_chunk_holds(j, chunk, r);
+    uint32_t offset = chunks_append(&j->chunks, &kept);
     j->pace.taken += kind == JOINER_IMPRESSION;
     j->pace.bytes += kind == JOINER_IMPRESSION
                          ? sizeof(struct pending_key) + PENDING_INDEX_BYTES + sizeof(struct due_mark)
@@ -288,12 +266,19 @@ static void keep(struct joiner *j, const struct joiner_record *r)
         joiner_hold_note(j, r, chunk, offset);
 }
 
-static enum joiner_reason take_impression(struct joiner *j, const struct joiner_record *r)
+/* The same impression came before. */
+static bool came_before(struct joiner *j, const struct joiner_record *r)
 {
     uint32_t number = pending_find(&j->pending, r->key);
-    if (joiner_behind(r->time, j->action_horizon))
+    return (number != PENDING_NONE && j->pending.keys[number].chunk) ||
+           (j->config.action_keys && attribution_knows(&j->attribution, r->key)) || joiner_was_decided(j, r);
+}
+
+static enum joiner_reason take_impression(struct joiner *j, const struct joiner_record *r)
+{
+    if (joiner_behind(r->time, joiner_larger(j->action_horizon, j->remembered.from)))
         return REASON_LATE;
-    if ((number != PENDING_NONE && j->pending.keys[number].chunk) || decided_find(&j->decided, r->key, j->expiry))
+    if (came_before(j, r))
         return REASON_DUPLICATE;
     keep(j, r);
     return REASON_NONE;
@@ -344,18 +329,20 @@ static enum joiner_reason take_note(struct joiner *j, const struct joiner_record
 {
     bool features = j->config.stream[r->stream].kind == JOINER_FEATURES;
     uint32_t number = pending_find(&j->pending, r->key);
+    const struct pending_key *p = number == PENDING_NONE ? NULL : &j->pending.keys[number];
     enum joiner_reason reason;
-    if (number != PENDING_NONE) {
-        const struct pending_key *k = &j->pending.keys[number];
-        reason = k->chunk ? unfit(j, r->stream, r->version, r->time, k->version, k->time) : too_late(j, r);
-        if (reason == REASON_NONE)
-            reason = repeated(j, number, r);
+    if (p && p->chunk) {
+        reason = unfit(j, r->stream, r->version, r->time, p->version, p->time);
     } else {
-        struct decided_key *k = decided_find(&j->decided, r->key, j->expiry);
+        struct decided_key *k = features ? NULL : joiner_reopen(j, r->key, joiner_known_from(j, r));
         if (k)
-            return features ? REASON_LATE : take_afterwards(j, k, r);
+            return take_afterwards(j, k, r);
+        if (features && joiner_was_decided(j, r))
+            return REASON_LATE;
         reason = too_late(j, r);
     }
+    if (reason == REASON_NONE && p)
+        reason = repeated(j, number, r);
     if (reason == REASON_NONE)
         keep(j, r);
     return reason;
@@ -416,7 +403,7 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
     if (reason != REASON_NONE)
         joiner_set_aside(j, r, reason);
     else
-        joiner_keep_bound(j);
+        joiner_keep_bounds(j);
 }
 
 void joiner_prefetch(const struct joiner *j, struct hash128 key)
@@ -431,10 +418,8 @@ void joiner_advance(struct joiner *j, const int64_t *watermarks)
     joiner_decide_due(j);
     joiner_orphan(j, &j->early_actions, j->action_horizon);
     joiner_orphan(j, &j->early_features, j->features_horizon);
-    if (j->config.action_keys)
-        joiner_forget_attributed(j);
-    if (j->expiry != WATERMARK_NONE)
-        decided_expire(&j->decided, j->expiry);
+    joiner_keep_decided_bound(j);
+    joiner_forget(j);
 }
 
 void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body, struct bytes shared)

@@ -26,26 +26,37 @@
  * Horizons (L = allowed_lateness, I = smallest impression watermark)
  *   impression   late when its time < I - L
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
- *                with one: late when its time > t + within. One that precedes its impression counts: clocks differ.
- *   features     the same without an impression, with max(window, 1 minute) in place of L; late when the key is decided
+ *                with an undecided one: late when its time > t + within. One that precedes its impression counts:
+ *                clocks differ.
+ *   features     the same without an impression, with W = max(window, 1 minute) in place of L; late when the key is
+ *                decided
  *   decided key  forgotten when t < expiry = min(I - L, every labelled action stream: watermark - within)
  *   All of them only grow with the watermarks, so it makes no difference in how many steps these advance.
+ * Near enough  so that not all that was ever decided must be asked for every record, one at time s knows a decided
+ *   impression with t >= s - W, an action one with t >= s - within. To others it is as if it had never come: an action
+ *   or features wait for another impression; another impression of the key is another one, takes the key over when it
+ *   is decided, and is later, so of one key the newest is the one. (While an impression is known under an action key,
+ *   others of its join key are duplicates whatever their time.)
  * Fates  the first that applies. Any: of a robot; excluded by a rule (joiner/filters.h). Impression: late, duplicate;
  *        it waits until it is decided. Action: version mismatch, before its impression by more than before_ms, late,
  *        duplicate, too many. What was set aside is not remembered, so it can make no other record a duplicate.
  * Filters  of the joined sample: joiner/verdict.h. What is excluded is a sample like any other, and says so.
  * Sampling  a sample without any label may be left out: joiner/sampling.h says when, sample.h what becomes of it.
- * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key; second features
- *             of a stream. At most JOINER_ACTIONS_MAX actions of one stream are taken per key, and as many withdrawals,
- *             more are filtered.
+ * Duplicates  by event id inside a key, before and after it was decided; a second impression of a key that is undecided
+ *             or decided near enough; second features of a stream. At most JOINER_ACTIONS_MAX actions of one stream are
+ *             taken per key, and as many withdrawals, more are filtered.
  *
  * Bound  more than held_bytes_max waits: the oldest undecided impressions are shed by (time, position), with what waits
  *        with them; what waits for impressions that have not come goes first when it has more than half of the room,
  *        features before actions. What was shed is not remembered either.
+ *        Decided keys and their actions take more than decided_bytes_max: whole stretches of event time (a sixteenth of
+ *        the longest horizon) are given up, the oldest first (joiner/remembered.h). Expiry, and the horizon of
+ *        impressions, are not before the end of what was given up.
  * Durability  between two commits the joiner gathers what a restart needs: records that came in (chunk), decided keys
  *             that changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents
- *             nobody needs any more are given back as `keep_from`. Loading: joiner_load_run() of all runs in order,
- *             then joiner_load_chunk() of all chunks in order, then joiner_load_done().
+ *             nobody needs any more are given back as `keep_from`. Too many decided keys for memory go into sorted
+ *             runs (joiner_keep_runs()), with rows of their own. What a chunk says of an impression is past if its
+ *             time is before the gate; of another record, if a later chunk says that it waits no more.
  * Memory   the joiner owns all it keeps; a record's body is copied in, and what records share once for all of them that
  *          come one behind the other in a commit.
  * Threads  one owner. */
@@ -105,7 +116,8 @@ struct joiner_config {
     uint32_t labels;
     struct label_filters label_filters; /* of what is joined */
     int64_t window_ms, allowed_lateness_ms;
-    uint64_t held_bytes_max; /* of all that waits: when more waits, the oldest is shed; 0: no limit */
+    uint64_t held_bytes_max;    /* of all that waits: when more waits, the oldest is shed; 0: no limit */
+    uint64_t decided_bytes_max; /* of decided keys and their actions: the oldest are given up; 0: no limit */
     struct joiner_rules rules;
     uint32_t action_key[JOINER_ACTION_KEYS_MAX]; /* the key fields of attributed streams, each set once */
     uint32_t action_keys;                        /* how many: joiner_derive_keys() */
@@ -162,13 +174,22 @@ struct joiner;
 struct joiner *joiner_open(const struct joiner_config *config, struct joiner_output output);
 void joiner_close(struct joiner *j); /* NULL is fine */
 
+/* From now on decided keys leave memory, in sorted runs that are written into the store with the commits. Before
+ * anything is stepped or loaded; never said, they all stay in memory. The store is copied. */
+struct runs_tuning; /* joiner/runs.h */
+struct run_store;   /* joiner/run.h */
+void joiner_keep_runs(struct joiner *j, const struct runs_tuning *tuning, const struct run_store *store);
+
+/* TM_OK, or why a run could not be read: what was stepped since then means nothing. */
+enum tm_code joiner_failure(const struct joiner *j, struct tm_error *err);
+
 void joiner_step(struct joiner *j, const struct joiner_record *r);
 
 /* Other rules, for records that come from here on. */
 void joiner_set_rules(struct joiner *j, const struct joiner_rules *rules);
 
-/* Another limit of what waits; at once. */
-void joiner_set_bound(struct joiner *j, uint64_t held_bytes_max);
+/* Other limits of what waits, and of what is decided; at once. */
+void joiner_set_bounds(struct joiner *j, uint64_t held_bytes_max, uint64_t decided_bytes_max);
 /* What waits, in logical bytes: what joiner_waiting_bytes() says of each record that is kept. */
 uint64_t joiner_held_bytes(const struct joiner *j);
 uint64_t joiner_waiting_bytes(enum joiner_stream_kind kind, size_t body);
@@ -218,33 +239,48 @@ uint64_t joiner_sequence(const struct joiner *j); /* of the newest sample; 0: no
 uint64_t joiner_undecided(const struct joiner *j);
 uint64_t joiner_decided(const struct joiner *j);
 size_t joiner_memory(const struct joiner *j); /* bytes held, about */
-/* The part of it that their number decides: entries, notes, index and timers of keys that wait (pools, as far as they
- * were ever used), and the bytes of records in memory. */
+/* The part of it that decided keys take: entries in memory, filters, blocks that are not written yet, and the cache. */
+size_t joiner_decided_memory(const struct joiner *j);
+/* The part of it that the number of keys that wait decides: their entries, notes, index and timers (pools, as far as
+ * they were ever used), and the bytes of records in memory. */
 size_t joiner_undecided_entries(const struct joiner *j);
 size_t joiner_undecided_payload(const struct joiner *j);
 size_t joiner_unfrozen(const struct joiner *j); /* bytes that came in since the last freeze */
 
 struct joiner_delta {
-    struct bytes chunk, run;  /* the joiner's, until its next call; the chunk is empty when nothing came in */
-    struct bytes attribution; /* what changed about attributed actions; empty: nothing */
-    uint64_t keep_from;       /* commits below this number are needed by nobody: their chunk and run may go */
-    uint64_t waiting_from;    /* a restart needs the chunks from this number on only */
+    struct bytes chunk, run;   /* the joiner's, until its next call; the chunk is empty when nothing came in */
+    struct bytes attribution;  /* what changed about attributed actions; empty: nothing */
+    uint64_t keep_from;        /* commits below this number are needed by nobody */
+    uint64_t waiting_from;     /* a restart needs the chunks from this number on, */
+    uint64_t runs_from;        /* the runs from this one on, */
+    uint64_t attribution_from; /* and what changed about attributed actions from this one on; those before may go */
 };
 
 /* Hand over what came in since the last freeze; later records belong to commit + 1. Commits are numbered 1, 2, 3...
  * False: there was nothing, and the number is not used up. */
 bool joiner_freeze(struct joiner *j, uint64_t commit, struct joiner_delta *out);
 
-/* Loading an empty joiner: begin, every run and attribution in the order of commits, every chunk from waiting_from on,
- * done.
- * TM_DATA_LOSS when bytes make no sense. first_commit: keep_from of the last freeze. */
-void joiner_load_begin(struct joiner *j, uint64_t first_commit, uint64_t last_commit);
+/* The commits up to this one can be read from the store of runs. */
+void joiner_written(struct joiner *j, uint64_t commit);
+
+/* Loading an empty joiner: begin, every row of the store of runs but the blocks, in the order of their keys (load_row
+ * answers TM_ABORTED to the first block: enough), commits, every run from runs_from on and attribution in the order of
+ * commits, every chunk from waiting_from on, done. TM_DATA_LOSS when bytes make no sense. watermarks: as of the last
+ * commit; first_commit: keep_from of the last freeze. */
+void joiner_load_begin(struct joiner *j, const int64_t *watermarks);
+enum tm_code joiner_load_row(struct joiner *j, struct bytes key, struct bytes row, struct tm_error *err);
+enum tm_code joiner_load_commits(struct joiner *j, uint64_t first_commit, uint64_t last_commit, struct tm_error *err);
+uint64_t joiner_runs_from(const struct joiner *j); /* as of the last freeze, when commits are known */
+uint64_t joiner_attribution_from(const struct joiner *j);
+/* How much is remembered: part of a commit, and read again before all else. r->bad: it makes no sense. */
+void joiner_encode_remembered(const struct joiner *j, struct buffer *out);
+void joiner_load_remembered(struct joiner *j, struct reader *r);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);
 enum tm_code joiner_load_attribution(struct joiner *j, struct bytes stored, struct tm_error *err);
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes chunk, struct tm_error *err);
 void joiner_load_delays(struct joiner *j, uint32_t stream, const struct delays *delays); /* at any time before done */
-/* position (everything before it was stepped), watermarks, sequence and counts as of the last commit. */
-enum tm_code joiner_load_done(struct joiner *j, uint64_t position, const int64_t *watermarks, uint64_t sequence,
+/* position (everything before it was stepped), sequence and counts as of the last commit. */
+enum tm_code joiner_load_done(struct joiner *j, uint64_t position, uint64_t sequence,
                               const struct stream_counts *counts, struct tm_error *err);
 
 #endif

@@ -7,7 +7,7 @@ const struct stream_counts *joiner_counts(const struct joiner *j) { return j->co
 const struct delays *joiner_delays(const struct joiner *j, uint32_t stream) { return j->delays[stream]; }
 uint64_t joiner_sequence(const struct joiner *j) { return j->sequence; }
 uint64_t joiner_undecided(const struct joiner *j) { return j->undecided; }
-uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decided); }
+uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decided) + runs_keys(&j->runs); }
 
 struct joiner_pace joiner_pace(const struct joiner *j)
 {
@@ -16,6 +16,8 @@ struct joiner_pace joiner_pace(const struct joiner *j)
     return pace;
 }
 
+size_t joiner_decided_memory(const struct joiner *j) { return decided_memory(&j->decided) + runs_memory(&j->runs); }
+
 static size_t timers(const struct joiner *j)
 {
     return due_memory(&j->decisions) + due_memory(&j->early_actions) + due_memory(&j->early_features);
@@ -23,7 +25,7 @@ static size_t timers(const struct joiner *j)
 
 size_t joiner_memory(const struct joiner *j)
 {
-    return pending_memory(&j->pending) + decided_memory(&j->decided) + chunks_memory(&j->chunks) + timers(j) +
+    return pending_memory(&j->pending) + joiner_decided_memory(j) + chunks_memory(&j->chunks) + timers(j) +
            attribution_memory(&j->attribution);
 }
 

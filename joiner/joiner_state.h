@@ -1,6 +1,6 @@
 /* joiner/joiner_state.h - the inside of a joiner, shared by its parts: joiner.c (step, advance), decide.c (samples),
- * attribute.c (actions with a key of their own), let_go.c (what is dropped), durable.c (freeze, load) and joiner_read.c
- * (counters). Nobody else includes it. */
+ * known.c (what decided keys are to later records), attribute.c (actions with a key of their own), let_go.c (what is
+ * dropped), durable.c (freeze, load) and joiner_read.c (counters). Nobody else includes it. */
 #ifndef TIDEMILL_JOINER_JOINER_STATE_H
 #define TIDEMILL_JOINER_JOINER_STATE_H
 
@@ -9,6 +9,8 @@
 #include "joiner/decided.h"
 #include "joiner/due.h"
 #include "joiner/pending.h"
+#include "joiner/remembered.h"
+#include "joiner/runs.h"
 
 struct joiner {
     struct joiner_config config;
@@ -26,7 +28,9 @@ struct joiner {
     struct joiner_pace pace;
     struct delays *delays[JOINER_STREAMS_MAX]; /* NULL: no action of the stream has matched */
     struct pending pending;
-    struct decided decided;
+    struct decided decided;       /* keys in memory */
+    struct runs runs;             /* the other decided keys */
+    struct remembered remembered; /* how much of both */
     struct chunks chunks;
     struct due decisions;     /* impressions, by their time */
     struct due early_actions; /* notes without an impression, by their time */
@@ -37,8 +41,6 @@ struct joiner {
 };
 
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks);
-/* How long the chunk's row is needed because of this record's features. */
-void joiner_chunk_holds(struct joiner *j, uint64_t chunk, const struct joiner_record *r);
 
 /* The three kinds of records, after the checks that only a first arrival needs. The record lies in the chunk
  * at offset. */
@@ -49,6 +51,19 @@ void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t 
 void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason);
 void joiner_wait_no_more(struct joiner *j, uint8_t stream);
 void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time);
+
+/* known.c */
+/* Features of an impression, and what is taken for the same one, are not further apart, ms. */
+int64_t joiner_nearby(const struct joiner *j);
+int64_t joiner_span(const struct joiner *j); /* of what goes as a whole: the horizon in a few parts, ms */
+bool joiner_was_decided(struct joiner *j, const struct joiner_record *r); /* its key, near enough */
+/* A decided impression before it is not known to the record (joiner.h, near enough). */
+int64_t joiner_known_from(const struct joiner *j, const struct joiner_record *r);
+/* The entry of a decided key from this time on, where it can be changed: one out of a run is put back into memory,
+ * until the next freeze at least. NULL: there is none. */
+struct decided_key *joiner_reopen(struct joiner *j, struct hash128 key, int64_t from);
+void joiner_keep_decided_bound(struct joiner *j);
+void joiner_forget(struct joiner *j); /* what is before expiry */
 
 /* let_go.c */
 uint64_t joiner_note_bytes(struct joiner *j, const struct pending_note *n);
@@ -61,12 +76,14 @@ static inline uint64_t joiner_kept_bytes(enum joiner_stream_kind kind, const str
     return joiner_waiting_bytes(kind, r->body.size + joiner_shared_bytes(r->shared.size, r->sharers));
 }
 void joiner_release_note(struct joiner *j, uint32_t number);
+/* The same, and a restart that reads the note's chunk learns that it waits no more. */
+void joiner_settle_note(struct joiner *j, uint32_t number);
 void joiner_drop_early(struct joiner *j, uint32_t number);      /* a note without an impression */
 void joiner_drop_impression(struct joiner *j, uint32_t number); /* with its notes */
 /* Is the item's key undecided? It may be stale: what it was for is gone, and its place used again. */
 bool joiner_waits(const struct joiner *j, const struct due_item *item);
 void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* notes whose impression cannot come */
-void joiner_keep_bound(struct joiner *j); /* shed the oldest while more is held than may be */
+void joiner_keep_bounds(struct joiner *j); /* let the oldest go while more is held, or remembered, than may be */
 
 /* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action,
  * or its withdrawal, comes for a decided one. */
@@ -98,6 +115,14 @@ void joiner_attributed_loaded(struct joiner *j);
 void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason);
 
 static inline bool joiner_behind(int64_t time, int64_t horizon) { return horizon != WATERMARK_NONE && time < horizon; }
+static inline int64_t joiner_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t joiner_larger(int64_t a, int64_t b) { return a > b ? a : b; }
+/* w - d, where an unknown watermark stays unknown. */
+static inline int64_t joiner_minus(int64_t w, int64_t d)
+{
+    int64_t v;
+    return w == WATERMARK_NONE || __builtin_sub_overflow(w, d, &v) ? WATERMARK_NONE : v;
+}
 static inline uint8_t joiner_came(bool withdraw) { return withdraw ? DECIDED_WITHDRAWAL : DECIDED_ACTION; }
 
 #endif

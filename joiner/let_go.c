@@ -33,6 +33,19 @@ void joiner_release_note(struct joiner *j, uint32_t number)
     pending_remove_note(&j->pending, number);
 }
 
+static void put_removed(struct joiner *j, const struct joiner_record *r)
+{
+    chunks_append_removed(&j->chunks, r->position, r->time, r->key, r->stream);
+}
+
+void joiner_settle_note(struct joiner *j, uint32_t number)
+{
+    const struct pending_note *n = &j->pending.notes[number];
+    if (!j->loading)
+        chunks_append_removed(&j->chunks, n->position, n->time, j->pending.keys[n->owner].key, n->stream);
+    joiner_release_note(j, number);
+}
+
 void joiner_drop_early(struct joiner *j, uint32_t number)
 {
     const struct pending_note *n = &j->pending.notes[number];
@@ -64,18 +77,12 @@ static bool waits_early(const struct joiner *j, const struct due_item *item)
     return n->position == item->position && !j->pending.keys[n->owner].chunk;
 }
 
-static void put_removed(struct joiner *j, struct joiner_record r)
-{
-    r.lot.rate = 1;
-    chunks_append(&j->chunks, &r, CHUNK_REMOVED);
-}
-
 static void let_early_go(struct joiner *j, uint32_t number, enum joiner_reason reason)
 {
     const struct pending_note *n = &j->pending.notes[number];
     struct joiner_record r = {
         .position = n->position, .time = n->time, .key = j->pending.keys[n->owner].key, .stream = n->stream};
-    put_removed(j, r);
+    put_removed(j, &r);
     joiner_set_aside(j, &r, reason);
     joiner_drop_early(j, number);
 }
@@ -115,7 +122,7 @@ static void set_notes_aside(struct joiner *j, const struct pending_key *k)
         struct joiner_record r = {.position = n->position, .time = n->time, .key = k->key, .stream = n->stream};
         CHECK(j->counts[n->stream].matched > 0);
         j->counts[n->stream].matched--;
-        put_removed(j, r);
+        put_removed(j, &r);
         joiner_set_aside(j, &r, REASON_SHED);
     }
 }
@@ -127,7 +134,7 @@ static void let_impression_go(struct joiner *j, uint32_t number)
     const struct pending_key *k = &j->pending.keys[number];
     struct joiner_record r = {.position = k->position, .time = k->time, .key = k->key};
     r.stream = chunks_record(&j->chunks, k->chunk, k->offset).stream;
-    put_removed(j, r);
+    put_removed(j, &r);
     struct chunk_record kept = chunks_record(&j->chunks, k->chunk, k->offset); /* the chunk may have moved */
     r.body = kept.body;
     r.shared = kept.shared;
@@ -156,7 +163,7 @@ static bool shed_impression(struct joiner *j)
 }
 
 /* What waits for impressions that never come must not push out those that do: it has half of the room at most. */
-void joiner_keep_bound(struct joiner *j)
+static void keep_held_bound(struct joiner *j)
 {
     uint64_t most = j->config.held_bytes_max;
     while (most > 0 && j->held > most) {
@@ -167,8 +174,16 @@ void joiner_keep_bound(struct joiner *j)
     }
 }
 
-void joiner_set_bound(struct joiner *j, uint64_t held_bytes_max)
+void joiner_keep_bounds(struct joiner *j)
+{
+    keep_held_bound(j);
+    if (j->config.decided_bytes_max && j->remembered.bytes > j->config.decided_bytes_max)
+        joiner_keep_decided_bound(j);
+}
+
+void joiner_set_bounds(struct joiner *j, uint64_t held_bytes_max, uint64_t decided_bytes_max)
 {
     j->config.held_bytes_max = held_bytes_max;
-    joiner_keep_bound(j);
+    j->config.decided_bytes_max = decided_bytes_max;
+    joiner_keep_bounds(j);
 }

@@ -20,6 +20,7 @@ static void commit(struct committer *c, struct commit *frozen)
     struct written *written = &c->written[frozen->shard];
     atomic_store_explicit(&written->samples, frozen->rows.samples, memory_order_release);
     atomic_store_explicit(&written->features, frozen->rows.features, memory_order_release);
+    atomic_store_explicit(&written->commit, frozen->rows.commit, memory_order_release);
     atomic_store_explicit(&written->archived, frozen->archived, memory_order_release);
     committer_set_counts(c, frozen->shard, &frozen->counts);
     pthread_mutex_lock(&c->mutex);

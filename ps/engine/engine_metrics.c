@@ -29,6 +29,7 @@ static void stream_counts(const char *stream, const struct stream_counts *c, str
     metric_count(m, METRIC_STREAM_WAITING, c->waiting, name);
     metric_count(m, METRIC_STREAM_CROWDED_OUT, c->crowded_out, name);
     metric_count(m, METRIC_STREAM_TABLE_LATE, c->table_late, name);
+    metric_count(m, METRIC_STREAM_GIVEN_UP, c->given_up, name);
     metric_value(m, METRIC_STREAM_IMBALANCE, (double)stream_counts_imbalance(c), name);
 }
 

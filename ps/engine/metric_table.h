@@ -18,6 +18,8 @@
     M("Events", STREAM_EVENTS, "tidemill_stream_events_total", COUNTER, "stream,fate",                                \
       "What became of the events, as of the shards' last commits")                                                    \
     M("Events", STREAM_WAITING, "tidemill_stream_waiting_events", GAUGE, "stream", "Events that are not settled yet") \
+    M("Events", STREAM_GIVEN_UP, "tidemill_stream_given_up_total", COUNTER, "stream",                                 \
+      "Decided impressions that were forgotten before their time: memory.corrections was full")                       \
     M("Events", STREAM_CROWDED_OUT, "tidemill_stream_crowded_out_total", COUNTER, "stream",                           \
       "Impressions that actions are no longer attributed to: of their action key there are 32 newer ones")            \
     M("Events", STREAM_IMBALANCE, "tidemill_stream_imbalance_events", GAUGE, "stream",                                \

@@ -103,6 +103,16 @@ const struct option_row option_scalars[] = {
          "What may wait for decisions, over all shards; each has an equal part. From three quarters of its part on "
          "senders of impressions and features for the shard are asked to wait; what is above it is shed, the oldest "
          "first."},
+    {.key = "memory.corrections",
+     .type = OPTION_SIZE,
+     .offset = OF(memory_corrections),
+     .preset = "64GiB",
+     .min = "1MiB",
+     .max = "1024TiB",
+     .help =
+         "What decided samples may take on disk, over all shards, while they can be corrected: 67 B each and 26 B an "
+         "action; 1.3 to 1.7 B of it in memory. When it is full, the oldest sixteenth of the horizon is given up: no "
+         "corrections, and impressions of that time come too late."},
     NOT_YET("memory.table"),
     {.key = "memory.lookup",
      .type = OPTION_SIZE,

@@ -144,15 +144,16 @@ struct options {
     uint32_t shards, threads; /* threads 0: one per processor */
     uint32_t rpc_threads;
     int64_t log_sync_ms, commit_interval_ms;
-    int64_t log_retain_ms;     /* 0: for ever */
-    uint64_t log_retain_size;  /* bytes; 0: no limit */
-    uint64_t disk_reserve;     /* bytes; 0: by the size of the file system */
-    uint64_t memory_inbox;     /* bytes of blocks waiting for a thread, and of batches waiting for the log */
-    uint64_t memory_join;      /* bytes of what waits for decisions, over all shards */
-    uint64_t memory_lookup;    /* bytes of rows of tables that are cached */
-    uint64_t memory_samples;   /* bytes of sample log that a paused version may hold, and of samples kept for
+    int64_t log_retain_ms;       /* 0: for ever */
+    uint64_t log_retain_size;    /* bytes; 0: no limit */
+    uint64_t disk_reserve;       /* bytes; 0: by the size of the file system */
+    uint64_t memory_inbox;       /* bytes of blocks waiting for a thread, and of batches waiting for the log */
+    uint64_t memory_join;        /* bytes of what waits for decisions, over all shards */
+    uint64_t memory_corrections; /* bytes of decided samples that can be corrected, over all shards */
+    uint64_t memory_lookup;      /* bytes of rows of tables that are cached */
+    uint64_t memory_samples;     /* bytes of sample log that a paused version may hold, and of samples kept for
                                  samples.retain, over all shards */
-    int64_t samples_retain_ms; /* 0: samples are kept for paused versions only */
+    int64_t samples_retain_ms;   /* 0: samples are kept for paused versions only */
     int64_t window_ms, allowed_lateness_ms, producer_timeout_ms, door_timeout_ms;
     uint32_t key_fields;
     char users_block[4096], users_allow[4096]; /* files; "": none */

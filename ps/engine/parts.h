@@ -71,7 +71,7 @@ struct worker {
 
 /* The rows of a shard's last written commit, for shard_written(); rows of kept samples below `archived` can be read. */
 struct written {
-    _Atomic uint64_t samples, features, archived;
+    _Atomic uint64_t samples, features, commit, archived;
 };
 
 struct committer {

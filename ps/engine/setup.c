@@ -332,8 +332,8 @@ static enum tm_code append_join(struct engine *e, const struct catalog *wanted, 
     return control_append(e, &control, &position, err);
 }
 
-/* What a shard keeps for paused versions and for decisions is its part of the budgets. Changing them changes what is
- * learned, so they are a control record. */
+/* What a shard keeps for paused versions, decisions and corrections is its part of the budgets. Changing them changes
+ * what is learned, so they are a control record. */
 static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
 {
     CLEANUP(buffer_close) struct buffer control = {0};
@@ -341,10 +341,12 @@ static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
     struct catalog_limits limits = catalog_limits(&e->catalog);
     uint64_t held = e->options.memory_samples / e->options.shards;
     uint64_t waiting = e->options.memory_join / e->options.shards;
-    if (limits.held_bytes == held && limits.waiting_bytes == waiting)
+    uint64_t decided = e->options.memory_corrections / e->options.shards;
+    if (limits.held_bytes == held && limits.waiting_bytes == waiting && limits.decided_bytes == decided)
         return TM_OK;
     limits.held_bytes = held;
     limits.waiting_bytes = waiting;
+    limits.decided_bytes = decided;
     catalog_pack_limits(&limits, &control);
     return control_append(e, &control, &position, err);
 }

@@ -67,7 +67,8 @@ static struct shard_rows written_rows(const struct worker *w, const struct worke
 {
     const struct written *written = &w->engine->committer.written[shard_number(w, s)];
     return (struct shard_rows){atomic_load_explicit(&written->samples, memory_order_acquire),
-                               atomic_load_explicit(&written->features, memory_order_acquire)};
+                               atomic_load_explicit(&written->features, memory_order_acquire),
+                               atomic_load_explicit(&written->commit, memory_order_acquire)};
 }
 
 static void tell_room(struct worker *w, const struct worker_shard *s)

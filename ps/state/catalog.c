@@ -76,6 +76,7 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams,
                                      .labels = (uint32_t)spec->n_labels,
                                      .held_bytes_max = c->limits.waiting_bytes,
+                                     .decided_bytes_max = c->limits.decided_bytes,
                                      .window_ms = spec->window_ms,
                                      .allowed_lateness_ms = spec->allowed_lateness_ms};
     c->key_fields = spec->key_fields;
@@ -216,9 +217,9 @@ static enum tm_code set_limits(struct catalog *c, const Limits *spec, struct tm_
     if (spec->held_bytes == 0 || spec->slice == 0)
         return tm_error_set(err, TM_DATA_LOSS, "limits of %llu bytes held and slices of %u samples make no sense",
                             (unsigned long long)spec->held_bytes, spec->slice);
-    c->limits = (struct catalog_limits){
-        .held_bytes = spec->held_bytes, .waiting_bytes = spec->waiting_bytes, .slice = spec->slice};
+    c->limits = (struct catalog_limits){spec->held_bytes, spec->waiting_bytes, spec->decided_bytes, spec->slice};
     c->join.held_bytes_max = spec->waiting_bytes;
+    c->join.decided_bytes_max = spec->decided_bytes;
     return TM_OK;
 }
 
@@ -375,8 +376,9 @@ static void describe_version(const struct version *v, const struct encoder_id *e
 
 static void describe_limits(const struct catalog_limits *limits, Limits *spec)
 {
-    spec->has_held_bytes = spec->has_waiting_bytes = spec->has_slice = true;
+    spec->has_held_bytes = spec->has_waiting_bytes = spec->has_decided_bytes = spec->has_slice = true;
     spec->waiting_bytes = limits->waiting_bytes;
+    spec->decided_bytes = limits->decided_bytes;
     spec->held_bytes = limits->held_bytes;
     spec->slice = limits->slice;
 }

@@ -62,6 +62,7 @@ enum version_state { VERSION_LEARNING, VERSION_PAUSED };
 struct catalog_limits {
     uint64_t held_bytes;    /* of the sample log; a paused version that holds more gives up its oldest samples */
     uint64_t waiting_bytes; /* of what waits for decisions; more is shed (joiner.h); 0: no limit */
+    uint64_t decided_bytes; /* of decided samples and their actions; the oldest are given up (joiner.h); 0: no limit */
     uint32_t slice;         /* held samples that a shard works off after each block; more in ps/state/shard.h */
 };
 #define CATALOG_HELD_BYTES (UINT64_C(128) << 20) /* until a control record says something else */

@@ -7,7 +7,7 @@ struct shard *shard_open(const struct shard_options *options)
 {
     struct shard *s = mem_new(1, sizeof *s);
     s->options = *options;
-    s->keep_from = 1;
+    s->keep_from = s->waiting_from = s->runs_from = s->attribution_from = 1;
     s->dead_letters = dead_letters_open(options->id);
     sample_log_open(&s->log, options->id, 1, 1, 0);
     feature_rows_open(&s->features, options->id);
@@ -71,6 +71,7 @@ void shard_follow_catalog(struct shard *s)
                                                                  .aside = on_aside,
                                                                  .left_out = shard_leave_out,
                                                                  .coming = s->tables.count ? shard_coming : NULL});
+        shard_keep_runs(s);
     }
     shard_add_versions(s);
 }
@@ -82,7 +83,7 @@ static void follow_change(struct shard *s, struct catalog_change change, struct 
     if (change.kind == CATALOG_JOINED || change.kind == CATALOG_CREATED)
         shard_follow_catalog(s);
     if (change.kind == CATALOG_LIMITED && s->joiner)
-        joiner_set_bound(s->joiner, s->catalog.join.held_bytes_max);
+        joiner_set_bounds(s->joiner, s->catalog.join.held_bytes_max, s->catalog.join.decided_bytes_max);
     if (change.kind == CATALOG_RULED && s->joiner)
         joiner_set_rules(s->joiner, &s->catalog.join.rules);
     if (change.kind == CATALOG_DISCARDED)
@@ -193,6 +194,8 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
     rc = shard_catch_up(s, err);
     if (slot != SHARD_NOT_NAMED)
         shard_sweep(s);
+    if (rc == TM_OK && s->trouble.code == TM_OK)
+        joiner_failure(s->joiner, &s->trouble);
     if (s->trouble.code == TM_OK)
         return rc;
     return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);

@@ -53,6 +53,7 @@
 #ifndef TIDEMILL_PS_STATE_SHARD_H
 #define TIDEMILL_PS_STATE_SHARD_H
 
+#include "joiner/runs.h"
 #include "learner/cursor.h"
 #include "learner/encoder.h"
 #include "learner/validation.h"
@@ -74,7 +75,8 @@ struct shard_options {
     /* A sample was made (may be NULL). Inside the step, too. */
     void (*sample)(void *context, uint32_t shard, const struct sample *sample);
     void *context;
-    /* Where commits can be read again, after shard_written(). Not asked for as long as no version was ever paused. */
+    /* Where commits can be read again, after shard_written(): held samples, and decided keys that left memory. None:
+     * all of them stay in memory. */
     struct store store;
     size_t param_chunk_bytes; /* 0: PARAM_CHUNK_BYTES of ps/state/param_store.h */
     /* The encoder of this representation, which outlives the shard; NULL: there is none, and *err says why. May be NULL
@@ -83,6 +85,7 @@ struct shard_options {
     void *encoder_context;
     struct archive_options archive; /* samples kept for people and tools; changes nothing that is learned */
     struct lookup_source lookup;    /* of rows of tables; not asked while there is no table */
+    struct runs_tuning runs;        /* joiner/runs.h */
 };
 
 struct shard *shard_open(const struct shard_options *options);
@@ -106,9 +109,9 @@ bool shard_due(const struct shard *s, int64_t gate);
 /* Some version is behind, and works on with every step. */
 bool shard_behind(const struct shard *s);
 
-/* The rows that commits carry: up to these numbers, exclusive. */
+/* What commits carry: rows up to these numbers, exclusive, and decided keys of commits up to this one. */
 struct shard_rows {
-    uint64_t samples, features;
+    uint64_t samples, features, commit;
 };
 
 /* Freeze: everything before `position` is applied. watermarks: as of there. Appends to *out. Returns this commit's rows
@@ -116,7 +119,7 @@ struct shard_rows {
 struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t *watermarks, struct store_batch *out);
 
 /* The commit that returned `rows`, and all before it, can be read from options.store. Never saying so keeps the
- * samples that are held in memory. */
+ * samples that are held, and what left memory for a sorted run, in memory. */
 void shard_written(struct shard *s, struct shard_rows rows);
 
 /* The kept samples that this commit, or the one loaded, and those before it carry: rows below this number. */

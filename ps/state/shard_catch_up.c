@@ -179,4 +179,6 @@ void shard_written(struct shard *s, struct shard_rows rows)
 {
     sample_log_written(&s->log, rows.samples);
     feature_rows_written(&s->features, rows.features);
+    if (s->joiner)
+        joiner_written(s->joiner, rows.commit);
 }

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 12,
+    SHARD_FORMAT = 13,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -43,15 +43,18 @@ static void put_parameters(struct shard *s, struct store_batch *out)
     s->new_docs = s->new_doc_text.size = 0;
 }
 
-/* What came in and what was decided share the commit's number, and go together; the samples have numbers of their own,
- * and go when no version wants them. */
+/* What came in and what was decided share the commit's number: the one goes when nothing in it waits any more, the
+ * other when it is in a sorted run or expired. The samples have numbers of their own, and go when no version wants
+ * them. */
 static void put_history(struct shard *s, struct store_batch *out)
 {
     struct joiner_delta delta;
     uint8_t key[COMMIT_KEY] = {0};
     struct bytes k = bytes_of(key, sizeof key);
+    s->freezing = out;
     if (joiner_freeze(s->joiner, s->commit + 1, &delta))
         commit_key(key, s->options.id, ++s->commit);
+    s->freezing = NULL;
     CHECK(sample_log_unfrozen(&s->log) == 0 || delta.run.size > 0);
     buffer_reserve(&out->operations,
                    delta.chunk.size + delta.run.size + delta.attribution.size + shard_unfrozen(s) + 4096);
@@ -64,11 +67,17 @@ static void put_history(struct shard *s, struct store_batch *out)
     sample_log_freeze(&s->log, shard_rows_needed(s), out);
     feature_rows_freeze(&s->features, joiner_expiry(s->joiner), shard_features_held(s), out);
     archive_freeze(&s->archive, joiner_gate(&s->catalog.join, s->watermark), out);
-    s->waiting_from = delta.waiting_from;
-    for (; s->keep_from < delta.keep_from; s->keep_from++) {
-        commit_key(key, s->options.id, s->keep_from);
+    s->keep_from = delta.keep_from;
+    for (; s->waiting_from < delta.waiting_from; s->waiting_from++) {
+        commit_key(key, s->options.id, s->waiting_from);
         store_batch_remove(out, STORE_CHUNK, k);
+    }
+    for (; s->runs_from < delta.runs_from; s->runs_from++) {
+        commit_key(key, s->options.id, s->runs_from);
         store_batch_remove(out, STORE_RUN, k);
+    }
+    for (; s->attribution_from < delta.attribution_from; s->attribution_from++) {
+        commit_key(key, s->options.id, s->attribution_from);
         if (s->catalog.join.action_keys)
             store_batch_remove(out, STORE_ATTRIBUTION, k);
     }
@@ -117,6 +126,8 @@ static void encode_place(const struct shard *s, struct buffer *out)
         stream_counts_encode(&counts[i], out);
         encode_delays(joiner_delays(s->joiner, i), out);
     }
+    if (s->joiner)
+        joiner_encode_remembered(s->joiner, out);
     buffer_put_u64(out, s->log.first);
     buffer_put_u64(out, s->log.frozen);
     buffer_put_u64(out, s->log.bytes);
@@ -152,7 +163,7 @@ struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t
     encode_place(s, &value);
     store_batch_put(out, STORE_SHARD, bytes_of(key, sizeof key), buffer_view(&value));
     s->catalog_changed = s->changed = false;
-    return (struct shard_rows){s->log.frozen, s->features.frozen};
+    return (struct shard_rows){s->log.frozen, s->features.frozen, s->commit};
 }
 
 /* Loading: the place first, then runs, chunks and parameters. */
@@ -266,6 +277,8 @@ static enum tm_code load_place(void *context, struct bytes key, struct bytes val
         stream_counts_decode(&r, &l->counts[i]);
         load_delays(s, i, &r);
     }
+    if (s->joiner)
+        joiner_load_remembered(s->joiner, &r);
     enum tm_code rc = load_versions(l, &r, err);
     if (rc == TM_OK && (r.bad || reader_left(&r) || s->keep_from < 1 || s->keep_from > s->commit + 1))
         return tm_error_set(err, TM_DATA_LOSS, "the stored place is damaged");
@@ -324,14 +337,20 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
     if (s->joiner) {
         uint8_t from[COMMIT_KEY];
         commit_key(from, s->options.id, s->waiting_from);
-        joiner_load_begin(s->joiner, s->keep_from, s->commit);
-        rc = store->scan(store->self, STORE_RUN, prefix, prefix, load_run, l, err);
+        joiner_load_begin(s->joiner, s->watermark);
+        rc = shard_load_runs(s, store, err);
+        if (rc == TM_OK)
+            rc = joiner_load_commits(s->joiner, s->keep_from, s->commit, err);
+        s->runs_from = joiner_runs_from(s->joiner);
+        s->attribution_from = joiner_attribution_from(s->joiner);
+        if (rc == TM_OK)
+            rc = store->scan(store->self, STORE_RUN, prefix, prefix, load_run, l, err);
         if (rc == TM_OK)
             rc = store->scan(store->self, STORE_ATTRIBUTION, prefix, prefix, load_attribution, l, err);
         if (rc == TM_OK)
             rc = store->scan(store->self, STORE_CHUNK, bytes_of(from, sizeof from), prefix, load_chunk, l, err);
         if (rc == TM_OK)
-            rc = joiner_load_done(s->joiner, s->position, s->watermark, l->sequence, l->counts, err);
+            rc = joiner_load_done(s->joiner, s->position, l->sequence, l->counts, err);
     }
     if (rc == TM_OK)
         rc = param_store_load(&s->params, store, err);

@@ -103,8 +103,11 @@ struct shard {
     int64_t watermark[JOINER_STREAMS_MAX]; /* as of the last step or commit */
     uint64_t position;                     /* of the last commit */
     uint64_t commit;                       /* number of the last commit */
-    uint64_t keep_from;                    /* rows of older commits are deleted */
-    uint64_t waiting_from;                 /* chunks of older commits are not read at a restart */
+    uint64_t keep_from;                    /* older commits are needed by nobody */
+    uint64_t waiting_from;                 /* chunks of older commits are deleted */
+    uint64_t runs_from;                    /* runs of older commits are deleted, */
+    uint64_t attribution_from;             /* and what they say of attributed actions */
+    struct store_batch *freezing;          /* the commit that is being made */
     struct sample_log log;
     struct feature_rows features;
     struct features_at_hand hand;
@@ -135,6 +138,10 @@ static inline void shard_read_event(struct bytes body, struct bytes shared, stru
 /* shard.c */
 void shard_follow_catalog(struct shard *s); /* it has grown */
 void shard_set_aside(struct shard *s, const struct joiner_record *r, enum joiner_reason reason);
+
+/* shard_runs.c: the store of the joiner's runs. */
+void shard_keep_runs(struct shard *s); /* the joiner was opened */
+enum tm_code shard_load_runs(struct shard *s, const struct store *store, struct tm_error *err);
 
 /* shard_versions.c */
 void shard_add_versions(struct shard *s); /* the catalog has grown: give the new versions their places */

@@ -18,6 +18,7 @@
     T(CHUNK,   "chunk",   "shard, commit -> records that came in and wait to be decided")                          \
     T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
     T(ATTRIBUTION, "attribution", "shard, commit -> what changed about actions with a key of their own")           \
+    T(DECIDED, "decided", "shard -> sorted runs of decided keys: their list, filters, blocks (joiner/run.h)")      \
     T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \
     T(FEATURE, "feature", "shard, row -> features of samples that may be corrected (ps/state/feature_rows.h)")     \
     T(PARAM,   "param",   "shard -> parameters: base chunks by version, then deltas (ps/state/param_store.h)")     \
@@ -70,6 +71,8 @@ struct store {
     /* Rows with key >= from that start with prefix. */
     enum tm_code (*scan)(void *self, enum store_table table, struct bytes from, struct bytes prefix, store_visit *visit,
                          void *context, struct tm_error *err);
+    /* Append the row's value to *out. TM_NOT_FOUND without a message when there is none. */
+    enum tm_code (*get)(void *self, enum store_table table, struct bytes key, struct buffer *out, struct tm_error *err);
 };
 
 #endif

@@ -150,16 +150,14 @@ static enum tm_code begin(struct rocks *db, struct tm_error *err)
                         db->path);
 }
 
-enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct buffer *out, struct tm_error *err)
+/* The handle is in use. */
+static enum tm_code get_row(struct rocks *db, size_t family, struct bytes key, struct buffer *out, struct tm_error *err)
 {
     char *words = NULL;
     size_t size;
-    enum tm_code rc = begin(db, err);
-    if (rc)
-        return rc;
     rocksdb_pinnableslice_t *slice =
         rocksdb_get_pinned_cf(db->db, db->get, handle(db, family), (const char *)key.data, key.size, &words);
-    rc = rocks_take_words(db->path, "get", &words, err);
+    enum tm_code rc = rocks_take_words(db->path, "get", &words, err);
     if (slice) {
         const char *value = rocksdb_pinnableslice_value(slice, &size);
         buffer_put(out, value, size);
@@ -167,6 +165,15 @@ enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct
     } else if (rc == TM_OK) {
         rc = TM_NOT_FOUND;
     }
+    return rc;
+}
+
+enum tm_code rocks_get(struct rocks *db, size_t family, struct bytes key, struct buffer *out, struct tm_error *err)
+{
+    enum tm_code rc = begin(db, err);
+    if (rc)
+        return rc;
+    rc = get_row(db, family, key, out, err);
     unuse(db);
     return rc;
 }
@@ -270,6 +277,15 @@ enum tm_code rocks_scan_ranges(struct rocks *db, size_t family, const struct sto
 {
     begin_patiently(db);
     enum tm_code rc = scan_ranges(db, family, db->get, ranges, count, visit, err);
+    unuse(db);
+    return rc;
+}
+
+enum tm_code rocks_get_patiently(struct rocks *db, size_t family, struct bytes key, struct buffer *out,
+                                 struct tm_error *err)
+{
+    begin_patiently(db);
+    enum tm_code rc = get_row(db, family, key, out, err);
     unuse(db);
     return rc;
 }

@@ -80,6 +80,9 @@ enum tm_code rocks_scan(struct rocks *db, size_t family, struct bytes from, stru
 enum tm_code rocks_scan_patiently(struct rocks *db, size_t family, struct bytes from, struct bytes prefix,
                                   store_visit *visit, void *context, struct tm_error *err);
 
+enum tm_code rocks_get_patiently(struct rocks *db, size_t family, struct bytes key, struct buffer *out,
+                                 struct tm_error *err);
+
 /* Short scans of many ranges, one after the other and through one iterator; patiently. What they read is cached. */
 enum tm_code rocks_scan_ranges(struct rocks *db, size_t family, const struct store_range *ranges, size_t count,
                                store_visit *visit, struct tm_error *err);

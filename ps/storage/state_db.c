@@ -15,6 +15,7 @@ static enum rocks_rows rows_of(enum store_table table)
     case STORE_CHUNK:
     case STORE_RUN:
     case STORE_ATTRIBUTION:
+    case STORE_DECIDED:
     case STORE_SAMPLE:
     case STORE_FEATURE:
     case STORE_ARCHIVE: return ROCKS_PASSING;
@@ -63,9 +64,25 @@ static enum tm_code scan_patiently(void *self, enum store_table table, struct by
     return rocks_scan_patiently(s->db, table, from, prefix, visit, context, err);
 }
 
-struct store state_db_patient_store(struct state_db *s) { return (struct store){.self = s, .scan = scan_patiently}; }
+static enum tm_code get(void *self, enum store_table table, struct bytes key, struct buffer *out, struct tm_error *err)
+{
+    struct state_db *s = self;
+    return rocks_get(s->db, table, key, out, err);
+}
 
-struct store state_db_store(struct state_db *s) { return (struct store){.self = s, .scan = scan}; }
+static enum tm_code get_patiently(void *self, enum store_table table, struct bytes key, struct buffer *out,
+                                  struct tm_error *err)
+{
+    struct state_db *s = self;
+    return rocks_get_patiently(s->db, table, key, out, err);
+}
+
+struct store state_db_patient_store(struct state_db *s)
+{
+    return (struct store){.self = s, .scan = scan_patiently, .get = get_patiently};
+}
+
+struct store state_db_store(struct state_db *s) { return (struct store){.self = s, .scan = scan, .get = get}; }
 
 uint64_t state_db_commit(struct state_db *s, const struct store_batch *commit)
 {

@@ -171,15 +171,17 @@ static void restart(struct tale *t)
     struct tm_error err;
     joiner_close(t->joiner);
     t->joiner = open_joiner(t);
-    joiner_load_begin(t->joiner, t->keep_from ? t->keep_from : 1, t->commit);
-    for (uint64_t i = t->keep_from ? t->keep_from : 1; i <= t->commit; i++) {
+    uint64_t first = t->keep_from ? t->keep_from : 1;
+    joiner_load_begin(t->joiner, t->watermark_then);
+    CHECK(joiner_load_commits(t->joiner, first, t->commit, &err) == TM_OK);
+    for (uint64_t i = first; i <= t->commit; i++) {
         CHECK(joiner_load_run(t->joiner, i, buffer_view(&t->run[i]), &err) == TM_OK);
         CHECK(joiner_load_attribution(t->joiner, buffer_view(&t->attributed[i]), &err) == TM_OK);
     }
     for (uint64_t i = t->waiting_from ? t->waiting_from : 1; i <= t->commit; i++)
         if (t->chunk[i].size)
             CHECK(joiner_load_chunk(t->joiner, i, buffer_view(&t->chunk[i]), &err) == TM_OK);
-    if (joiner_load_done(t->joiner, t->position_then + 1, t->watermark_then, t->samples_then, t->counts, &err) != TM_OK)
+    if (joiner_load_done(t->joiner, t->position_then + 1, t->samples_then, t->counts, &err) != TM_OK)
         stop(1, "a restart is refused: %s", err.message);
     memcpy(t->watermark, t->watermark_then, sizeof t->watermark);
     t->position = t->position_then;

@@ -139,4 +139,14 @@ static enum tm_code scan(void *self, enum store_table table, struct bytes from, 
     return memory_table_scan(&((struct memory_store *)self)->table[table], from, prefix, visit, context, err);
 }
 
-struct store memory_store_face(struct memory_store *s) { return (struct store){s, scan}; }
+static enum tm_code get(void *self, enum store_table table, struct bytes key, struct buffer *out, struct tm_error *err)
+{
+    const struct memory_row *row = memory_table_find(&((struct memory_store *)self)->table[table], key);
+    (void)err;
+    if (!row)
+        return TM_NOT_FOUND;
+    buffer_put(out, row->value.data, row->value.size);
+    return TM_OK;
+}
+
+struct store memory_store_face(struct memory_store *s) { return (struct store){s, scan, get}; }

@@ -42,6 +42,17 @@ static struct shard_counts counts_of(const struct shard *s)
 /* One block, two or five: so the few documents of a world fill several. */
 static size_t chunk_bytes(const struct mill *m) { return (size_t)64 << m->history->world->seed % 3; }
 
+/* Runs of a few keys, tiers of two or three, blocks of one to three keys, filters that are often wrong. In one world of
+ * four everything stays in memory. */
+static struct runs_tuning runs_of(const struct mill *m)
+{
+    uint64_t seed = m->history->world->seed;
+    return (struct runs_tuning){.seal_keys = seed % 4 == 0 ? UINT32_MAX : 1 + (uint32_t)(seed / 4 % 5),
+                                .fan_in = 2 + (uint32_t)(seed / 20 % 2),
+                                .block_keys = 1 + (uint32_t)(seed / 40 % 3),
+                                .filter_bits = 1 + (uint32_t)(seed / 120 % 4)};
+}
+
 static void load_shard(struct mill *m, uint32_t i)
 {
     struct tm_error err;
@@ -49,7 +60,8 @@ static void load_shard(struct mill *m, uint32_t i)
     struct mill_shard *s = &m->shard[i];
     struct archive_options archive = {m->keeps ? INT64_MAX / 2 : 0, UINT64_C(1) << 40};
     s->shard = shard_open(&(struct shard_options){i, SIMULATION_HASH_SEED, on_aside, on_sample, m, face, chunk_bytes(m),
-                                                  world_encoder_find, NULL, archive, lookup_cache_source(m->cache)});
+                                                  world_encoder_find, NULL, archive, lookup_cache_source(m->cache),
+                                                  runs_of(m)});
     if (shard_load(s->shard, &face, &err) != TM_OK)
         mismatch("shard %u cannot be loaded: %s", i, err.message);
     CLEANUP(shard_counts_close) struct shard_counts counts = counts_of(s->shard);

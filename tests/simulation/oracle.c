@@ -30,6 +30,8 @@ struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed)
     o->shards = shards;
     o->hash_seed = hash_seed;
     o->shard = mem_new(shards, sizeof *o->shard);
+    for (uint32_t i = 0; i < shards; i++)
+        o->shard[i].gone = WATERMARK_NONE;
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         o->watermark[i] = WATERMARK_NONE;
     return o;
@@ -83,15 +85,15 @@ static int64_t horizon(const struct oracle *o, int64_t lateness)
     return at_most(INT64_MAX, impressions_complete(o), lateness);
 }
 
-/* Nobody comes any more for an impression before it. */
-static int64_t expiry(const struct oracle *o)
+/* Nobody comes any more for an impression before it, or it was given up. */
+static int64_t expiry(const struct oracle *o, const struct oracle_shard *s)
 {
     const struct joiner_config *c = &o->catalog.join;
     int64_t least = horizon(o, c->allowed_lateness_ms);
     for (uint32_t i = 0; i < c->streams; i++)
         if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels)
             least = at_most(least, o->watermark[i], c->stream[i].within_ms);
-    return least;
+    return least > s->gone ? least : s->gone;
 }
 
 /* ---- joining ---- */
@@ -480,15 +482,38 @@ static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_r
     r->reason = reason;
 }
 
-static uint32_t impression_of(const struct oracle *o, const struct oracle_shard *s, const char *key)
+/* What is taken for the same impression is not further apart; nor are features of one. */
+static int64_t nearby(const struct oracle *o)
+{
+    return o->catalog.join.window_ms > MINUTE_MS ? o->catalog.join.window_ms : MINUTE_MS;
+}
+
+/* The impression that a record belongs to by its join key: the newest, if it is not decided or its time is near. */
+static uint32_t impression_of(const struct oracle *o, const struct oracle_shard *s, const struct oracle_record *of)
+{
+    const struct joiner_stream *stream = stream_of(o, of);
+    int64_t reach = stream->kind == JOINER_ACTION ? stream->within_ms : nearby(o);
+    for (uint32_t i = s->records; i-- > 0;) {
+        const struct oracle_record *r = &s->record[i];
+        if (r != of && stream_of(o, r)->kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->forgotten &&
+            strcmp(r->key, of->key) == 0)
+            return !r->decided || r->time >= of->time - reach ? i : NOBODY;
+    }
+    return NOBODY;
+}
+
+/* An impression of the same join key is among those of an action key. */
+static bool is_shown(const struct oracle *o, const struct oracle_shard *s, const struct oracle_record *of)
 {
     for (uint32_t i = 0; i < s->records; i++) {
         const struct oracle_record *r = &s->record[i];
-        if (o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->forgotten &&
-            strcmp(r->key, key) == 0)
-            return i;
+        bool same = r != of && stream_of(o, r)->kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->forgotten &&
+                    strcmp(r->key, of->key) == 0;
+        for (uint32_t k = 0; same && k < o->catalog.join.action_keys; k++)
+            if (!(r->crowded_out >> o->catalog.join.action_key[k] & 1))
+                return true;
     }
-    return NOBODY;
+    return false;
 }
 
 /* Does `other` wait or count for the key of `r` (whose impression is given), in the same stream, of the same kind? */
@@ -496,8 +521,8 @@ static bool companion(const struct oracle_record *other, const struct oracle_rec
 {
     if (other == r || other->stream != r->stream || other->withdraw != r->withdraw || strcmp(other->key, r->key) != 0)
         return false;
-    return other->fate == FATE_WAITING ||
-           (other->fate == FATE_MATCHED && impression != NOBODY && other->impression == impression);
+    return impression == NOBODY ? other->fate == FATE_WAITING
+                                : other->fate == FATE_MATCHED && other->impression == impression;
 }
 
 /* An action and its impression have met. */
@@ -620,11 +645,11 @@ static void attribute_to(struct oracle *o, struct oracle_shard *s, uint32_t at)
 static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     struct oracle_record *r = &s->record[at];
-    if (r->time < horizon(o, o->catalog.join.allowed_lateness_ms)) {
+    if (r->time < horizon(o, o->catalog.join.allowed_lateness_ms) || r->time < s->gone) {
         settle(r, FATE_LATE, REASON_LATE);
         return;
     }
-    if (impression_of(o, s, r->key) != NOBODY) {
+    if (impression_of(o, s, r) != NOBODY || is_shown(o, s, r)) {
         settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
         return;
     }
@@ -679,7 +704,7 @@ static void take_attributed(struct oracle *o, struct oracle_shard *s, uint32_t a
 static void take_action(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     struct oracle_record *r = &s->record[at];
-    uint32_t impression = impression_of(o, s, r->key), companions = 0;
+    uint32_t impression = impression_of(o, s, r), companions = 0;
     bool known = false;
     if (impression != NOBODY)
         meet(o, s, r, impression);
@@ -700,16 +725,11 @@ static void take_action(struct oracle *o, struct oracle_shard *s, uint32_t at)
         correct(o, s, impression, last_action(o, s, impression), r->position);
 }
 
-static int64_t features_lateness(const struct oracle *o)
-{
-    return o->catalog.join.window_ms > MINUTE_MS ? o->catalog.join.window_ms : MINUTE_MS;
-}
-
 static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     struct oracle_record *r = &s->record[at];
-    uint32_t impression = impression_of(o, s, r->key);
-    if (impression == NOBODY ? r->time < horizon(o, features_lateness(o)) : s->record[impression].decided) {
+    uint32_t impression = impression_of(o, s, r);
+    if (impression == NOBODY ? r->time < horizon(o, nearby(o)) : s->record[impression].decided) {
         settle(r, FATE_LATE, REASON_LATE);
         return;
     }
@@ -808,6 +828,80 @@ static void keep_bound(struct oracle *o, struct oracle_shard *s)
     }
 }
 
+/* Which sixteenth of the longest horizon a time is in. */
+static int64_t stretch_of_time(const struct oracle *o, int64_t time, int64_t *width)
+{
+    int64_t longest = o->catalog.join.allowed_lateness_ms;
+    for (uint32_t i = 0; i < o->catalog.join.streams; i++)
+        if (o->catalog.join.stream[i].within_ms > longest)
+            longest = o->catalog.join.stream[i].within_ms;
+    *width = longest < 16 ? 1 : longest / 16;
+    return (time - (time % *width + *width) % *width) / *width;
+}
+
+static uint64_t bytes_remembered(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    uint64_t bytes = 67;
+    for (uint32_t i = 0; i < s->records; i++)
+        bytes += acts_on(o, &s->record[i], impression) && !is_attributed(o, &s->record[i]) ? 26 : 0;
+    return bytes;
+}
+
+/* Forget the oldest stretch of decided impressions if there are too many. */
+static bool give_up(const struct oracle *o, struct oracle_shard *s)
+{
+    uint64_t most = catalog_limits(&o->catalog).decided_bytes, bytes = 0;
+    int64_t oldest_stretch = INT64_MAX, width, known_from = expiry(o, s);
+    if (most == 0 || known_from == WATERMARK_NONE)
+        return false;
+    for (uint32_t i = 0; i < s->records; i++) {
+        int64_t stretch = stretch_of_time(o, s->record[i].time, &width);
+        if (!s->record[i].decided || stretch < stretch_of_time(o, known_from, &width))
+            continue;
+        bytes += bytes_remembered(o, s, i);
+        oldest_stretch = stretch < oldest_stretch ? stretch : oldest_stretch;
+    }
+    if (bytes <= most)
+        return false;
+    for (uint32_t i = 0; i < s->records; i++)
+        s->given_up += s->record[i].decided && stretch_of_time(o, s->record[i].time, &width) == oldest_stretch;
+    s->gone = (oldest_stretch + 1) * width;
+    return true;
+}
+
+/* It is not too late for an action while an impression that may hold it is undecided. */
+static bool undecided_holds(const struct oracle *o, const struct oracle_shard *s, uint32_t action)
+{
+    const struct oracle_record *r = &s->record[action];
+    for (uint32_t i = 0; i < s->records && (!r->shares || i < r->settled_at); i++)
+        if (!s->record[i].decided && may_hold(o, &s->record[i], r))
+            return true;
+    return false;
+}
+
+/* What is past expiry, and attributed actions when it has moved. */
+static void forget(const struct oracle *o, struct oracle_shard *s, bool moved)
+{
+    int64_t known_from = expiry(o, s);
+    settle_shares(o, s, NOBODY, known_from);
+    for (uint32_t i = 0; i < s->records; i++)
+        if (s->record[i].decided && s->record[i].time < known_from)
+            s->record[i].forgotten = true;
+    for (uint32_t i = 0; i < s->records; i++)
+        if (moved && is_attributed(o, &s->record[i]) && s->record[i].time < known_from && !undecided_holds(o, s, i))
+            s->record[i].forgotten = true;
+}
+
+static void keep_bounds(struct oracle *o, struct oracle_shard *s)
+{
+    keep_bound(o, s);
+    bool given_up = false;
+    while (give_up(o, s))
+        given_up = true;
+    if (given_up)
+        forget(o, s, true);
+}
+
 /* ---- the sequence ---- */
 
 static void read_record(const struct oracle *o, const struct block_event *e, struct oracle_record *out)
@@ -903,12 +997,12 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
         break;
     case JOINER_ACTION: is_attributed(o, &s->record[at]) ? take_attributed(o, s, at) : take_action(o, s, at); break;
     }
-    keep_bound(o, s);
+    keep_bounds(o, s);
 }
 
 static void let_orphans_go(struct oracle *o, struct oracle_shard *s)
 {
-    int64_t actions = horizon(o, o->catalog.join.allowed_lateness_ms), features = horizon(o, features_lateness(o));
+    int64_t actions = horizon(o, o->catalog.join.allowed_lateness_ms), features = horizon(o, nearby(o));
     for (uint32_t i = 0; i < s->records; i++) {
         struct oracle_record *r = &s->record[i];
         bool action = o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
@@ -930,30 +1024,15 @@ static uint32_t next_undecided(const struct oracle *o, const struct oracle_shard
     return best;
 }
 
-/* It is not too late for an action while an impression that may hold it is undecided. */
-static bool undecided_holds(const struct oracle *o, const struct oracle_shard *s, uint32_t action)
-{
-    const struct oracle_record *r = &s->record[action];
-    for (uint32_t i = 0; i < s->records && (!r->shares || i < r->settled_at); i++)
-        if (!s->record[i].decided && may_hold(o, &s->record[i], r))
-            return true;
-    return false;
-}
-
 static void pass_time(struct oracle *o, struct oracle_shard *s, bool moved)
 {
     uint32_t next;
-    int64_t known_from = expiry(o);
     let_orphans_go(o, s);
     while ((next = next_undecided(o, s)) != NOBODY && s->record[next].time < gate(o))
         decide(o, s, next);
-    settle_shares(o, s, NOBODY, known_from);
-    for (uint32_t i = 0; i < s->records; i++)
-        if (s->record[i].decided && s->record[i].time < known_from)
-            s->record[i].forgotten = true;
-    for (uint32_t i = 0; i < s->records; i++)
-        if (moved && is_attributed(o, &s->record[i]) && s->record[i].time < known_from && !undecided_holds(o, s, i))
-            s->record[i].forgotten = true;
+    while (give_up(o, s))
+        moved = true;
+    forget(o, s, moved);
 }
 
 /* Whoever is asked of everything is asked of every document. */
@@ -996,7 +1075,7 @@ static void take_control(struct oracle *o, struct bytes control)
                            change.kind == CATALOG_ENCODED && change.version == v->id);
         }
     for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++)
-        keep_bound(o, &o->shard[k]);
+        keep_bounds(o, &o->shard[k]);
 }
 
 /* How many events of the shard have the same shared part as this one. */
@@ -1084,6 +1163,10 @@ struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint3
         }
     }
     c.crowded_out = o->shard[shard].crowded_out[stream];
+    uint32_t first = 0;
+    while (o->catalog.join.stream[first].kind != JOINER_IMPRESSION)
+        first++;
+    c.given_up = stream == first ? o->shard[shard].given_up : 0;
     return c;
 }
 

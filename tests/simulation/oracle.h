@@ -65,6 +65,8 @@ struct oracle_shard {
     struct oracle_record *record;
     uint32_t records;
     uint64_t crowded_out[JOINER_STREAMS_MAX]; /* impressions, as the counters of their streams say */
+    uint64_t given_up;                        /* impressions */
+    int64_t gone;                             /* in front of it everything was given up; WATERMARK_NONE: nothing */
     struct lessons lessons;                   /* its samples, and what becomes of them */
 };
 

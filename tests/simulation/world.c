@@ -247,7 +247,8 @@ static void make_limits(struct author *a)
     for (size_t i = 0; i < ARRAY_LEN(a->w->limits); i++)
         a->w->limits[i] = (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
                                                   .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500),
-                                                  .waiting_bytes = chance(a, 70) ? 0 : between(a, 200, 6000)};
+                                                  .waiting_bytes = chance(a, 70) ? 0 : between(a, 200, 6000),
+                                                  .decided_bytes = chance(a, 70) ? 0 : between(a, 60, 3000)};
 }
 
 /* Half of the worlds learn every negative. */
@@ -921,8 +922,8 @@ void world_print(const struct world *w)
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
-        printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, slice %u\n", w->limits[i].held_bytes,
-               w->limits[i].waiting_bytes, w->limits[i].slice);
+        printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, %" PRIu64 " decided, slice %u\n",
+               w->limits[i].held_bytes, w->limits[i].waiting_bytes, w->limits[i].decided_bytes, w->limits[i].slice);
     for (size_t i = 0; i < ARRAY_LEN(w->rules); i++)
         for (uint32_t k = 0; k < w->rules[i].sampling.rules; k++)
             printf("sampling %zu: keep %g by %u of places %d to %d\n", i, (double)w->rules[i].sampling.rule[k].keep,

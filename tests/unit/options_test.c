@@ -688,6 +688,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->commit_interval_ms = random_span(seed, 10, 300000);
     o->memory_inbox = (1 << 20) + draw(seed) % (1ull << 35);
     o->memory_join = (1 << 20) + draw(seed) % (1ull << 40);
+    o->memory_corrections = (1 << 20) + draw(seed) % (1ull << 40);
     o->door_timeout_ms = random_span(seed, 100, 3600000);
     o->memory_lookup = (1 << 20) + draw(seed) % (1ull << 40);
     o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);

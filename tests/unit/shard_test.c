@@ -97,7 +97,10 @@ static void pack_second(struct buffer *out) { pack_version(2, "second", out); }
 static void pack_pause(struct buffer *out) { catalog_pack_state(2, VERSION_PAUSED, false, out); }
 static void pack_resume(struct buffer *out) { catalog_pack_state(2, VERSION_LEARNING, false, out); }
 static void pack_discard(struct buffer *out) { catalog_pack_state(2, VERSION_LEARNING, true, out); }
-static void pack_limit(struct buffer *out) { catalog_pack_limits(&(struct catalog_limits){100000, 0, 4096}, out); }
+static void pack_limit(struct buffer *out)
+{
+    catalog_pack_limits(&(struct catalog_limits){.held_bytes = 100000, .slice = 4096}, out);
+}
 
 static void open_rig(struct rig *r)
 {

@@ -92,7 +92,7 @@ static void kept_once_and_counted_once(void **state)
     take(&b, SHOW, 41, 3); /* duplicates are not kept */
     assert_int_equal(b.aside, 3);
     assert_int_equal(joiner_held_bytes(b.joiner), 3 * RECORDS * one);
-    joiner_set_bound(b.joiner, 2 * RECORDS * one + one - 1); /* what is shed is counted as it was */
+    joiner_set_bounds(b.joiner, 2 * RECORDS * one + one - 1, 0); /* what is shed is counted as it was */
     assert_int_equal(joiner_held_bytes(b.joiner), 2 * RECORDS * one);
     joiner_close(b.joiner);
 }
@@ -101,12 +101,12 @@ static enum tm_code restart(struct bench *b, struct bytes chunk, const struct jo
                             const struct stream_counts *counts)
 {
     struct tm_error err = {0};
-    joiner_load_begin(b->joiner, 1, 1);
+    joiner_load_begin(b->joiner, (const int64_t[]){WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE});
+    assert_int_equal(joiner_load_commits(b->joiner, 1, 1, &err), TM_OK);
     assert_int_equal(joiner_load_run(b->joiner, 1, d->run, &err), TM_OK);
     enum tm_code rc = joiner_load_chunk(b->joiner, 1, chunk, &err);
     if (rc == TM_OK)
-        rc = joiner_load_done(b->joiner, b->position + 1,
-                              (const int64_t[]){WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE}, 0, counts, &err);
+        rc = joiner_load_done(b->joiner, b->position + 1, 0, counts, &err);
     return rc;
 }
 
