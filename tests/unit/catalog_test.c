@@ -502,7 +502,7 @@ static void test_states_and_limits_are_stored(void **state)
     make(&c);
     assert_int_equal(catalog_limits(&c).slice, CATALOG_SLICE);
     assert_true(catalog_limits(&c).held_bytes == CATALOG_HELD_BYTES);
-    catalog_pack_limits(&(struct catalog_limits){12345, 89, 67}, &control);
+    catalog_pack_limits(&(struct catalog_limits){12345, 89, 1000, 67}, &control);
     assert_int_equal(command(&c, &control).kind, CATALOG_LIMITED);
     set_state(&c, 7, VERSION_PAUSED, false);
     catalog_encode(&c, &stored);
@@ -545,7 +545,7 @@ static void test_commands_that_make_no_sense(void **state)
         uint32_t id, state;
         bool discard;
     } states[] = {{2, VERSION_PAUSED, false}, {7, 2, false}, {7, VERSION_PAUSED, true}};
-    static const struct catalog_limits limits[] = {{0, 0, 5}, {5, 0, 0}};
+    static const struct catalog_limits limits[] = {{0, 0, 0, 5}, {5, 0, 0, 0}};
     struct catalog c;
     (void)state;
     make(&c);
