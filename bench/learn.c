@@ -142,16 +142,17 @@ static void score_all(void *self)
 /* ---- floors ---- */
 
 struct floor {
-    int n;
+    int n, batch;
     size_t bytes;
     double a[N_LARGEST * N_LARGEST], copy[N_LARGEST * N_LARGEST], x[BATCH * N_LARGEST], y[N_LARGEST];
     uint8_t *from[DOCUMENTS], *to;
 };
 
-static struct floor *floor_open(uint32_t n, size_t bytes)
+static struct floor *floor_open(uint32_t n, size_t batch, size_t bytes)
 {
     struct floor *f = mem_new(1, sizeof *f);
     f->n = (int)n;
+    f->batch = (int)batch;
     f->bytes = bytes;
     f->to = mem_new(1, bytes);
     for (int i = 0; i < DOCUMENTS; i++)
@@ -205,10 +206,10 @@ static void invert_all(void *self)
 static void newton_all(void *self)
 {
     struct floor *f = self;
-    for (size_t j = 0; j < SAMPLES; j += BATCH) {
+    for (int j = 0; j < SAMPLES; j += f->batch) {
         int info;
         memcpy(f->copy, f->a, (size_t)(f->n * f->n) * sizeof *f->a);
-        cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, f->n, BATCH, 1, f->x, f->n, 1, f->copy, f->n);
+        cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, f->n, f->batch, 1, f->x, f->n, 1, f->copy, f->n);
         dpotrf_("U", &f->n, f->copy, &f->n, &info);
     }
 }
@@ -218,7 +219,7 @@ static void newton_all(void *self)
 static void add_row(struct bench *b, struct world *w, void (*run)(void *), const char *reference, void (*floor)(void *),
                     double aim, const char *name, uint32_t n)
 {
-    struct floor *f = floor_open(n, w->model->block_size(&w->config));
+    struct floor *f = floor_open(n, w->batch, w->model->block_size(&w->config));
     bench_say("learn: %s, n = %u", name, n);
     double below = cost_of((struct contestant){floor, f}), ours = cost_of((struct contestant){run, w});
     bench_add(b,
@@ -240,6 +241,8 @@ static void diagonal_rows(struct bench *b, uint32_t n)
     double aim = n == 32 ? 800 : 0;
     struct world *w = world_open(&model_lr_diagonal, n, COVARIANCE_DIAGONAL, BATCH);
     add_row(b, w, learn_all, "dsyrk, dpotrf", newton_all, aim, "diagonal/batch of 100", n);
+    w->batch = BATCH / 10;
+    add_row(b, w, learn_all, "dsyrk, dpotrf", newton_all, 0, "diagonal/batch of 10", n);
     w->batch = 1;
     add_row(b, w, learn_all, "copy of the block", copy_all, aim, "diagonal/one by one", n);
     add_row(b, w, score_all, "copy of the block", copy_all, 0, "diagonal/score", n);

@@ -82,6 +82,7 @@ static void add_counts(struct printer *p, const char *kind, const Tidemill__V1__
                 {"learned", c->learned},
                 {"held", c->held},
                 {"skipped", c->skipped},
+                {"waiting in a batch, or for its turn", c->batched},
                 {"skipped: discarded", c->skipped_discarded},
                 {"skipped: memory.samples", c->skipped_limit},
                 {"skipped: original not learned", c->skipped_original},
@@ -185,6 +186,39 @@ static void print_validations(Tidemill__V1__Validation *const *validations, size
     printer_close(p);
 }
 
+static void add_batches(struct printer *p, const VersionStatus *v)
+{
+    char batch[LIST_TEXT], age[UNITS_TEXT_SIZE];
+    const Tidemill__V1__BatchCounts *c = v->batches;
+    snprintf(batch, sizeof batch, "of %u samples, positive ratio %.6g, age %s", v->batch_samples,
+             v->batch_positive_ratio, duration_text(v->batch_age_ms, age));
+    add_row(p, "batch", cell_text(v->batch_samples > 1 ? batch : "none"));
+    add_row(p, "order", cell_text(v->order));
+    if (!c)
+        return;
+    add_row(p, "batches, open", cell_count(c->open));
+    add_row(p, "batches, learned by samples", cell_count(c->samples));
+    add_row(p, "batches, learned by ratio", cell_count(c->ratio));
+    add_row(p, "batches, learned by age", cell_count(c->age));
+    add_row(p, "batches, learned early: memory.batches", cell_count(c->room));
+    add_row(p, "samples behind the watermark", cell_count(c->behind));
+    add_row(p, "turns, taken early: memory.batches", cell_count(c->turns));
+}
+
+/* Does the posterior know how wide it is? */
+static void print_coverage(Tidemill__V1__Validation *const *validations, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const Tidemill__V1__Validation *v = validations[i];
+        char window[UNITS_TEXT_SIZE];
+        if (v->has_trials && v->trials > 0)
+            printf("%s: %.1f %% of %" PRIu64
+                   " batches had as many positives as the 95 %% interval foretold; dispersion "
+                   "%.3g (1: the posterior is right, above: too narrow)\n",
+                   duration_text(v->window_ms, window), 100 * v->coverage, v->trials, v->dispersion);
+    }
+}
+
 static void print_version(const VersionStatus *v)
 {
     static const char *const names[] = {"version", "value"};
@@ -202,6 +236,7 @@ static void print_version(const VersionStatus *v)
     add_row(p, "reward", cell_text(v->reward));
     add_row(p, "samples from", cell_text(command_names(v->samples_from, v->n_samples_from, from)));
     add_policy(p, v);
+    add_batches(p, v);
     add_row(p, "documents", cell_count(v->documents));
     if (v->new_samples)
         add_counts(p, "new", v->new_samples);
@@ -272,6 +307,7 @@ static void print_shown(const Tidemill__V1__ShowVersionReply *m)
     if (m->n_validations > 0) {
         putchar('\n');
         print_validations(m->validations, m->n_validations);
+        print_coverage(m->validations, m->n_validations);
     } else if (m->version->validate) {
         puts("\nno prediction was judged yet: that happens when its label is fixed");
     }

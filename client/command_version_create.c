@@ -27,6 +27,10 @@ enum {
     KEY_EPSILON,
     KEY_WIDTH,
     KEY_PROPENSITY_DRAWS,
+    KEY_BATCH_SAMPLES,
+    KEY_BATCH_RATIO,
+    KEY_BATCH_AGE,
+    KEY_ORDER,
     KEY_LOSS,
     KEY_OPTIMIZER,
     KEY_EXPIRE_AFTER,
@@ -144,6 +148,29 @@ static error_t parse_embedding(int key, char *argument, struct argp_state *state
     }
 }
 
+/* Batches, and the order of learning. */
+static error_t parse_batch(int key, char *argument, struct argp_state *state)
+{
+    Tidemill__V1__CreateVersionRequest *r = &((struct description *)state->input)->request;
+    switch (key) {
+    case KEY_BATCH_SAMPLES:
+        r->has_batch_samples = true;
+        r->batch_samples = parse_count("batch-samples", argument, state);
+        return 0;
+    case KEY_BATCH_RATIO:
+        r->has_batch_positive_ratio = true;
+        r->batch_positive_ratio = parse_number("batch-positive-ratio", argument, state);
+        return 0;
+    case KEY_BATCH_AGE:
+        r->has_batch_age_ms = true;
+        if (!duration_parse(argument, &r->batch_age_ms))
+            argp_error(state, "--batch-age: got \"%s\"; expected a duration such as 60s", argument);
+        return 0;
+    case KEY_ORDER: r->order = argument; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
 /* Options of the models over features. */
 static error_t parse_features(int key, char *argument, struct argp_state *state)
 {
@@ -176,7 +203,7 @@ static error_t parse_features(int key, char *argument, struct argp_state *state)
         r->has_noise_sd = true;
         r->noise_sd = parse_number("noise-sd", argument, state);
         return 0;
-    default: return parse_embedding(key, argument, state);
+    default: return key >= KEY_LOSS ? parse_embedding(key, argument, state) : parse_batch(key, argument, state);
     }
 }
 
@@ -246,53 +273,59 @@ static void hint_created(const Tidemill__V1__CreateVersionRequest *r)
         command_hint("next: send impressions that name it, then \"tidemill pull --version %s DOC...\"", r->name);
 }
 
+static const struct argp_option options[] = {
+    {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta, lr, linear or embedding (required)", 0},
+    {"prior", KEY_PRIOR, "A,B", 0, "beta: what is believed of a new document (default: 1,1)", 0},
+    {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
+    {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
+    {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
+     "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
+    {"validate", KEY_VALIDATE, NULL, 0,
+     "beta, lr, embedding: judge its predictions; \"version show\" tells how good they are", 0},
+    {"policy", KEY_POLICY, "thompson|ucb|greedy", 0, "How it ranks (default: thompson)", 0},
+    {"epsilon", KEY_EPSILON, "X", 0, "With this probability Rank shuffles instead (default: 0)", 0},
+    {"width", KEY_WIDTH, "X", 0, "ucb: standard deviations above the mean (default: 1)", 0},
+    {"propensity-draws", KEY_PROPENSITY_DRAWS, "N", 0, "thompson: to estimate propensities from (default: 0)", 0},
+    {"dimension", KEY_DIMENSION, "N", 0, "lr, linear, embedding: features of a sample (required)", 0},
+    {"batch-samples", KEY_BATCH_SAMPLES, "N", 0, "Learn so many samples of a document at once (default: 1)", 0},
+    {"batch-positive-ratio", KEY_BATCH_RATIO, "X", 0,
+     "Learn a batch when it has a positive, and so many for each negative (default: whatever they are)", 0},
+    {"batch-age", KEY_BATCH_AGE, "TIME", 0,
+     "Learn a batch when it has been open for so much event time (default: however long)", 0},
+    {"order", KEY_ORDER, "arrival|event_time", 0, "In which order samples are learned (default: arrival)", 0},
+    {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
+    {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)", 0},
+    {"prior-from", KEY_PRIOR_FROM, "NAME", 0,
+     "lr, linear: what the documents of that version have learned, in place of the next four", 0},
+    {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear, embedding: of the weight of every feature (default: 0)", 0},
+    {"prior-sd", KEY_PRIOR_SD, "X", 0, "Its standard deviation (default: 1; embedding: 0.01)", 0},
+    {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear, embedding: of the intercept (default: 0)", 0},
+    {"intercept-sd", KEY_INTERCEPT_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
+    {"noise-sd", KEY_NOISE_SD, "X", 0, "linear: how far rewards are from what features explain (default: 1)", 0},
+    {"representation", KEY_REPRESENTATION, "NAME", 0, "lr, linear, embedding: that features must have (default: any)",
+     0},
+    {NULL, 0, NULL, OPTION_DOC, "Of embeddings:", 1},
+    {"loss", KEY_LOSS, "logistic|squared", 0, "What is made small (default: logistic)", 1},
+    {"optimizer", KEY_OPTIMIZER, "NAME", 0, "sgd, momentum, adagrad, adagrad_row, adam or ftrl (default: adagrad)", 1},
+    {"rate", KEY_NUMBERS, "X", 0, "Of learning (default: 0.1; adam: 0.01)", 1},
+    {"momentum", KEY_NUMBERS + 1, "X", 0, "momentum: share of the velocity that stays (default: 0.9)", 1},
+    {"beta1", KEY_NUMBERS + 2, "X", 0, "adam: share of the mean gradient that stays (default: 0.9)", 1},
+    {"beta2", KEY_NUMBERS + 3, "X", 0, "adam: share of the mean square that stays (default: 0.999)", 1},
+    {"damping", KEY_NUMBERS + 4, "X", 0, "adagrad, adagrad_row, adam: added to the root (default: 1e-6)", 1},
+    {"beta", KEY_NUMBERS + 5, "X", 0, "ftrl: smooths the first rates (default: 1)", 1},
+    {"l1", KEY_NUMBERS + 6, "X", 0, "ftrl: weights within it are 0 (default: 0)", 1},
+    {"l2", KEY_NUMBERS + 7, "X", 0, "Pulls weights towards 0 (default: 0)", 1},
+    {"clip", KEY_NUMBERS + 8, "X", 0, "Greatest length of a gradient (default: 1)", 1},
+    {"norm-max", KEY_NUMBERS + 9, "X", 0, "Greatest length of a vector (default: 100)", 1},
+    {"admit-at", KEY_ADMIT_AT, "N", 0, "A document has a vector from its n-th sample on (default: 1)", 1},
+    {"admit-share", KEY_NUMBERS + 10, "P", 0, "From there on a sample lets it in with it (default: 1)", 1},
+    {"expire-after", KEY_EXPIRE_AFTER, "TIME", 0, "Forgotten after it without a sample (default: never)", 1},
+    {"seed", KEY_SEED, "N", 0, "First vectors and admission are drawn of it (default: 0)", 1},
+    {0},
+};
+
 int command_version_create(const struct command *self, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"model", KEY_MODEL, "MODEL", 0, "How it learns: beta, lr, linear or embedding (required)", 0},
-        {"prior", KEY_PRIOR, "A,B", 0, "beta: what is believed of a new document (default: 1,1)", 0},
-        {"half-life", KEY_HALF_LIFE, "TIME", 0, "After how much event time a sample weighs half (default: never)", 0},
-        {"reward", KEY_REWARD, "EXPRESSION", 0, "What to learn, over labels (default: the first label)", 0},
-        {"samples-from", KEY_SAMPLES_FROM, "NAME,...", 0,
-         "Versions whose impressions it learns from (default: itself); another's make it a shadow", 0},
-        {"validate", KEY_VALIDATE, NULL, 0,
-         "beta, lr, embedding: judge its predictions; \"version show\" tells how good they are", 0},
-        {"policy", KEY_POLICY, "thompson|ucb|greedy", 0, "How it ranks (default: thompson)", 0},
-        {"epsilon", KEY_EPSILON, "X", 0, "With this probability Rank shuffles instead (default: 0)", 0},
-        {"width", KEY_WIDTH, "X", 0, "ucb: standard deviations above the mean (default: 1)", 0},
-        {"propensity-draws", KEY_PROPENSITY_DRAWS, "N", 0, "thompson: to estimate propensities from (default: 0)", 0},
-        {"dimension", KEY_DIMENSION, "N", 0, "lr, linear, embedding: features of a sample (required)", 0},
-        {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)",
-         0},
-        {"prior-from", KEY_PRIOR_FROM, "NAME", 0,
-         "lr, linear: what the documents of that version have learned, in place of the next four", 0},
-        {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear, embedding: of the weight of every feature (default: 0)", 0},
-        {"prior-sd", KEY_PRIOR_SD, "X", 0, "Its standard deviation (default: 1; embedding: 0.01)", 0},
-        {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear, embedding: of the intercept (default: 0)", 0},
-        {"intercept-sd", KEY_INTERCEPT_SD, "X", 0, "lr, linear: its standard deviation (default: 1)", 0},
-        {"noise-sd", KEY_NOISE_SD, "X", 0, "linear: how far rewards are from what features explain (default: 1)", 0},
-        {"representation", KEY_REPRESENTATION, "NAME", 0,
-         "lr, linear, embedding: that features must have (default: any)", 0},
-        {NULL, 0, NULL, OPTION_DOC, "Of embeddings:", 1},
-        {"loss", KEY_LOSS, "logistic|squared", 0, "What is made small (default: logistic)", 1},
-        {"optimizer", KEY_OPTIMIZER, "NAME", 0, "sgd, momentum, adagrad, adagrad_row, adam or ftrl (default: adagrad)",
-         1},
-        {"rate", KEY_NUMBERS, "X", 0, "Of learning (default: 0.1; adam: 0.01)", 1},
-        {"momentum", KEY_NUMBERS + 1, "X", 0, "momentum: share of the velocity that stays (default: 0.9)", 1},
-        {"beta1", KEY_NUMBERS + 2, "X", 0, "adam: share of the mean gradient that stays (default: 0.9)", 1},
-        {"beta2", KEY_NUMBERS + 3, "X", 0, "adam: share of the mean square that stays (default: 0.999)", 1},
-        {"damping", KEY_NUMBERS + 4, "X", 0, "adagrad, adagrad_row, adam: added to the root (default: 1e-6)", 1},
-        {"beta", KEY_NUMBERS + 5, "X", 0, "ftrl: smooths the first rates (default: 1)", 1},
-        {"l1", KEY_NUMBERS + 6, "X", 0, "ftrl: weights within it are 0 (default: 0)", 1},
-        {"l2", KEY_NUMBERS + 7, "X", 0, "Pulls weights towards 0 (default: 0)", 1},
-        {"clip", KEY_NUMBERS + 8, "X", 0, "Greatest length of a gradient (default: 1)", 1},
-        {"norm-max", KEY_NUMBERS + 9, "X", 0, "Greatest length of a vector (default: 100)", 1},
-        {"admit-at", KEY_ADMIT_AT, "N", 0, "A document has a vector from its n-th sample on (default: 1)", 1},
-        {"admit-share", KEY_NUMBERS + 10, "P", 0, "From there on a sample lets it in with it (default: 1)", 1},
-        {"expire-after", KEY_EXPIRE_AFTER, "TIME", 0, "Forgotten after it without a sample (default: never)", 1},
-        {"seed", KEY_SEED, "N", 0, "First vectors and admission are drawn of it (default: 0)", 1},
-        {0},
-    };
     struct description d = {.request = TIDEMILL__V1__CREATE_VERSION_REQUEST__INIT,
                             .embedding = TIDEMILL__V1__EMBEDDING_SPEC__INIT};
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};

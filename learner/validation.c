@@ -164,42 +164,17 @@ void validation_correct(struct validation *v, const struct judged *before, doubl
 
 /* ---- trials ---- */
 
-static void shift_trial(struct validation_pane *p, const struct trial *t, int sign)
-{
-    double m = t->samples, off = t->positives - m * t->mean;
-    double variance = m * t->mean * (1 - t->mean) + m * (m - 1) * t->variance, squared = off * off / variance;
-    p->trials += sign;
-    p->covered += squared <= z95 * z95 ? sign : 0;
-    p->dispersion += sign * units(fmin(squared, dispersion_max));
-}
-
-static void check_trial(const struct trial *t)
-{
-    CHECK(t->mean > 0 && t->mean < 1 && t->variance >= 0 && t->samples > 0 && t->positives <= t->samples);
-}
-
 void validation_try(struct validation *v, const struct trial *trial)
 {
-    check_trial(trial);
+    CHECK(trial->expected > 0 && trial->variance > 0 && isfinite(trial->expected) && isfinite(trial->variance));
+    double off = trial->positives - trial->expected, squared = off * off / trial->variance;
     validation_advance(v, trial->time);
     for (int w = 0; w < VALIDATION_WINDOWS; w++) {
         struct validation_pane *p = pane_of(v, w, trial->time);
-        if (p)
-            shift_trial(p, trial, 1);
-    }
-}
-
-void validation_retry(struct validation *v, const struct trial *before, uint32_t positives)
-{
-    struct trial after = *before;
-    after.positives = positives;
-    check_trial(before);
-    check_trial(&after);
-    for (int w = 0; w < VALIDATION_WINDOWS; w++) {
-        struct validation_pane *p = pane_of(v, w, before->time);
-        if (p) {
-            shift_trial(p, before, -1);
-            shift_trial(p, &after, 1);
-        }
+        if (!p)
+            continue;
+        p->trials++;
+        p->covered += squared <= z95 * z95;
+        p->dispersion += units(fmin(squared, dispersion_max));
     }
 }

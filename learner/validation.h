@@ -22,10 +22,11 @@
  *          whose impressions lie in two panes counts as two.
  * Bins     of calibration: 1/2 of log-odds wide from -8 to 8, the outermost open.
  * Trials   does the posterior know how wide it is? Single outcomes cannot tell, because their probability is the
- *          posterior's mean whatever its width; several samples of a document under one posterior can, such as the
- *          batch of a document that is learned at once: k of m are positive with mean m p and variance
- *          m p (1 - p) + m (m - 1) v. Covered: |k - m p| <= 1.96 standard deviations; dispersion: mean of the squared
- *          ratio, 1 where the posterior is right, above it where it is too narrow.
+ *          posterior's mean whatever its width; several samples of a document under one posterior can: those of a batch
+ *          that is learned at once. Covered: the number of positives lies within 1.96 standard deviations of what was
+ *          expected (learner/trial.h), 95 % of the time where the posterior is right; whole numbers make it 92 to 98 %
+ *          where few positives (less than about 5) are expected. Dispersion: mean of the squared ratio, 1 where the
+ *          posterior is right, above it where it is too narrow.
  * Memory   a flat value of about 140 KB without pointers; {0} is not one: validation_start. In 64 shards, two kinds: 18
  *          MB for each version that is judged.
  * Storing  a row per pane, because few change between two commits: `changed` has a bit for each that something was
@@ -40,7 +41,7 @@
  *          validation_advance.
  * Sources  normalised entropy: He et al., "Practical lessons from predicting clicks on ads at Facebook", ADKDD 2014.
  *          Progressive validation: Blum, Kalai, Langford, "Beating the hold-out", COLT 1999. ECE: Naeini et al., AAAI
- *          2015. Variance of k: the beta-binomial's. */
+ *          2015. */
 #ifndef TIDEMILL_LEARNER_VALIDATION_H
 #define TIDEMILL_LEARNER_VALIDATION_H
 
@@ -94,9 +95,9 @@ struct judged {
 
 /* The samples of a document that were predicted by one posterior. */
 struct trial {
-    int64_t time;          /* event time of the newest of them, ms */
-    double mean, variance; /* of the probability; variance 0: a point estimate */
-    uint32_t samples, positives;
+    int64_t time;              /* event time of the newest of them, ms */
+    double expected, variance; /* of the number of positives, before they were learned */
+    uint32_t positives;
 };
 
 void validation_start(struct validation *v);
@@ -110,10 +111,8 @@ void validation_add(struct validation *v, const struct judged *sample);
  * for those that were left out, too. */
 void validation_correct(struct validation *v, const struct judged *before, double reward, double weight);
 
-/* mean in (0, 1), variance >= 0, samples > 0. */
+/* expected and variance finite and > 0. */
 void validation_try(struct validation *v, const struct trial *trial);
-/* Exactly what was tried as `before` has other positives. */
-void validation_retry(struct validation *v, const struct trial *before, uint32_t positives);
 
 void validation_encode_head(const struct validation *v, struct buffer *out);
 void validation_encode_pane(const struct validation *v, uint32_t pane, struct buffer *out);

@@ -176,6 +176,8 @@ struct engine_version_status {
     int64_t imbalance;
     uint64_t documents, bytes; /* bytes: of memory for their parameters */
     uint64_t repairs;          /* of them, by the model's guards */
+    uint64_t open_batches;
+    struct batch_counts batches;
     struct judge_counts judge; /* what was not judged */
     enum version_state state;  /* now */
     uint64_t catching_up;      /* held samples that it is learning; 0: it has caught up, or is paused */

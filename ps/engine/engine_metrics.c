@@ -149,6 +149,14 @@ static void sample_counts(const char *version, const char *kind, const struct sa
     metric_count(m, METRIC_VERSION_CLAMPED, c->clamped, METRIC_LABELS(version, kind));
 }
 
+static void batches(const char *version, const struct engine_version_status *v, struct metrics *m)
+{
+    metric_count(m, METRIC_VERSION_OPEN_BATCHES, v->open_batches, METRIC_LABELS(version));
+#define C(trigger, help) metric_count(m, METRIC_VERSION_BATCHES, v->batches.trigger, METRIC_LABELS(version, #trigger));
+    BATCH_COUNTS(C)
+#undef C
+}
+
 static void version(const char *name, const struct engine_version_status *v, struct metrics *m)
 {
     sample_counts(name, "new", &v->fresh, m);
@@ -157,6 +165,8 @@ static void version(const char *name, const struct engine_version_status *v, str
     metric_count(m, METRIC_VERSION_DOCUMENTS, v->documents, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_BYTES, v->bytes, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_REPAIRS, v->repairs, METRIC_LABELS(name));
+    if (!v->version || version_waits(v->version))
+        batches(name, v, m);
     metric_count(m, METRIC_VERSION_PAUSED, v->state == VERSION_PAUSED, METRIC_LABELS(name));
     metric_count(m, METRIC_VERSION_CATCHING_UP, v->catching_up, METRIC_LABELS(name));
 }
@@ -179,6 +189,11 @@ static void report(const char *version, const char *kind, const char *window, co
     number(m, METRIC_VALIDATION_GAUC, r->requests.by_samples, labels);
     number(m, METRIC_VALIDATION_RATIO, r->calibration, labels);
     number(m, METRIC_VALIDATION_ECE, r->calibration_error, labels);
+    if (r->trials > 0) {
+        metric_count(m, METRIC_VALIDATION_TRIALS, r->trials, labels);
+        number(m, METRIC_VALIDATION_COVERAGE, r->coverage, labels);
+        number(m, METRIC_VALIDATION_DISPERSION, r->dispersion, labels);
+    }
 }
 
 static void validation(struct engine *e, const struct engine_version_status *v, struct metrics *m)
@@ -224,6 +239,8 @@ static void versions(const struct engine_status *s, struct metrics *m)
         rest.documents += v->documents;
         rest.bytes += v->bytes;
         rest.repairs += v->repairs;
+        rest.open_batches += v->open_batches;
+        batch_counts_add(&rest.batches, &v->batches);
         rest.catching_up += v->catching_up;
     }
     if (s->version_count > METRIC_VERSIONS_MAX)

@@ -37,6 +37,8 @@ static void add_shard(const struct shard_counts *c, uint32_t streams, struct eng
         v->documents += from->documents;
         v->bytes += from->bytes;
         v->repairs += from->repairs;
+        v->open_batches += from->open_batches;
+        batch_counts_add(&v->batches, &from->batches);
         v->judge.served += from->judge.served;
         v->judge.prequential += from->judge.prequential;
         v->judge.corrections += from->judge.corrections;

@@ -82,6 +82,12 @@
       "Memory for these parameters: about 60 bytes a document of a Beta version")                                     \
     M("Versions", VERSION_REPAIRS, "tidemill_version_repairs_total", COUNTER, "version",                             \
       "How often a guard of the model had to mend a parameter, as of the shards' last commits")                      \
+    M("Versions", VERSION_BATCHES, "tidemill_version_batches_total", COUNTER, "version,trigger",                     \
+      "Batches learned, by what fired them (samples, ratio, age; room: early, beyond memory.batches); with order: "  \
+      "event_time also turns (samples and corrections taken early, for the same reason) and behind (samples of "     \
+      "impressions behind the watermark); of versions whose samples wait")                                           \
+    M("Versions", VERSION_OPEN_BATCHES, "tidemill_version_open_batches", GAUGE, "version",                           \
+      "Batches that are open, of versions whose samples wait")                                                       \
     M("Versions", VERSION_PAUSED, "tidemill_version_paused", GAUGE, "version", "1 while the version is paused")      \
     M("Versions", VERSION_CATCHING_UP, "tidemill_version_catching_up_samples", GAUGE, "version",                     \
       "Samples that were held and are being learned; 0 while it is paused")                                          \
@@ -102,6 +108,12 @@
       "Predictions over rewards: above 1 promises too much")                                                         \
     M("Validation", VALIDATION_ECE, "tidemill_validation_calibration_error", GAUGE, "version,kind,window",           \
       "Mean distance of predicted and observed over the bins")                                                       \
+    M("Validation", VALIDATION_TRIALS, "tidemill_validation_trials", GAUGE, "version,kind,window",                   \
+      "Batches whose number of positives was foretold before they were learned")                                     \
+    M("Validation", VALIDATION_COVERAGE, "tidemill_validation_coverage", GAUGE, "version,kind,window",               \
+      "Share of them within the central 95 % of what was foretold: 0.95 where the posterior is right")               \
+    M("Validation", VALIDATION_DISPERSION, "tidemill_validation_dispersion", GAUGE, "version,kind,window",           \
+      "Mean square of their distances in standard deviations: above 1 where the posterior is too narrow")            \
     M("Validation", VALIDATION_UNJUDGED, "tidemill_validation_unjudged_total", COUNTER, "version,what",              \
       "New samples whose score (served, prequential) could not be judged, and corrections of such samples")          \
                                                                                                                      \

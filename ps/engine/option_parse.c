@@ -6,48 +6,50 @@
 
 #include "base/units.h"
 #include "learner/model.h"
+#include "ps/state/catalog.h"
 
 /* One word of a fixed choice. */
-struct choice {
+struct word {
     const char *word;
     uint32_t value;
     bool available;
 };
 
-static const struct choice kinds[] = {
+static const struct word kinds[] = {
     {"features", STREAM_FEATURES, true},
     {"impression", STREAM_IMPRESSION, true},
     {"action", STREAM_ACTION, true},
     {"table", STREAM_TABLE, true},
 };
-static const struct choice aggregates[] = {
+static const struct word aggregates[] = {
 #define A(name, word, help) {word, LABEL_##name, true},
     LABEL_AGGREGATES(A)
 #undef A
 };
-static const struct choice covariances[] = {{"diagonal", OPTION_COVARIANCE_DIAGONAL, true},
-                                            {"full", OPTION_COVARIANCE_FULL, true}};
-static const struct choice fields[] = {{"value", FIELD_VALUE, true},
-                                       {"weight", FIELD_WEIGHT, true},
-                                       {"position", FIELD_POSITION, true},
-                                       {"score", FIELD_SCORE, true},
-                                       {"propensity", FIELD_PROPENSITY, true}};
-static const struct choice actions[] = {
+static const struct word covariances[] = {{"diagonal", OPTION_COVARIANCE_DIAGONAL, true},
+                                          {"full", OPTION_COVARIANCE_FULL, true}};
+static const struct word fields[] = {{"value", FIELD_VALUE, true},
+                                     {"weight", FIELD_WEIGHT, true},
+                                     {"position", FIELD_POSITION, true},
+                                     {"score", FIELD_SCORE, true},
+                                     {"propensity", FIELD_PROPENSITY, true}};
+static const struct word actions[] = {
     {"drop", FILTER_IS_DROP, true}, {"clamp", FILTER_IS_CLAMP, true}, {"default", FILTER_IS_DEFAULT, true}};
-static const struct choice looks[] = {{"value", BY_VALUE, true}, {"delay", BY_DELAY, true}};
-static const struct choice verdicts[] = {{"drop", VERDICT_DROP, true}, {"zero", VERDICT_ZERO, true}};
-static const struct choice sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
-static const struct choice policies[] = {
+static const struct word looks[] = {{"value", BY_VALUE, true}, {"delay", BY_DELAY, true}};
+static const struct word verdicts[] = {{"drop", VERDICT_DROP, true}, {"zero", VERDICT_ZERO, true}};
+static const struct word sampling_units[] = {{"impression", 0, true}, {"user", 1, true}};
+static const struct word policies[] = {
     {"thompson", RANK_BY_THOMPSON, true}, {"ucb", RANK_BY_UCB, true}, {"greedy", RANK_BY_GREEDY, true}};
-static const struct choice changes[] = {{"refuse", NEW_REPRESENTATION_REFUSE, true},
-                                        {"reset", NEW_REPRESENTATION_RESET, true}};
-static const struct choice switches[] = {{"off", false, true}, {"on", true, true}};
-static const struct choice attributes[] = {
+static const struct word changes[] = {{"refuse", NEW_REPRESENTATION_REFUSE, true},
+                                      {"reset", NEW_REPRESENTATION_RESET, true}};
+static const struct word orders[] = {{"arrival", ORDER_ARRIVAL, true}, {"event_time", ORDER_EVENT_TIME, true}};
+static const struct word switches[] = {{"off", false, true}, {"on", true, true}};
+static const struct word attributes[] = {
     {"last", ATTRIBUTE_LAST, true}, {"first", ATTRIBUTE_FIRST, true}, {"all", ATTRIBUTE_ALL, true}};
-static const struct choice keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
+static const struct word keys[] = {{"request", KEY_REQUEST, true}, {"user", KEY_USER, true}, {"doc", KEY_DOC, true}};
 
 static const struct {
-    const struct choice *choice;
+    const struct word *choice;
     size_t count;
 } choices[OPTION_TYPES] = {
     [OPTION_KIND] = {kinds, ARRAY_LEN(kinds)},
@@ -61,13 +63,14 @@ static const struct {
     [OPTION_LOOK] = {looks, ARRAY_LEN(looks)},
     [OPTION_VERDICT] = {verdicts, ARRAY_LEN(verdicts)},
     [OPTION_CHANGE] = {changes, ARRAY_LEN(changes)},
+    [OPTION_ORDER] = {orders, ARRAY_LEN(orders)},
     [OPTION_SWITCH] = {switches, ARRAY_LEN(switches)},
     [OPTION_KEY_FIELDS] = {keys, ARRAY_LEN(keys)},
 };
 
 const char *option_choice_word(enum option_type type, uint32_t value)
 {
-    const struct choice *c = choices[type].choice;
+    const struct word *c = choices[type].choice;
     while (!c->available || c->value != value)
         c++;
     return c->word;
@@ -266,7 +269,7 @@ static enum tm_code parse_reward(const struct option_row *row, void *owner, cons
 
 static enum tm_code parse_choice(const struct option_row *row, const char *text, uint32_t *value, struct tm_error *err)
 {
-    const struct choice *c = choices[row->type].choice;
+    const struct word *c = choices[row->type].choice;
     for (size_t i = 0; i < choices[row->type].count; i++) {
         if (strcmp(text, c[i].word) != 0)
             continue;
@@ -422,6 +425,7 @@ static const struct {
     [OPTION_FIELD] = {"word", false, parse_word},
     [OPTION_ACTION] = {"word", false, parse_word},
     [OPTION_CHANGE] = {"word", false, parse_word},
+    [OPTION_ORDER] = {"word", false, parse_word},
     [OPTION_LOOK] = {"word", false, parse_word},
     [OPTION_VERDICT] = {"word", false, parse_word},
     [OPTION_KEY_FIELDS] = {"list", true, parse_key_fields},
@@ -457,6 +461,7 @@ const char *option_expected(const struct option_row *row, char buf[static OPTION
     case OPTION_NUMBER: snprintf(buf, OPTION_EXPECTED_SIZE, "a number from %s to %s", row->min, row->max); break;
     case OPTION_COVARIANCE: snprintf(buf, OPTION_EXPECTED_SIZE, "full or diagonal"); break;
     case OPTION_CHANGE: snprintf(buf, OPTION_EXPECTED_SIZE, "refuse or reset"); break;
+    case OPTION_ORDER: snprintf(buf, OPTION_EXPECTED_SIZE, "arrival or event_time"); break;
     case OPTION_SWITCH: snprintf(buf, OPTION_EXPECTED_SIZE, "on or off"); break;
     case OPTION_FLAG: snprintf(buf, OPTION_EXPECTED_SIZE, "true or false"); break;
     case OPTION_KIND: snprintf(buf, OPTION_EXPECTED_SIZE, "features, impression or action"); break;

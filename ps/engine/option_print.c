@@ -155,6 +155,7 @@ static print_fn *const printers[OPTION_TYPES] = {
     [OPTION_CHANGE] = print_word,
     [OPTION_LOOK] = print_word,
     [OPTION_VERDICT] = print_word,
+    [OPTION_ORDER] = print_word,
     [OPTION_KEY_FIELDS] = print_key_fields,
     [OPTION_ATTRIBUTE] = print_attribute,
     [OPTION_PRIOR] = print_prior,

@@ -50,6 +50,14 @@ static enum tm_code check_validate(const struct version_options *v, struct rewar
     return strcmp(v->model, "linear") == 0 ? TM_OK : version_validate_check(model, &config, range, err);
 }
 
+static enum tm_code check_batch(const struct version_options *v, struct reward_range range,
+                                const struct label_filters *filters, struct tm_error *err)
+{
+    const struct version_batch batch = {v->batch_samples, v->batch_ratio, v->batch_age_ms};
+    bool waits = batch.samples > 1 || batch.positive_ratio > 0 || v->order != ORDER_ARRIVAL;
+    return waits ? version_batch_check(&batch, range, filters, err) : TM_OK;
+}
+
 enum tm_code option_reward_check(const struct version_options *v, const struct options *o, struct tm_error *err)
 {
     struct reward reward;
@@ -64,6 +72,8 @@ enum tm_code option_reward_check(const struct version_options *v, const struct o
     for (uint32_t i = 0; i < o->sample_filters; i++)
         filters.filter[i].drop = o->sample_filter[i].action == VERDICT_DROP;
     rc = version_reward_check(model, range, &filters, err);
+    if (rc == TM_OK)
+        rc = check_batch(v, range, &filters, err);
     return rc == TM_OK && v->validate ? check_validate(v, range, err) : rc;
 }
 

@@ -37,6 +37,7 @@ enum option_type {
     OPTION_KEY_FIELDS,   /* uint32_t, list */
     OPTION_ATTRIBUTE,    /* enum option_attribute */
     OPTION_PRIOR,        /* double[8] and prior_count of a version, list */
+    OPTION_ORDER,        /* uint32_t: in which order a version learns */
     OPTION_SAMPLES_FROM, /* names and their count of a version, list */
     OPTION_UNAVAILABLE,  /* a key of the interface that this version does not serve */
     OPTION_TYPES,
@@ -88,8 +89,8 @@ static inline uint32_t *option_item_count(const struct option_list *list, const 
 const char *option_type_word(enum option_type type); /* "duration" */
 bool option_type_is_list(enum option_type type);     /* written as [a, b]; its text is "a, b" */
 
-/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_ATTRIBUTE, OPTION_COVARIANCE, OPTION_SWITCH and
- * one bit of OPTION_KEY_FIELDS. */
+/* "impression", of the values of OPTION_KIND, OPTION_AGGREGATE, OPTION_ATTRIBUTE, OPTION_COVARIANCE, OPTION_ORDER,
+ * OPTION_SWITCH and one bit of OPTION_KEY_FIELDS. */
 const char *option_choice_word(enum option_type type, uint32_t value);
 
 /* What a text must be: "a duration from 0s to 7d". Returns buf. */

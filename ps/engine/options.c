@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "ps/engine/version_model.h"
+#include "ps/state/catalog.h"
 
 const struct option_row *option_scalar_find(const char *key)
 {
@@ -25,6 +26,8 @@ const struct option_list *option_list_find(const char *key)
 void option_derive_version(struct version_options *v, const char *first_label)
 {
     version_model_derive(v);
+    if (v->batch_samples == 0 && strcmp(v->model, "embedding") != 0)
+        v->batch_samples = v->batch_age_ms > 0 ? VERSION_BATCH_MAX : 1;
     if (v->reward[0] == '\0')
         snprintf(v->reward, sizeof v->reward, "%s", first_label);
     if (v->samples_from_count == 0) {

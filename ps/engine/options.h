@@ -91,6 +91,10 @@ struct version_options {
     uint32_t policy; /* enum option_policy: how it ranks, as what follows */
     double epsilon, width;
     uint32_t propensity_draws;
+    uint32_t batch_samples; /* default 1, or the most with batch_age_ms */
+    double batch_ratio;     /* positives for each negative; 0: whatever they are */
+    int64_t batch_age_ms;   /* 0: however old */
+    uint32_t order;         /* enum version_order */
     char samples_from[OPTION_SAMPLES_FROM_MAX][OPTION_NAME_MAX + 1];
     uint32_t samples_from_count; /* default: itself */
 };
@@ -151,6 +155,7 @@ struct options {
     uint64_t memory_join;        /* bytes of what waits for decisions, over all shards */
     uint64_t memory_corrections; /* bytes of decided samples that can be corrected, over all shards */
     uint64_t memory_lookup;      /* bytes of rows of tables that are cached */
+    uint64_t memory_batches;     /* bytes of samples that wait in batches or for their turn */
     uint64_t memory_samples;     /* bytes of sample log that a paused version may hold, and of samples kept for
                                  samples.retain, over all shards */
     int64_t samples_retain_ms;   /* 0: samples are kept for paused versions only */

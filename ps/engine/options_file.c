@@ -95,6 +95,15 @@ static void read_value(struct reading *r, const struct option_row *row, void *ow
         wrong_kind(r, node, key, option_expected(row, expected));
 }
 
+/* Of a key under prefix, the next word: "commit" of "commit.interval". Empty: the key is not under it. */
+static struct bytes next_word(const char *key, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    if (size > 0 && (strncmp(key, prefix, size) != 0 || key[size++] != '.'))
+        return (struct bytes){0};
+    return bytes_of(key + size, strcspn(key + size, "."));
+}
+
 static const struct option_row *field_find(const struct option_list *list, const char *key)
 {
     for (size_t i = 0; i < list->row_count; i++)
@@ -103,13 +112,16 @@ static const struct option_row *field_find(const struct option_list *list, const
     return NULL;
 }
 
+/* parts: the map of the item that it is in, "batch"; "": the item itself. */
 static void unknown_field(struct reading *r, const struct option_list *list, const struct yaml_node *entry,
-                          const char *key)
+                          const char *parts, const char *key)
 {
     struct option_guess guess = {.wanted = entry->key->text};
-    for (size_t i = 0; i < list->row_count; i++)
-        if (list->rows[i].type != OPTION_UNAVAILABLE)
-            option_guess_offer(&guess, list->rows[i].key, strlen(list->rows[i].key));
+    for (size_t i = 0; i < list->row_count; i++) {
+        struct bytes word = next_word(list->rows[i].key, parts);
+        if (list->rows[i].type != OPTION_UNAVAILABLE && word.size > 0)
+            option_guess_offer(&guess, (const char *)word.data, word.size);
+    }
     unknown_key(r, entry, key, &guess);
 }
 
@@ -137,6 +149,45 @@ static void fill_item(struct reading *r, const struct option_list *list, const s
     }
 }
 
+/* Are there fields under this key? */
+static bool has_parts(const struct option_list *list, const char *key)
+{
+    size_t size = strlen(key);
+    for (size_t i = 0; i < list->row_count; i++)
+        if (strncmp(list->rows[i].key, key, size) == 0 && list->rows[i].key[size] == '.')
+            return true;
+    return false;
+}
+
+/* parts: as in unknown_field(). */
+static void read_field(struct reading *r, const struct option_list *list, const struct yaml_node *entry, void *item,
+                       const char *parts, const char *key)
+{
+    char name[OPTION_KEY_SIZE];
+    key_join(name, parts, entry->key->text);
+    const struct option_row *row = field_find(list, name);
+    if (row)
+        read_value(r, row, item, entry, key);
+    else
+        unknown_field(r, list, entry, parts, key);
+}
+
+/* "batch: { samples: 100 }" is "batch.samples: 100". */
+static void read_parts(struct reading *r, const struct option_list *list, const struct yaml_node *parts, void *item,
+                       const char *prefix)
+{
+    if (parts->kind != YAML_MAP) {
+        wrong_kind(r, parts, prefix, "a map such as { samples: 100 }");
+        return;
+    }
+    for (const struct yaml_node *entry = parts->first; entry; entry = entry->next) {
+        char key[OPTION_KEY_SIZE];
+        key_join(key, prefix, entry->key->text);
+        if (!given_before(r, parts, entry, key))
+            read_field(r, list, entry, item, parts->key->text, key);
+    }
+}
+
 static void read_item(struct reading *r, const struct option_list *list, const struct yaml_node *map, void *item,
                       uint32_t index)
 {
@@ -150,14 +201,13 @@ static void read_item(struct reading *r, const struct option_list *list, const s
     }
     fill_item(r, list, map, item, prefix);
     for (const struct yaml_node *entry = map->first; entry; entry = entry->next) {
-        const struct option_row *row = field_find(list, entry->key->text);
         key_join(key, prefix, entry->key->text);
         if (given_before(r, map, entry, key))
             continue;
-        if (row)
-            read_value(r, row, item, entry, key);
+        if (has_parts(list, entry->key->text))
+            read_parts(r, list, entry, item, key);
         else
-            unknown_field(r, list, entry, key);
+            read_field(r, list, entry, item, "", key);
     }
 }
 
@@ -180,15 +230,6 @@ static void read_list(struct reading *r, const struct option_list *list, const s
             r->o->stream[count].within_given = item->kind == YAML_MAP && has_key(item, "within");
     }
     *option_item_count(list, r->o) = count;
-}
-
-/* Of a key under prefix, the next word: "commit" of "commit.interval". Empty: the key is not under it. */
-static struct bytes next_word(const char *key, const char *prefix)
-{
-    size_t size = strlen(prefix);
-    if (size > 0 && (strncmp(key, prefix, size) != 0 || key[size++] != '.'))
-        return (struct bytes){0};
-    return bytes_of(key + size, strcspn(key + size, "."));
 }
 
 /* Are there options under this key? */

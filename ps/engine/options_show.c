@@ -31,21 +31,36 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
     return true;
 }
 
+/* "batch.samples" and those of the same word in front of the dot, one behind the other, are one map. */
+static void show_item(const struct option_list *list, const void *item, struct buffer *out)
+{
+    const char *before = "  - { ", *open = "";
+    size_t size = 0; /* of the word that is open */
+    for (size_t r = 0; r < list->row_count; r++) {
+        const struct option_row *row = &list->rows[r];
+        const char *dot = strchr(row->key, '.');
+        size_t word = dot ? (size_t)(dot - row->key) : 0;
+        if (!is_shown(list, row, item))
+            continue;
+        bool goes_on = word > 0 && word == size && strncmp(row->key, open, word) == 0;
+        buffer_print(out, "%s%s", size > 0 && !goes_on ? " }" : "", before);
+        if (word > 0 && !goes_on)
+            buffer_print(out, "%.*s: { ", (int)word, row->key);
+        buffer_print(out, "%s: ", dot ? dot + 1 : row->key);
+        option_print(row, item, out);
+        before = ", ";
+        open = row->key;
+        size = word;
+    }
+    buffer_print(out, "%s }\n", size > 0 ? " }" : "");
+}
+
 static void show_list(const struct options *o, const struct option_list *list, struct buffer *out)
 {
     uint32_t count = *option_item_count(list, o);
     buffer_print(out, count ? "%s:\n" : "%s: []\n", list->key);
     for (uint32_t i = 0; i < count; i++) {
-        const void *item = option_item(list, o, i);
-        const char *before = "  - { ";
-        for (size_t r = 0; r < list->row_count; r++) {
-            if (!is_shown(list, &list->rows[r], item))
-                continue;
-            buffer_print(out, "%s%s: ", before, list->rows[r].key);
-            option_print(&list->rows[r], item, out);
-            before = ", ";
-        }
-        buffer_print(out, " }\n");
+        show_item(list, option_item(list, o, i), out);
     }
 }
 

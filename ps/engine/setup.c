@@ -151,6 +151,8 @@ void setup_version(const struct version_options *from, const struct catalog *sch
     out->validate = from->validate;
     out->policy = version_model_policy(from);
     out->encoded = from->encoder[0] != '\0';
+    out->batch = (struct version_batch){from->batch_samples, from->batch_ratio, from->batch_age_ms};
+    out->order = (enum version_order)from->order;
     CHECK(catalog_compile_reward(schema, bytes_text(from->reward), &out->reward, NULL) == TM_OK); /* it was checked */
 }
 
@@ -270,12 +272,19 @@ static bool same_config(const struct version *a, const struct version *b)
     return memcmp(&x, &y, sizeof x) == 0 && weight_prior_same(a, b);
 }
 
+static bool same_waiting(const struct version *a, const struct version *b)
+{
+    return version_waits(a) == version_waits(b) &&
+           (!version_waits(a) || (a->batch.samples == b->batch.samples && a->batch.age_ms == b->batch.age_ms &&
+                                  a->batch.positive_ratio == b->batch.positive_ratio && a->order == b->order));
+}
+
 bool setup_same_version(const struct version *a, const struct version *b)
 {
     return a->model == b->model && same_config(a, b) && a->half_life_ms == b->half_life_ms &&
            strcmp(a->reward.text, b->reward.text) == 0 && a->validate == b->validate && a->encoded == b->encoded &&
-           version_policy_same(&a->policy, &b->policy) && strcmp(a->representation, b->representation) == 0 &&
-           a->samples_from_count == b->samples_from_count &&
+           same_waiting(a, b) && version_policy_same(&a->policy, &b->policy) &&
+           strcmp(a->representation, b->representation) == 0 && a->samples_from_count == b->samples_from_count &&
            memcmp(a->samples_from, b->samples_from, sizeof a->samples_from) == 0;
 }
 
@@ -342,11 +351,14 @@ static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
     uint64_t held = e->options.memory_samples / e->options.shards;
     uint64_t waiting = e->options.memory_join / e->options.shards;
     uint64_t decided = e->options.memory_corrections / e->options.shards;
-    if (limits.held_bytes == held && limits.waiting_bytes == waiting && limits.decided_bytes == decided)
+    uint64_t batches = e->options.memory_batches / e->options.shards;
+    if (limits.held_bytes == held && limits.waiting_bytes == waiting && limits.decided_bytes == decided &&
+        limits.batch_bytes == batches)
         return TM_OK;
     limits.held_bytes = held;
     limits.waiting_bytes = waiting;
     limits.decided_bytes = decided;
+    limits.batch_bytes = batches;
     catalog_pack_limits(&limits, &control);
     return control_append(e, &control, &position, err);
 }

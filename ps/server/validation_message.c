@@ -53,6 +53,9 @@ static void fill_report(const struct validation_report *r, struct validation_mes
     FILL_NUMBER(m, requests_share, r->requests_share);
     FILL_NUMBER(m, calibration, r->calibration);
     FILL_NUMBER(m, calibration_error, r->calibration_error);
+    FILL(m, trials, r->trials);
+    FILL_NUMBER(m, coverage, r->coverage);
+    FILL_NUMBER(m, dispersion, r->dispersion);
     FILL(m, late, r->late);
     FILL(m, gone, r->gone);
     fill_bins(r, out);

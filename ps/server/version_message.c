@@ -1,6 +1,7 @@
 #include "ps/server/version_message.h"
 
 #include "learner/linear.h"
+#include "ps/engine/option_table.h"
 #include "ps/server/fill.h"
 #include "ps/state/version_policy.h"
 #include "ps/state/catalog_embedding.h"
@@ -60,6 +61,24 @@ static void fill_policy(const struct policy *p, Tidemill__V1__VersionStatus *m)
         FILL(m, propensity_draws, p->reranks);
 }
 
+static void fill_waiting(const struct version *v, Tidemill__V1__VersionStatus *m)
+{
+    bool batches = v->batch.samples > 1;
+    FILL(m, batch_samples, batches ? v->batch.samples : 1);
+    FILL(m, batch_positive_ratio, batches ? v->batch.positive_ratio : 0);
+    FILL(m, batch_age_ms, batches ? v->batch.age_ms : 0);
+    m->order = fill_text(option_choice_word(OPTION_ORDER, v->order));
+}
+
+static void fill_batches(const struct engine_version_status *v, Tidemill__V1__BatchCounts *m)
+{
+    tidemill__v1__batch_counts__init(m);
+    FILL(m, open, v->open_batches);
+#define C(name, help) FILL(m, name, v->batches.name);
+    BATCH_COUNTS(C)
+#undef C
+}
+
 static void fill_description(const struct engine *engine, const struct version *v, struct version_message *out)
 {
     Tidemill__V1__VersionStatus *m = &out->message;
@@ -71,6 +90,7 @@ static void fill_description(const struct engine *engine, const struct version *
     if (model_uses_features(v->model))
         fill_features(v, out);
     FILL(m, half_life_ms, (int64_t)v->half_life_ms);
+    fill_waiting(v, m);
     m->reward = fill_text(v->reward.text);
     m->n_samples_from = v->samples_from_count;
     m->samples_from = out->samples_from;
@@ -97,6 +117,10 @@ void version_message_fill(const struct engine *engine, const struct engine_versi
     FILL(m, documents, v->documents);
     FILL(m, validate, v->version->validate);
     fill_policy(&v->version->policy, m);
+    if (version_waits(v->version)) {
+        fill_batches(v, &out->batches);
+        m->batches = &out->batches;
+    }
     if (v->version->validate) {
         FILL(m, unjudged_served, v->judge.served);
         FILL(m, unjudged_prequential, v->judge.prequential);

@@ -13,6 +13,7 @@ struct version_message {
     Tidemill__V1__VersionStatus message;
     Tidemill__V1__EmbeddingSpec embedding;
     Tidemill__V1__SampleCounts fresh, corrections;
+    Tidemill__V1__BatchCounts batches;
     char *samples_from[VERSION_SOURCES_MAX];
 };
 

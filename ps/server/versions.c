@@ -214,19 +214,35 @@ static void set_embedding(const Tidemill__V1__EmbeddingSpec *q, struct version_o
         options_set_version(v, "expire_after", expire_after, problems);
 }
 
+static void set_duration(struct version_options *v, const char *key, bool has, int64_t ms,
+                         struct option_problems *problems)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64 "ms", ms);
+    if (has)
+        options_set_version(v, key, text, problems);
+}
+
+static void set_batch(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
+                      struct option_problems *problems)
+{
+    set_number(v, "batch.samples", q->has_batch_samples, q->batch_samples, problems);
+    set_number(v, "batch.positive_ratio", q->has_batch_positive_ratio, q->batch_positive_ratio, problems);
+    set_duration(v, "batch.age", q->has_batch_age_ms, q->batch_age_ms, problems);
+    set_text(v, "order", q->order, problems);
+}
+
 static void read_description(const Tidemill__V1__CreateVersionRequest *q, struct version_options *v,
                              struct option_problems *problems)
 {
-    char half_life[32];
     options_set_version(v, "name", q->name ? q->name : "", problems);
     options_set_version(v, "model", q->model ? q->model : "", problems);
     set_prior(v, q->prior, q->n_prior, problems);
-    snprintf(half_life, sizeof half_life, "%" PRId64 "ms", q->half_life_ms);
-    if (q->has_half_life_ms)
-        options_set_version(v, "half_life", half_life, problems);
+    set_duration(v, "half_life", q->has_half_life_ms, q->half_life_ms, problems);
     set_text(v, "reward", q->reward, problems);
     if (q->has_validate)
         options_set_version(v, "validate", q->validate ? "on" : "off", problems);
+    set_batch(q, v, problems);
     set_features(q, v, problems);
     set_policy(q, v, problems);
     if (q->embedding)

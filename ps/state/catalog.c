@@ -4,14 +4,11 @@
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/state/catalog_rules.h"
+#include "ps/state/catalog_version.h"
 #include "ps/state/parameter_prior.h"
 #include "ps/state/parameter_reset.h"
-#include "ps/state/version_policy.h"
-#include "ps/state/version_reward.h"
-#include "ps/state/catalog_embedding.h"
 #include "ps/state/catalog_encoder.h"
-#include "ps/state/catalog_rules.h"
-#include "ps/state/weight_prior.h"
 
 enum { CONTROL_SIZE_MAX = 1 << 20, CATALOG_SIZE_MAX = 8 << 20 };
 
@@ -38,17 +35,6 @@ void catalog_close(struct catalog *c)
     *c = (struct catalog){0};
 }
 
-static enum tm_code take_name(char out[static CATALOG_NAME_MAX + 1], const char *name, const char *what,
-                              struct tm_error *err)
-{
-    size_t size = name ? strlen(name) : 0;
-    if (size == 0 || size > CATALOG_NAME_MAX)
-        return tm_error_set(err, TM_DATA_LOSS, "%s: a name of %zu bytes; expected 1 to %d", what, size,
-                            CATALOG_NAME_MAX);
-    memcpy(out, name, size + 1);
-    return TM_OK;
-}
-
 static enum tm_code read_label(struct catalog *c, size_t i, const Tidemill__V1__LabelSpec *l, struct tm_error *err)
 {
     if (l->stream >= c->join.streams || l->aggregate >= LABEL_AGGREGATE_COUNT)
@@ -61,7 +47,7 @@ static enum tm_code read_label(struct catalog *c, size_t i, const Tidemill__V1__
                                              .cap = {l->has_cap, l->cap},
                                              .threshold = {l->has_threshold, l->threshold}};
     c->join.stream[l->stream].labels |= UINT64_C(1) << i;
-    return take_name(c->label_name[i], l->name, "label", err);
+    return catalog_read_name(c->label_name[i], l->name, "label", err);
 }
 
 static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm_error *err)
@@ -95,7 +81,7 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
                                                    .payload_only = s->payload_only};
         if (!joiner_key_fits(&c->join.stream[i], spec->key_fields))
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu has rule %u, key %u", i, s->attribute, s->key_fields);
-        rc = take_name(c->stream_name[i], s->name, "stream", err);
+        rc = catalog_read_name(c->stream_name[i], s->name, "stream", err);
     }
     if (rc == TM_OK)
         joiner_derive_keys(&c->join);
@@ -105,69 +91,11 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     return rc;
 }
 
-static enum tm_code fill_reward(const struct catalog *c, struct version *v, const char *text, struct tm_error *err)
-{
-    enum tm_code rc = catalog_compile_reward(c, bytes_text(text ? text : ""), &v->reward, err);
-    struct reward_range range = version_reward_range(&c->join, &v->reward);
-    if (rc == TM_OK)
-        rc = version_reward_check(v->model, range, &c->join.label_filters, err);
-    return rc == TM_OK && v->validate ? version_validate_check(v->model, &v->config, range, err) : rc;
-}
-
-/* What the model is told. */
-static void fill_config(const struct model *model, struct model_config *config, const VersionSpec *spec)
-{
-    for (size_t i = 0; i < spec->n_prior; i++)
-        config->prior[i] = spec->prior[i];
-    config->prior_count = (uint32_t)spec->n_prior;
-    config->decay_per_ms = model_decay(spec->half_life_ms);
-    config->dimension = spec->dimension;
-    config->covariance = spec->full_covariance ? COVARIANCE_FULL : COVARIANCE_DIAGONAL;
-    config->prior_mean = spec->prior_mean;
-    config->prior_sd = spec->prior_sd;
-    config->intercept_mean = spec->intercept_mean;
-    config->intercept_sd = spec->intercept_sd;
-    config->noise_sd = spec->noise_sd;
-    model_fix(model, config);
-}
-
-static enum tm_code fill_version(const struct catalog *c, struct version *v, const VersionSpec *spec,
-                                 struct tm_error *err)
-{
-    enum tm_code rc = take_name(v->name, spec->name, "version", err);
-    if (rc == TM_OK && spec->representation)
-        rc = take_name(v->representation, spec->representation, "representation", err);
-    if (rc != TM_OK)
-        return rc;
-    v->id = spec->id;
-    const struct model *model = model_find(bytes_text(spec->model ? spec->model : ""));
-    if (!model || spec->id == 0 || spec->n_prior > MODEL_PRIOR_MAX || spec->n_samples_from > VERSION_SOURCES_MAX)
-        return tm_error_set(err, TM_DATA_LOSS, "version %s: model \"%s\" with %zu priors is not known here", v->name,
-                            spec->model ? spec->model : "", spec->n_prior);
-    fill_config(model, &v->config, spec);
-    if (spec->embedding && embedding_read(spec->embedding, &v->config.embedding, err) != TM_OK)
-        return tm_error_wrap(err, "version %s", v->name);
-    v->model = model_form(model, &v->config);
-    v->half_life_ms = spec->half_life_ms;
-    v->validate = spec->validate;
-    for (size_t i = 0; i < spec->n_samples_from; i++)
-        v->samples_from[i] = spec->samples_from[i];
-    v->samples_from_count = (uint32_t)spec->n_samples_from;
-    rc = weight_prior_read(spec, v, err);
-    if (rc == TM_OK)
-        rc = version_policy_read(spec, &v->policy, err);
-    if (rc == TM_OK)
-        rc = v->model->check(&v->config, err);
-    if (rc == TM_OK)
-        rc = fill_reward(c, v, spec->reward, err);
-    return rc == TM_OK ? TM_OK : tm_error_wrap(err, "version %s", v->name);
-}
-
 static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, struct tm_error *err)
 {
     struct version *v = mem_new(1, sizeof *v);
     struct encoder_id encoder;
-    enum tm_code rc = fill_version(c, v, spec, err);
+    enum tm_code rc = catalog_read_version(c, spec, v, err);
     if (rc == TM_OK)
         rc = catalog_encoder_read(spec->encoder, &encoder, err);
     if (rc == TM_OK && c->versions >= CATALOG_VERSIONS_MAX)
@@ -217,7 +145,11 @@ static enum tm_code set_limits(struct catalog *c, const Limits *spec, struct tm_
     if (spec->held_bytes == 0 || spec->slice == 0)
         return tm_error_set(err, TM_DATA_LOSS, "limits of %llu bytes held and slices of %u samples make no sense",
                             (unsigned long long)spec->held_bytes, spec->slice);
-    c->limits = (struct catalog_limits){spec->held_bytes, spec->waiting_bytes, spec->decided_bytes, spec->slice};
+    c->limits = (struct catalog_limits){.held_bytes = spec->held_bytes,
+                                        .waiting_bytes = spec->waiting_bytes,
+                                        .decided_bytes = spec->decided_bytes,
+                                        .batch_bytes = spec->has_batch_bytes ? spec->batch_bytes : CATALOG_BATCH_BYTES,
+                                        .slice = spec->slice};
     c->join.held_bytes_max = spec->waiting_bytes;
     c->join.decided_bytes_max = spec->decided_bytes;
     return TM_OK;
@@ -331,52 +263,11 @@ static void describe_join(const struct catalog *c, struct join_parts *p)
     label_filters_describe(&c->join.label_filters, &p->filters, &p->spec);
 }
 
-/* embedding: room for what an embedding learns by. */
-static void describe_features(const struct version *v, VersionSpec *spec, EmbeddingSpec *embedding)
-{
-    const struct model_config *config = &v->config;
-    spec->has_dimension = spec->has_full_covariance = spec->has_prior_mean = spec->has_prior_sd = true;
-    spec->has_intercept_mean = spec->has_intercept_sd = spec->has_noise_sd = true;
-    spec->dimension = config->dimension;
-    spec->full_covariance = config->covariance == COVARIANCE_FULL;
-    spec->prior_mean = config->prior_mean;
-    spec->prior_sd = config->prior_sd;
-    spec->intercept_mean = config->intercept_mean;
-    spec->intercept_sd = config->intercept_sd;
-    spec->noise_sd = config->noise_sd;
-    weight_prior_describe(v, spec);
-    if (v->representation[0])
-        spec->representation = text(v->representation);
-    if (version_is_mortal(v))
-        embedding_describe(&config->embedding, spec->embedding = embedding);
-}
-
-static void describe_version(const struct version *v, const struct encoder_id *encoder, VersionSpec *spec,
-                             EmbeddingSpec *embedding)
-{
-    tidemill__v1__version_spec__init(spec);
-    spec->has_id = spec->has_half_life_ms = true;
-    spec->id = v->id;
-    spec->name = text(v->name);
-    spec->model = text(v->model->name);
-    spec->n_prior = v->config.prior_count;
-    spec->prior = (double *)(uintptr_t)version_first_prior(v);
-    spec->half_life_ms = v->half_life_ms;
-    spec->reward = text(v->reward.text);
-    spec->has_validate = true;
-    spec->validate = v->validate;
-    version_policy_describe(&v->policy, spec);
-    spec->n_samples_from = v->samples_from_count;
-    spec->samples_from = (uint32_t *)(uintptr_t)v->samples_from;
-    if (model_uses_features(v->model))
-        describe_features(v, spec, embedding);
-    if (encoder && encoder->text[0])
-        spec->encoder = text(encoder->text);
-}
-
 static void describe_limits(const struct catalog_limits *limits, Limits *spec)
 {
-    spec->has_held_bytes = spec->has_waiting_bytes = spec->has_decided_bytes = spec->has_slice = true;
+    spec->has_held_bytes = spec->has_waiting_bytes = spec->has_decided_bytes = true;
+    spec->has_batch_bytes = spec->has_slice = true;
+    spec->batch_bytes = limits->batch_bytes;
     spec->waiting_bytes = limits->waiting_bytes;
     spec->decided_bytes = limits->decided_bytes;
     spec->held_bytes = limits->held_bytes;
@@ -406,7 +297,7 @@ void catalog_pack_version(const struct version *v, const struct encoder_id *enco
     VersionSpec spec;
     EmbeddingSpec embedding;
     Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
-    describe_version(v, encoder, &spec, &embedding);
+    catalog_describe_version(v, encoder, &spec, &embedding);
     control.version = &spec;
     wire_pack(&control.base, out);
 }
@@ -444,7 +335,7 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
         m.limits = &limits;
     }
     for (uint32_t i = 0; i < c->versions; i++) {
-        describe_version(c->version[i], &c->encoder[i], &specs[i], &embeddings[i]);
+        catalog_describe_version(c->version[i], &c->encoder[i], &specs[i], &embeddings[i]);
         list[i] = &specs[i];
         if (c->state[i] == VERSION_PAUSED)
             paused[m.n_paused++] = c->version[i]->id;

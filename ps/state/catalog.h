@@ -23,6 +23,18 @@ enum {
     CATALOG_PRIOR_VALUES_MAX = 65536, /* of all versions' weight_prior: whoever makes a version asks first */
 };
 
+enum { VERSION_BATCH_MAX = 4096 }; /* samples of a batch */
+
+/* When a batch of a document is learned: whichever comes first. */
+struct version_batch {
+    uint32_t samples;      /* so many of them; 0, 1: there are no batches */
+    double positive_ratio; /* a positive, and so many for each negative; 0: whatever they are */
+    int64_t age_ms;        /* it has been open for so much event time; 0: however long */
+};
+
+/* In which order samples are learned: as they come, or by their own times (ps/state/shard.h, Turns). */
+enum version_order { ORDER_ARRIVAL, ORDER_EVENT_TIME };
+
 struct version {
     uint32_t id; /* from 1, never reused */
     char name[CATALOG_NAME_MAX + 1];
@@ -36,8 +48,10 @@ struct version {
     char representation[CATALOG_NAME_MAX + 1]; /* that its samples' features must have; "": any; encoded: none */
     bool encoded;                              /* it has an encoder, which takes features of that representation */
     struct reward reward;
-    struct policy policy;                       /* how it ranks, unless a call says otherwise */
-    bool validate;                              /* how good are its predictions? ps/state/shard.h, Judged */
+    struct policy policy; /* how it ranks, unless a call says otherwise */
+    bool validate;        /* how good are its predictions? ps/state/shard.h, Judged */
+    struct version_batch batch;
+    enum version_order order;
     uint32_t samples_from[VERSION_SOURCES_MAX]; /* versions whose samples it learns */
     uint32_t samples_from_count;
 };
@@ -63,9 +77,11 @@ struct catalog_limits {
     uint64_t held_bytes;    /* of the sample log; a paused version that holds more gives up its oldest samples */
     uint64_t waiting_bytes; /* of what waits for decisions; more is shed (joiner.h); 0: no limit */
     uint64_t decided_bytes; /* of decided samples and their actions; the oldest are given up (joiner.h); 0: no limit */
+    uint64_t batch_bytes;   /* of samples that wait in batches; more and the oldest are learned early */
     uint32_t slice;         /* held samples that a shard works off after each block; more in ps/state/shard.h */
 };
 #define CATALOG_HELD_BYTES (UINT64_C(128) << 20) /* until a control record says something else */
+#define CATALOG_BATCH_BYTES (UINT64_C(16) << 20)
 enum { CATALOG_SLICE = 4096 };
 
 struct catalog {
@@ -109,6 +125,9 @@ enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct catal
 
 void catalog_encode(const struct catalog *c, struct buffer *out);
 enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_error *err);
+
+/* Do its samples wait before they are learned? */
+static inline bool version_waits(const struct version *v) { return v->batch.samples > 1 || v->order != ORDER_ARRIVAL; }
 
 const struct version *catalog_find(const struct catalog *c, struct bytes name);
 const struct version *catalog_by_id(const struct catalog *c, uint32_t id);

@@ -29,7 +29,9 @@ enum version_state catalog_state(const struct catalog *c, uint32_t id)
 struct catalog_limits catalog_limits(const struct catalog *c)
 {
     return c->limits.slice ? c->limits
-                           : (struct catalog_limits){.held_bytes = CATALOG_HELD_BYTES, .slice = CATALOG_SLICE};
+                           : (struct catalog_limits){.held_bytes = CATALOG_HELD_BYTES,
+                                                     .batch_bytes = CATALOG_BATCH_BYTES,
+                                                     .slice = CATALOG_SLICE};
 }
 
 int catalog_stream(const struct catalog *c, struct bytes name)

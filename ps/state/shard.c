@@ -30,6 +30,7 @@ void shard_close(struct shard *s)
         table_close(s->slot[i].table);
         resets_close(&s->slot[i].resets);
         shard_judge_close(s->slot[i].judge);
+        shard_batches_close(&s->slot[i]);
     }
     free(s->slot);
     free(s->route);
@@ -84,6 +85,8 @@ static void follow_change(struct shard *s, struct catalog_change change, struct 
         shard_follow_catalog(s);
     if (change.kind == CATALOG_LIMITED && s->joiner)
         joiner_set_bounds(s->joiner, s->catalog.join.held_bytes_max, s->catalog.join.decided_bytes_max);
+    if (change.kind == CATALOG_LIMITED)
+        shard_keep_batch_bound(s);
     if (change.kind == CATALOG_RULED && s->joiner)
         joiner_set_rules(s->joiner, &s->catalog.join.rules);
     if (change.kind == CATALOG_DISCARDED)
@@ -171,8 +174,10 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
 {
     uint32_t shard, events = 0, first = 0;
     s->tables.end = b->first;
-    if (s->joiner)
+    if (s->joiner) {
         advance(s, before);
+        shard_pass_batches(s); /* as at the end of the steps that did not touch it */
+    }
     enum tm_code rc = apply_controls(s, b, err);
     if (rc != TM_OK)
         return rc;
@@ -194,6 +199,7 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
     rc = shard_catch_up(s, err);
     if (slot != SHARD_NOT_NAMED)
         shard_sweep(s);
+    shard_pass_batches(s);
     if (rc == TM_OK && s->trouble.code == TM_OK)
         joiner_failure(s->joiner, &s->trouble);
     if (s->trouble.code == TM_OK)
@@ -205,7 +211,8 @@ bool shard_behind(const struct shard *s) { return s->behind; }
 
 bool shard_due(const struct shard *s, int64_t gate)
 {
-    return s->behind || (s->joiner && gate != WATERMARK_NONE && joiner_next_due(s->joiner) < gate);
+    return s->behind || shard_batches_due(s, gate) ||
+           (s->joiner && gate != WATERMARK_NONE && joiner_next_due(s->joiner) < gate);
 }
 
 uint64_t shard_position(const struct shard *s) { return s->position; }
@@ -216,7 +223,7 @@ size_t shard_unfrozen(const struct shard *s)
 {
     return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) +
            feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) + shard_judge_unfrozen(s) +
-           s->new_doc_text.size;
+           shard_batches_unfrozen(s) + s->new_doc_text.size;
 }
 
 uint64_t shard_archived(const struct shard *s) { return archive_end(&s->archive); }
@@ -275,6 +282,8 @@ void shard_count(const struct shard *s, struct shard_counts *out)
                                                    .documents = table_count(slot->table) - table_free(slot->table),
                                                    .repairs = slot->repairs,
                                                    .judge = judge_counts(slot->judge),
+                                                   .open_batches = slot->batches ? slot->batches->open : 0,
+                                                   .batches = slot->fired,
                                                    .bytes = table_bytes(slot->table)};
     }
 }

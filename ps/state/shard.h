@@ -28,10 +28,34 @@
  *          changes nothing.
  * Filtered what a filter of samples excludes is skipped by every version that would learn it. A correction that takes a
  *          sample out of the filters lets it be learned, one that puts it there takes out what was learned.
- * Judged   of a version that is validated (learner/validation.h) every new sample is scored with the parameters as they
- *          are before it is learned; and with the score that was served, if its impression named the version and
- *          brought one. A correction replaces the loss, with the same prediction: it is kept as long as a correction
- *          can come (ps/state/predictions.h). What was not counted (a score that is no probability, a weight beyond
+ * Batches  a version with batch.samples > 1 learns a document's samples together, with one call of its model: when the
+ *          batch has so many; when, after a sample or a correction, it has a positive and batch.positive_ratio
+ *          positives for each negative; or when the version's clock has moved on by batch.age since the batch was
+ *          opened. Positive: a reward of 1/2 or more. What is in a batch counts as batched, and will be learned; that
+ *          its reward was cut is counted at once. A correction of it is no correction of the model: the sample in the
+ *          batch gets the reward and weight of now.
+ * Clock    of a version: the decided_at of the sample or correction that it gets; when it has learned all there is, the
+ *          gate, at the end of each step. It never goes back. So ages are event time, and a version that was paused
+ *          and catches up opens and learns the same batches as if it had not been.
+ * Turns    with order: event_time a version takes its samples by (impression time, key) when the clock, which then is
+ *          the impression_time of the newest sample it has got, or the gate, has passed it. Corrections wait as long as
+ *          there can be another: until the clock has passed impression time + join.allowed_lateness; they are one by
+ *          then. Samples that come behind the clock (their impression was behind its watermark, or they are negatives
+ *          that were left out) wait for that turn, too, with what corrects them. So a version has learned the same bits
+ *          whatever the interleaving of the inputs, where no impression or action was behind its watermark, nothing was
+ *          withdrawn, and room sufficed.
+ * Room     all samples of a shard that wait take limits.batch_bytes at most. While they take more, the oldest open
+ *          batch of any version is learned early (of several, that of the lower place); without a batch the next turn
+ *          is taken. Paused versions keep what they have, and it counts.
+ * Paused   versions keep their batches open: nothing of them is learned, whatever their age. Discarding what is held
+ *          leaves them as they are, and so does a reset: what waits is learned afterwards. Its corrections apply as
+ *          long as it waits; then, and when a correction's turn comes, what was cut by a reset is cut. When a version
+ *          gets another encoder what waits is skipped, as what came by a reset.
+ * Judged   of a version that is validated (learner/validation.h) every new sample is scored when the version gets it,
+ *          with the parameters as they are then: before it is learned, and before its batch is (what readers would be
+ *          told); and with the score that was served, if its impression named the version and brought one. A correction
+ *          replaces the loss, with the same prediction: it is kept as long as a correction can come
+ *          (ps/state/predictions.h). What was not counted (a score that is no probability, a weight beyond
  *          VALIDATION_WEIGHT_MAX, a sample that was excluded) is not corrected either; both are counted. What is
  *          excluded afterwards weighs nothing while it is. A sample weighs what it stands for where
  *          negatives are left out, until it becomes positive.
@@ -138,6 +162,29 @@ struct judge_counts {
     uint64_t served, prequential, corrections;
 };
 
+/* clang-format off */
+/*    name     how often, since the version began                                                    */
+#define BATCH_COUNTS(C)                                                                              \
+    C(samples, "batches learned because they had batch.samples samples")                             \
+    C(ratio,   "batches learned because of batch.positive_ratio")                                    \
+    C(age,     "batches learned because they were open for batch.age")                               \
+    C(room,    "batches learned early: more waited than memory.batches allows")                      \
+    C(turns,   "order: event_time: samples and corrections taken before their turn, for the same reason") \
+    C(behind,  "order: event_time: samples of impressions behind the watermark; they wait for their corrections")
+/* clang-format on */
+struct batch_counts {
+#define C(name, help) uint64_t name;
+    BATCH_COUNTS(C)
+#undef C
+};
+
+static inline void batch_counts_add(struct batch_counts *sum, const struct batch_counts *c)
+{
+#define C(name, help) sum->name += c->name;
+    BATCH_COUNTS(C)
+#undef C
+}
+
 /* One copy of the counters, for status and metrics; to be taken when committing. */
 struct shard_version_counts {
     uint32_t id;
@@ -146,6 +193,8 @@ struct shard_version_counts {
     uint64_t documents;
     uint64_t repairs; /* of parameters, by the model's guards */
     struct judge_counts judge;
+    uint32_t open_batches;
+    struct batch_counts batches;
     uint64_t bytes; /* of memory for their parameters */
 };
 struct shard_counts {

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 13,
+    SHARD_FORMAT = 14,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };
@@ -101,6 +101,8 @@ static void encode_slot(const struct version_slot *slot, struct buffer *out)
     buffer_put_u32(out, table_count(slot->table));
     if (slot->judge)
         shard_judge_encode(slot->judge, out);
+    if (slot->batches)
+        shard_batches_encode(slot, out);
 }
 
 /* A byte says whether there are any: only of streams of which an action has matched. */
@@ -148,10 +150,12 @@ struct shard_rows shard_commit(struct shard *s, uint64_t position, const int64_t
         if (memcmp(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks) != 0) {
             memcpy(s->watermark, watermarks, s->catalog.join.streams * sizeof *watermarks);
             joiner_advance(s->joiner, watermarks);
+            shard_pass_batches(s);
         }
         put_history(s, out);
         put_parameters(s, out);
         shard_judge_commit(s, out);
+        shard_batches_commit(s, out);
     }
     dead_letters_commit(s->dead_letters, out);
     s->position = position;
@@ -215,6 +219,8 @@ static enum tm_code load_version(struct loading *l, struct version_slot *slot, s
     slot->stored_documents = reader_u32(r);
     if (slot->judge)
         shard_judge_decode(slot->judge, r);
+    if (slot->batches)
+        shard_batches_decode(slot, r);
     if (slot_held(slot) && !fits_log(&l->shard->log, slot, l->sequence))
         return tm_error_set(err, TM_DATA_LOSS, "version %s holds samples that the stored place does not know",
                             slot->version->name);
@@ -356,6 +362,8 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
         rc = param_store_load(&s->params, store, err);
     if (rc == TM_OK)
         rc = shard_judge_load(s, store, prefix, err);
+    if (rc == TM_OK)
+        rc = shard_batches_load(s, store, prefix, err);
     return rc == TM_OK ? check_documents(s, err) : rc;
 }
 

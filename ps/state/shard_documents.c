@@ -81,7 +81,7 @@ void shard_forget_document(struct shard *s, struct version_slot *slot, uint32_t 
     struct doc_id id = table_id(slot->table, number);
     table_remove(slot->table, number);
     table_mark_dirty(slot->table, number);
-    if (s->holding == 0 && !somebody_has(s, id))
+    if (s->holding == 0 && s->batch_bytes == 0 && !somebody_has(s, id))
         shard_unname_doc(s, id);
 }
 

@@ -24,6 +24,7 @@ void shard_change_encoder(struct shard *s, uint32_t version)
 {
     struct version_slot *slot = shard_slot(s, version);
     shard_discard(s, version);
+    shard_forget_batches(s, slot);
     shard_forget_all(s, slot);
     slot->encoded_from = (s->joiner ? joiner_sequence(s->joiner) : 0) + 1;
     encoding_forget(&s->encoding);

@@ -84,6 +84,12 @@ void shard_judge(struct version_slot *slot, const struct sample *sample, const v
         predictions_add(&j->kept, &p, sample->impression_time);
 }
 
+void shard_judge_batch(struct judge *j, const struct trial *trial)
+{
+    validation_try(validation_of(j, VALIDATION_PREQUENTIAL), trial);
+    j->changed[VALIDATION_PREQUENTIAL] = true;
+}
+
 void shard_judge_again(struct version_slot *slot, const struct sample *sample, double before, double after)
 {
     struct judge *j = slot->judge;

@@ -33,7 +33,7 @@ static void forget_doc(void *context, struct bytes doc)
     if (version_is_mortal(f->slot->version))
         return;
     resets_doc(&f->slot->resets, &(struct reset){id, f->slot->cursor.next, joiner_gate(&s->catalog.join, s->watermark)},
-               shard_horizon(s, f->slot));
+               shard_batches_horizon(s, f->slot));
 }
 
 static void forget_blocks(struct forgetting *f)

@@ -1,14 +1,16 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
  * what), shard_features.c (from what), shard_lookup.c (from which rows of tables), shard_judge.c (how well),
- * shard_archive.c (what is kept), shard_catch_up.c (what was held), shard_documents.c (who is admitted, who has
- * expired), shard_reset.c (what is forgotten), shard_commit.c
- * (commit, load). Nobody else includes it. */
+ * shard_batches.c (when), shard_archive.c (what is kept), shard_catch_up.c (what was held), shard_documents.c (who is
+ * admitted, who has expired), shard_reset.c (what is forgotten), shard_commit.c (commit, load). Nobody else includes
+ * it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
 #include <stdatomic.h>
 
+#include "learner/trial.h"
 #include "ps/state/archive.h"
+#include "ps/state/batches.h"
 #include "ps/state/dead_letters.h"
 #include "ps/state/encoding.h"
 #include "ps/state/feature_rows.h"
@@ -44,10 +46,12 @@ struct version_slot {
     const struct encoder *encoder; /* NULL: features are taken as they come */
     uint64_t encoded_from;         /* samples before it were made for another encoder */
     struct judge *judge;           /* NULL: the version is not judged */
-    uint64_t repairs;              /* of its parameters, as the model says */
-    uint32_t sweep_next;           /* mortal: the block that is looked at next, */
-    uint32_t sweep_owed;           /* and how many are to be, because documents came */
-    uint32_t stored_documents;     /* as the last commit before loading counted them */
+    struct batches *batches;       /* NULL: a sample is learned when it comes */
+    struct batch_counts fired;
+    uint64_t repairs;          /* of its parameters, as the model says */
+    uint32_t sweep_next;       /* mortal: the block that is looked at next, */
+    uint32_t sweep_owed;       /* and how many are to be, because documents came */
+    uint32_t stored_documents; /* as the last commit before loading counted them */
 };
 
 /* A sample of version `source` goes to the slots of its routes; sorted by source. */
@@ -116,6 +120,9 @@ struct shard {
     uint32_t feature_slots;   /* of versions that learn from features */
     uint32_t judges;          /* versions that are judged */
     uint32_t mortals;         /* versions whose documents come and go */
+    uint32_t batching;        /* versions whose samples wait before they are learned... */
+    uint64_t batch_bytes;     /* ...and what all of these take */
+    int64_t batches_due;      /* at this gate some of them have something to do; as of the last step */
     struct tm_error trouble; /* features that are kept cannot be read: the step fails, and so does every one after it */
     uint32_t holding;        /* slots for which something is held */
     uint64_t brought;        /* cost of the samples made in this step */
@@ -168,6 +175,13 @@ bool shard_has_learned(const struct version_slot *slot, const struct sample *cor
 void shard_forget_document(struct shard *s, struct version_slot *slot, uint32_t number);
 void shard_owe_sweep(struct version_slot *slot, uint32_t fresh);
 void shard_sweep(struct shard *s); /* a slice */
+/* The document's block; NULL: it has none. */
+const void *shard_block_of(const struct version_slot *slot, struct hash128 doc);
+/* The block learns samples, as one batch, or from what was learned to what it should be (after NULL: it is taken out);
+ * published. Returns whether it is a new one. */
+bool shard_put_in(struct version_slot *slot, struct doc_id id, const struct example *samples, size_t count);
+void shard_change_in(struct version_slot *slot, struct doc_id id, const struct example *before,
+                     const struct example *after);
 
 /* The most that it weighs: the same for a sample and its corrections. */
 static inline double shard_weight(const struct sample *sample) { return sample->weight / sample->rate; }
@@ -201,10 +215,11 @@ bool shard_add_rows(struct shard *s, struct buffer *out);
 struct judge *shard_judge_open(uint32_t shard, uint32_t version);
 void shard_judge_close(struct judge *j);                       /* NULL is fine */
 void shard_judge_tell(struct shard *s, struct sample *sample); /* what it must carry, while its event is there */
-/* The version is about to learn the new sample into this block; and has learned of a correction, from one reward to
- * another. */
+/* The version has got the new sample while this is its document's block (NULL: none); and has learned of a correction,
+ * from one reward to another; and is about to learn a batch. */
 void shard_judge(struct version_slot *slot, const struct sample *sample, const void *block, const struct example *e);
 void shard_judge_again(struct version_slot *slot, const struct sample *sample, double before, double after);
+void shard_judge_batch(struct judge *j, const struct trial *trial);
 size_t shard_judge_unfrozen(const struct shard *s);
 void shard_judge_commit(struct shard *s, struct store_batch *out);
 void shard_judge_encode(const struct judge *j, struct buffer *out);
@@ -222,6 +237,27 @@ static inline int64_t shard_horizon(const struct shard *s, const struct version_
 {
     return slot_held(slot) || !s->joiner ? slot->horizon : joiner_expiry(s->joiner);
 }
+
+/* shard_batches.c: of versions whose samples wait */
+void shard_batches_open(struct shard *s, struct version_slot *slot); /* if it is one */
+void shard_batches_close(struct version_slot *slot);
+/* A new sample that it does not refuse; the correction of one that it has. */
+void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x);
+void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x);
+bool shard_batch_has(const struct version_slot *slot, const struct sample *sample); /* the correction's original */
+void shard_batches_pass_to(struct shard *s, struct version_slot *slot, int64_t decided_at); /* a correction's */
+/* As shard_horizon(), and no correction of an older impression waits. */
+int64_t shard_batches_horizon(const struct shard *s, const struct version_slot *slot);
+void shard_pass_batches(struct shard *s); /* versions that have learned all there is come to the gate */
+bool shard_batches_due(const struct shard *s, int64_t gate);
+/* What waits was made for another encoder: it is never learned. */
+void shard_forget_batches(struct shard *s, struct version_slot *slot);
+void shard_keep_batch_bound(struct shard *s);
+size_t shard_batches_unfrozen(const struct shard *s);
+void shard_batches_commit(struct shard *s, struct store_batch *out);
+void shard_batches_encode(const struct version_slot *slot, struct buffer *out);
+void shard_batches_decode(struct version_slot *slot, struct reader *r);
+enum tm_code shard_batches_load(struct shard *s, const struct store *store, struct bytes prefix, struct tm_error *err);
 
 /* shard_archive.c */
 void shard_archive(struct shard *s, const struct sample *sample); /* keep it, if samples are kept */

@@ -91,7 +91,8 @@ static const float *features_for(struct shard *s, const struct version_slot *slo
 static void note_held_doc(struct shard *s, const struct version_slot *slot, const struct sample *sample)
 {
     struct doc_id id = doc_id_of(sample->doc);
-    if (sample->kind == SAMPLE_NEW && table_find(slot->table, id) == TABLE_NONE)
+    bool waits = slot->batches && batches_of(slot->batches, sample->doc) != BATCHES_NONE;
+    if (sample->kind == SAMPLE_NEW && !waits && table_find(slot->table, id) == TABLE_NONE)
         note_doc(s, id, sample);
 }
 
@@ -103,47 +104,75 @@ static uint64_t repairs_of(const struct version *v, const void *content)
     return summary.repairs;
 }
 
-/* The document's block, learned into and published. */
+const void *shard_block_of(const struct version_slot *slot, struct hash128 doc)
+{
+    uint32_t number = table_find(slot->table, doc_id_of(doc));
+    return number == TABLE_NONE ? NULL : table_block(slot->table, number);
+}
+
+bool shard_put_in(struct version_slot *slot, struct doc_id id, const struct example *samples, size_t count)
+{
+    const struct version *v = slot->version;
+    size_t size = version_content_size(v);
+    CLEANUP(block_copy_close) struct block_copy copy;
+    void *content = block_copy_open(&copy, size);
+    bool fresh;
+    v->model->init(&v->config, content);
+    uint32_t number = table_upsert(slot->table, id, content, &fresh);
+    memcpy(content, table_block(slot->table, number), size);
+    uint64_t before = repairs_of(v, content);
+    v->model->learn(&v->config, content, samples, count);
+    slot->repairs += repairs_of(v, content) - before;
+    table_write(slot->table, number, content);
+    table_mark_dirty(slot->table, number);
+    return fresh;
+}
+
 struct learned {
     bool fresh;   /* the document had no parameters here */
     bool counted; /* and that is all: it is not admitted yet */
 };
 
-static struct learned learn_into(struct version_slot *slot, const struct sample *sample, const struct example *e)
+/* Of a version whose documents come and go. */
+static struct learned learn_mortal(struct version_slot *slot, const struct sample *sample, const struct example *e)
 {
     const struct version *v = slot->version;
     size_t size = version_content_size(v);
     struct learned did = {0};
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, size);
-    struct doc_id id = doc_id_of(sample->doc);
     shard_begin_content(v, content);
-    uint32_t number = table_upsert(slot->table, id, content, &did.fresh);
+    uint32_t number = table_upsert(slot->table, doc_id_of(sample->doc), content, &did.fresh);
     shard_owe_sweep(slot, did.fresh);
     if (!shard_has_expired(v, table_block(slot->table, number), sample))
         memcpy(content, table_block(slot->table, number), size);
     if (slot->judge && sample->kind == SAMPLE_NEW)
         shard_judge(slot, sample, content, e);
     uint64_t before = repairs_of(v, content);
-    if (version_is_mortal(v))
-        did.counted = !shard_learn_mortal(v, content, e, sample->sequence);
-    else
-        v->model->learn(&v->config, content, e, 1);
+    did.counted = !shard_learn_mortal(v, content, e, sample->sequence);
     slot->repairs += repairs_of(v, content) - before;
     table_write(slot->table, number, content);
     table_mark_dirty(slot->table, number);
     return did;
 }
 
-/* after NULL: it is taken out. */
-static void change_in(struct version_slot *slot, const struct sample *sample, const struct example *before,
-                      const struct example *after)
+static struct learned learn_into(struct version_slot *slot, const struct sample *sample, const struct example *e)
+{
+    if (version_is_mortal(slot->version))
+        return learn_mortal(slot, sample, e);
+    if (slot->judge && sample->kind == SAMPLE_NEW)
+        shard_judge(slot, sample, shard_block_of(slot, sample->doc), e);
+    return (struct learned){.fresh = shard_put_in(slot, doc_id_of(sample->doc), e, 1)};
+}
+
+void shard_change_in(struct version_slot *slot, struct doc_id id, const struct example *before,
+                     const struct example *after)
 {
     const struct version *v = slot->version;
     size_t size = version_content_size(v);
     CLEANUP(block_copy_close) struct block_copy copy;
     void *content = block_copy_open(&copy, size);
-    uint32_t number = table_find(slot->table, doc_id_of(sample->doc));
+    uint32_t number = table_find(slot->table, id);
     CHECK(number != TABLE_NONE);
     memcpy(content, table_block(slot->table, number), size);
     if (after)
@@ -203,7 +232,7 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
     if (!was_in)
         learn_into(slot, sample, &after.example);
     else if (!is_in || before.example.reward != after.example.reward || before.example.weight != after.example.weight)
-        change_in(slot, sample, &before.example, is_in ? &after.example : NULL);
+        shard_change_in(slot, doc_id_of(sample->doc), &before.example, is_in ? &after.example : NULL);
     slot->corrections.learned++;
     slot->corrections.clamped += is_in && after.cut;
 }
@@ -220,20 +249,39 @@ static void pass_by_parameter(struct version_slot *slot, const struct sample *sa
                           version_example(v, sample, sample->labels, sample->keep, NULL).example.reward);
 }
 
+/* One that waits was not refused. */
+static bool corrects(struct shard *s, const struct version_slot *slot, const struct sample *sample, bool waits)
+{
+    return cursor_learned(&slot->cursor, sample->original) && (waits || shard_refusal(s, slot, sample) == REASON_NONE);
+}
+
 bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon)
 {
+    bool unknown = false;
     if (sample->kind == SAMPLE_NEW) {
-        bool unknown = learn_new(slot, sample, features_for(s, slot, sample));
+        const float *x = features_for(s, slot, sample);
+        if (slot->batches)
+            shard_batch_new(s, slot, sample, x);
+        else
+            unknown = learn_new(slot, sample, x);
         cursor_learn(&slot->cursor, sample->sequence, horizon);
         return unknown;
     }
     cursor_pass(&slot->cursor, sample->sequence);
-    if (sample->original < slot->encoded_from)
+    if (sample->original < slot->encoded_from) {
         skip(&slot->corrections, &slot->corrections.skipped_reset);
-    else if (!cursor_learned(&slot->cursor, sample->original) || shard_refusal(s, slot, sample) != REASON_NONE)
+        return false;
+    }
+    if (slot->batches)
+        shard_batches_pass_to(s, slot, sample->decided_at);
+    bool waits = shard_batch_has(slot, sample);
+    if (!corrects(s, slot, sample, waits))
         skip(&slot->corrections, &slot->corrections.skipped_original);
-    else if (!version_is_mortal(slot->version) && resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original))
+    else if (!waits && !version_is_mortal(slot->version) &&
+             resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original))
         pass_by_parameter(slot, sample);
+    else if (slot->batches)
+        shard_batch_correction(s, slot, sample, features_for(s, slot, sample));
     else
         learn_correction(slot, sample, features_for(s, slot, sample));
     return false;
@@ -251,6 +299,8 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
         shard_hold(s, slot, sample, place);
         return true;
     }
+    if (slot->batches)
+        note_held_doc(s, slot, sample);
     if (shard_learn(s, slot, sample, joiner_expiry(s->joiner)))
         note_doc(s, doc_id_of(sample->doc), sample);
     return false;
@@ -325,6 +375,7 @@ void shard_add_versions(struct shard *s)
         s->judges += v->validate;
         s->mortals += version_is_mortal(v);
         shard_find_encoder(s, &s->slot[i]);
+        shard_batches_open(s, &s->slot[i]);
         param_store_add(&s->params, v, s->slot[i].table);
     }
     plan_routes(s);

@@ -22,6 +22,7 @@
     T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \
     T(FEATURE, "feature", "shard, row -> features of samples that may be corrected (ps/state/feature_rows.h)")     \
     T(PARAM,   "param",   "shard -> parameters: base chunks by version, then deltas (ps/state/param_store.h)")     \
+    T(BATCH,   "batch",   "shard, version, serial -> a sample that waits in a batch (ps/state/batches.h)")             \
     T(VALIDATION, "validation", "shard, version, kind, row -> how good predictions were (ps/state/validation_rows.h)") \
     T(PREDICTION, "prediction", "shard, version, row -> what was predicted (ps/state/predictions.h)")              \
     T(DOC,     "doc",     "shard, document hash -> document id")                                                   \

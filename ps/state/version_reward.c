@@ -64,3 +64,22 @@ enum tm_code version_validate_check(const struct model *model, const struct mode
                             "divisor that is never 0, such as max(x, 1)");
     return TM_OK;
 }
+
+enum tm_code version_batch_check(const struct version_batch *batch, struct reward_range range,
+                                 const struct label_filters *filters, struct tm_error *err)
+{
+    if (batch->positive_ratio > 0 && batch->samples <= 1 && batch->age_ms == 0)
+        return tm_error_set(
+            err, TM_INVALID_ARGUMENT,
+            "batch.positive_ratio: got it alone; expected batch.samples or batch.age with it, because a "
+            "document without positives would never be learned");
+    if (label_filters_drop(filters))
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "batch, order: sample_filters drop samples, and what waits must remain one; expected "
+                            "filters that zero labels, or neither of them");
+    if (!range.always)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "batch, order: the reward divides by what can be 0, and then has no value; expected a "
+                            "divisor that is never 0, such as max(x, 1), or neither of them");
+    return TM_OK;
+}

@@ -31,6 +31,11 @@ struct reward_range version_reward_range(const struct joiner_config *join, const
 enum tm_code version_reward_check(const struct model *model, struct reward_range range,
                                   const struct label_filters *filters, struct tm_error *err);
 
+/* TM_INVALID_ARGUMENT: a batch could wait for ever, or the reward may have no value, or filters may exclude what waits:
+ * it must be a sample. */
+enum tm_code version_batch_check(const struct version_batch *batch, struct reward_range range,
+                                 const struct label_filters *filters, struct tm_error *err);
+
 /* TM_INVALID_ARGUMENT: its predictions cannot be judged as probabilities: the model predicts something else, or the
  * reward may have no value. */
 enum tm_code version_validate_check(const struct model *model, const struct model_config *config,

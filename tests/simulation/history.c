@@ -53,6 +53,8 @@ static void note_shard(const struct history *h, uint32_t shard, struct shard_mar
     for (uint32_t i = 0; i < WORLD_VERSIONS_MAX; i++) {
         lessons_count(&s->lessons, i, &m->fresh[i], &m->corrections[i]);
         m->not_judged[i] = s->lessons.student[i].jury.not_judged;
+        m->batches[i] = s->lessons.student[i].waiting.fired;
+        m->open_batches[i] = waiting_batches(&s->lessons.student[i].waiting);
     }
 }
 
@@ -164,6 +166,20 @@ static void check_judged(uint32_t shard, uint32_t version, uint64_t position, st
                  want.corrections);
 }
 
+static void check_batches(uint32_t shard, uint32_t version, uint64_t position, const struct shard_version_counts *got,
+                          const struct batch_counts *want, uint32_t open)
+{
+#define C(name, help)                                                                                           \
+    if (got->batches.name != want->name)                                                                        \
+        mismatch("shard %u version %u at %" PRIu64 ": batches " #name " %" PRIu64 ", expected %" PRIu64, shard, \
+                 version, position, got->batches.name, want->name);
+    BATCH_COUNTS(C)
+#undef C
+    if (got->open_batches != open)
+        mismatch("shard %u version %u at %" PRIu64 ": %u open batches, expected %u", shard, version, position,
+                 got->open_batches, open);
+}
+
 void history_check_counts(const struct history *h, uint32_t shard, uint64_t position, const struct shard_counts *counts)
 {
     uint32_t at = history_at(h, position);
@@ -187,6 +203,7 @@ void history_check_counts(const struct history *h, uint32_t shard, uint64_t posi
         check_samples(shard, counts->version[i].id, "corrections", position, &counts->version[i].corrections,
                       &m->corrections[i]);
         check_judged(shard, counts->version[i].id, position, counts->version[i].judge, m->not_judged[i]);
+        check_batches(shard, counts->version[i].id, position, &counts->version[i], &m->batches[i], m->open_batches[i]);
     }
 }
 

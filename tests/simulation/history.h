@@ -25,6 +25,8 @@ struct shard_mark {
     struct delays delays[WORLD_STREAMS_MAX];
     struct sample_counts fresh[WORLD_VERSIONS_MAX], corrections[WORLD_VERSIONS_MAX];
     struct judge_counts not_judged[WORLD_VERSIONS_MAX];
+    struct batch_counts batches[WORLD_VERSIONS_MAX];
+    uint32_t open_batches[WORLD_VERSIONS_MAX];
 };
 
 struct mark {

@@ -6,7 +6,12 @@
 #include "tests/simulation/rewards.h"
 #include "tests/simulation/world.h"
 
-void lessons_close(struct lessons *l) { free(l->lesson); }
+void lessons_close(struct lessons *l)
+{
+    for (uint32_t i = 0; i < LESSONS_VERSIONS_MAX; i++)
+        waiting_close(&l->student[i].waiting);
+    free(l->lesson);
+}
 
 static bool paused(const struct catalog *c, uint32_t version) { return c->state[version] == VERSION_PAUSED; }
 
@@ -127,8 +132,16 @@ static const float *input_of(const struct encoder *encoder, const struct lesson_
     return room;
 }
 
-static void learn(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson)
+static bool waits(const struct version *v) { return v->batch.samples > 1 || v->order == ORDER_EVENT_TIME; }
+
+static bool has(const struct lesson *x, uint32_t version)
 {
+    return dealt_with(x, version) || x->fate[version] == LESSON_BATCHED || x->fate[version] == LESSON_ADMISSION;
+}
+
+static void learn(struct lessons *l, const struct catalog *c, uint32_t version, struct lesson *lesson)
+{
+    const struct version *v = c->version[version];
     const struct sample *s = &lesson->sample;
     struct lesson *original = s->kind == SAMPLE_NEW ? lesson : &l->lesson[s->original - 1];
     float room[LESSONS_VALUES_MAX];
@@ -150,23 +163,32 @@ static void learn(struct lessons *l, const struct version *v, uint32_t version, 
     had = had && !s->old_excluded;
     is = is && !s->excluded;
     lesson->cut[version] = lesson->cut[version] && is;
-    if (s->kind == SAMPLE_CORRECTION && !dealt_with(original, version) && original->fate[version] != LESSON_ADMISSION) {
+    if (waits(v) && (s->kind == SAMPLE_CORRECTION ? v->order == ORDER_ARRIVAL : true))
+        waiting_pass(l, c, version, v->order == ORDER_ARRIVAL ? s->decided_at : s->impression_time);
+    if (s->kind == SAMPLE_CORRECTION && !has(original, version)) {
         lesson->fate[version] = LESSON_ORIGINAL;
         return;
     }
-    if (s->kind == SAMPLE_NEW && is)
+    bool gone = (original->forgotten[version] || original->before_reset[version]) &&
+                !waiting_has(&l->student[version].waiting, (uint32_t)(original - l->lesson));
+    if (s->kind == SAMPLE_NEW && is && !waits(v))
         begin(l, v, version, lesson);
-    lesson->fate[version] = original->forgotten[version] ? LESSON_RESET
-                            : had || is                  ? LESSON_LEARNED
-                            : filtered                   ? LESSON_FILTERED
-                                                         : LESSON_REWARD;
+    lesson->fate[version] = gone        ? LESSON_RESET
+                            : had || is ? LESSON_LEARNED
+                            : filtered  ? LESSON_FILTERED
+                                        : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW && is)
         judge(l, v, version, lesson, &now);
     else if (v->validate && s->kind == SAMPLE_CORRECTION &&
              (was.reward != now.reward || judged_weight(s, s->old_keep, s->old_excluded) != weight))
         judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, weight);
-    if (original->forgotten[version])
+    if (gone)
         return;
+    if (waits(v)) {
+        waiting_take(l, c, version, (uint32_t)(lesson - l->lesson), &was, &now);
+        waiting_keep_bound(l, c);
+        return;
+    }
     if (s->kind == SAMPLE_CORRECTION && !is_held(l, v, version, lesson)) {
         lesson->fate[version] = LESSON_GONE;
         return;
@@ -262,7 +284,7 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
             continue;
         }
         if (!paused(c, i) && me->held == 0) {
-            learn(l, c->version[i], i, lesson);
+            learn(l, c, i, lesson);
             continue;
         }
         if (me->held++ == 0)
@@ -300,8 +322,10 @@ void lessons_reset(struct lessons *l, const struct version *v, uint32_t version,
     }
     for (uint32_t i = 0; i < l->lessons; i++) {
         struct lesson *x = &l->lesson[i];
-        if (x->doc == doc && x->sample.kind == SAMPLE_NEW && dealt_with(x, version))
-            x->forgotten[version] = true;
+        if (x->doc != doc || x->sample.kind != SAMPLE_NEW)
+            continue;
+        x->forgotten[version] |= dealt_with(x, version);
+        x->before_reset[version] |= x->fate[version] == LESSON_BATCHED;
     }
     if (me->known[doc])
         v->model->init(&v->config, me->belief[doc]);
@@ -315,6 +339,7 @@ void lessons_encode(struct lessons *l, const struct version *v, uint32_t version
     if (!anew)
         return;
     lessons_discard(l, version);
+    waiting_forget(l, v, version);
     for (uint32_t doc = 0; doc < LESSONS_DOCS_MAX; doc++)
         lessons_reset(l, v, version, doc);
     l->student[version].encoded_from = l->lessons;
@@ -348,12 +373,12 @@ static bool take(struct lessons *l, const struct catalog *c, uint32_t version, u
     if (paused(c, version) && lesson->sample.kind == SAMPLE_NEW)
         lesson->fate[version] = LESSON_LIMIT;
     else
-        learn(l, c->version[version], version, lesson);
+        learn(l, c, version, lesson);
     return true;
 }
 
 /* Reading goes on from the lowest place on, also over samples at which nobody stands. */
-void lessons_end_block(struct lessons *l, const struct catalog *c)
+void lessons_end_block(struct lessons *l, const struct catalog *c, int64_t gate)
 {
     uint64_t left = catalog_limits(c).slice + l->brought;
     uint32_t at = UINT32_MAX;
@@ -369,6 +394,9 @@ void lessons_end_block(struct lessons *l, const struct catalog *c)
         uint64_t cost = takers ? takers : 1;
         left -= cost < left ? cost : left;
     }
+    for (uint32_t i = 0; i < c->versions && gate != WATERMARK_NONE; i++)
+        if (waits(c->version[i]) && !paused(c, i) && l->student[i].held == 0)
+            waiting_pass(l, c, i, gate);
 }
 
 uint32_t lessons_needed(const struct lessons *l, const struct catalog *c)
@@ -390,6 +418,7 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         enum lesson_fate fate = l->lesson[i].fate[version];
         c->samples += fate != LESSON_NONE;
         c->held += fate == LESSON_HELD;
+        c->batched += fate == LESSON_BATCHED;
         c->learned += fate == LESSON_LEARNED;
         c->skipped += fate > LESSON_LEARNED;
         c->skipped_discarded += fate == LESSON_DISCARDED;
@@ -400,7 +429,8 @@ void lessons_count(const struct lessons *l, uint32_t version, struct sample_coun
         c->skipped_admission += fate == LESSON_ADMISSION;
         c->skipped_gone += fate == LESSON_GONE;
         c->skipped_filtered += fate == LESSON_FILTERED;
-        c->clamped += fate == LESSON_LEARNED && l->lesson[i].cut[version];
+        bool waited = l->lesson[i].waiter[version] > 0; /* it was counted when it came */
+        c->clamped += (fate == LESSON_LEARNED || waited) && l->lesson[i].cut[version];
         enum joiner_reason refused = l->lesson[i].refused[version];
         c->skipped_no_features += refused == REASON_NO_FEATURES;
         c->skipped_dimension += refused == REASON_WRONG_DIMENSION;

@@ -17,12 +17,14 @@
 #include "learner/lr.h"
 #include "ps/state/catalog.h"
 #include "tests/simulation/judging.h"
+#include "tests/simulation/waiting.h"
 
 enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8, LESSONS_VALUES_MAX = 64, LESSONS_BLOCK_MAX = 320 };
 
 enum lesson_fate {
     LESSON_NONE, /* the version does not listen, or did not exist */
     LESSON_HELD,
+    LESSON_BATCHED, /* it waits (tests/simulation/waiting.h) */
     LESSON_LEARNED,
     LESSON_DISCARDED,
     LESSON_LIMIT,
@@ -53,9 +55,11 @@ struct lesson {
     struct lesson_features features; /* of a new sample */
     size_t before;                   /* encoded bytes of all samples in front of it */
     enum lesson_fate fate[LESSONS_VERSIONS_MAX];
+    uint32_t waiter[LESSONS_VERSIONS_MAX];            /* batched: with whom it waits */
     bool cut[LESSONS_VERSIONS_MAX];                   /* the reward was beyond the model's range */
     bool put[LESSONS_VERSIONS_MAX];                   /* a new sample: at some time it was in the parameters */
     bool forgotten[LESSONS_VERSIONS_MAX];             /* a new sample: the parameter it was learned into was reset */
+    bool before_reset[LESSONS_VERSIONS_MAX];          /* it waited when that happened, and was learned afterwards */
     enum joiner_reason refused[LESSONS_VERSIONS_MAX]; /* why */
     uint32_t life[LESSONS_VERSIONS_MAX]; /* embedding: of its document, in which it was learned; 0: it was not */
     struct judgement judgement[LESSONS_VERSIONS_MAX]; /* of a new sample */
@@ -72,6 +76,7 @@ struct student {
     int64_t newest[LESSONS_DOCS_MAX]; /* impression time in this life */
     uint32_t left_out;                /* negatives that were no samples of it */
     struct jury jury;
+    struct waiting waiting;
 };
 
 struct lessons {
@@ -98,7 +103,8 @@ void lessons_encode(struct lessons *l, const struct version *v, uint32_t version
 void lessons_discard(struct lessons *l, uint32_t version); /* index */
 /* The version (its description and index) forgets what it has learned of a document. */
 void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc);
-void lessons_end_block(struct lessons *l, const struct catalog *c);        /* one slice */
+/* One slice; then who has learned all there is comes to the gate (WATERMARK_NONE: there is none). */
+void lessons_end_block(struct lessons *l, const struct catalog *c, int64_t gate);
 bool lessons_behind(const struct lessons *l, const struct catalog *c);     /* would one more block change something? */
 uint32_t lessons_needed(const struct lessons *l, const struct catalog *c); /* index of the oldest sample held */
 

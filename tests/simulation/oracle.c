@@ -1074,8 +1074,10 @@ static void take_control(struct oracle *o, struct bytes control)
             lessons_encode(&o->shard[k].lessons, v, i, id->text[0] ? world_encoder_find(NULL, id, NULL) : NULL,
                            change.kind == CATALOG_ENCODED && change.version == v->id);
         }
-    for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++)
+    for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++) {
         keep_bounds(o, &o->shard[k]);
+        waiting_keep_bound(&o->shard[k].lessons, &o->catalog);
+    }
 }
 
 /* How many events of the shard have the same shared part as this one. */
@@ -1116,7 +1118,7 @@ void oracle_block(struct oracle *o, const struct block *b)
     o->here = b->end;
     for (uint32_t i = 0; i < o->shards; i++) {
         pass_time(o, &o->shard[i], memcmp(before, o->watermark, sizeof before) != 0);
-        lessons_end_block(&o->shard[i].lessons, &o->catalog);
+        lessons_end_block(&o->shard[i].lessons, &o->catalog, gate(o));
     }
 }
 

@@ -30,8 +30,9 @@ struct totals {
     uint64_t cases, crashes, blocks, events, items, sharing, samples, corrections, fates[REASON_COUNT];
     uint64_t left_out, lessons[LESSON_REFUSED + 1]; /* per version */
     uint64_t encoded_anew;                          /* versions in shards */
-    uint64_t held_at_marks;                         /* samples held, summed over all blocks */
-    uint64_t worlds[WORLD_TRAITS];                  /* that have it */
+    uint64_t held_at_marks, batched_at_marks;       /* samples held, batched, summed over all blocks */
+    struct batch_counts batches;
+    uint64_t worlds[WORLD_TRAITS]; /* that have it */
 };
 
 /* ---- one case ---- */
@@ -85,8 +86,11 @@ static void tally(const struct history *h, struct totals *t)
     t->blocks += h->blocks;
     for (uint32_t i = 0; i < h->blocks; i++)
         for (uint32_t k = 0; k < h->world->shards; k++)
-            for (uint32_t v = 0; v < h->world->versions; v++)
-                t->held_at_marks += h->mark[i]->shard[k].fresh[v].held + h->mark[i]->shard[k].corrections[v].held;
+            for (uint32_t v = 0; v < h->world->versions; v++) {
+                const struct shard_mark *m = &h->mark[i]->shard[k];
+                t->held_at_marks += m->fresh[v].held + m->corrections[v].held;
+                t->batched_at_marks += m->fresh[v].batched + m->corrections[v].batched;
+            }
     for (uint32_t i = 0; i < h->world->shards; i++) {
         const struct oracle_shard *s = oracle_shard(h->oracle, i);
         t->events += s->records;
@@ -99,6 +103,9 @@ static void tally(const struct history *h, struct totals *t)
         for (uint32_t v = 0; v < h->world->versions; v++) {
             t->left_out += s->lessons.student[v].left_out;
             t->encoded_anew += s->lessons.student[v].encoded_from > 0;
+#define C(name, help) t->batches.name += s->lessons.student[v].waiting.fired.name;
+            BATCH_COUNTS(C)
+#undef C
         }
         for (uint32_t k = 0; k < s->records; k++) {
             t->fates[oracle_letter(&s->record[k])]++;
@@ -256,6 +263,10 @@ static int run_cases(uint64_t first, uint64_t cases)
            t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_FILTERED],
            t->lessons[LESSON_ADMISSION], t->lessons[LESSON_GONE], t->left_out, t->lessons[LESSON_RESET],
            t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks, t->encoded_anew);
+    printf("batches: %" PRIu64 " by samples, %" PRIu64 " by ratio, %" PRIu64 " by age, %" PRIu64
+           " early, %.1f waiting at a block; turns: %" PRIu64 " early, %" PRIu64 " behind\n",
+           t->batches.samples, t->batches.ratio, t->batches.age, t->batches.room,
+           (double)t->batched_at_marks / (double)t->blocks, t->batches.turns, t->batches.behind);
     print_coverage(t);
     return 0;
 }

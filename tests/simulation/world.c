@@ -208,6 +208,20 @@ static uint32_t dimension_of(const struct world *w)
     return tables + (streams || w->own_features || tables == 0 ? WORLD_DIMENSION : 0);
 }
 
+/* Half of the versions; only of rewards that always have a value. */
+static void make_batches(struct author *a, struct version *v, bool exact)
+{
+    if (!exact || !chance(a, 50))
+        return;
+    if (chance(a, 80))
+        v->batch = (struct version_batch){
+            .samples = chance(a, 80) ? between(a, 2, 6) : 4096,
+            .positive_ratio = chance(a, 40) ? 0.25 * between(a, 1, 6) : 0,
+            .age_ms = chance(a, 60) ? a->unit * between(a, 1, 12) : 0,
+        };
+    v->order = chance(a, 40) ? ORDER_EVENT_TIME : ORDER_ARRIVAL;
+}
+
 static void make_versions(struct author *a)
 {
     struct world *w = a->w;
@@ -224,6 +238,8 @@ static void make_versions(struct author *a)
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         make_model(a, v);
         const struct world_reward *reward = pick_reward(a, v);
+        make_batches(a, v,
+                     reward->exact && v->model != &model_embedding && !label_filters_drop(&w->join.join.label_filters));
         bool probability =
             v->model == &model_embedding ? v->config.embedding.loss == LOSS_LOGISTIC : v->model != &model_linear;
         v->validate = probability && reward->exact && chance(a, 60);
@@ -245,10 +261,12 @@ static void make_versions(struct author *a)
 static void make_limits(struct author *a)
 {
     for (size_t i = 0; i < ARRAY_LEN(a->w->limits); i++)
-        a->w->limits[i] = (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
-                                                  .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500),
-                                                  .waiting_bytes = chance(a, 70) ? 0 : between(a, 200, 6000),
-                                                  .decided_bytes = chance(a, 70) ? 0 : between(a, 60, 3000)};
+        a->w->limits[i] =
+            (struct catalog_limits){.slice = chance(a, 70) ? between(a, 1, 4) : between(a, 5, 50),
+                                    .held_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 2500),
+                                    .batch_bytes = chance(a, 65) ? UINT64_C(1) << 30 : between(a, 1, 3000),
+                                    .waiting_bytes = chance(a, 70) ? 0 : between(a, 200, 6000),
+                                    .decided_bytes = chance(a, 70) ? 0 : between(a, 60, 3000)};
 }
 
 /* Half of the worlds learn every negative. */
@@ -922,18 +940,23 @@ void world_print(const struct world *w)
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
-        printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, %" PRIu64 " decided, slice %u\n",
-               w->limits[i].held_bytes, w->limits[i].waiting_bytes, w->limits[i].decided_bytes, w->limits[i].slice);
+        printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, %" PRIu64 " decided, %" PRIu64
+               " in batches, slice %u\n",
+               w->limits[i].held_bytes, w->limits[i].waiting_bytes, w->limits[i].decided_bytes,
+               w->limits[i].batch_bytes, w->limits[i].slice);
     for (size_t i = 0; i < ARRAY_LEN(w->rules); i++)
         for (uint32_t k = 0; k < w->rules[i].sampling.rules; k++)
             printf("sampling %zu: keep %g by %u of places %d to %d\n", i, (double)w->rules[i].sampling.rule[k].keep,
                    w->rules[i].sampling.rule[k].unit, w->rules[i].sampling.rule[k].first,
                    w->rules[i].sampling.rule[k].last);
     for (uint32_t i = 0; i < w->versions; i++)
-        printf("version %u from %u and %u, reward %s: %s, dimension %u, covariance %d, representation \"%s\"\n",
+        printf("version %u from %u and %u, reward %s: %s, dimension %u, covariance %d, representation \"%s\", batch of "
+               "%u, "
+               "ratio %g, age %" PRId64 ", order %d\n",
                w->version[i].id, w->version[i].samples_from[0], w->version[i].samples_from[1],
                w->version[i].reward.text, w->version[i].model->name, w->version[i].config.dimension,
-               w->version[i].config.covariance, w->version[i].representation);
+               w->version[i].config.covariance, w->version[i].representation, w->version[i].batch.samples,
+               w->version[i].batch.positive_ratio, w->version[i].batch.age_ms, (int)w->version[i].order);
     for (uint32_t i = 0; i < c->labels; i++)
         printf("label l%u: %s, cap %g%s, threshold %g%s\n", i, label_aggregate_word(c->label[i].aggregate),
                c->label[i].cap.value, c->label[i].cap.given ? "" : " (none)", c->label[i].threshold.value,

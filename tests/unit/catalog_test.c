@@ -502,7 +502,10 @@ static void test_states_and_limits_are_stored(void **state)
     make(&c);
     assert_int_equal(catalog_limits(&c).slice, CATALOG_SLICE);
     assert_true(catalog_limits(&c).held_bytes == CATALOG_HELD_BYTES);
-    catalog_pack_limits(&(struct catalog_limits){12345, 89, 78, 67}, &control);
+    catalog_pack_limits(
+        &(struct catalog_limits){
+            .held_bytes = 12345, .waiting_bytes = 89, .decided_bytes = 78, .batch_bytes = 1000, .slice = 67},
+        &control);
     assert_int_equal(command(&c, &control).kind, CATALOG_LIMITED);
     set_state(&c, 7, VERSION_PAUSED, false);
     catalog_encode(&c, &stored);

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "ps/engine/option_table.h"
+#include "ps/state/catalog.h"
 
 /* The configuration file of all tests: a file in memory. */
 static char path[64];
@@ -117,9 +118,9 @@ static const struct {
                                  "f:1:12: versions[0].model: missing; expected one of the models: beta, lr, linear, "
                                  "embedding\n"
                                  "f:1:14: versions[0].nam: unknown key; did you mean name?\n"},
-    {"versions:\n  - { name: A b, model: beta, batch: 32 }\n",
+    {"versions:\n  - { name: A b, model: beta, parent: 32 }\n",
      "f:2:13: versions[0].name: got A b; expected a name: 1 to 64 of [A-Za-z0-9._-]\n"
-     "f:2:31: versions[0].batch is not available in this version\n"},
+     "f:2:31: versions[0].parent is not available in this version\n"},
     {"versions: [{ name: A, model: embedding }]\n", "f:1:12: versions[0].dimension: 0 is not in [1, 4095]\n"},
     {"versions: [{ name: A, model: embedding, dimension: 2, optimizer: newton }]\n",
      "f:1:12: versions[0].optimizer: got newton; expected one of sgd, momentum, adagrad, adagrad_row, adam, ftrl\n"},
@@ -131,6 +132,19 @@ static const struct {
      "f:1:12: versions[0].half_life: embedding has no such option\n"},
     {"versions: [{ name: A, model: lr, dimension: 2, expire_after: 1d }]\n",
      "f:1:12: versions[0].expire_after: lr has no such option\n"},
+    {"versions: [{ name: A, model: beta, batch: 32 }]\n",
+     "f:1:43: versions[0].batch: got 32; expected a map such as { samples: 100 }\n"},
+    {"versions: [{ name: A, model: beta, batch: { sample: 5, samples: 0, samples: 3 }, order: time }]\n",
+     "f:1:45: versions[0].batch.sample: unknown key; did you mean samples?\n"
+     "f:1:65: versions[0].batch.samples: got 0; expected a whole number from 1 to 4096\n"
+     "f:1:68: versions[0].batch.samples: given twice; the first is on line 1\n"
+     "f:1:89: versions[0].order: got time; expected arrival or event_time\n"},
+    {"versions: [{ name: A, model: beta, batch: { positive_ratio: 0.1 } }]\n",
+     "f:1:12: versions[0].batch.positive_ratio: got it alone; expected batch.samples or batch.age with it, because a "
+     "document without positives would never be learned\n"},
+    {"versions: [{ name: A, model: beta, reward: 1 / click, order: event_time }]\n",
+     "f:1:12: versions[0].batch, order: the reward divides by what can be 0, and then has no value; expected a divisor "
+     "that is never 0, such as max(x, 1), or neither of them\n"},
     {"versions: [{ name: A, model: lr }]\n", "f:1:12: versions[0].dimension: 0 is not in [1, 64]\n"},
     {"versions: [{ name: A, model: lr, dimension: 65 }]\n", "f:1:12: versions[0].dimension: 65 is not in [1, 64]\n"},
     {"versions: [{ name: A, model: linear, dimension: 65 }]\n",
@@ -382,8 +396,9 @@ static const char good_file[] =
     "  - { name: click, stream: clicks, aggregate: exists }\n"
     "  - { name: order, stream: orders }\n"
     "versions:\n"
-    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click }\n"
-    "  - { name: B, model: beta, policy: ucb, epsilon: 0.05, propensity_draws: 200 }\n"
+    "  - { name: A, model: beta, prior: [1, 20], half_life: 14d, reward: click, order: event_time }\n"
+    "  - { name: B, model: beta, policy: ucb, epsilon: 0.05, propensity_draws: 200, "
+    "batch: { positive_ratio: 0.25, age: 60s } }\n"
     "  - { name: C, model: lr, dimension: 32, covariance: diagonal, prior_sd: 0.25, intercept_mean: -4.6 }\n"
     "  - { name: D, model: linear, dimension: 3, noise_sd: 1e2, representation: encoder-3 }\n"
     "  - { name: A-shadow, model: beta, prior: [0.1, 5e1], reward: order, samples_from: [A, B] }\n";
@@ -422,6 +437,9 @@ static void a_good_file_means_what_it_says(void **state)
     assert_true(o.version[1].policy == RANK_BY_UCB && o.version[1].epsilon == 0.05 && o.version[1].width == 1);
     assert_int_equal(o.version[1].propensity_draws, 200);
     assert_true(o.version[1].prior[0] == 1 && o.version[1].prior_count == 2 && o.version[1].half_life_ms == 0);
+    assert_true(o.version[0].order == ORDER_EVENT_TIME && o.version[0].batch_samples == 1);
+    assert_true(o.version[1].order == ORDER_ARRIVAL && o.version[1].batch_samples == VERSION_BATCH_MAX);
+    assert_true(o.version[1].batch_ratio == 0.25 && o.version[1].batch_age_ms == 60000);
     assert_string_equal(o.version[1].reward, "click");
     assert_string_equal(o.version[1].samples_from[0], "B");
     assert_int_equal(o.version[4].samples_from_count, 2);
@@ -589,6 +607,30 @@ static void random_path(uint64_t *seed, char *data)
         data = stpcpy(data, pieces[draw(seed) % ARRAY_LEN(pieces)]);
 }
 
+static void random_version(uint64_t *seed, struct version_options *v)
+{
+    random_name(seed, v->name, OPTION_NAME_MAX);
+    strcpy(v->model, "beta");
+    v->prior_count = 1 + (uint32_t)(draw(seed) % 8);
+    for (uint32_t p = 0; p < v->prior_count; p++)
+        v->prior[p] = (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007);
+    v->half_life_ms = random_span(seed, 0, 3650 * 86400000ll);
+    v->policy = (uint32_t)random_span(seed, RANK_BY_THOMPSON, RANK_BY_GREEDY);
+    v->epsilon = (double)random_span(seed, 0, 1000) / 1000;
+    v->width = (double)random_span(seed, 1, 1000) / 10;
+    v->propensity_draws = (uint32_t)random_span(seed, 0, 1000);
+    v->batch_samples = 1 + (uint32_t)(draw(seed) % VERSION_BATCH_MAX);
+    v->batch_ratio = (double)(draw(seed) % 1000000) / 64;
+    v->batch_age_ms = random_span(seed, 0, 365 * 86400000ll);
+    v->order = (uint32_t)(draw(seed) % 2);
+    random_name(seed, v->reward, OPTION_NAME_MAX);
+    if (draw(seed) % 2)
+        strcat(v->reward, " * (1 - \"x\") + 0.5: #");
+    v->samples_from_count = 1 + (uint32_t)(draw(seed) % OPTION_SAMPLES_FROM_MAX);
+    for (uint32_t s = 0; s < v->samples_from_count; s++)
+        random_name(seed, v->samples_from[s], OPTION_NAME_MAX);
+}
+
 static void random_items(uint64_t *seed, struct options *o)
 {
     o->streams = (uint32_t)(draw(seed) % (OPTION_STREAMS_MAX + 1));
@@ -619,23 +661,7 @@ static void random_items(uint64_t *seed, struct options *o)
     }
     o->versions = (uint32_t)(draw(seed) % (OPTION_VERSIONS_MAX + 1));
     for (uint32_t i = 0; i < o->versions; i++) {
-        struct version_options *v = &o->version[i];
-        random_name(seed, v->name, OPTION_NAME_MAX);
-        strcpy(v->model, "beta");
-        v->prior_count = 1 + (uint32_t)(draw(seed) % 8);
-        for (uint32_t p = 0; p < v->prior_count; p++)
-            v->prior[p] = (double)(int64_t)draw(seed) / (double)(1 + draw(seed) % 1000000007);
-        v->half_life_ms = random_span(seed, 0, 3650 * 86400000ll);
-        v->policy = (uint32_t)random_span(seed, RANK_BY_THOMPSON, RANK_BY_GREEDY);
-        v->epsilon = (double)random_span(seed, 0, 1000) / 1000;
-        v->width = (double)random_span(seed, 1, 1000) / 10;
-        v->propensity_draws = (uint32_t)random_span(seed, 0, 1000);
-        random_name(seed, v->reward, OPTION_NAME_MAX);
-        if (draw(seed) % 2)
-            strcat(v->reward, " * (1 - \"x\") + 0.5: #");
-        v->samples_from_count = 1 + (uint32_t)(draw(seed) % OPTION_SAMPLES_FROM_MAX);
-        for (uint32_t s = 0; s < v->samples_from_count; s++)
-            random_name(seed, v->samples_from[s], OPTION_NAME_MAX);
+        random_version(seed, &o->version[i]);
     }
     o->filters = (uint32_t)(draw(seed) % (OPTION_FILTERS_MAX + 1));
     for (uint32_t i = 0; i < o->filters; i++) {
@@ -691,6 +717,7 @@ static void random_options(uint64_t *seed, struct options *o)
     o->memory_corrections = (1 << 20) + draw(seed) % (1ull << 40);
     o->door_timeout_ms = random_span(seed, 100, 3600000);
     o->memory_lookup = (1 << 20) + draw(seed) % (1ull << 40);
+    o->memory_batches = (1 << 20) + draw(seed) % (1ull << 40);
     o->memory_samples = (1 << 20) + draw(seed) % (1ull << 40);
     o->samples_retain_ms = random_span(seed, 0, 3650 * 86400000ll);
     o->window_ms = random_span(seed, 0, 7 * 86400000ll);

@@ -1,84 +1,8 @@
 /* Tests of a shard whose versions are paused: slices, limits and discards at their real sizes, which the simulation
  * makes small. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
+#include "tests/unit/shard_rig.h"
 
-#include <cmocka.h>
-
-#include <stdio.h>
-
-#include "base/rcu.h"
 #include "learner/beta.h"
-#include "proto/event.h"
-#include "ps/state/shard.h"
-#include "tests/simulation/memory_store.h"
-
-enum { IMPRESSIONS, CLICKS, STREAMS, HOUR_MS = 3600000 };
-#define START_MS INT64_C(1700000000000)
-
-/* One shard that gets blocks, with what the log and the disk would hold. Every impression is of its own document. */
-struct rig {
-    struct shard *shard;
-    struct memory_store disk;
-    struct block_builder next;
-    uint64_t position, shown;
-    int64_t watermark[JOINER_STREAMS_MAX];
-};
-
-static void open_shard(struct rig *r)
-{
-    struct tm_error err;
-    struct store store = memory_store_face(&r->disk);
-    r->shard = shard_open(&(struct shard_options){.store = store});
-    if (shard_load(r->shard, &store, &err) != TM_OK)
-        fail_msg("%s", err.message);
-}
-
-static enum tm_code step(struct rig *r, struct tm_error *err)
-{
-    CLEANUP(buffer_close) struct buffer bytes = {0};
-    struct block b;
-    int64_t after[JOINER_STREAMS_MAX], time;
-    uint8_t stream;
-    memcpy(after, r->watermark, sizeof after);
-    r->position = block_seal(&r->next, r->position, &bytes);
-    assert_int_equal(block_parse(buffer_view(&bytes), &b, err), TM_OK);
-    struct reader punctuations = reader_of(b.punctuation_bytes);
-    while (block_next_punctuation(&punctuations, &stream, &time))
-        after[stream] = time;
-    enum tm_code rc = shard_step(r->shard, &b, b.shards_named ? 0 : SHARD_NOT_NAMED, r->watermark, after, err);
-    memcpy(r->watermark, after, sizeof after);
-    return rc;
-}
-
-static void step_well(struct rig *r)
-{
-    struct tm_error err;
-    if (step(r, &err) != TM_OK)
-        fail_msg("%s", err.message);
-}
-
-static void control(struct rig *r, void (*pack)(struct buffer *out))
-{
-    CLEANUP(buffer_close) struct buffer record = {0};
-    pack(&record);
-    block_add_control(&r->next, buffer_view(&record));
-}
-
-static void pack_join(struct buffer *out)
-{
-    struct catalog c = {
-        .joined = true,
-        .key_fields = JOINER_KEY_REQUEST | JOINER_KEY_DOC,
-        .stream_name = {"impressions", "clicks"},
-        .label_name = {"click"},
-        .join = {.stream = {{.kind = JOINER_IMPRESSION}, {.kind = JOINER_ACTION, .within_ms = HOUR_MS, .labels = 1}},
-                 .streams = STREAMS,
-                 .labels = 1,
-                 .allowed_lateness_ms = HOUR_MS}};
-    catalog_pack_join(&c, out);
-}
 
 /* Both learn what is made for the first. */
 static void pack_version(uint32_t id, const char *name, struct buffer *out)
@@ -99,29 +23,20 @@ static void pack_resume(struct buffer *out) { catalog_pack_state(2, VERSION_LEAR
 static void pack_discard(struct buffer *out) { catalog_pack_state(2, VERSION_LEARNING, true, out); }
 static void pack_limit(struct buffer *out)
 {
-    catalog_pack_limits(&(struct catalog_limits){.held_bytes = 100000, .slice = 4096}, out);
+    catalog_pack_limits(
+        &(struct catalog_limits){.held_bytes = 100000, .batch_bytes = CATALOG_BATCH_BYTES, .slice = 4096}, out);
 }
 
 static void open_rig(struct rig *r)
 {
-    *r = (struct rig){0};
-    for (int i = 0; i < JOINER_STREAMS_MAX; i++)
-        r->watermark[i] = WATERMARK_NONE;
-    open_shard(r);
+    rig_open(r);
     control(r, pack_join);
     control(r, pack_first);
     control(r, pack_second);
     step_well(r);
 }
 
-static void close_rig(struct rig *r)
-{
-    shard_close(r->shard);
-    rcu_settle();
-    memory_store_close(&r->disk);
-    block_builder_close(&r->next);
-}
-
+/* Every impression is of its own document. */
 static void add_event(struct rig *r, uint8_t stream, uint64_t number, int64_t time)
 {
     CLEANUP(buffer_close) struct buffer wire = {0};
@@ -160,21 +75,6 @@ static struct shard_version_counts counts_of(struct rig *r)
     assert_int_equal(sample_counts_imbalance(&c.version[1].fresh), 0);
     assert_int_equal(sample_counts_imbalance(&c.version[1].corrections), 0);
     return c.version[1];
-}
-
-static void commit(struct rig *r)
-{
-    struct store_batch batch = {0};
-    struct shard_rows rows = shard_commit(r->shard, r->position, r->watermark, &batch);
-    memory_store_commit(&r->disk, &batch);
-    memory_store_sync(&r->disk);
-    shard_written(r->shard, rows);
-}
-
-static void restart(struct rig *r)
-{
-    shard_close(r->shard);
-    open_shard(r);
 }
 
 static bool believes(const struct rig *r, uint32_t version, uint64_t number, struct beta_block *out)

@@ -251,14 +251,9 @@ static void corrections_leave_nothing_behind(void **state)
                                .weight = 10 * uniform(&seed)};
         struct judged right = wrong;
         right.reward = 1 - wrong.reward;
-        struct trial t = {.time = wrong.time, .mean = wrong.predicted, .variance = 1e-3, .samples = 9, .positives = 2};
         validation_add(a, &wrong);
         validation_correct(a, &wrong, right.reward, right.weight);
         validation_add(b, &right);
-        validation_try(a, &t);
-        validation_retry(a, &t, 5);
-        t.positives = 5;
-        validation_try(b, &t);
     }
     assert_memory_equal(a, b, sizeof *a);
     free(a);
@@ -433,7 +428,9 @@ static void trials_tell_a_posterior_that_is_too_narrow(void **state)
         for (uint64_t i = 0; i < 4000; i++) {
             struct draw d = draw_begin(1, 2, i);
             double p = draw_probability(draw_beta(&d, 4, 76)), variance = 0.05 * 0.95 / 81;
-            struct trial one = {.time = began, .mean = 0.05, .variance = cases[c].factor * variance, .samples = 200};
+            struct trial one = {.time = began,
+                                .expected = 200 * 0.05,
+                                .variance = 200 * 0.05 * 0.95 + 200 * 199 * cases[c].factor * variance};
             for (int k = 0; k < 200; k++)
                 one.positives += uniform(&seed) < p;
             validation_try(v, &one);
