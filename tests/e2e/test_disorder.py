@@ -122,9 +122,10 @@ def test_a_burst_and_then_silence(make_server):
         sequence = send(producer, [impression(k) for k in range(n)], size=5000)
         waiting = fates(server)["impressions"]
         assert waiting["waiting"] == n and waiting["matched"] == 0
-        text = urllib.request.urlopen(f"{server.http}/metrics", timeout=30).read().decode()
-        assert 'tidemill_stream_holder_info{stream="clicks",client="burst"' in text
-        assert f"tidemill_undecided_samples {n}\n" in text
+        metrics = lambda: urllib.request.urlopen(f"{server.http}/metrics", timeout=30).read().decode()
+        holder = 'tidemill_stream_holder_info{stream="clicks",client="burst"'
+        harness.wait_until("a metric says who holds", lambda: holder in metrics())
+        assert f"tidemill_undecided_samples {n}\n" in metrics()
         server.kill9()
     server.start()
     with server.channel() as channel:
