@@ -1,7 +1,7 @@
 /* bench/bench.h - what every benchmark shares: rows, their table or JSON, and the clocks they are measured with.
  *
  * Row      name, value, unit; the floor or peer measured in the same run (reference, its value, ratio = value over it);
- *          what DESIGN promises (aim: at most so much) and whether it is met. Lower is better in every row that has an
+ *          the aim (at most so much) and whether it is met. Lower is better in every row that has an
  *          aim.
  * Flags    the same for all programs, because ./run hands them to each: -o json, --full (the sizes that take minutes or
  *          tens of GiB).

@@ -205,7 +205,7 @@ static uint64_t set_aside(const Tidemill__V1__StatusReply *m)
     uint64_t n = 0;
     for (size_t i = 0; i < m->n_streams; i++) {
         const Tidemill__V1__StreamStatus *s = m->streams[i];
-        n += s->late + s->orphaned + s->duplicate + s->malformed + s->filtered;
+        n += s->late + s->orphaned + s->duplicate + s->malformed + s->filtered + s->shed;
     }
     return n;
 }
@@ -221,7 +221,7 @@ static void print_people(const Tidemill__V1__StatusReply *m)
     print_totals(m);
     puts("\ncounters are as of the shards' last commits; \"tidemill drain\" first for exact ones");
     if (set_aside(m) > 0)
-        command_hint("what was late, orphaned, duplicate or filtered, and why: tidemill deadletters list");
+        command_hint("what was late, orphaned, duplicate, filtered or shed, and why: tidemill deadletters list");
 }
 
 int command_status(const struct command *self, int argc, char **argv)

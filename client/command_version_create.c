@@ -293,7 +293,6 @@ static const struct argp_option options[] = {
     {"batch-age", KEY_BATCH_AGE, "TIME", 0,
      "Learn a batch when it has been open for so much event time (default: however long)", 0},
     {"order", KEY_ORDER, "arrival|event_time", 0, "In which order samples are learned (default: arrival)", 0},
-    {"dimension", KEY_DIMENSION, "N", 0, "lr, linear: features of a sample (required)", 0},
     {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)", 0},
     {"prior-from", KEY_PRIOR_FROM, "NAME", 0,
      "lr, linear: what the documents of that version have learned, in place of the next four", 0},

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 
 /* clang-format off */
-/*    name, text, what it means, what to do; the last four: of an impression whose sample a version cannot learn */
+/*    name, text, what it means, what to do; from no_features to wrong_representation: a version cannot learn it */
 #define JOINER_REASONS(R)                                                                                       \
     R(LATE, "late", "it came after its horizon",                                                                \
       "is the sender late, or its clock wrong? Else allowed_lateness or within is too short")                   \

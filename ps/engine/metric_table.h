@@ -6,7 +6,7 @@
  *          bounded: streams, versions (the first METRIC_VERSIONS_MAX by number, the rest together; of their validations
  *          the first METRIC_VALIDATIONS_MAX), methods, codes, reasons; never documents, users or requests.
  * New ones a row here, and one line of filling: metric_count, metric_value or metric_histogram in engine_metrics.c or
- *          ps/server/metrics.c, where their part is read; then ./run docs. */
+ *          ps/server/server_metrics.c, where their part is read; then ./run docs. */
 #ifndef TIDEMILL_PS_ENGINE_METRIC_TABLE_H
 #define TIDEMILL_PS_ENGINE_METRIC_TABLE_H
 

@@ -167,5 +167,4 @@ void options_reference(struct buffer *out)
         snprintf(prefix, sizeof prefix, "%s[].", option_lists[i].key);
         describe_unavailable(prefix, option_lists[i].rows, option_lists[i].row_count, out);
     }
-    buffer_print(out, "- values: stream kind `table`; model `embedding`\n");
 }

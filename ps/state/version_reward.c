@@ -56,7 +56,8 @@ enum tm_code version_validate_check(const struct model *model, const struct mode
     model->rewards(config, &low, &high);
     if (low != 0 || high != 1)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "validate: model %s predicts no probability; expected off, or one of beta and lr",
+                            "validate: model %s predicts no probability; expected off, or one of beta, lr and "
+                            "embedding with logistic loss",
                             model->name);
     if (!range.always)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
