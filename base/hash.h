@@ -16,6 +16,15 @@ struct hash128 {
 
 static inline bool hash128_equal(struct hash128 a, struct hash128 b) { return a.lo == b.lo && a.hi == b.hi; }
 
+/* As it is stored: lo, then hi. */
+static inline struct hash128 reader_hash128(struct reader *r)
+{
+    struct hash128 h;
+    h.lo = reader_u64(r);
+    h.hi = reader_u64(r);
+    return h;
+}
+
 /* As org.apache.kafka.common.utils.Utils.murmur2; the sign bit is not masked. */
 uint32_t hash_murmur2(struct bytes text);
 struct hash128 hash_128(struct bytes data, uint64_t seed);

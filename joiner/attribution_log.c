@@ -56,13 +56,6 @@ struct bytes attribution_take_log(struct attribution *a)
 
 /* ---- loading ---- */
 
-static struct hash128 read_hash(struct reader *r)
-{
-    struct hash128 h = {reader_u64(r), 0};
-    h.hi = reader_u64(r);
-    return h;
-}
-
 /* An impression again under a key whose old one was forgotten: nobody told this state yet. */
 static void forget_old(struct attribution *a, const struct joiner_record *r)
 {
@@ -79,7 +72,7 @@ static void forget_old(struct attribution *a, const struct joiner_record *r)
 
 static void load_shown(struct attribution *a, struct reader *r, struct hash128 action_key, uint32_t slot, int64_t time)
 {
-    struct joiner_record record = {.time = time, .key = read_hash(r)};
+    struct joiner_record record = {.time = time, .key = reader_hash128(r)};
     uint32_t crowded_out;
     record.position = reader_u64(r);
     record.version = reader_u32(r);
@@ -91,7 +84,7 @@ static void load_shown(struct attribution *a, struct reader *r, struct hash128 a
 
 static void load_shed(struct attribution *a, struct reader *r, struct hash128 action_key, uint32_t slot, int64_t time)
 {
-    struct hash128 key = read_hash(r);
+    struct hash128 key = reader_hash128(r);
     uint64_t position = reader_u64(r);
     uint32_t group = attribution_find(a, action_key), i = attribution_find_shown(a, key);
     (void)time;
@@ -137,7 +130,7 @@ enum tm_code attribution_load(struct attribution *a, struct bytes log, struct tm
     struct reader r = reader_of(log);
     while (!r.bad && reader_left(&r)) {
         uint8_t kind = reader_u8(&r), slot = reader_u8(&r);
-        struct hash128 key = read_hash(&r);
+        struct hash128 key = reader_hash128(&r);
         int64_t time = reader_i64(&r);
         r.bad |= kind >= LOGGED_KINDS || slot >= a->config->action_keys;
         if (r.bad)

@@ -111,9 +111,6 @@ void joiner_shed_shown(struct joiner *j, struct hash128 key, uint64_t position);
 void joiner_forget_attributed(struct joiner *j);
 void joiner_attributed_loaded(struct joiner *j);
 
-/* joiner.c */
-void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason);
-
 static inline bool joiner_behind(int64_t time, int64_t horizon) { return horizon != WATERMARK_NONE && time < horizon; }
 static inline int64_t joiner_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t joiner_larger(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -80,14 +80,6 @@ void sample_encode(const struct sample *s, struct buffer *out)
         buffer_put_u64(out, s->item);
 }
 
-static struct hash128 decode_hash(struct reader *r)
-{
-    struct hash128 h;
-    h.lo = reader_u64(r);
-    h.hi = reader_u64(r);
-    return h;
-}
-
 static void decode_request(struct reader *r, struct sample *out)
 {
     out->told = true;
@@ -107,8 +99,8 @@ void sample_decode(struct reader *r, struct sample *out)
     uint8_t has = reader_u8(r);
     out->sequence = reader_u64(r);
     out->version = reader_u32(r);
-    out->key = decode_hash(r);
-    out->doc = decode_hash(r);
+    out->key = reader_hash128(r);
+    out->doc = reader_hash128(r);
     out->impression_time = reader_i64(r);
     out->decided_at = reader_i64(r);
     out->position = reader_u64(r);

@@ -33,12 +33,6 @@ static void encode_sample(const struct batches *b, uint32_t number, struct buffe
     buffer_put(out, batches_x(b, number), b->dimension * sizeof(float));
 }
 
-static void decode_hash(struct reader *r, struct hash128 *out)
-{
-    out->lo = reader_u64(r);
-    out->hi = reader_u64(r);
-}
-
 static void decode_sample(struct reader *r, struct batched *s)
 {
     uint8_t flags = reader_u8(r);
@@ -46,8 +40,8 @@ static void decode_sample(struct reader *r, struct batched *s)
                           .correction = flags & IS_CORRECTION,
                           .late = flags & IS_LATE,
                           .whole = flags & IS_WHOLE};
-    decode_hash(r, &s->key);
-    decode_hash(r, &s->doc);
+    s->key = reader_hash128(r);
+    s->doc = reader_hash128(r);
     s->sample.lo = reader_u64(r);
     s->item = reader_u64(r);
     s->reward = reader_f64(r);

@@ -66,12 +66,17 @@ static bool has_fields(const struct event *e, uint32_t fields)
            (!(fields & JOINER_KEY_DOC) || e->doc.size);
 }
 
-/* Such keys are told apart by their fields: (user, doc) never meets (request, doc). */
+/* Of actions that have one of their own, told apart by their fields: (user, doc) never meets (request, doc). */
+static struct hash128 own_key(const struct event *e, uint32_t fields, uint64_t seed)
+{
+    return hash_key(e, fields, seed + fields);
+}
+
 bool record_key(const struct event *e, uint32_t fields, uint64_t hash_seed, struct hash128 *out)
 {
     if (too_long(e) || !has_fields(e, fields))
         return false;
-    *out = hash_key(e, fields, hash_seed + fields);
+    *out = own_key(e, fields, hash_seed);
     return true;
 }
 
@@ -82,7 +87,7 @@ static void hash_keys(const struct event *e, const struct catalog *c, uint64_t s
     if (s->kind == JOINER_TABLE)
         return;
     if (s->attribute != JOINER_ATTRIBUTE_NONE) {
-        out->key = hash_key(e, s->key_fields, seed + s->key_fields);
+        out->key = own_key(e, s->key_fields, seed);
         return;
     }
     out->key = hash_key(e, c->key_fields, seed);
