@@ -207,6 +207,7 @@ enum tm_code rocks_open(const char *path, enum rocks_kind kind, const struct roc
                         struct rocks **out, struct tm_error *err)
 {
     bool exists = false;
+    rocks_crc32c_check();
     struct rocks *r = rocks_new(path, kind, families, count);
     enum tm_code rc = file_make_dir(path, err);
     if (rc == TM_OK)

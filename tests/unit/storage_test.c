@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #include "base/file.h"
 #include "ps/storage/data_dir.h"
+#include "ps/storage/rocks_parts.h"
 #include "ps/storage/state_db.h"
 
 static const char *program;
@@ -607,6 +609,38 @@ static _Noreturn void open_and_close(const char *path)
     _exit(0); /* the leak checker cannot work while traced */
 }
 
+/* ---- RocksDB's checksum ---- */
+
+#ifdef __x86_64__
+static void checksums_are_those_of_the_polynomial(void **state)
+{
+    enum { SIZE = 300 };
+    char zeros[32] = {0}, ones[32], bytes[SIZE];
+    (void)state;
+    memset(ones, 0xff, sizeof ones);
+    for (int i = 0; i < SIZE; i++)
+        bytes[i] = (char)(i * 31 ^ i >> 3);
+    assert_int_equal(rocks_crc32c(0, zeros, sizeof zeros), 0x8a9136aa); /* RFC 3720, B.4 */
+    assert_int_equal(rocks_crc32c(0, ones, sizeof ones), 0x62a8ab43);
+    assert_int_equal(rocks_crc32c(0, "123456789", 9), 0xe3069283);
+    for (size_t cut = 0; cut <= SIZE; cut++) /* in two parts, from anywhere */
+        assert_int_equal(rocks_crc32c(rocks_crc32c(0, bytes, cut), bytes + cut, SIZE - cut),
+                         rocks_crc32c(0, bytes, SIZE));
+}
+
+/* As RocksDB finds it when it asks for its own. */
+static void rocksdb_takes_our_checksum(void **state)
+{
+    uint32_t (*ours)(uint32_t, const char *, size_t) = rocks_crc32c;
+    void *found = dlsym(RTLD_DEFAULT, ROCKS_CRC32C_SYMBOL);
+    (void)state;
+    assert_memory_equal(&found, &ours, sizeof found);
+    found = dlsym(RTLD_NEXT, ROCKS_CRC32C_SYMBOL); /* and there is one of its own, which would be asked otherwise */
+    assert_non_null(found);
+    assert_memory_not_equal(&found, &ours, sizeof found);
+}
+#endif
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(int argc, char **argv)
@@ -626,6 +660,10 @@ int main(int argc, char **argv)
         TEST(a_data_directory_has_one_owner),
         TEST(strange_data_directories_are_refused),
         TEST(a_first_start_may_be_killed_anywhere),
+#ifdef __x86_64__
+        cmocka_unit_test(checksums_are_those_of_the_polynomial),
+        cmocka_unit_test(rocksdb_takes_our_checksum),
+#endif
     };
     program = argv[0];
     if (argc == 3 && strcmp(argv[1], "write") == 0)
