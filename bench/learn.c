@@ -286,6 +286,10 @@ static void embedding_rows(struct bench *b, uint32_t n)
         add_row(b, w, learn_all, "copy of the block", copy_all, 0, name, n);
         if (kind == 0)
             add_row(b, w, score_all, "copy of the block", copy_all, 0, "embedding/score", n);
+        for (w->batch = 10; kind == OPTIMIZER_ADAGRAD && w->batch <= BATCH; w->batch *= 10) {
+            snprintf(name, sizeof name, "embedding/batch of %zu", w->batch);
+            add_row(b, w, learn_all, "copy of the block", copy_all, 0, name, n);
+        }
         world_close(w);
     }
 }

@@ -202,7 +202,8 @@ static void move(const struct model_config *config, struct embedding_block *b, o
     keep_in_bounds(config, b);
 }
 
-static void learn_one(const struct model_config *config, struct embedding_block *b, const struct example *e)
+/* Whether it is learned; else it is only counted. */
+static bool take_in(const struct model_config *config, struct embedding_block *b, const struct example *e)
 {
     CHECK(embedding_takes(config, e, NULL) == TM_OK);
     if (e->time > b->head.time)
@@ -210,20 +211,29 @@ static void learn_one(const struct model_config *config, struct embedding_block 
     if (!b->admitted) {
         tally_in(&b->seen);
         if (!lets_in(config, b, e->item))
-            return;
+            return false;
         start(config, b, e->item);
     }
     features_count_in(&b->head, e);
-    double gradient[MODEL_DIAGONAL_MAX], along = slope(config, b, e);
-    for (uint32_t i = 0; i < config->dimension; i++)
-        gradient[i] = along * (double)e->x[i];
-    move(config, b, optimizer_step, gradient, along);
+    return true;
 }
 
 static void embedding_learn(const struct model_config *config, void *block, const struct example *samples, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        learn_one(config, block, &samples[i]);
+    struct embedding_block *b = block;
+    double gradient[MODEL_DIAGONAL_MAX], of_bias = 0;
+    size_t learned = 0;
+    memset(gradient, 0, config->dimension * sizeof *gradient);
+    for (size_t i = 0; i < count; i++) {
+        if (!take_in(config, b, &samples[i]))
+            continue;
+        double along = slope(config, b, &samples[i]);
+        vector_add_features(gradient, along, samples[i].x, config->dimension);
+        of_bias += along;
+        learned++;
+    }
+    if (learned > 0)
+        move(config, b, optimizer_step, gradient, of_bias);
 }
 
 static void embedding_correct(const struct model_config *config, void *block, const struct correction *change)

@@ -1,9 +1,11 @@
 /* learner/embedding.h - a learned vector and bias per document: score = x'v + b + offset, by stochastic gradients.
  *
  * Loss      logistic (rewards in [0, 1]): ln(1 + e^a) - y a; squared: (a - y)^2 / 2. Both have the gradient
- *           c (p - y) (x, 1) with p = logistic(a) or a, c the sample's weight. Samples are learned one by one in their
- *           order; vector and bias are two rows of the same optimizer (learner/optimizer.h), the bias without l1 and
- *           l2, because 0 is no base rate.
+ *           c (p - y) (x, 1) with p = logistic(a) or a, c the sample's weight. Vector and bias are two rows of the same
+ *           optimizer (learner/optimizer.h), the bias without l1 and l2, because 0 is no base rate.
+ * Batch     the samples of one call of learn are one mini-batch: one step along the sum of their gradients, each at the
+ *           weights in front of the batch, cut to `clip` as a whole; l2 pulls once a step. So a hundred in one step
+ *           move a vector less than a hundred steps: clip and rate want to be larger.
  * Start     v ~ N(prior_mean, prior_sd^2), drawn of (seed, item): the same on every machine, and never all 0, where two
  *           factors that are learned from each other would stay for ever; sd 0.01 is usual. The bias starts at
  *           intercept_mean: the log-odds of the base rate, or the mean reward. (intercept_sd is not used.)

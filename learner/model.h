@@ -131,7 +131,7 @@ struct model {
      * takes samples from outside asks first: learn and correct CHECK it. */
     enum tm_code (*takes)(const struct model_config *config, const struct example *sample, struct tm_error *err);
 
-    /* Fold count samples in: in order, or as one batch where the model says so. */
+    /* Fold count samples in, all of one document: in order, or as one batch where the model says so. */
     void (*learn)(const struct model_config *config, void *block, const struct example *samples, size_t count);
 
     /* Take `before` out and put `after` in, as if `after` had been learned at first (lr: as nearly as its header

@@ -54,8 +54,12 @@ static enum tm_code check_batch(const struct version_options *v, struct reward_r
                                 const struct label_filters *filters, struct tm_error *err)
 {
     const struct version_batch batch = {v->batch_samples, v->batch_ratio, v->batch_age_ms};
-    bool waits = batch.samples > 1 || batch.positive_ratio > 0 || v->order != ORDER_ARRIVAL;
-    return waits ? version_batch_check(&batch, range, filters, err) : TM_OK;
+    struct model_config config;
+    const struct model *model = version_model(v, &config);
+    if (batch.samples <= 1 && batch.positive_ratio == 0 && v->order == ORDER_ARRIVAL)
+        return TM_OK;
+    enum tm_code rc = version_batch_check(&batch, range, filters, err);
+    return rc == TM_OK && model ? version_life_check(model, &config, err) : rc;
 }
 
 enum tm_code option_reward_check(const struct version_options *v, const struct options *o, struct tm_error *err)

@@ -44,7 +44,7 @@
     {EMBEDDING_ROW(l1, OPTION_NUMBER), .preset = "0", .min = "0", .max = "1000000",                                 \
      .help = "embedding, optimizer ftrl: weights whose sum of gradients is within it are 0."},                      \
     {EMBEDDING_ROW(l2, OPTION_NUMBER), .preset = "0", .min = "0", .max = "1000",                                    \
-     .help = "embedding: pulls weights towards 0, with every sample."},                                             \
+     .help = "embedding: pulls weights towards 0, with every step."},                                             \
     {EMBEDDING_ROW(clip, OPTION_NUMBER), .derived = "`1`", .example = "1", .min = "0", .max = "1000000",            \
      .help = "embedding: the greatest length of a gradient; longer ones are cut to it."},                           \
     {EMBEDDING_ROW(norm_max, OPTION_NUMBER), .derived = "`100`", .example = "100", .min = "0", .max = "1000000",    \

@@ -240,18 +240,18 @@ static const struct option_row version_rows[] = {
              "none, or 200 to 1000, which want an epsilon of 0.01 or more."},
     {.key = "batch.samples",
      .type = OPTION_COUNT,
-     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_LINEAR,
      .offset = OF(batch_samples),
      .derived = "`1`; `4096` with batch.age",
      .example = "100",
      .min = "1",
      .max = "4096",
-     .help = "How many samples of a document are learned at once; 1: each by itself. A batch is learned when it has so "
-             "many, or by the next two, whichever comes first. lr with covariance: diagonal fits a batch as a whole; "
-             "the others learn its samples one after the other."},
+     .help =
+         "How many samples of a document are learned at once; 1: each by itself. A batch is learned when it has so "
+         "many, or by the next two, whichever comes first. lr with covariance: diagonal fits a batch as a whole; "
+         "embedding makes one step along the sum of its gradients, and has batches and order only without admit_at, "
+         "admit_share and expire_after; the others learn its samples one after the other."},
     {.key = "batch.positive_ratio",
      .type = OPTION_NUMBER,
-     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_LINEAR,
      .offset = OF(batch_ratio),
      .preset = "0",
      .example = "0.1",
@@ -261,7 +261,6 @@ static const struct option_row version_rows[] = {
              "negative; 0: whatever they are. Not alone: a document without positives would never be learned."},
     {.key = "batch.age",
      .type = OPTION_DURATION,
-     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_LINEAR,
      .offset = OF(batch_age_ms),
      .preset = "0s",
      .example = "60s",
@@ -270,7 +269,6 @@ static const struct option_row version_rows[] = {
      .help = "A batch is learned when it has been open for so long, in event time; 0s: however long."},
     {.key = "order",
      .type = OPTION_ORDER,
-     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_LINEAR,
      .offset = OF(order),
      .preset = "arrival",
      .help = "arrival: samples are learned when they are decided, and corrections when they come. event_time: samples "

@@ -26,7 +26,7 @@ const struct option_list *option_list_find(const char *key)
 void option_derive_version(struct version_options *v, const char *first_label)
 {
     version_model_derive(v);
-    if (v->batch_samples == 0 && strcmp(v->model, "embedding") != 0)
+    if (v->batch_samples == 0)
         v->batch_samples = v->batch_age_ms > 0 ? VERSION_BATCH_MAX : 1;
     if (v->reward[0] == '\0')
         snprintf(v->reward, sizeof v->reward, "%s", first_label);

@@ -28,7 +28,7 @@ static void fill_features(const struct version *v, struct version_message *out)
 {
     Tidemill__V1__VersionStatus *m = &out->message;
     const struct model_config *config = &v->config;
-    bool linear = v->model == &model_linear, embedding = version_is_mortal(v);
+    bool linear = v->model == &model_linear, embedding = version_draws(v);
     FILL(m, dimension, config->dimension);
     FILL(m, prior_mean, config->prior_mean);
     FILL(m, prior_sd, config->prior_sd);

@@ -56,9 +56,16 @@ struct version {
     uint32_t samples_from_count;
 };
 
+/* Do its samples wait before they are learned? */
+static inline bool version_waits(const struct version *v) { return v->batch.samples > 1 || v->order != ORDER_ARRIVAL; }
+
+/* Does it draw something for each document? Then its samples carry the document's key (struct example, item). */
+static inline bool version_draws(const struct version *v) { return v->model->admitted != NULL; }
+
 /* What a table keeps of a document: its block; and behind it, where documents come and go, the sequence of the sample
- * that admitted it (u64). Corrections of older ones do not apply. */
-static inline bool version_is_mortal(const struct version *v) { return v->model->admitted != NULL; }
+ * that admitted it (u64). Corrections of older ones do not apply. Of a version whose samples wait every document is
+ * admitted, and none expires (version_life_check): its documents stay like those of any other model. */
+static inline bool version_is_mortal(const struct version *v) { return v->model->admitted && !version_waits(v); }
 static inline size_t version_content_size(const struct version *v)
 {
     return v->model->block_size(&v->config) + (version_is_mortal(v) ? sizeof(uint64_t) : 0);
@@ -125,9 +132,6 @@ enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct catal
 
 void catalog_encode(const struct catalog *c, struct buffer *out);
 enum tm_code catalog_decode(struct catalog *c, struct bytes stored, struct tm_error *err);
-
-/* Do its samples wait before they are learned? */
-static inline bool version_waits(const struct version *v) { return v->batch.samples > 1 || v->order != ORDER_ARRIVAL; }
 
 const struct version *catalog_find(const struct catalog *c, struct bytes name);
 const struct version *catalog_by_id(const struct catalog *c, uint32_t id);

@@ -53,8 +53,8 @@ static enum tm_code fill_batch(struct version *v, const VersionSpec *spec, struc
 {
     v->batch = (struct version_batch){spec->batch_samples, spec->batch_ratio, spec->batch_age_ms};
     v->order = (enum version_order)spec->order;
-    if (version_is_mortal(v) && version_waits(v))
-        return tm_error_set(err, TM_DATA_LOSS, "model embedding has no batches, and one order");
+    if (version_waits(v) && version_life_check(v->model, &v->config, NULL) != TM_OK)
+        return tm_error_set(err, TM_DATA_LOSS, "documents that come and go have no batches, and one order");
     if (spec->order <= ORDER_EVENT_TIME && v->batch.samples <= VERSION_BATCH_MAX && v->batch.age_ms >= 0 &&
         v->batch.positive_ratio >= 0 && isfinite(v->batch.positive_ratio))
         return TM_OK;
@@ -114,7 +114,7 @@ static void describe_features(const struct version *v, VersionSpec *spec, Embedd
     weight_prior_describe(v, spec);
     if (v->representation[0])
         spec->representation = text(v->representation);
-    if (version_is_mortal(v))
+    if (version_draws(v))
         embedding_describe(&config->embedding, spec->embedding = embedding);
 }
 

@@ -46,7 +46,7 @@ static void settle(struct version_slot *slot, uint64_t samples, uint64_t correct
     slot->corrections.learned += corrections;
 }
 
-/* A ratio chooses the moment by the outcome: what it stops says nothing about the posterior. */
+/* A ratio chooses the moment by the outcome: what it stops says nothing about the posterior. An embedding has none. */
 static void try_posterior(struct version_slot *slot, struct hash128 doc, const struct example *samples, uint32_t count,
                           bool whole)
 {
@@ -54,7 +54,7 @@ static void try_posterior(struct version_slot *slot, struct hash128 doc, const s
     const struct version *v = slot->version;
     for (uint32_t i = 0; i < count; i++)
         whole = whole && (samples[i].reward == 0 || samples[i].reward == 1);
-    if (slot->judge && whole && v->batch.positive_ratio == 0 &&
+    if (slot->judge && whole && v->batch.positive_ratio == 0 && !version_draws(v) &&
         trial_of(v->model, &v->config, shard_block_of(slot, doc), samples, count, &trial))
         shard_judge_batch(slot->judge, &trial);
 }

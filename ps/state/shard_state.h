@@ -120,6 +120,7 @@ struct shard {
     uint32_t feature_slots;   /* of versions that learn from features */
     uint32_t judges;          /* versions that are judged */
     uint32_t mortals;         /* versions whose documents come and go */
+    uint32_t drawers;         /* versions that draw something for each document */
     uint32_t batching;        /* versions whose samples wait before they are learned... */
     uint64_t batch_bytes;     /* ...and what all of these take */
     int64_t batches_due;      /* at this gate some of them have something to do; as of the last step */

@@ -329,7 +329,7 @@ void shard_take_sample(void *self, struct sample *sample)
         sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
     if (s->judges && sample->kind == SAMPLE_NEW)
         shard_judge_tell(s, sample);
-    if (s->mortals && sample->kind == SAMPLE_NEW)
+    if (s->drawers && sample->kind == SAMPLE_NEW)
         shard_name_document(sample);
     struct sample_log_place place = sample_log_end(&s->log);
     sample_log_append(&s->log, sample);
@@ -374,6 +374,7 @@ void shard_add_versions(struct shard *s)
         s->slot[i].judge = v->validate ? shard_judge_open(s->options.id, v->id) : NULL;
         s->judges += v->validate;
         s->mortals += version_is_mortal(v);
+        s->drawers += version_draws(v);
         shard_find_encoder(s, &s->slot[i]);
         shard_batches_open(s, &s->slot[i]);
         param_store_add(&s->params, v, s->slot[i].table);

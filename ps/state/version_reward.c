@@ -66,6 +66,16 @@ enum tm_code version_validate_check(const struct model *model, const struct mode
     return TM_OK;
 }
 
+enum tm_code version_life_check(const struct model *model, const struct model_config *config, struct tm_error *err)
+{
+    const struct embedding_config *e = &config->embedding;
+    if (!model->admitted || (e->admit_at == 1 && e->admit_share >= 1 && e->expire_after == 0))
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT,
+                        "batch, order: documents that are admitted later or expire (admit_at, admit_share, "
+                        "expire_after) learn each sample when it comes; expected neither of both, or none of these");
+}
+
 enum tm_code version_batch_check(const struct version_batch *batch, struct reward_range range,
                                  const struct label_filters *filters, struct tm_error *err)
 {

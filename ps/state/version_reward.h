@@ -36,6 +36,10 @@ enum tm_code version_reward_check(const struct model *model, struct reward_range
 enum tm_code version_batch_check(const struct version_batch *batch, struct reward_range range,
                                  const struct label_filters *filters, struct tm_error *err);
 
+/* Of a model whose samples are to wait. TM_INVALID_ARGUMENT: its documents come and go, and what waits would be of some
+ * that are not admitted yet, or forgotten meanwhile. */
+enum tm_code version_life_check(const struct model *model, const struct model_config *config, struct tm_error *err);
+
 /* TM_INVALID_ARGUMENT: its predictions cannot be judged as probabilities: the model predicts something else, or the
  * reward may have no value. */
 enum tm_code version_validate_check(const struct model *model, const struct model_config *config,

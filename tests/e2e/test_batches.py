@@ -23,6 +23,8 @@ versions:
   - { name: Y, model: lr, dimension: 2, order: event_time, batch: { samples: 6, positive_ratio: 0.6, age: 20s } }
   - { name: X-arrival, model: lr, dimension: 2, samples_from: [X] }
   - { name: Y-arrival, model: lr, dimension: 2, samples_from: [Y] }
+  - { name: X-vectors, model: embedding, dimension: 2, order: event_time, batch: { samples: 4, age: 20s }, samples_from: [X] }
+  - { name: Y-vectors, model: embedding, dimension: 2, order: event_time, batch: { samples: 4, age: 20s }, samples_from: [Y] }
   - { name: diagonal, model: lr, dimension: 2, covariance: diagonal, batch: { samples: 8 }, samples_from: [X], validate: on }
 """
 SHOWN, SLICE = 120, 5_000
@@ -74,11 +76,12 @@ def test_the_interleaving_changes_no_bit(make_server):
     server.drain()
     versions = {v["name"]: v for v in server.settled_status()["versions"]}
     harness.assert_balanced(server.status())
-    for name in ("X", "Y"):
+    for name in ("X", "Y", "X-vectors", "Y-vectors"):
         assert versions[name]["new_samples"]["learned"] == SHOWN
         assert versions[name]["corrections"]["batched"] == 0
     digests = server.digests()
     assert digests["X"] == digests["Y"]
+    assert digests["X-vectors"] == digests["Y-vectors"]
     assert digests["X-arrival"] != digests["Y-arrival"]
     assert_shown(server)
 

@@ -33,10 +33,15 @@ static bool example_of(const struct version *v, const struct sample *s, const do
     return known;
 }
 
+static bool waits(const struct version *v) { return v->batch.samples > 1 || v->order == ORDER_EVENT_TIME; }
+
+/* Documents come and go: those of embeddings that learn at once. */
+static bool is_mortal(const struct version *v) { return v->model == &model_embedding && !waits(v); }
+
 bool lessons_expired(const struct lessons *l, const struct version *v, uint32_t version, uint32_t doc, int64_t now)
 {
     const struct student *me = &l->student[version];
-    return v->model == &model_embedding && v->config.embedding.expire_after > 0 && me->known[doc] &&
+    return is_mortal(v) && v->config.embedding.expire_after > 0 && me->known[doc] &&
            now - me->newest[doc] > v->config.embedding.expire_after;
 }
 
@@ -62,7 +67,7 @@ static void put_in(struct lessons *l, const struct version *v, uint32_t version,
         me->newest[doc] = e->time;
     me->known[doc] = original->put[version] = true;
     v->model->learn(&v->config, me->belief[doc], e, 1);
-    if (v->model != &model_embedding || embedding_admitted(me->belief[doc]))
+    if (!is_mortal(v) || embedding_admitted(me->belief[doc]))
         original->life[version] = me->life[doc];
 }
 
@@ -70,7 +75,7 @@ static void put_in(struct lessons *l, const struct version *v, uint32_t version,
 static bool is_held(const struct lessons *l, const struct version *v, uint32_t version, const struct lesson *correction)
 {
     const struct lesson *original = &l->lesson[correction->sample.original - 1];
-    if (v->model != &model_embedding)
+    if (!is_mortal(v))
         return true;
     return original->life[version] > 0 && original->life[version] == l->student[version].life[original->doc] &&
            !lessons_expired(l, v, version, original->doc, correction->sample.decided_at);
@@ -132,8 +137,6 @@ static const float *input_of(const struct encoder *encoder, const struct lesson_
     return room;
 }
 
-static bool waits(const struct version *v) { return v->batch.samples > 1 || v->order == ORDER_EVENT_TIME; }
-
 static bool has(const struct lesson *x, uint32_t version)
 {
     return dealt_with(x, version) || x->fate[version] == LESSON_BATCHED || x->fate[version] == LESSON_ADMISSION;
@@ -160,6 +163,7 @@ static void learn(struct lessons *l, const struct catalog *c, uint32_t version, 
     bool ignored, is = example_of(v, s, s->labels, s->keep, x, &now, &lesson->cut[version]);
     bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, s->old_keep, x, &was, &ignored);
     bool filtered = s->excluded;
+    now.item = original->sample.item; /* which a correction does not carry */
     had = had && !s->old_excluded;
     is = is && !s->excluded;
     lesson->cut[version] = lesson->cut[version] && is;
@@ -201,7 +205,7 @@ static void learn(struct lessons *l, const struct catalog *c, uint32_t version, 
         if (s->kind == SAMPLE_CORRECTION)
             begin(l, v, version, original);
         put_in(l, v, version, original, &now);
-        if (v->model == &model_embedding && original->life[version] == 0)
+        if (is_mortal(v) && original->life[version] == 0)
             lesson->fate[version] = LESSON_ADMISSION;
     }
 }
@@ -315,7 +319,7 @@ void lessons_discard(struct lessons *l, uint32_t version)
 void lessons_reset(struct lessons *l, const struct version *v, uint32_t version, uint32_t doc)
 {
     struct student *me = &l->student[version];
-    if (v->model == &model_embedding) { /* as if it had never come */
+    if (is_mortal(v)) { /* as if it had never come */
         me->life[doc]++;
         me->known[doc] = false;
         return;

@@ -220,6 +220,11 @@ static void make_batches(struct author *a, struct version *v, bool exact)
             .age_ms = chance(a, 60) ? a->unit * between(a, 1, 12) : 0,
         };
     v->order = chance(a, 40) ? ORDER_EVENT_TIME : ORDER_ARRIVAL;
+    if (v->model == &model_embedding && version_waits(v)) { /* nobody comes or goes */
+        v->config.embedding.admit_at = 1;
+        v->config.embedding.admit_share = 1;
+        v->config.embedding.expire_after = 0;
+    }
 }
 
 static void make_versions(struct author *a)
@@ -238,8 +243,7 @@ static void make_versions(struct author *a)
         snprintf(v->name, sizeof v->name, "v%u", i + 1);
         make_model(a, v);
         const struct world_reward *reward = pick_reward(a, v);
-        make_batches(a, v,
-                     reward->exact && v->model != &model_embedding && !label_filters_drop(&w->join.join.label_filters));
+        make_batches(a, v, reward->exact && !label_filters_drop(&w->join.join.label_filters));
         bool probability =
             v->model == &model_embedding ? v->config.embedding.loss == LOSS_LOGISTIC : v->model != &model_linear;
         v->validate = probability && reward->exact && chance(a, 60);

@@ -129,6 +129,7 @@ struct world {
     T(ROBOTS, "a limit for robots")                             \
     T(BOUND, "a bound of what waits")                           \
     T(FEATURES, "versions over features")                       \
+    T(EMBEDDING_BATCHES, "embeddings whose samples wait")       \
     T(SHADOWS, "versions that learn from others")               \
     T(PAUSES, "pauses")                                         \
     T(STALLED, "a stalled stream")                              \

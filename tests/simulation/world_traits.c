@@ -1,6 +1,8 @@
 /* What a world has of what can be: so that who reads the summary sees what was covered. */
 #include "tests/simulation/world.h"
 
+#include "learner/embedding.h"
+
 static bool any_act(const struct world *w, enum act_kind kind)
 {
     for (uint32_t i = 0; i < w->acts; i++)
@@ -41,6 +43,14 @@ static bool any_over_features(const struct world *w)
     return false;
 }
 
+static bool any_waiting_embedding(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->versions; i++)
+        if (w->version[i].model == &model_embedding && version_waits(&w->version[i]))
+            return true;
+    return false;
+}
+
 static bool any_shadow(const struct world *w)
 {
     for (uint32_t i = 0; i < w->versions; i++)
@@ -62,6 +72,7 @@ bool world_has(const struct world *w, enum world_trait trait)
     case WORLD_ROBOTS: return w->sequencing.user_events > 0;
     case WORLD_BOUND: return w->limits[0].waiting_bytes > 0;
     case WORLD_FEATURES: return any_over_features(w);
+    case WORLD_EMBEDDING_BATCHES: return any_waiting_embedding(w);
     case WORLD_SHADOWS: return any_shadow(w);
     case WORLD_PAUSES: return any_act(w, ACT_PAUSE);
     case WORLD_STALLED: return w->stalled != 0;

@@ -281,6 +281,95 @@ static void test_bias_is_not_pulled(void **state)
     }
 }
 
+/* ---- batches ---- */
+
+/* SGD at rate 1 moves by minus the sum of the gradients at the weights in front of the batch. */
+static void test_a_batch_is_one_step(void **state)
+{
+    enum { MOST = 9 };
+    uint64_t seed = 5;
+    (void)state;
+    for (int run = 0; run < 200; run++) {
+        struct model_config config = embedding(1 + (uint32_t)below(&seed, 20), OPTIMIZER_SGD);
+        float x[MOST][N_MAX];
+        struct example batch[MOST], first;
+        double before[N_MAX], after[N_MAX];
+        size_t count = 1 + below(&seed, MOST);
+        config.prior_sd = 0.3;
+        config.embedding.optimizer.rate = 1;
+        config.embedding.optimizer.clip = config.embedding.norm_max = 1000;
+        struct embedding_block *b = embedding_new(&config);
+        for (size_t i = 0; i < count; i++) {
+            fill_features(&seed, x[i], config.dimension, 1);
+            batch[i] = shown(x[i], (double)below(&seed, 2));
+            batch[i].weight = 2 * uniform(&seed);
+        }
+        first = batch[0];
+        first.weight = 0; /* makes the vector, moves nothing */
+        learn_it(&config, b, first);
+        weights(&config, b, before);
+        model_embedding.learn(&config, b, batch, count);
+        weights(&config, b, after);
+        assert_int_equal(b->head.positives + b->head.negatives, count + 1);
+        for (uint32_t i = 0; i < model_weights(&config); i++) {
+            double sum = 0, h = 1e-5, w[N_MAX];
+            for (size_t k = 0; k < count; k++) {
+                memcpy(w, before, sizeof w);
+                w[i] = before[i] + h;
+                double above = loss_at(&config, w, &batch[k]);
+                w[i] = before[i] - h;
+                sum += (above - loss_at(&config, w, &batch[k])) / (2 * h);
+            }
+            assert_near(before[i] - after[i], sum, 1e-5, "sum of gradients");
+        }
+        free(b);
+    }
+}
+
+/* Whatever the optimizer: a batch of four alike is a sample that weighs as much as all of them. */
+static void test_a_batch_of_twins_is_one_sample(void **state)
+{
+    static const float x[] = {1, -0.5f};
+    (void)state;
+    for (int kind = 0; kind < OPTIMIZER_COUNT; kind++) {
+        struct model_config config = embedding(2, (enum optimizer_kind)kind);
+        struct embedding_block *b = embedding_new(&config), *c = embedding_new(&config);
+        double have[3], want[3];
+        config.embedding.optimizer.l2 = 0.125;
+        for (int i = 0; i < 20; i++) {
+            struct example e = shown(x, i % 3 == 0), heavy = e, twins[] = {e, e, e, e};
+            heavy.weight = 4;
+            model_embedding.learn(&config, b, twins, ARRAY_LEN(twins));
+            learn_it(&config, c, heavy);
+        }
+        weights(&config, b, have);
+        weights(&config, c, want);
+        assert_memory_equal(have, want, sizeof have);
+        assert_int_equal(b->head.positives, 4 * c->head.positives);
+        free(b);
+        free(c);
+    }
+}
+
+static void test_a_batch_in_which_a_document_is_admitted(void **state)
+{
+    static const float x[] = {1, 2}, y[] = {-1, 0.5f};
+    struct model_config config = embedding(2, OPTIMIZER_ADAM), at_once = config;
+    struct embedding_block *b = embedding_new(&config), *c = embedding_new(&at_once);
+    struct example batch[] = {shown(x, 1), shown(y, 1), shown(x, 0), shown(y, 1), shown(x, 1)};
+    double have[3], want[3];
+    (void)state;
+    config.embedding.admit_at = 3;
+    model_embedding.learn(&config, b, batch, ARRAY_LEN(batch));
+    model_embedding.learn(&at_once, c, batch + 2, ARRAY_LEN(batch) - 2);
+    weights(&config, b, have);
+    weights(&at_once, c, want);
+    assert_memory_equal(have, want, sizeof have);
+    assert_true(b->seen == 3 && b->head.positives == 2 && b->head.negatives == 1);
+    free(b);
+    free(c);
+}
+
 /* ---- admission, expiry ---- */
 
 static void test_admission_by_count(void **state)
@@ -642,6 +731,9 @@ int main(void)
         cmocka_unit_test(test_norm),
         cmocka_unit_test(test_largest_bias),
         cmocka_unit_test(test_bias_is_not_pulled),
+        cmocka_unit_test(test_a_batch_is_one_step),
+        cmocka_unit_test(test_a_batch_of_twins_is_one_sample),
+        cmocka_unit_test(test_a_batch_in_which_a_document_is_admitted),
         cmocka_unit_test(test_admission_by_count),
         cmocka_unit_test(test_admission_by_share),
         cmocka_unit_test(test_expiry),

@@ -130,6 +130,9 @@ static const struct {
      "f:1:12: versions[0].loss: got hinge; expected logistic or squared\n"},
     {"versions: [{ name: A, model: embedding, dimension: 2, half_life: 1d }]\n",
      "f:1:12: versions[0].half_life: embedding has no such option\n"},
+    {"versions: [{ name: A, model: embedding, dimension: 2, batch: { samples: 9 }, expire_after: 1d }]\n",
+     "f:1:12: versions[0].batch, order: documents that are admitted later or expire (admit_at, admit_share, "
+     "expire_after) learn each sample when it comes; expected neither of both, or none of these\n"},
     {"versions: [{ name: A, model: lr, dimension: 2, expire_after: 1d }]\n",
      "f:1:12: versions[0].expire_after: lr has no such option\n"},
     {"versions: [{ name: A, model: beta, batch: 32 }]\n",

@@ -3,8 +3,10 @@
 #include "tests/unit/shard_rig.h"
 
 #include "learner/beta.h"
+#include "learner/embedding.h"
 #include "learner/lr.h"
 #include "ps/state/batches.h"
+#include "ps/state/parameter_reset.h"
 #include "tests/unit/random.h"
 
 enum { WINDOW_MS = 10, LATENESS_MS = 1000, DIMENSION = 2, BLOCK_BYTES = 512 };
@@ -30,6 +32,10 @@ static void pack_version(struct buffer *out) { catalog_pack_version(&version, NU
 static void pack_pause(struct buffer *out) { catalog_pack_state(1, VERSION_PAUSED, false, out); }
 static void pack_resume(struct buffer *out) { catalog_pack_state(1, VERSION_LEARNING, false, out); }
 static void pack_discard(struct buffer *out) { catalog_pack_state(1, VERSION_LEARNING, true, out); }
+static void pack_reset(struct buffer *out)
+{
+    parameter_reset_pack(&(struct parameter_reset){.version = 1, .note = {"", "why not", 1}}, out);
+}
 static void pack_little_room(struct buffer *out)
 {
     catalog_pack_limits(
@@ -52,6 +58,12 @@ static void describe(const char *model, enum model_covariance covariance, struct
     else
         version.config = (struct model_config){
             .dimension = DIMENSION, .covariance = covariance, .prior_sd = 1, .intercept_mean = -1, .intercept_sd = 1};
+    if (strcmp(model, "embedding") == 0)
+        version.config.embedding =
+            (struct embedding_config){.optimizer = {.kind = OPTIMIZER_SGD, .rate = 0.25, .clip = 100},
+                                      .norm_max = 100,
+                                      .admit_at = 1,
+                                      .admit_share = 1};
     model_fix(model_find(bytes_text(model)), &version.config);
     version.model = model_form(model_find(bytes_text(model)), &version.config);
 }
@@ -225,12 +237,11 @@ static void without_room_the_oldest_is_learned_early(void **state)
 /* ---- what is learned ---- */
 
 /* A late click on a sample that waits: the same bits as if it had been in time. Without the batch it is a flip. */
-static void a_correction_relabels_what_waits(void **state)
+static void relabel(const char *model)
 {
     struct rig late, in_time;
-    (void)state;
     for (uint32_t samples = 1; samples <= 3; samples += 2) {
-        describe("lr", COVARIANCE_DIAGONAL, (struct version_batch){.samples = samples}, ORDER_ARRIVAL);
+        describe(model, COVARIANCE_DIAGONAL, (struct version_batch){.samples = samples}, ORDER_ARRIVAL);
         open_story(&late);
         open_story(&in_time);
         for (uint32_t i = 1; i <= 2; i++) {
@@ -253,6 +264,51 @@ static void a_correction_relabels_what_waits(void **state)
         close_rig(&late);
         close_rig(&in_time);
     }
+}
+
+static void a_correction_relabels_what_waits(void **state)
+{
+    (void)state;
+    relabel("lr");
+    relabel("embedding");
+}
+
+static uint64_t learned_of(const uint64_t *block)
+{
+    struct embedding_block head;
+    memcpy(&head, block, sizeof head);
+    return head.head.positives + head.head.negatives;
+}
+
+/* A document of an embedding stays when it is reset: what was learned is cut off, what waits is learned afterwards. */
+static void a_reset_of_an_embedding_leaves_what_waits(void **state)
+{
+    struct rig r;
+    uint64_t block[BLOCK_BYTES / 8];
+    (void)state;
+    describe("embedding", 0, (struct version_batch){.samples = 2}, ORDER_ARRIVAL);
+    open_story(&r);
+    for (uint32_t i = 1; i <= 3; i++)
+        show(&r, i, "a", i);
+    pass(&r, 100);
+    expect(&r, 2, 1);
+    block_of(&r, "a", block);
+    assert_int_equal(learned_of(block), 2);
+    control(&r, pack_reset);
+    step_well(&r);
+    commit(&r);
+    restart(&r);
+    block_of(&r, "a", block);
+    assert_int_equal(learned_of(block), 0);
+    click(&r, 1, "a", 90); /* learned before */
+    click(&r, 3, "a", 90); /* waits */
+    show(&r, 4, "a", 110);
+    pass(&r, 200);
+    expect(&r, 4, 0);
+    block_of(&r, "a", block);
+    assert_int_equal(learned_of(block), 2);
+    assert_true(counts_of(&r).corrections.learned == 1 && counts_of(&r).corrections.skipped_reset == 1);
+    close_rig(&r);
 }
 
 static void an_open_batch_outlives_pauses_and_restarts(void **state)
@@ -434,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_learned_when_it_is_old),
         cmocka_unit_test(without_room_the_oldest_is_learned_early),
         cmocka_unit_test(a_correction_relabels_what_waits),
+        cmocka_unit_test(a_reset_of_an_embedding_leaves_what_waits),
         cmocka_unit_test(an_open_batch_outlives_pauses_and_restarts),
         cmocka_unit_test(the_interleaving_changes_nothing_by_event_time),
         cmocka_unit_test(a_pause_changes_nothing),
