@@ -48,12 +48,18 @@ void remembered_add(struct remembered *r, int64_t time, uint64_t bytes, uint64_t
     add(r, number, bytes, samples);
 }
 
-uint64_t remembered_trim(struct remembered *r, int64_t expiry, uint64_t most)
+static int64_t end_of(const struct remembered *r, const struct remembered_stretch *s)
+{
+    int64_t end;
+    return __builtin_mul_overflow(s->number + 1, r->width, &end) ? INT64_MAX : end;
+}
+
+uint64_t remembered_trim(struct remembered *r, int64_t expiry, int64_t gate, uint64_t most)
 {
     uint64_t given_up = 0;
     size_t n = 0;
     for (; n < r->count; n++) {
-        const struct remembered_stretch *s = &r->stretch[n];
+        struct remembered_stretch *s = &r->stretch[n];
         bool expired = s->number < number_of(r, expiry);
         if (!expired && (most == 0 || r->bytes <= most))
             break;
@@ -61,8 +67,12 @@ uint64_t remembered_trim(struct remembered *r, int64_t expiry, uint64_t most)
         if (expired)
             continue;
         given_up += s->samples;
-        if (__builtin_mul_overflow(s->number + 1, r->width, &r->from))
-            r->from = INT64_MAX;
+        r->from = end_of(r, s);
+        if (r->from > gate) { /* more of it may be decided yet */
+            r->from = gate;
+            s->bytes = s->samples = 0;
+            break;
+        }
     }
     r->count -= n;
     if (n && r->count)

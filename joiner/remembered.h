@@ -4,7 +4,8 @@
  * Bytes   logical ones, what a sample and its actions take in a run, so that the same samples are given up whatever
  *         commits, merges and restarts do. They are counted by stretches of event time, `width` each.
  * Bound   above `most` whole stretches go, the oldest first, until the rest fits: `from` is the end of the last one
- *         that went. Nothing in front of it is remembered any more.
+ *         that went, but never behind the gate: of the stretch that the gate is in goes what was decided so far. Nothing
+ *         in front of `from` is remembered any more; nothing from the gate on is decided, so none of it need be.
  * Memory  24 bytes for each stretch between expiry and gate, a few dozen at most. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_REMEMBERED_H
 #define TIDEMILL_JOINER_REMEMBERED_H
@@ -29,8 +30,9 @@ void remembered_close(struct remembered *r);
 /* So many bytes, and samples, at this time. */
 void remembered_add(struct remembered *r, int64_t time, uint64_t bytes, uint64_t samples);
 
-/* Forget the stretches in front of expiry, then give up what is too much. Returns the samples that were given up. */
-uint64_t remembered_trim(struct remembered *r, int64_t expiry, uint64_t most);
+/* Forget the stretches in front of expiry, then give up what is too much. Every sample told of is from before the gate.
+ * Returns the samples that were given up. */
+uint64_t remembered_trim(struct remembered *r, int64_t expiry, int64_t gate, uint64_t most);
 
 void remembered_encode(const struct remembered *r, struct buffer *out);
 void remembered_decode(struct remembered *r, struct reader *in); /* after open; in->bad: it makes no sense */

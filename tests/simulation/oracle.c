@@ -847,7 +847,7 @@ static uint64_t bytes_remembered(const struct oracle *o, const struct oracle_sha
     return bytes;
 }
 
-/* Forget the oldest stretch of decided impressions if there are too many. */
+/* Forget the oldest stretch of decided impressions, what there is of it so far, if there are too many. */
 static bool give_up(const struct oracle *o, struct oracle_shard *s)
 {
     uint64_t most = catalog_limits(&o->catalog).decided_bytes, bytes = 0;
@@ -856,7 +856,7 @@ static bool give_up(const struct oracle *o, struct oracle_shard *s)
         return false;
     for (uint32_t i = 0; i < s->records; i++) {
         int64_t stretch = stretch_of_time(o, s->record[i].time, &width);
-        if (!s->record[i].decided || stretch < stretch_of_time(o, known_from, &width))
+        if (!s->record[i].decided || s->record[i].time < s->gone || stretch < stretch_of_time(o, known_from, &width))
             continue;
         bytes += bytes_remembered(o, s, i);
         oldest_stretch = stretch < oldest_stretch ? stretch : oldest_stretch;
@@ -864,8 +864,10 @@ static bool give_up(const struct oracle *o, struct oracle_shard *s)
     if (bytes <= most)
         return false;
     for (uint32_t i = 0; i < s->records; i++)
-        s->given_up += s->record[i].decided && stretch_of_time(o, s->record[i].time, &width) == oldest_stretch;
-    s->gone = (oldest_stretch + 1) * width;
+        s->given_up += s->record[i].decided && s->record[i].time >= s->gone &&
+                       stretch_of_time(o, s->record[i].time, &width) == oldest_stretch;
+    int64_t end = (oldest_stretch + 1) * width;
+    s->gone = end < gate(o) ? end : gate(o);
     return true;
 }
 

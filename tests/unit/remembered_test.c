@@ -19,7 +19,7 @@ struct model {
         uint64_t bytes, samples;
     } said[SAID_MAX];
     int n;
-    int64_t expiry, from; /* what is in front of them is gone */
+    int64_t expiry, gate, from; /* what is in front of expiry and from is gone */
 };
 
 static uint64_t bytes_left(const struct model *m, int64_t *oldest)
@@ -42,8 +42,9 @@ static uint64_t give_up(struct model *m, uint64_t most)
     int64_t oldest;
     while (bytes_left(m, &oldest) > most) {
         for (int i = 0; i < m->n; i++)
-            samples += down(m->said[i].time) == oldest ? m->said[i].samples : 0;
-        m->from = (oldest + 1) * WIDTH;
+            if (down(m->said[i].time) == oldest && (m->from == INT64_MIN || m->said[i].time >= m->from))
+                samples += m->said[i].samples;
+        m->from = (oldest + 1) * WIDTH < m->gate ? (oldest + 1) * WIDTH : m->gate;
     }
     return samples;
 }
@@ -65,12 +66,13 @@ static void test_the_oldest_stretches_are_given_up(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 200; seed++) {
         uint64_t random = seed;
-        struct model m = {.expiry = -1000, .from = INT64_MIN};
+        struct model m = {.expiry = -1000, .gate = -300, .from = INT64_MIN};
         struct remembered r;
         int64_t now = -300, oldest;
         remembered_open(&r, WIDTH);
         while (m.n < SAID_MAX) {
             int64_t time = now - (int64_t)below(&random, 60);
+            m.gate = now + 1; /* in a stretch, mostly */
             uint64_t bytes = below(&random, 100), samples = below(&random, 2), most = 1 + below(&random, 3000);
             now += (int64_t)below(&random, 4);
             if (m.from == INT64_MIN || time >= m.from) {
@@ -82,10 +84,10 @@ static void test_the_oldest_stretches_are_given_up(void **state)
             if (below(&random, 20))
                 continue;
             m.expiry = now - 100;
-            assert_int_equal(remembered_trim(&r, m.expiry, most), give_up(&m, most));
+            assert_int_equal(remembered_trim(&r, m.expiry, m.gate, most), give_up(&m, most));
             assert_int_equal(r.from, m.from);
             assert_int_equal(r.bytes, bytes_left(&m, &oldest));
-            assert_int_equal(remembered_trim(&r, m.expiry, 0), 0); /* no limit */
+            assert_int_equal(remembered_trim(&r, m.expiry, m.gate, 0), 0); /* no limit */
             write_and_read(&r);
             assert_int_equal(r.bytes, bytes_left(&m, &oldest));
         }

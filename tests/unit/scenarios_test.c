@@ -8,9 +8,12 @@
  * Attribution  "last: sum order" as labels: orders have a key of their own, and count for the last impression of it (first,
  *           all). Keys in capitals are the same but for their case: "100 show a", "120 show A", "130 order a" is an order
  *           of both.
+ * Room      "room 1: count click": so many bytes of decided keys are remembered (without: all). What is given up as a
+ *           whole is 31 long.
  * World     window 60; clicks count within 200, orders within 500; allowed lateness 500. Each scenario is played in one
  *           go, and again with a restart from commits after every line. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -151,6 +154,17 @@ static const struct scenario {
     {"what a forgotten impression had stays with it", "last: sum order",
      "100 show a\n560 order a =5\n601 time\n550 show A\n1200 time", "a: 0\na: 0 -> 5\nA: 0"},
 
+    /* No room to remember decided keys. */
+    {"a key that is given up is not known any more", "room 1: count click",
+     "100 show a\n161 time\n110 click a\n110 show b\n110 click b\n700 time", "a: 0\nb: 1\norphaned click"},
+    {"what is not decided yet was not given up, whatever else its stretch had", "room 1: count click",
+     "94 show a\n95 show b\n156 time\n95 show b\n96 show c\n700 time", "a: 0\nb: 0\nlate show\nc: 0"},
+    {"nor is it later, when the gate moves on within the stretch", "room 1: count click",
+     "94 show a\n155 time\n96 show b\n157 time\n96 show c\n97 show d\n700 time",
+     "a: 0\nb: 0\nlate show\nd: 0"},
+    {"a stretch with room stays", "room 1000: count click", "100 show a\n110 show b\n171 time\n110 click a\n110 click b",
+     "a: 0\nb: 0\na: 0 -> 1\nb: 0 -> 1"},
+
     {"and of the key", "count click", "100 show a\n100 show b\n110 click a #1\n120 undo click b #1\n300 time",
      "a: 1\nb: 0"},
 };
@@ -222,6 +236,8 @@ static void begin(struct player *p, const char *labels)
     char text[256];
     *p = (struct player){.keep_from = 1, .watermark = {WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE}};
     p->config = (struct joiner_config){.streams = STREAMS, .window_ms = 60, .allowed_lateness_ms = 500};
+    if (sscanf(labels, "room %" SCNu64, &p->config.decided_bytes_max) == 1)
+        labels = strchr(labels, ':') + 1;
     p->config.stream[SHOW].kind = JOINER_IMPRESSION;
     p->config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 200};
     p->config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 500};
@@ -254,6 +270,7 @@ static void end(struct player *p)
 /* Commit, and go on with another joiner that knows only what commits left behind. */
 static void restart(struct player *p)
 {
+    CLEANUP(buffer_close) struct buffer remembered = {0};
     struct joiner_delta delta;
     struct stream_counts counts[JOINER_STREAMS_MAX];
     int64_t watermarks[JOINER_STREAMS_MAX] = {0};
@@ -265,8 +282,11 @@ static void restart(struct player *p)
     p->keep_from = delta.keep_from;
     memcpy(counts, joiner_counts(p->joiner), sizeof counts);
     memcpy(watermarks, p->watermark, sizeof p->watermark);
+    joiner_encode_remembered(p->joiner, &remembered);
     joiner_close(p->joiner);
     p->joiner = joiner_open(&p->config, (struct joiner_output){p, on_sample, on_aside, NULL, NULL});
+    struct reader r = reader_of(buffer_view(&remembered));
+    joiner_load_remembered(p->joiner, &r);
     joiner_load_begin(p->joiner, watermarks);
     assert_int_equal(joiner_load_commits(p->joiner, p->keep_from, p->commit, NULL), TM_OK);
     for (uint64_t i = p->keep_from; i <= p->commit; i++)
