@@ -37,7 +37,7 @@ static void grow_samples(struct batches *b)
     b->sample = mem_grow(b->sample, b->sample_capacity, sizeof *b->sample);
     b->x = mem_grow(b->x, (size_t)b->sample_capacity * b->dimension, sizeof *b->x);
     for (uint32_t i = b->sample_capacity; i-- > from;) {
-        b->sample[i].next = b->free_sample;
+        b->sample[i] = (struct batched){.next = b->free_sample}; /* nowhere */
         b->free_sample = i;
     }
 }
@@ -103,6 +103,14 @@ static struct key_entries samples_by_themselves(const struct batches *b)
 uint32_t batches_late(const struct batches *b, uint64_t sequence)
 {
     return key_index_find(&b->by_sample, (struct hash128){.lo = sequence}, samples_by_themselves(b));
+}
+
+bool batches_turns_have(const struct batches *b, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < b->sample_capacity; i++)
+        if (b->sample[i].place == BATCHED_TURN && !b->sample[i].correction && b->sample[i].sample.lo == sequence)
+            return true;
+    return false;
 }
 
 void batches_wait(struct batches *b, uint32_t number)

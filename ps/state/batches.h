@@ -100,6 +100,8 @@ uint32_t batches_turn(struct batches *b, int64_t limit);
 static inline int64_t batches_next_turn(const struct batches *b) { return due_earliest(&b->turns); } /* INT64_MAX */
 /* The late turn of a sample; BATCHES_NONE. */
 uint32_t batches_late(const struct batches *b, uint64_t sequence);
+/* Does this new sample wait for a turn? Looks at all that wait: of turns that are not late there is no index. */
+bool batches_turns_have(const struct batches *b, uint64_t sequence);
 
 /* Into the batch of its document, opened by the clock if there is none. Returns the batch. */
 uint32_t batches_join(struct batches *b, uint32_t number);

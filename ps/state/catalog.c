@@ -69,7 +69,7 @@ static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm
     rc = label_filters_read(spec, &c->join.label_filters, err);
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
         const Tidemill__V1__StreamSpec *s = spec->streams[i];
-        if (s->kind > JOINER_TABLE || s->within_ms < 0 || s->before_ms < 0)
+        if (s->kind > JOINER_TABLE || s->within_ms < 0 || s->within_ms > spec->allowed_lateness_ms || s->before_ms < 0)
             return tm_error_set(err, TM_DATA_LOSS, "stream %zu of kind %u counts within %lld ms, and %lld ms before", i,
                                 s->kind, (long long)s->within_ms, (long long)s->before_ms);
         c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,

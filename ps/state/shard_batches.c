@@ -99,18 +99,20 @@ static void drop(struct shard *s, struct version_slot *slot, uint32_t number)
     batches_drop(slot->batches, number);
 }
 
-/* One that was learned, or waits in a batch, is really something else. */
+/* One of a batch has other labels: they may complete it. */
+static void relabel(struct shard *s, struct version_slot *slot, uint32_t number, const struct batched *w)
+{
+    struct batches *b = slot->batches;
+    batches_relabel(b, number, w->reward, w->weight, w->corrections);
+    if (b->sample[number].place == BATCHED_OPEN)
+        fire_if_full(s, slot, batches_of(b, w->doc));
+}
+
+/* One that was learned is really something else. */
 static void amend(struct shard *s, struct version_slot *slot, uint32_t number)
 {
     struct batches *b = slot->batches;
     const struct batched w = b->sample[number];
-    uint32_t original = batches_find(b, w.doc, w.sample.lo);
-    if (original != BATCHES_NONE) {
-        batches_relabel(b, original, w.reward, w.weight, w.corrections);
-        drop(s, slot, number);
-        fire_if_full(s, slot, batches_of(b, w.doc));
-        return;
-    }
     if (resets_cut(&slot->resets, doc_id_of(w.doc), w.sample.lo)) { /* it was forgotten while the correction waited */
         slot->corrections.batched -= w.corrections;
         slot->corrections.skipped += w.corrections;
@@ -127,12 +129,25 @@ static void amend(struct shard *s, struct version_slot *slot, uint32_t number)
     drop(s, slot, number);
 }
 
+/* The turn of a correction has come: its original was learned, or lies in a batch by now. */
+static void take_correction(struct shard *s, struct version_slot *slot, uint32_t number)
+{
+    const struct batched w = slot->batches->sample[number];
+    uint32_t original = batches_find(slot->batches, w.doc, w.sample.lo);
+    if (original == BATCHES_NONE) {
+        amend(s, slot, number);
+        return;
+    }
+    drop(s, slot, number);
+    relabel(s, slot, original, &w);
+}
+
 /* The turn of a sample has come: it is in nobody's hands. */
 static void take(struct shard *s, struct version_slot *slot, uint32_t number)
 {
     struct batches *b = slot->batches;
     if (b->sample[number].correction) {
-        amend(s, slot, number);
+        take_correction(s, slot, number);
         return;
     }
     if (slot->version->batch.samples > 1) {
@@ -284,25 +299,8 @@ void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sa
     shard_keep_batch_bound(s);
 }
 
-bool shard_batch_has(const struct version_slot *slot, const struct sample *sample)
-{
-    const struct batches *b = slot->batches;
-    return b && (batches_find(b, sample->doc, sample->original) != BATCHES_NONE ||
-                 batches_late(b, sample->original) != BATCHES_NONE);
-}
-
-/* With order: event_time all corrections of a sample are one, and it comes when there can be no more. */
-static void wait_correction(struct shard *s, struct version_slot *slot, const struct batched *w, const float *x)
-{
-    struct batches *b = slot->batches;
-    uint32_t waiting = batches_late(b, w->sample.lo);
-    if (waiting == BATCHES_NONE)
-        batches_wait(b, put(s, slot, w, x));
-    else
-        batches_relabel(b, waiting, w->reward, w->weight, w->corrections);
-}
-
-void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x)
+/* What a correction makes of its original. */
+static struct batched corrected(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x)
 {
     const struct version *v = slot->version;
     struct version_example before = version_example(v, sample, sample->old_labels, sample->old_keep, x);
@@ -318,10 +316,39 @@ void shard_batch_correction(struct shard *s, struct version_slot *slot, const st
     w.corrections = 1;
     w.correction = w.late = true;
     w.due = w.time + s->catalog.join.allowed_lateness_ms;
-    if (v->order == ORDER_ARRIVAL)
-        take(s, slot, put(s, slot, &w, x));
+    return w;
+}
+
+/* With order: event_time all corrections of a sample are one, and it comes when there can be no more: a batch that the
+ * sample lies in is not changed before. */
+bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struct sample *sample)
+{
+    struct batches *b = slot->batches;
+    uint32_t waiting = slot->version->order == ORDER_ARRIVAL ? batches_find(b, sample->doc, sample->original)
+                                                             : batches_late(b, sample->original);
+    if (waiting == BATCHES_NONE)
+        return false;
+    struct batched w = corrected(s, slot, sample, NULL);
+    relabel(s, slot, waiting, &w);
+    return true;
+}
+
+bool shard_batch_has(const struct version_slot *slot, const struct sample *sample)
+{
+    const struct batches *b = slot->batches;
+    return b && slot->version->order == ORDER_EVENT_TIME &&
+           (batches_find(b, sample->doc, sample->original) != BATCHES_NONE ||
+            (sample->impression_time >= b->clock && batches_turns_have(b, sample->original)));
+}
+
+void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x)
+{
+    struct batched w = corrected(s, slot, sample, x);
+    uint32_t number = put(s, slot, &w, x);
+    if (slot->version->order == ORDER_ARRIVAL)
+        amend(s, slot, number);
     else
-        wait_correction(s, slot, &w, x);
+        batches_wait(slot->batches, number);
     shard_keep_batch_bound(s);
 }
 

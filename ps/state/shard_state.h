@@ -242,10 +242,14 @@ static inline int64_t shard_horizon(const struct shard *s, const struct version_
 /* shard_batches.c: of versions whose samples wait */
 void shard_batches_open(struct shard *s, struct version_slot *slot); /* if it is one */
 void shard_batches_close(struct version_slot *slot);
-/* A new sample that it does not refuse; the correction of one that it has. */
+/* A new sample that it does not refuse. */
 void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x);
+/* A correction of what waits, and gets other labels where it is. False: there is no such thing. */
+bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struct sample *sample);
+/* Any other correction of what the version has. */
 void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x);
-bool shard_batch_has(const struct version_slot *slot, const struct sample *sample); /* the correction's original */
+/* Is the correction's original one that is not learned yet? */
+bool shard_batch_has(const struct version_slot *slot, const struct sample *sample);
 void shard_batches_pass_to(struct shard *s, struct version_slot *slot, int64_t decided_at); /* a correction's */
 /* As shard_horizon(), and no correction of an older impression waits. */
 int64_t shard_batches_horizon(const struct shard *s, const struct version_slot *slot);

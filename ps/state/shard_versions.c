@@ -249,42 +249,44 @@ static void pass_by_parameter(struct version_slot *slot, const struct sample *sa
                           version_example(v, sample, sample->labels, sample->keep, NULL).example.reward);
 }
 
-/* One that waits was not refused. */
-static bool corrects(struct shard *s, const struct version_slot *slot, const struct sample *sample, bool waits)
+/* One that waits gets other labels, whatever its features are; for any other they are read again. */
+static void correct(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    return cursor_learned(&slot->cursor, sample->original) && (waits || shard_refusal(s, slot, sample) == REASON_NONE);
-}
-
-bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon)
-{
-    bool unknown = false;
-    if (sample->kind == SAMPLE_NEW) {
-        const float *x = features_for(s, slot, sample);
-        if (slot->batches)
-            shard_batch_new(s, slot, sample, x);
-        else
-            unknown = learn_new(slot, sample, x);
-        cursor_learn(&slot->cursor, sample->sequence, horizon);
-        return unknown;
-    }
     cursor_pass(&slot->cursor, sample->sequence);
     if (sample->original < slot->encoded_from) {
         skip(&slot->corrections, &slot->corrections.skipped_reset);
-        return false;
+        return;
     }
     if (slot->batches)
         shard_batches_pass_to(s, slot, sample->decided_at);
-    bool waits = shard_batch_has(slot, sample);
-    if (!corrects(s, slot, sample, waits))
+    bool learned = cursor_learned(&slot->cursor, sample->original);
+    if (learned && slot->batches && shard_batch_relabel(s, slot, sample))
+        return;
+    if (!learned || shard_refusal(s, slot, sample) != REASON_NONE)
         skip(&slot->corrections, &slot->corrections.skipped_original);
-    else if (!waits && !version_is_mortal(slot->version) &&
-             resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original))
+    else if (!version_is_mortal(slot->version) && resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original) &&
+             !shard_batch_has(slot, sample))
         pass_by_parameter(slot, sample);
     else if (slot->batches)
         shard_batch_correction(s, slot, sample, features_for(s, slot, sample));
     else
         learn_correction(slot, sample, features_for(s, slot, sample));
-    return false;
+}
+
+bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon)
+{
+    bool unknown = false;
+    if (sample->kind == SAMPLE_CORRECTION) {
+        correct(s, slot, sample);
+        return false;
+    }
+    const float *x = features_for(s, slot, sample);
+    if (slot->batches)
+        shard_batch_new(s, slot, sample, x);
+    else
+        unknown = learn_new(slot, sample, x);
+    cursor_learn(&slot->cursor, sample->sequence, horizon);
+    return unknown;
 }
 
 /* Returns whether the version holds the sample. */

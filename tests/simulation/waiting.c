@@ -235,7 +235,7 @@ void waiting_forget(struct lessons *l, const struct version *v, uint32_t version
 bool waiting_has(const struct waiting *w, uint32_t lesson)
 {
     for (uint32_t i = 0; i < w->waiters; i++)
-        if (w->waiter[i].lesson == lesson && (w->waiter[i].in_batch || w->waiter[i].last))
+        if (w->waiter[i].lesson == lesson)
             return true;
     return false;
 }

@@ -41,7 +41,7 @@ void waiting_take(struct lessons *l, const struct catalog *c, uint32_t version, 
 void waiting_pass(struct lessons *l, const struct catalog *c, uint32_t version, int64_t now);
 /* The version's encoder changes: what waits is never learned. */
 void waiting_forget(struct lessons *l, const struct version *v, uint32_t version);
-bool waiting_has(const struct waiting *w, uint32_t lesson); /* in a batch, or for the turn of its corrections */
+bool waiting_has(const struct waiting *w, uint32_t lesson); /* or a correction of it */
 uint32_t waiting_batches(const struct waiting *w);
 void waiting_keep_bound(struct lessons *l, const struct catalog *c);
 

@@ -356,6 +356,8 @@ static void test_joins_that_make_no_sense(void **state)
     assert_join_refused(&j->spec, "stream 1 of kind 9 counts within 0 ms, and 0 ms before");
     (j = join_spec())->stream[1].within_ms = -5;
     assert_join_refused(&j->spec, "stream 1 of kind 1 counts within -5 ms, and 0 ms before");
+    (j = join_spec())->stream[2].within_ms = 3600001; /* beyond allowed_lateness: turns rest on that */
+    assert_join_refused(&j->spec, "stream 2 of kind 2 counts within 3600001 ms, and 0 ms before");
     (j = join_spec())->stream[2].name = "";
     assert_join_refused(&j->spec, "stream: a name of 0 bytes; expected 1 to 64");
     (j = join_spec())->stream[2].name = long_name;

@@ -36,6 +36,15 @@ static void pack_reset(struct buffer *out)
 {
     parameter_reset_pack(&(struct parameter_reset){.version = 1, .note = {"", "why not", 1}}, out);
 }
+static void pack_slices_of_one(struct buffer *out)
+{
+    catalog_pack_limits(&(struct catalog_limits){.held_bytes = 1 << 20, .batch_bytes = 1 << 20, .slice = 1}, out);
+}
+static void pack_reset_of_a(struct buffer *out)
+{
+    static const char *const docs[] = {"a"};
+    parameter_reset_pack(&(struct parameter_reset){1, docs, ARRAY_LEN(docs), {"me", "", 0}}, out);
+}
 static void pack_little_room(struct buffer *out)
 {
     catalog_pack_limits(
@@ -482,6 +491,77 @@ static void an_impression_that_comes_again_is_another_sample(void **state)
     close_rig(&r);
 }
 
+/* ---- features that cannot be read ---- */
+
+static void damage_features(struct rig *r)
+{
+    commit(r);
+    restart(r);
+    for (size_t i = 0; i < r->disk.table[STORE_FEATURE].rows; i++)
+        r->disk.table[STORE_FEATURE].row[i].value.size = 1;
+}
+
+/* A correction of what lies in a batch needs no features; where it needs some the shard says that they are damaged. */
+static void damaged_features_stop_a_correction_in_words(void **state)
+{
+    (void)state;
+    for (int order = ORDER_ARRIVAL; order <= ORDER_EVENT_TIME; order++) {
+        struct rig r;
+        struct tm_error err = {0};
+        describe("lr", COVARIANCE_DIAGONAL, (struct version_batch){.samples = 3}, (enum version_order)order);
+        open_story(&r);
+        show(&r, 1, "a", 0);
+        show(&r, 2, "a", 1);
+        pass(&r, 100);
+        damage_features(&r);
+        click(&r, 1, "a", 50);
+        assert_int_equal(step(&r, &err), order == ORDER_ARRIVAL ? TM_OK : TM_DATA_LOSS);
+        assert_true(order == ORDER_ARRIVAL ? counts_of(&r).corrections.batched == 1
+                                           : strstr(err.message, "feature") != NULL);
+        close_rig(&r);
+    }
+}
+
+/* ---- a reset while a version catches up ---- */
+
+/* The original waits for its turn, where no index knows it; when its correction's turn comes it lies in a batch. */
+static void a_correction_of_what_waits_outlives_a_reset(void **state)
+{
+    struct rig r;
+    uint64_t block[BLOCK_BYTES / 8];
+    struct beta_block b;
+    (void)state;
+    describe("beta", 0, (struct version_batch){.samples = 3}, ORDER_EVENT_TIME);
+    open_story(&r);
+    for (uint32_t i = 1; i <= 3; i++)
+        show(&r, i, "a", i);
+    pass(&r, 100);
+    expect(&r, 3, 0);
+    control(&r, pack_slices_of_one);
+    control(&r, pack_pause);
+    show(&r, 4, "a", 200);
+    pass(&r, 300);
+    click(&r, 4, "a", 250);
+    step_well(&r);
+    control(&r, pack_resume);
+    step_well(&r);
+    expect(&r, 3, 1);
+    assert_int_equal(counts_of(&r).corrections.held, 1);
+    control(&r, pack_reset_of_a);
+    step_well(&r);
+    assert_int_equal(counts_of(&r).corrections.batched, 1);
+    show(&r, 5, "a", 400);
+    pass(&r, 201 + LATENESS_MS + WINDOW_MS);
+    show(&r, 6, "a", 202 + LATENESS_MS);
+    pass(&r, 300 + LATENESS_MS);
+    expect(&r, 6, 0);
+    assert_int_equal(counts_of(&r).corrections.learned, 1);
+    block_of(&r, "a", block);
+    memcpy(&b, block, sizeof b);
+    assert_true(b.positives == 1 && b.negatives == 2);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_pause_changes_nothing),
         cmocka_unit_test(what_is_behind_is_learned_with_its_corrections),
         cmocka_unit_test(an_impression_that_comes_again_is_another_sample),
+        cmocka_unit_test(damaged_features_stop_a_correction_in_words),
+        cmocka_unit_test(a_correction_of_what_waits_outlives_a_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
