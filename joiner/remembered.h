@@ -4,8 +4,9 @@
  * Bytes   logical ones, what a sample and its actions take in a run, so that the same samples are given up whatever
  *         commits, merges and restarts do. They are counted by stretches of event time, `width` each.
  * Bound   above `most` whole stretches go, the oldest first, until the rest fits: `from` is the end of the last one
- *         that went, but never behind the gate: of the stretch that the gate is in goes what was decided so far. Nothing
- *         in front of `from` is remembered any more; nothing from the gate on is decided, so none of it need be.
+ *         that went, but never behind the gate: of the stretch that the gate is in goes what was decided so far.
+ *         Nothing in front of `from` is remembered any more; nothing from the gate on is decided, so none of it need
+ *         be.
  * Memory  24 bytes for each stretch between expiry and gate, a few dozen at most. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_REMEMBERED_H
 #define TIDEMILL_JOINER_REMEMBERED_H

@@ -218,20 +218,24 @@ static enum tm_code resolve_version(struct resolver *r, struct bytes name, struc
     return TM_OK;
 }
 
-/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. Rows of tables tell of a user,
- * but are not from one. */
+enum user_standing door_user(struct engine *engine, uint8_t stream, struct bytes id, uint64_t *user)
+{
+    struct user_lists *lists = engine_users(engine);
+    *user = 0;
+    if (!id.data || engine_schema(engine)->join.stream[stream].kind == JOINER_TABLE)
+        return USER_PASSES;
+    enum user_standing standing = user_lists_judge(lists, id);
+    if (standing == USER_PASSES)
+        *user = hash_128(id, lists->hash_seed).lo;
+    return standing;
+}
+
+/* Not a mistake of the sender's, but refused like one: named, kept, and never logged. */
 static enum tm_code check_user(struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
 {
-    struct user_lists *lists = engine_users(r->door->engine);
     *field = "blocked";
-    r->user = 0;
-    if (!e->user.data || r->door->schema->join.stream[r->stream].kind == JOINER_TABLE)
-        return TM_OK;
-    enum user_standing standing = user_lists_judge(lists, e->user);
-    if (standing == USER_BLOCKED)
+    if (door_user(r->door->engine, r->stream, e->user, &r->user) == USER_BLOCKED)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "user: it is on the list of blocked users");
-    if (standing == USER_PASSES)
-        r->user = hash_128(e->user, lists->hash_seed).lo;
     return TM_OK;
 }
 
@@ -297,6 +301,7 @@ static void add_items(struct resolver *r, struct door_batch *b)
     for (uint32_t i = 0; i < items->count; i++) {
         add_event(r, b, &items->event, items->item[i].own, items->item[i].doc);
         b->events[first + i].shared = place;
+        b->events[first + i].same_record = i > 0;
         r->in_shard[b->events[first + i].shard]++;
     }
     for (uint32_t i = first; i < b->count; i++)

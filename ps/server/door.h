@@ -80,6 +80,10 @@ struct door_batch {
     uint32_t rejected[DOOR_FIELD_COUNT];
 };
 
+/* May this user send events of the stream? *user: its hash, as submissions tell it; 0: there is none (data NULL), or it
+ * may do what it likes. Rows of tables tell of a user, but are not from one. */
+enum user_standing door_user(struct engine *engine, uint8_t stream, struct bytes id, uint64_t *user);
+
 /* now_ms: the wall clock, for what comes from the future. */
 enum tm_code door_read_batch(const struct door *d, struct bytes content, uint32_t streams, int64_t now_ms,
                              struct door_batch *out, struct tm_error *err);

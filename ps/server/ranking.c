@@ -29,6 +29,7 @@ struct rank {
     void *arrays; /* what scoring and choice lie in */
     struct choice *choice;
     double *scores; /* what the policy compared */
+    bool blocked;   /* the user is: it gets its ranking, and nothing is logged */
     struct buffer body;
     struct stamped *batch; /* NULL: nothing is logged */
 };
@@ -203,7 +204,7 @@ static void put_places(const struct rank *r, struct buffer *b)
 
 static void pack_reply(struct rank *r)
 {
-    enum { REQUEST = 1, VERSION, GENERATION, AS_OF, SEED = 7, SCORES = 9, MEANS, KNOWN = 12, SMALL = 1024 };
+    enum { REQUEST = 1, VERSION, GENERATION, AS_OF, SEED = 7, SCORES = 9, MEANS, KNOWN = 12, BLOCKED, SMALL = 1024 };
     struct buffer *b = &r->body;
     const struct scoring *s = &r->scoring;
     buffer_reserve(b, s->count * (2 * sizeof(double) + sizeof(uint32_t) + sizeof(float) + 1) + SMALL);
@@ -217,6 +218,8 @@ static void pack_reply(struct rank *r)
     wire_put_bytes(b, SCORES, bytes_of(r->scores, s->count * sizeof *r->scores));
     wire_put_bytes(b, MEANS, bytes_of(s->means, s->count * sizeof *s->means));
     wire_put_bytes(b, KNOWN, bytes_of(s->known, s->count * sizeof *s->known));
+    if (r->blocked)
+        wire_put_integer(b, BLOCKED, true);
 }
 
 static struct event impression(const struct rank *r, uint32_t place)
@@ -248,8 +251,10 @@ static struct event impression(const struct rank *r, uint32_t place)
 /* Whether or not it is logged: a call that is wrong is wrong. */
 static enum tm_code take_impressions(struct rank *r, struct tm_error *err)
 {
-    if (r->q.log)
-        r->batch = stamped_new(r->service->stamper, r->q.slots);
+    uint64_t user;
+    r->blocked = door_user(r->service->engine, r->stream, r->q.user, &user) == USER_BLOCKED;
+    if (r->q.log && !r->blocked)
+        r->batch = stamped_new(r->service->stamper, r->q.slots, true);
     for (uint32_t k = 0; k < r->q.slots; k++) {
         struct event e = impression(r, k);
         enum tm_code rc = ranking_check_event(r->service, &e, r->stream, r->choice[k].arm, err);

@@ -6,6 +6,8 @@
  * Logged   an impression of each candidate shown: the first `slots` places. What was not shown was not refused by
  *          anybody, so it is no negative. Its position counts from 1; its score is the mean, the prediction that can be
  *          judged; the draw follows from the seed.
+ * Users    who is on the block list gets its ranking, marked `blocked`, and nothing is logged; its Reward is refused.
+ *          For the limit of robots what a Rank shows is one event of its user, and each action of a Reward is one.
  * Again    the same request id ranks with the same draws, and an impression of it that is there already is a duplicate:
  *          a Rank that was not answered may be sent again. If parameters have moved meanwhile another candidate may be
  *          shown; the one that nobody saw stays a negative of that request.

@@ -46,8 +46,11 @@ static enum tm_code take_actions(struct ranking *r, const Tidemill__V1__RewardRe
         rc = ranking_stream(r, JOINER_ACTION, optional_text(q->stream), &stream, err);
     if (rc != TM_OK)
         return rc;
+    uint64_t user;
+    if (door_user(r->engine, stream, optional_text(q->user), &user) == USER_BLOCKED)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "user: it is on the list of blocked users");
     const char *name = engine_schema(r->engine)->stream_name[stream];
-    *batch = stamped_new(r->stamper, (uint32_t)q->n_docs);
+    *batch = stamped_new(r->stamper, (uint32_t)q->n_docs, false);
     for (size_t i = 0; rc == TM_OK && i < q->n_docs; i++) {
         struct event e = action(q, name, i);
         rc = ranking_check_event(r, &e, stream, (uint32_t)i, err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/server/door.h"
 
 struct stamper {
     struct engine *engine;
@@ -20,7 +21,7 @@ struct stamped {
     uint32_t capacity;
     struct caller caller; /* of a durable one */
     struct buffer body;
-    bool durable;
+    bool durable, one_record;
     uint32_t position_field;
     struct submission_event events[]; /* wire.data: from when it is sent */
 };
@@ -48,24 +49,30 @@ void stamper_close(struct stamper *s)
     free(s);
 }
 
-struct stamped *stamped_new(struct stamper *s, uint32_t events_max)
+struct stamped *stamped_new(struct stamper *s, uint32_t events_max, bool one_record)
 {
     struct stamped *b = mem_new(1, sizeof *b + events_max * sizeof b->events[0]);
     b->stamper = s;
     b->capacity = events_max;
+    b->one_record = one_record;
     return b;
 }
 
 void stamped_add(struct stamped *b, const struct event *e, uint8_t stream, uint32_t version)
 {
     size_t before = b->wires.size;
-    CHECK(b->submission.event_count < b->capacity && !(e->has & EVENT_HAS_TIME));
+    uint32_t number = b->submission.event_count++;
+    uint64_t user;
+    CHECK(number < b->capacity && !(e->has & EVENT_HAS_TIME));
+    door_user(b->stamper->engine, stream, e->user, &user);
     event_encode(e, &b->wires);
-    b->events[b->submission.event_count++] = (struct submission_event){
+    b->events[number] = (struct submission_event){
         .wire.size = b->wires.size - before,
         .shard = engine_shard(b->stamper->engine, e->doc),
         .version = version,
+        .user = user,
         .stream = stream,
+        .same_record = b->one_record && number > 0,
     };
 }
 

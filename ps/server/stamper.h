@@ -21,8 +21,9 @@ struct stamped;
 struct stamper *stamper_open(struct engine *engine, struct ingest_counts *counts);
 void stamper_close(struct stamper *s); /* waits until what was sent is written */
 
-struct stamped *stamped_new(struct stamper *s, uint32_t events_max);
-/* A whole event of the stream but for its time. */
+/* one_record: the events are what its user was shown at once, and one to the limit of robots. */
+struct stamped *stamped_new(struct stamper *s, uint32_t events_max, bool one_record);
+/* A whole event of the stream but for its time; its user is not blocked. */
 void stamped_add(struct stamped *b, const struct event *e, uint8_t stream, uint32_t version);
 void stamped_drop(struct stamped *b); /* NULL is fine */
 

@@ -93,25 +93,22 @@ static void repeat_batch(struct producer *p, struct submission *sub)
     producer_old_rejects(p, sub->sequence, &sub->old_rejects);
 }
 
-/* The items of a record are one event of their user. */
-static bool is_robot(struct sequencer *s, const struct submission_event *e, const struct submission_event *before,
-                     bool before_was)
+/* The stream as the block has it. before: that of the event before it. */
+static uint8_t marked_stream(struct sequencer *s, const struct submission_event *e, int64_t time, uint8_t before)
 {
-    if (!s->users || !e->user)
-        return false;
-    bool same_record = before && e->shared && e->shared == before->shared;
-    return same_record ? before_was : user_rates_take(s->users, e->user, e->time);
+    bool robot = s->users && e->user &&
+                 (e->same_record ? (before & BLOCK_ROBOT) != 0 : user_rates_take(s->users, e->user, time));
+    return robot ? e->stream | BLOCK_ROBOT : e->stream;
 }
 
 /* Returns the bit set of the streams seen. */
 static uint32_t append_events(struct sequencer *s, struct producer *p, const struct submission *sub)
 {
     uint32_t streams = 0, base = block_add_shared(&s->builder, sub->shared);
-    bool robot = false;
+    uint8_t stream = 0;
     for (uint32_t i = 0; i < sub->event_count; i++) {
         const struct submission_event *e = &sub->events[i];
-        robot = is_robot(s, e, i ? e - 1 : NULL, robot);
-        uint8_t stream = robot ? e->stream | BLOCK_ROBOT : e->stream;
+        stream = marked_stream(s, e, e->time, stream);
         if (e->shared)
             block_add_item(&s->builder, e->shard, stream, e->version, e->wire, base + e->shared, e->sharers);
         else
@@ -160,12 +157,14 @@ static void take_stamped(struct sequencer *s, struct submission *sub, int64_t no
         refuse_full(s, sub);
         return;
     }
+    uint8_t stream = 0;
     for (uint32_t i = 0; i < sub->event_count; i++) {
         const struct submission_event *e = &sub->events[i];
         s->stamped.size = 0;
         event_put_time(s->server.clock_ms, &s->stamped);
         buffer_put(&s->stamped, e->wire.data, e->wire.size);
-        block_add_event(&s->builder, e->shard, e->stream, e->version, buffer_view(&s->stamped));
+        stream = marked_stream(s, e, s->server.clock_ms, stream);
+        block_add_event(&s->builder, e->shard, stream, e->version, buffer_view(&s->stamped));
     }
 }
 

@@ -11,8 +11,9 @@
  *          declared a stream stays in the minimum even when it left or vanished. A stream nobody declared holds. It
  *          never goes back. More in ps/state/roster.h.
  * Server   events of the server's own are stamped here: ps/state/server_lane.h.
- * Robots   every event that is taken counts for its user, once; what is too much is marked in the block, for the shards
- *          to set aside. The counts are not stored: after a start they begin anew, what was marked stays marked.
+ * Robots   every event that is taken counts for its user, once, the server's own like any other; what is too much is
+ *          marked in the block, for the shards to set aside. The items of a record are one event, and so is what one
+ *          Rank shows. The counts are not stored: after a start they begin anew, what was marked stays marked.
  * Bounded  producers_max rows; what is not live is forgotten after retain_ms of silence, or earlier, oldest first,
  *          when the table is full. Open is refused when all are live.
  * Memory   one struct sequencer (2 MiB more with a limit of user_events), and 8 KB for each stream of a live producer
@@ -65,6 +66,7 @@ struct submission_event {
     uint32_t shared;  /* items: place of the shared part in the submission's, from 1 */
     uint16_t sharers; /* items: how many of this record are in this shard */
     uint8_t stream;
+    bool same_record; /* as the event before it: of their user they are one */
 };
 
 struct submission {

@@ -4,7 +4,11 @@ import json
 import signal
 import urllib.request
 
+import grpc
+import pytest
+
 import harness
+from tidemill.v1 import ranking_pb2, ranking_pb2_grpc
 
 T0 = 1_700_000_000_000
 
@@ -77,6 +81,40 @@ def test_lists_and_robots(tmp_path):
         blocked.write_text("robot\nbad\n")
         server.start()
         assert server.digests() == digests
+    finally:
+        server.close()
+
+
+def test_rank_and_reward_ask_who_it_is(tmp_path):
+    (tmp_path / "blocked.txt").write_text("bad\n")
+    (tmp_path / "allowed.txt").write_text("tester\n")
+    server = harness.Server(tmp_path, config(tmp_path)).start()
+    try:
+        with server.channel() as channel:
+            stub = ranking_pb2_grpc.RankingStub(channel)
+
+            def rank(user, n):
+                ask = ranking_pb2.RankRequest(
+                    version="A", request=f"{user}{n}", user=user, docs=["a", "b", "c"], slots=3, durable=True
+                )
+                return stub.Rank(ask, timeout=10)
+
+            reply = rank("bad", 0)
+            assert reply.blocked and len(reply.order) == 3 and not reply.durable and not reply.HasField("position")
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.Reward(ranking_pb2.RewardRequest(request="bad0", user="bad", docs=["a"]), timeout=10)
+            assert refused.value.details() == "user: it is on the list of blocked users"
+            # Three impressions a call are one event of their user: 20 are no robot's.
+            for user in ("good", "tester"):
+                assert not any(rank(user, n).blocked for n in range(20))
+            for user in ("good", "tester"):
+                rank(user, 20)
+                reward = ranking_pb2.RewardRequest(request=f"{user}1", user=user, docs=["a", "b"], durable=True)
+                stub.Reward(reward, timeout=10)
+        harness.wait_until("all is committed", lambda: server.stream("impressions")["consumed"] == 126)
+        harness.wait_until("the actions, too", lambda: server.stream("clicks")["consumed"] == 4)
+        assert [server.stream(name)["filtered"] for name in ("impressions", "clicks")] == [3, 2]
+        assert {letter["stream"] for letter in letters(server, "--reason", "robot")} == {"impressions", "clicks"}
     finally:
         server.close()
 

@@ -186,6 +186,7 @@ static uint32_t pack_record(const struct gateway *g, struct call *c, uint32_t i,
         out->wire.size = items.item[k].own.size;
         buffer_put(&c->wires, items.item[k].own.data, out->wire.size);
         out->shared = place;
+        out->same_record = k > 0;
         for (uint32_t other = 0; other < items.count; other++)
             out->sharers = (uint16_t)(out->sharers + (c->events[first + other].shard == out->shard));
     }

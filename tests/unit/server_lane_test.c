@@ -242,6 +242,44 @@ static void test_a_full_table_refuses(void **state)
     sequencer_close(s);
 }
 
+/* Returns how many of two events of a user are marked as a robot's. */
+static int robots_of_two(struct sequencer *s, bool same_record)
+{
+    CLEANUP(buffer_close) struct buffer block = {0}, wire = {0};
+    struct block b;
+    struct block_event one, other;
+    event_encode(&(struct event){.stream = bytes_text("s"), .doc = bytes_text("d")}, &wire);
+    struct submission_event events[2] = {{.wire = buffer_view(&wire), .user = 7},
+                                         {.wire = buffer_view(&wire), .user = 7, .same_record = same_record}};
+    struct submission sub = {.kind = SUBMIT_STAMPED, .events = events, .event_count = 2};
+    assert_true(sequencer_take(s, &sub, 0));
+    sequencer_seal(s, NULL, &block);
+    assert_int_equal(block_parse(buffer_view(&block), &b, NULL), TM_OK);
+    block_event_at(&b, 0, 0, &one);
+    block_event_at(&b, 0, 1, &other);
+    return one.robot + other.robot;
+}
+
+/* What one Rank shows is one event of its user; actions are one each. */
+static void test_robots_are_marked_here_too(void **state)
+{
+    (void)state;
+    struct sequencer *s = sequencer_open(&(struct sequencer_options){.streams = STREAMS,
+                                                                     .producer_timeout_ms = TIMEOUT,
+                                                                     .producer_retain_ms = RETAIN,
+                                                                     .producers_max = 1,
+                                                                     .user_events = 4,
+                                                                     .user_window_ms = 8000});
+    sequencer_tell_time(s, NOW);
+    assert_int_equal(robots_of_two(s, true), 0);  /* 1 event */
+    assert_int_equal(robots_of_two(s, false), 0); /* 3 */
+    assert_int_equal(robots_of_two(s, false), 1); /* 5 */
+    assert_int_equal(robots_of_two(s, true), 2);
+    sequencer_tell_time(s, NOW + 8000);
+    assert_int_equal(robots_of_two(s, true), 0);
+    sequencer_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_it_holds_back_nobody_and_is_held_by_others),
         cmocka_unit_test(test_an_empty_batch_passes_and_leaves_nothing),
         cmocka_unit_test(test_a_full_table_refuses),
+        cmocka_unit_test(test_robots_are_marked_here_too),
     };
     return cmocka_run_group_tests_name("server_lane", tests, NULL, NULL);
 }
