@@ -36,6 +36,7 @@ void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *tol
                        .place = {k->row, k->offset},
                        .elsewhere = of->elsewhere,
                        .late = is_new,
+                       .behind = is_new,
                        .body = is_new ? of->body : (struct bytes){0},
                        .shared = is_new ? of->shared : (struct bytes){0},
                        .label_count = labels,
@@ -234,7 +235,7 @@ static void keep_pace(struct joiner *j, int64_t time)
     p->newest = time > p->newest ? time : p->newest;
 }
 
-void joiner_decide(struct joiner *j, uint32_t number)
+void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
 {
     uint32_t notes[NOTES_MAX];
     struct label_action actions[DECIDED_COUNTED_MAX];
@@ -247,6 +248,7 @@ void joiner_decide(struct joiner *j, uint32_t number)
                        .key = p->key,
                        .doc = p->doc,
                        .impression_time = p->time,
+                       .behind = on_arrival,
                        .position = p->position,
                        .weight = r.weight,
                        .stream = r.stream,
@@ -302,6 +304,6 @@ void joiner_decide_due(struct joiner *j)
         if (!due_next(&j->decisions, j->gate, &item))
             return;
         if (joiner_waits(j, &item))
-            joiner_decide(j, item.number);
+            joiner_decide(j, item.number, false);
     }
 }

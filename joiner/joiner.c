@@ -202,7 +202,7 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     if (j->config.action_keys && !j->loading)
         joiner_show(j, r);
     if (j->gate != WATERMARK_NONE && r->time < j->gate)
-        joiner_decide(j, number);
+        joiner_decide(j, number, true);
     else
         due_insert(&j->decisions, r->time, r->position, number);
 }

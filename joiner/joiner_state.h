@@ -85,9 +85,9 @@ bool joiner_waits(const struct joiner *j, const struct due_item *item);
 void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* notes whose impression cannot come */
 void joiner_keep_bounds(struct joiner *j); /* let the oldest go while more is held, or remembered, than may be */
 
-/* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action,
- * or its withdrawal, comes for a decided one. */
-void joiner_decide(struct joiner *j, uint32_t number);
+/* decide.c: the undecided key with this number becomes a sample (on_arrival: the gate had passed it when it came), and
+ * all whose time the gate has passed do; an action, or its withdrawal, comes for a decided one. */
+void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival);
 void joiner_decide_due(struct joiner *j);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
 

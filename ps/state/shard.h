@@ -40,8 +40,9 @@
  * Turns    with order: event_time a version takes its samples by (impression time, key) when the clock, which then is
  *          the impression_time of the newest sample it has got, or the gate, has passed it. Corrections wait as long as
  *          there can be another: until the clock has passed impression time + join.allowed_lateness; they are one by
- *          then. Samples that come behind the clock (their impression was behind its watermark, or they are negatives
- *          that were left out) wait for that turn, too, with what corrects them. So a version has learned the same bits
+ *          then. Samples that are made behind the gate (it had passed their impression when that came, or they are
+ *          negatives that were left out) wait for that turn, too, with what corrects them, also when they are held
+ *          first and the version has not come so far yet. So a version has learned the same bits
  *          whatever the interleaving of the inputs, where no impression or action was behind its watermark, nothing was
  *          withdrawn, and room sufficed.
  * Room     all samples of a shard that wait take limits.batch_bytes at most. While they take more, the oldest open

@@ -290,8 +290,8 @@ void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sa
     struct batched w = batched_of(sample, &e.example, sample->sequence);
     if (v->order == ORDER_ARRIVAL) {
         take(s, slot, put(s, slot, &w, x));
-    } else { /* one that comes behind the clock goes with the corrections */
-        w.late = w.time < slot->batches->clock;
+    } else {
+        w.late = sample->behind; /* not: behind the clock, which a version that catches up has less far */
         w.due = w.late ? w.time + s->catalog.join.allowed_lateness_ms : w.time;
         slot->fired.behind += w.late;
         batches_wait(slot->batches, put(s, slot, &w, x));

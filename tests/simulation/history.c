@@ -211,18 +211,18 @@ static void describe(const struct sample *s, char *out, size_t room)
 {
     snprintf(out, room,
              "%s #%" PRIu64 " of %" PRIu64 " version %u position %" PRIu64 " time %" PRId64 " decided at %" PRId64
-             " labels %.17g %.17g %.17g were %.17g %.17g %.17g weight %g keep %g excluded %d was %d",
+             " labels %.17g %.17g %.17g were %.17g %.17g %.17g weight %g keep %g behind %d excluded %d was %d",
              s->kind == SAMPLE_NEW ? "new" : "correction", s->sequence, s->original, s->version, s->position,
              s->impression_time, s->decided_at, s->labels[0], s->labels[1], s->labels[2], s->old_labels[0],
-             s->old_labels[1], s->old_labels[2], s->weight, s->keep, s->excluded, s->old_excluded);
+             s->old_labels[1], s->old_labels[2], s->weight, s->keep, s->behind, s->excluded, s->old_excluded);
 }
 
 static bool same_sample(const struct sample *a, const struct sample *b)
 {
     return a->sequence == b->sequence && a->original == b->original && a->kind == b->kind && a->version == b->version &&
            hash128_equal(a->key, b->key) && hash128_equal(a->doc, b->doc) && a->impression_time == b->impression_time &&
-           a->decided_at == b->decided_at && a->position == b->position && a->label_count == b->label_count &&
-           memcmp(a->labels, b->labels, sizeof a->labels) == 0 &&
+           a->decided_at == b->decided_at && a->behind == b->behind && a->position == b->position &&
+           a->label_count == b->label_count && memcmp(a->labels, b->labels, sizeof a->labels) == 0 &&
            memcmp(a->old_labels, b->old_labels, sizeof a->old_labels) == 0 && a->weight == b->weight &&
            a->keep == b->keep && a->old_keep == b->old_keep && a->rate == b->rate && a->told == b->told &&
            (!a->told || a->request == b->request) && a->named == b->named && a->item == b->item &&

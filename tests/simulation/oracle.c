@@ -233,6 +233,7 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                             .keep = kind == SAMPLE_NEW && is_negative(o, labels) ? (double)r->lot.rate : 1,
                             .old_keep = 1,
                             .rate = (double)r->lot.rate,
+                            .behind = kind == SAMPLE_NEW && (r->on_arrival || r->was_left_out),
                             .excluded = excluded,
                             .old_excluded = kind == SAMPLE_CORRECTION && r->excluded};
     if (kind == SAMPLE_CORRECTION) {
@@ -667,7 +668,8 @@ static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t a
         }
     }
     attribute_to(o, s, at);
-    if (r->time < gate(o))
+    r->on_arrival = r->time < gate(o);
+    if (r->on_arrival)
         decide(o, s, at);
 }
 

@@ -53,6 +53,7 @@ struct oracle_record {
     bool was_left_out, features_kept; /* impressions: a negative of which no sample was made at first */
     struct lesson_features features;  /* as they were then */
     bool behind;                      /* rows of tables: the gate had passed it */
+    bool on_arrival;                  /* impressions: it was decided as it came, because the gate had passed it */
     uint32_t crowded_out;             /* impressions: bits of the key fields under which 32 are newer */
     bool withdrawn;                   /* attributed actions */
     uint32_t shares, settled_at;      /* and how many had it when the first of them was forgotten: records before it */

@@ -215,7 +215,7 @@ void waiting_take(struct lessons *l, const struct catalog *c, uint32_t version, 
         its_turn(a, x);
         return;
     }
-    x.last = x.last || s->impression_time < a.w->clock;
+    x.last = x.last || s->behind;
     x.due = s->impression_time + (x.last ? c->join.allowed_lateness_ms : 0);
     a.w->fired.behind += x.last && !x.correction;
     if (!joins_another(a, &x))

@@ -434,6 +434,39 @@ static void a_pause_changes_nothing(void **state)
     compare_tellings((struct version_batch){.samples = 5, .age_ms = 20}, ORDER_EVENT_TIME, true, true);
 }
 
+/* The gate had passed the second impression when it came. A version that is paused then, and reads it when its clock is
+ * less far, learns in the same order as one that was not: that changes the bits of this model. */
+static void a_pause_does_not_change_whose_turn_is_when(void **state)
+{
+    struct rig r[2];
+    (void)state;
+    describe("lr", COVARIANCE_FULL, (struct version_batch){.samples = 1}, ORDER_EVENT_TIME);
+    for (int paused = 0; paused <= 1; paused++) {
+        open_story(&r[paused]);
+        if (paused)
+            control(&r[paused], pack_pause);
+        show(&r[paused], 1, "a", 20);
+        pass(&r[paused], 200);
+        show(&r[paused], 2, "a", 100);
+        step_well(&r[paused]);
+        show(&r[paused], 3, "a", 250);
+        pass(&r[paused], 300);
+        if (paused) {
+            commit(&r[1]);
+            restart(&r[1]);
+            control(&r[1], pack_resume);
+            step_well(&r[1]);
+        }
+        expect(&r[paused], 2, 1);
+        assert_int_equal(counts_of(&r[paused]).batches.behind, 1);
+        pass(&r[paused], 3 * LATENESS_MS);
+        expect(&r[paused], 3, 0);
+    }
+    assert_same_block(&r[0], &r[1], "a", true);
+    close_rig(&r[0]);
+    close_rig(&r[1]);
+}
+
 /* An impression behind its watermark waits for the turn of its corrections. */
 static void what_is_behind_is_learned_with_its_corrections(void **state)
 {
@@ -574,6 +607,7 @@ int main(void)
         cmocka_unit_test(an_open_batch_outlives_pauses_and_restarts),
         cmocka_unit_test(the_interleaving_changes_nothing_by_event_time),
         cmocka_unit_test(a_pause_changes_nothing),
+        cmocka_unit_test(a_pause_does_not_change_whose_turn_is_when),
         cmocka_unit_test(what_is_behind_is_learned_with_its_corrections),
         cmocka_unit_test(an_impression_that_comes_again_is_another_sample),
         cmocka_unit_test(damaged_features_stop_a_correction_in_words),
