@@ -4,7 +4,7 @@
 
 #include "ps/state/batches.h"
 
-enum { IS_TURN = 1, IS_CORRECTION = 2, IS_LATE = 4, IS_WHOLE = 8, FLAGS_ALL = 15, HEAD_BYTES = 109 };
+enum { IS_TURN = 1, IS_CORRECTION = 2, IS_LATE = 4, IS_WHOLE = 8, FLAGS_ALL = 15 };
 
 static void row_key(uint8_t key[static BATCHES_KEY], const struct batches *b, uint64_t serial)
 {
@@ -56,11 +56,6 @@ static void decode_sample(struct reader *r, struct batched *s)
         r->bad = true;
 }
 
-size_t batches_unfrozen(const struct batches *b)
-{
-    return b->changes * (HEAD_BYTES + b->dimension * sizeof(float)) + b->losses * BATCHES_KEY;
-}
-
 void batches_freeze(struct batches *b, struct store_batch *out)
 {
     CLEANUP(buffer_close) struct buffer value = {0};
@@ -81,7 +76,8 @@ void batches_freeze(struct batches *b, struct store_batch *out)
         s->changed = false;
         s->stored = true;
     }
-    b->losses = b->changes = 0;
+    *b->unfrozen -= b->rows_due * batches_row_bytes(b) + b->losses * BATCHES_KEY;
+    b->losses = b->changes = b->rows_due = 0;
 }
 
 void batches_encode(const struct batches *b, struct buffer *out)

@@ -2,11 +2,12 @@
 
 #include <stdlib.h>
 
-void batches_open(struct batches *b, uint32_t shard, uint32_t version, uint32_t dimension)
+void batches_open(struct batches *b, uint32_t shard, uint32_t version, uint32_t dimension, uint64_t *unfrozen)
 {
     *b = (struct batches){.shard = shard,
                           .version = version,
                           .dimension = dimension,
+                          .unfrozen = unfrozen,
                           .clock = INT64_MIN,
                           .serial = 1,
                           .free_sample = BATCHES_NONE,
@@ -67,6 +68,7 @@ static void lose_row(struct batches *b, struct batched *s)
         b->gone = mem_grow(b->gone, b->loss_capacity, sizeof *b->gone);
     }
     b->gone[b->losses++] = s->serial;
+    *b->unfrozen += BATCHES_KEY;
     s->stored = false;
 }
 
@@ -75,6 +77,8 @@ void batches_drop(struct batches *b, uint32_t number)
     struct batched *s = &b->sample[number];
     lose_row(b, s);
     s->place = BATCHED_NOWHERE;
+    b->rows_due -= s->changed;
+    *b->unfrozen -= s->changed ? batches_row_bytes(b) : 0;
     s->changed = false;
     s->next = b->free_sample;
     b->free_sample = number;
@@ -86,6 +90,8 @@ static void note_change(struct batches *b, uint32_t number)
     if (b->sample[number].changed)
         return;
     b->sample[number].changed = true;
+    b->rows_due++;
+    *b->unfrozen += batches_row_bytes(b);
     if (b->changes == b->change_capacity) {
         b->change_capacity = b->change_capacity ? 2 * b->change_capacity : 64;
         b->changed = mem_grow(b->changed, b->change_capacity, sizeof *b->changed);

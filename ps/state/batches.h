@@ -71,11 +71,14 @@ struct batches {
     struct due turns;
     uint32_t *changed; /* samples, some of them gone since */
     size_t changes, change_capacity;
-    uint64_t *gone; /* serials of rows to delete */
+    uint32_t rows_due;  /* of them those that are still here */
+    uint64_t *unfrozen; /* the owner's: bytes that the next commit carries, of all its batches */
+    uint64_t *gone;     /* serials of rows to delete */
     size_t losses, loss_capacity;
 };
 
-void batches_open(struct batches *b, uint32_t shard, uint32_t version, uint32_t dimension);
+/* unfrozen: a sum of the owner's, which this keeps its part of. It outlives the batches. */
+void batches_open(struct batches *b, uint32_t shard, uint32_t version, uint32_t dimension, uint64_t *unfrozen);
 void batches_close(struct batches *b);
 
 static inline uint64_t batches_sample_bytes(const struct batches *b)
@@ -114,7 +117,6 @@ void batches_relabel(struct batches *b, uint32_t number, double reward, double w
 void batches_remove(struct batches *b, uint32_t batch);
 
 /* Put what changed into the commit; the rest of the state is part of the shard's place. */
-size_t batches_unfrozen(const struct batches *b);
 void batches_freeze(struct batches *b, struct store_batch *out);
 void batches_encode(const struct batches *b, struct buffer *out);
 void batches_decode(struct batches *b, struct reader *r);
@@ -124,5 +126,10 @@ enum tm_code batches_loaded(const struct batches *b, struct tm_error *err);
 
 /* ---- for the files of this part ---- */
 void batches_place(struct batches *b, uint32_t number, uint64_t serial); /* where sample.place says, with this serial */
+enum { BATCHES_ROW_HEAD = 109 };
+static inline uint64_t batches_row_bytes(const struct batches *b)
+{
+    return BATCHES_ROW_HEAD + 4 * (uint64_t)b->dimension;
+}
 
 #endif

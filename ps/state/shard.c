@@ -34,6 +34,7 @@ void shard_close(struct shard *s)
     }
     free(s->slot);
     free(s->route);
+    free(s->batcher);
     free(atomic_load(&s->readers));
     free(s->new_doc);
     sample_log_close(&s->log);
@@ -223,7 +224,7 @@ size_t shard_unfrozen(const struct shard *s)
 {
     return (s->joiner ? joiner_unfrozen(s->joiner) : 0) + sample_log_unfrozen(&s->log) +
            feature_rows_unfrozen(&s->features) + archive_unfrozen(&s->archive) + shard_judge_unfrozen(s) +
-           shard_batches_unfrozen(s) + s->new_doc_text.size;
+           s->batch_unfrozen + s->new_doc_text.size;
 }
 
 uint64_t shard_archived(const struct shard *s) { return archive_end(&s->archive); }

@@ -12,9 +12,11 @@ void shard_batches_open(struct shard *s, struct version_slot *slot)
     if (!version_waits(v))
         return;
     slot->batches = mem_new(1, sizeof *slot->batches);
-    batches_open(slot->batches, s->options.id, v->id, model_uses_features(v->model) ? v->config.dimension : 0);
-    if (s->batching++ == 0)
-        s->batches_due = INT64_MAX;
+    batches_open(slot->batches, s->options.id, v->id, model_uses_features(v->model) ? v->config.dimension : 0,
+                 &s->batch_unfrozen);
+    s->batcher = mem_grow(s->batcher, s->batching + 1, sizeof *s->batcher);
+    s->batcher[s->batching++] = (uint32_t)(slot - s->slot);
+    s->batches_due = s->batching == 1 ? INT64_MAX : s->batches_due;
 }
 
 void shard_batches_close(struct version_slot *slot)
@@ -23,6 +25,9 @@ void shard_batches_close(struct version_slot *slot)
         batches_close(slot->batches);
     free(slot->batches);
 }
+
+/* The slot of the i-th version that waits. */
+static struct version_slot *batcher(const struct shard *s, uint32_t i) { return &s->slot[s->batcher[i]]; }
 
 static struct example example_of(const struct batches *b, uint32_t number)
 {
@@ -204,9 +209,9 @@ static int64_t due_of(const struct version_slot *slot)
 static void note_due(struct shard *s)
 {
     s->batches_due = INT64_MAX;
-    for (uint32_t i = 0; s->batching && i < s->slots; i++)
-        if (is_current(s, &s->slot[i]) && due_of(&s->slot[i]) < s->batches_due)
-            s->batches_due = due_of(&s->slot[i]);
+    for (uint32_t i = 0; i < s->batching; i++)
+        if (is_current(s, batcher(s, i)) && due_of(batcher(s, i)) < s->batches_due)
+            s->batches_due = due_of(batcher(s, i));
 }
 
 void shard_pass_batches(struct shard *s)
@@ -214,9 +219,9 @@ void shard_pass_batches(struct shard *s)
     if (s->batching == 0 || !s->joiner)
         return;
     int64_t gate = joiner_gate(&s->catalog.join, s->watermark);
-    for (uint32_t i = 0; gate != WATERMARK_NONE && i < s->slots; i++)
-        if (is_current(s, &s->slot[i]))
-            pass(s, &s->slot[i], gate);
+    for (uint32_t i = 0; gate != WATERMARK_NONE && i < s->batching; i++)
+        if (is_current(s, batcher(s, i)))
+            pass(s, batcher(s, i), gate);
     note_due(s);
 }
 
@@ -229,10 +234,10 @@ bool shard_batches_due(const struct shard *s, int64_t gate) { return s->batching
 static struct version_slot *who_goes_first(struct shard *s)
 {
     struct version_slot *oldest = NULL, *next = NULL;
-    for (uint32_t i = 0; i < s->slots; i++) {
-        struct version_slot *slot = &s->slot[i];
+    for (uint32_t i = 0; i < s->batching; i++) {
+        struct version_slot *slot = batcher(s, i);
         const struct batches *b = slot->batches;
-        if (!b || slot_paused(s, slot))
+        if (slot_paused(s, slot))
             continue;
         if (b->oldest != BATCHES_NONE &&
             (!oldest || b->batch[b->oldest].opened < oldest->batches->batch[oldest->batches->oldest].opened))
@@ -375,8 +380,8 @@ void shard_forget_batches(struct shard *s, struct version_slot *slot)
     for (uint32_t number; (number = batches_turn(b, INT64_MAX)) != BATCHES_NONE;)
         batches_drop(b, number);
     s->batch_bytes = 0;
-    for (uint32_t i = 0; i < s->slots; i++)
-        s->batch_bytes += s->slot[i].batches ? batches_bytes(s->slot[i].batches) : 0;
+    for (uint32_t i = 0; i < s->batching; i++)
+        s->batch_bytes += batches_bytes(batcher(s, i)->batches);
     skip_batched(&slot->fresh);
     skip_batched(&slot->corrections);
 }
@@ -393,19 +398,10 @@ int64_t shard_batches_horizon(const struct shard *s, const struct version_slot *
 
 /* ---- the durable half ---- */
 
-size_t shard_batches_unfrozen(const struct shard *s)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; s->batching && i < s->slots; i++)
-        bytes += s->slot[i].batches ? batches_unfrozen(s->slot[i].batches) : 0;
-    return bytes;
-}
-
 void shard_batches_commit(struct shard *s, struct store_batch *out)
 {
-    for (uint32_t i = 0; s->batching && i < s->slots; i++)
-        if (s->slot[i].batches)
-            batches_freeze(s->slot[i].batches, out);
+    for (uint32_t i = 0; i < s->batching; i++)
+        batches_freeze(batcher(s, i)->batches, out);
 }
 
 void shard_batches_encode(const struct version_slot *slot, struct buffer *out)
@@ -437,11 +433,9 @@ enum tm_code shard_batches_load(struct shard *s, const struct store *store, stru
 {
     enum tm_code rc = store->scan(store->self, STORE_BATCH, prefix, prefix, load_row, s, err);
     s->batch_bytes = 0;
-    for (uint32_t i = 0; rc == TM_OK && i < s->slots; i++) {
-        if (!s->slot[i].batches)
-            continue;
-        rc = batches_loaded(s->slot[i].batches, err);
-        s->batch_bytes += batches_bytes(s->slot[i].batches);
+    for (uint32_t i = 0; rc == TM_OK && i < s->batching; i++) {
+        rc = batches_loaded(batcher(s, i)->batches, err);
+        s->batch_bytes += batches_bytes(batcher(s, i)->batches);
     }
     note_due(s);
     return rc;

@@ -121,8 +121,10 @@ struct shard {
     uint32_t judges;          /* versions that are judged */
     uint32_t mortals;         /* versions whose documents come and go */
     uint32_t drawers;         /* versions that draw something for each document */
-    uint32_t batching;        /* versions whose samples wait before they are learned... */
-    uint64_t batch_bytes;     /* ...and what all of these take */
+    uint32_t *batcher;        /* slots of the versions whose samples wait before they are learned: */
+    uint32_t batching;        /* so many */
+    uint64_t batch_bytes;     /* what all of these samples take, */
+    uint64_t batch_unfrozen;  /* and the next commit carries of them */
     int64_t batches_due;      /* at this gate some of them have something to do; as of the last step */
     struct tm_error trouble; /* features that are kept cannot be read: the step fails, and so does every one after it */
     uint32_t holding;        /* slots for which something is held */
@@ -258,7 +260,6 @@ bool shard_batches_due(const struct shard *s, int64_t gate);
 /* What waits was made for another encoder: it is never learned. */
 void shard_forget_batches(struct shard *s, struct version_slot *slot);
 void shard_keep_batch_bound(struct shard *s);
-size_t shard_batches_unfrozen(const struct shard *s);
 void shard_batches_commit(struct shard *s, struct store_batch *out);
 void shard_batches_encode(const struct version_slot *slot, struct buffer *out);
 void shard_batches_decode(struct version_slot *slot, struct reader *r);

@@ -243,6 +243,37 @@ static void without_room_the_oldest_is_learned_early(void **state)
     close_rig(&r);
 }
 
+/* What was learned since the last commit needs no row: it must not make the next one come earlier. */
+static void what_was_learned_is_not_carried(void **state)
+{
+    struct rig r;
+    (void)state;
+    describe("lr", COVARIANCE_DIAGONAL, (struct version_batch){.samples = 2}, ORDER_ARRIVAL);
+    open_story(&r);
+    commit(&r);
+    size_t before = shard_unfrozen(r.shard), one;
+    show(&r, 1, "a", 0);
+    pass(&r, 100);
+    one = shard_unfrozen(r.shard) - before;
+    for (uint32_t i = 2; i <= 40; i++) {
+        show(&r, i, "a", 100 + i);
+        pass(&r, 200 + i);
+    }
+    expect(&r, 40, 0);
+    assert_true(shard_unfrozen(r.shard) - before < 40 * (one - BATCHES_ROW_HEAD));
+    show(&r, 41, "b", 300);
+    pass(&r, 400);
+    size_t with_one = shard_unfrozen(r.shard);
+    commit(&r);
+    assert_int_equal(r.disk.table[STORE_BATCH].rows, 1);
+    assert_true(shard_unfrozen(r.shard) < with_one);
+    show(&r, 42, "b", 400);
+    pass(&r, 500);
+    commit(&r);
+    assert_int_equal(r.disk.table[STORE_BATCH].rows, 0);
+    close_rig(&r);
+}
+
 /* ---- what is learned ---- */
 
 /* A late click on a sample that waits: the same bits as if it had been in time. Without the batch it is a flip. */
@@ -602,6 +633,7 @@ int main(void)
         cmocka_unit_test(a_ratio_needs_a_positive),
         cmocka_unit_test(a_batch_is_learned_when_it_is_old),
         cmocka_unit_test(without_room_the_oldest_is_learned_early),
+        cmocka_unit_test(what_was_learned_is_not_carried),
         cmocka_unit_test(a_correction_relabels_what_waits),
         cmocka_unit_test(a_reset_of_an_embedding_leaves_what_waits),
         cmocka_unit_test(an_open_batch_outlives_pauses_and_restarts),
