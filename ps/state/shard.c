@@ -47,6 +47,7 @@ void shard_close(struct shard *s)
     archive_close(&s->archive);
     buffer_close(&s->newest_ids);
     buffer_close(&s->new_doc_text);
+    shard_names_close(&s->names);
     catalog_close(&s->catalog);
     free(s);
 }

@@ -384,6 +384,7 @@ void shard_forget_batches(struct shard *s, struct version_slot *slot)
         s->batch_bytes += batches_bytes(batcher(s, i)->batches);
     skip_batched(&slot->fresh);
     skip_batched(&slot->corrections);
+    shard_leave_names(s);
 }
 
 int64_t shard_batches_horizon(const struct shard *s, const struct version_slot *slot)

@@ -33,6 +33,7 @@ void shard_discard(struct shard *s, uint32_t version)
     cursor_discard(&slot->cursor, joiner_sequence(s->joiner) + 1, joiner_gate(&s->catalog.join, s->watermark));
     slot->fresh.skipped += held;
     slot->fresh.skipped_discarded += held;
+    shard_leave_names(s);
     hold_less(s, slot, &slot->fresh, held);
 }
 
@@ -82,8 +83,11 @@ static bool take(struct shard *s, struct version_slot *slot, const struct sample
         cursor_skip(&slot->cursor, sample->sequence, sample->decided_at);
         slot->fresh.skipped++;
         slot->fresh.skipped_limit++;
+        shard_leave_names(s);
     } else {
         shard_learn(s, slot, sample, slot->horizon);
+        if (!slot->batches && table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE)
+            shard_let_name_go(s, doc_id_of(sample->doc)); /* it was named when it was held, and is not learned */
     }
     hold_less(s, slot, sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections, 1);
     return true;

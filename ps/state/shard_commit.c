@@ -135,6 +135,7 @@ static void encode_place(const struct shard *s, struct buffer *out)
     buffer_put_u64(out, s->log.bytes);
     feature_rows_encode(&s->features, out);
     param_store_encode(&s->params, out);
+    buffer_put_u8(out, shard_names_left(s));
     buffer_put_u32(out, s->slots);
     for (uint32_t i = 0; i < s->slots; i++)
         encode_slot(&s->slot[i], out);
@@ -236,6 +237,7 @@ static enum tm_code load_versions(struct loading *l, struct reader *r, struct tm
     sample_log_open(&s->log, s->options.id, first, next, bytes);
     feature_rows_decode(&s->features, r);
     param_store_decode(&s->params, r);
+    s->names.left = reader_u8(r) != 0;
     uint32_t count = reader_u32(r);
     enum tm_code rc = TM_OK;
     for (uint32_t i = 0; rc == TM_OK && i < count && !r->bad; i++) {
@@ -364,6 +366,8 @@ static enum tm_code load_tables(struct loading *l, const struct store *store, st
         rc = shard_judge_load(s, store, prefix, err);
     if (rc == TM_OK)
         rc = shard_batches_load(s, store, prefix, err);
+    if (rc == TM_OK)
+        rc = shard_sweep_names(s, store, prefix, err);
     return rc == TM_OK ? check_documents(s, err) : rc;
 }
 

@@ -67,22 +67,12 @@ bool shard_has_learned(const struct version_slot *slot, const struct sample *cor
 
 /* ---- the sweep ---- */
 
-static bool somebody_has(const struct shard *s, struct doc_id id)
-{
-    for (uint32_t i = 0; i < s->slots; i++)
-        if (table_find(s->slot[i].table, id) != TABLE_NONE)
-            return true;
-    return false;
-}
-
-/* Its name goes with its last parameters. Of a document of which samples are held the name stays: they will need it. */
 void shard_forget_document(struct shard *s, struct version_slot *slot, uint32_t number)
 {
     struct doc_id id = table_id(slot->table, number);
     table_remove(slot->table, number);
     table_mark_dirty(slot->table, number);
-    if (s->holding == 0 && s->batch_bytes == 0 && !somebody_has(s, id))
-        shard_unname_doc(s, id);
+    shard_let_name_go(s, id);
 }
 
 static void sweep(struct shard *s, struct version_slot *slot, int64_t now)
@@ -116,4 +106,5 @@ void shard_sweep(struct shard *s)
         shard_owe_sweep(slot, SWEEP_BLOCKS / SWEEP_OF_FRESH);
         sweep(s, slot, now);
     }
+    shard_look_at_names(s);
 }

@@ -74,6 +74,14 @@ struct new_doc {
     uint32_t offset, size; /* in new_doc_text */
 };
 
+/* Of documents whose name may be needed by nobody any more (shard_names.c). */
+struct doc_names {
+    struct doc_id *doubt; /* may be needed by what waits */
+    uint32_t doubts;
+    int64_t look_at; /* again when the gate is here */
+    bool left;       /* there are others, to be found at a start */
+};
+
 /* The features of one sample at a time, while it goes round. */
 struct features_at_hand {
     uint64_t sequence; /* whose they are; 0: nobody's yet */
@@ -133,6 +141,7 @@ struct shard {
     struct new_doc *new_doc;
     size_t new_docs, new_doc_capacity;
     struct buffer new_doc_text;
+    struct doc_names names;
     struct dead_letters *dead_letters;
     struct archive archive;
     const struct block_event *at_hand; /* the event being joined; NULL while time passes */
@@ -165,6 +174,14 @@ uint32_t shard_first_route(const struct shard *s, uint32_t source);
 bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon);
 
 void shard_unname_doc(struct shard *s, struct doc_id id);
+
+/* shard_names.c */
+void shard_let_name_go(struct shard *s, struct doc_id id); /* its parameters have left a table */
+void shard_leave_names(struct shard *s);                   /* of samples that will not be learned */
+void shard_look_at_names(struct shard *s);
+bool shard_names_left(const struct shard *s);
+enum tm_code shard_sweep_names(struct shard *s, const struct store *store, struct bytes prefix, struct tm_error *err);
+void shard_names_close(struct doc_names *n);
 
 /* shard_documents.c: for versions whose documents come and go */
 void shard_begin_content(const struct version *v, void *content); /* of a document nothing was learned about */

@@ -350,6 +350,39 @@ static void check_names(const struct mill *m, uint32_t shard, const struct table
     }
 }
 
+static bool somebody_has(const struct mill *m, uint32_t shard, struct doc_id id)
+{
+    const struct catalog *c = oracle_catalog(m->history->oracle);
+    for (uint32_t i = 0; i < c->versions; i++)
+        if (table_find(shard_table(m->shard[shard].shard, c->version[i]->id), id) != TABLE_NONE)
+            return true;
+    return false;
+}
+
+/* Has any sample of the shard waited, been given up, or been passed by but for a correction? Then names may stay, too. */
+static bool has_waited(const struct shard_counts *counts)
+{
+    for (uint32_t i = 0; i < counts->versions; i++) {
+        const struct sample_counts *c = &counts->version[i].fresh;
+        const struct sample_counts *d = &counts->version[i].corrections;
+        if (c->held || d->held || c->batched || d->batched || c->skipped_discarded || c->skipped_limit ||
+            c->skipped_reset || c->skipped_filtered || c->skipped_reward)
+            return true;
+    }
+    return false;
+}
+
+/* Every name has parameters. */
+static void check_no_name_is_left(const struct mill *m, uint32_t shard)
+{
+    CLEANUP(shard_counts_close) struct shard_counts counts = {0};
+    const struct memory_table *t = &m->store.table[STORE_DOC];
+    shard_count(m->shard[shard].shard, &counts);
+    for (size_t i = 0; i < t->rows && !has_waited(&counts); i++)
+        if (key_get_u16(t->row[i].key.data) == shard && !somebody_has(m, shard, shard_doc_of_key(t->row[i].key.data)))
+            mismatch("shard %u keeps the name of a document without parameters", shard);
+}
+
 /* What the tables allow the deltas to be (ps/state/param_store.h): in proportion to the base. */
 static uint64_t deltas_allowed(const struct mill *m, uint32_t shard)
 {
@@ -383,6 +416,7 @@ static void check_stored(const struct mill *m)
     for (uint32_t shard = 0; shard < m->shards; shard++) {
         for (uint32_t i = 0; i < c->versions; i++)
             check_names(m, shard, shard_table(m->shard[shard].shard, c->version[i]->id));
+        check_no_name_is_left(m, shard);
         check_deltas(m, shard);
     }
 }
