@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "client/commands.h"
+#include "proto/prior_file.h"
 #include "proto/wire.h"
 #include "tidemill/v1/versions.pb-c.h"
 
@@ -23,6 +24,7 @@ enum {
     KEY_REPRESENTATION,
     KEY_VALIDATE,
     KEY_PRIOR_FROM,
+    KEY_PRIOR_FILE,
     KEY_POLICY,
     KEY_EPSILON,
     KEY_WIDTH,
@@ -39,6 +41,7 @@ enum {
     KEY_NUMBERS, /* and one for each of embedding_numbers */
     PRIOR_MAX = 64,
     SOURCES_MAX = 64,
+    PRIOR_SOURCE_WORDS = 72,
 };
 
 struct description {
@@ -46,6 +49,8 @@ struct description {
     Tidemill__V1__EmbeddingSpec embedding;
     double prior[PRIOR_MAX];
     char *samples_from[SOURCES_MAX];
+    double *weight_prior; /* owned */
+    char prior_source[PRIOR_SOURCE_WORDS + 8];
 };
 
 /* "1,20": how many and which is the server's to judge. */
@@ -171,6 +176,20 @@ static error_t parse_batch(int key, char *argument, struct argp_state *state)
     }
 }
 
+/* The server gets the numbers: it need not see the file. */
+static void parse_prior_file(struct description *d, const char *path, struct argp_state *state)
+{
+    struct tm_error err;
+    const char *slash = strrchr(path, '/');
+    free(d->weight_prior);
+    d->weight_prior = NULL;
+    if (prior_file_read(path, &d->weight_prior, &d->request.n_weight_prior, &err) != TM_OK)
+        argp_error(state, "--prior-file: %s", err.message);
+    d->request.weight_prior = d->weight_prior;
+    snprintf(d->prior_source, sizeof d->prior_source, "file %.*s", PRIOR_SOURCE_WORDS, slash ? slash + 1 : path);
+    d->request.prior_source = d->prior_source;
+}
+
 /* Options of the models over features. */
 static error_t parse_features(int key, char *argument, struct argp_state *state)
 {
@@ -182,6 +201,7 @@ static error_t parse_features(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_COVARIANCE: r->covariance = argument; return 0;
     case KEY_PRIOR_FROM: r->prior_from = argument; return 0;
+    case KEY_PRIOR_FILE: parse_prior_file(state->input, argument, state); return 0;
     case KEY_REPRESENTATION: r->representation = argument; return 0;
     case KEY_PRIOR_MEAN:
         r->has_prior_mean = true;
@@ -296,6 +316,8 @@ static const struct argp_option options[] = {
     {"covariance", KEY_COVARIANCE, "full|diagonal", 0, "lr: what is believed of pairs of weights (default: full)", 0},
     {"prior-from", KEY_PRIOR_FROM, "NAME", 0,
      "lr, linear: what the documents of that version have learned, in place of the next four", 0},
+    {"prior-file", KEY_PRIOR_FILE, "FILE", 0,
+     "lr, linear: a safetensors file with mean, and sd or covariance, in place of the next four", 0},
     {"prior-mean", KEY_PRIOR_MEAN, "X", 0, "lr, linear, embedding: of the weight of every feature (default: 0)", 0},
     {"prior-sd", KEY_PRIOR_SD, "X", 0, "Its standard deviation (default: 1; embedding: 0.01)", 0},
     {"intercept-mean", KEY_INTERCEPT_MEAN, "X", 0, "lr, linear, embedding: of the intercept (default: 0)", 0},
@@ -331,8 +353,10 @@ int command_version_create(const struct command *self, int argc, char **argv)
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
     command_parse(self, options, parse_description, &d, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/CreateVersion", &d.request.base,
-                     &tidemill__v1__create_version_reply__descriptor, &reply, &err) != TM_OK)
+    enum tm_code rc = command_call(&settings, "/tidemill.v1.Admin/CreateVersion", &d.request.base,
+                                   &tidemill__v1__create_version_reply__descriptor, &reply, &err);
+    free(d.weight_prior);
+    if (rc != TM_OK)
         return command_failed(&err);
     const Tidemill__V1__CreateVersionReply *m = (const Tidemill__V1__CreateVersionReply *)reply;
     if (settings.output == OUTPUT_JSON)

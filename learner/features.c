@@ -1,6 +1,7 @@
 #include "learner/features.h"
 
 #include "learner/packed.h"
+#include "learner/prior_covariance.h"
 #include "learner/tally.h"
 
 static const double feature_limit = 1e6, mean_limit = 1e6, sd_least = 1e-6, sd_most = 1e6;
@@ -33,7 +34,14 @@ enum tm_code features_check(const struct model_config *config, uint32_t weights_
     if (!(config->decay_per_ms >= 0 && isfinite(config->decay_per_ms)))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "forgetting: a decay of %g per ms is not a finite number >= 0",
                             config->decay_per_ms);
-    return check_prior(config, err);
+    if (config->prior_covariance && weights_max > MODEL_FULL_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "prior: covariances of weights; this model has a variance for each: expected standard "
+                            "deviations");
+    enum tm_code rc = check_prior(config, err);
+    return rc == TM_OK && config->prior_covariance
+               ? prior_covariance_check(config->prior_covariance, model_weights(config), err)
+               : rc;
 }
 
 enum tm_code features_take(const struct model_config *config, const struct example *sample, struct tm_error *err)

@@ -7,6 +7,7 @@
 #define TIDEMILL_LEARNER_FEATURES_H
 
 #include "learner/model.h"
+#include "learner/packed.h"
 
 #define FEATURES_WEIGHT_MAX 1e6
 
@@ -19,7 +20,8 @@ struct block_head {
 };
 static_assert(sizeof(struct block_head) == 24, "blocks are hashed and stored as they lie in memory");
 
-/* TM_INVALID_ARGUMENT: no features, more than weights_max weights, a prior that is none, forgetting that is none. */
+/* TM_INVALID_ARGUMENT: no features, more than weights_max weights, a prior that is none (or of covariances, where
+ * weights_max is more than MODEL_FULL_MAX), forgetting that is none. */
 enum tm_code features_check(const struct model_config *config, uint32_t weights_max, struct tm_error *err);
 
 /* TM_INVALID_ARGUMENT: features missing, not finite or too large; a weight that is none. */
@@ -34,9 +36,20 @@ static inline double features_prior_mean(const struct model_config *config, uint
 
 static inline double features_prior_sd(const struct model_config *config, uint32_t weight)
 {
+    if (config->prior_covariance)
+        return sqrt(config->prior_covariance[packed_diagonal(weight)]);
     if (config->prior_sds)
         return config->prior_sds[weight];
     return weight == config->dimension ? config->intercept_sd : config->prior_sd;
+}
+
+/* Of the weights i and j <= i. */
+static inline double features_prior_covariance(const struct model_config *config, uint32_t i, uint32_t j)
+{
+    if (config->prior_covariance)
+        return config->prior_covariance[packed_at(i, j)];
+    double sd = features_prior_sd(config, i);
+    return i == j ? sd * sd : 0;
 }
 
 /* n doubles. */

@@ -140,7 +140,9 @@ static void precision_of(const struct model_config *config, const struct linear_
     double guess = config->noise_sd * config->noise_sd;
     for (uint32_t i = 0; i < packed_size(n); i++)
         precision[i] = b ? left * b->value[n + i] : 0;
-    for (uint32_t i = 0; i < n; i++) {
+    if (config->prior_precision)
+        vector_add(precision, guess, config->prior_precision, packed_size(n));
+    for (uint32_t i = 0; !config->prior_precision && i < n; i++) {
         double sd = features_prior_sd(config, i);
         precision[packed_diagonal(i)] += guess / (sd * sd);
     }

@@ -2,7 +2,7 @@
  *
  * Prior     w | s2 ~ N(m0, s2 V0 / noise_sd^2) and s2 ~ inverse gamma(noise_samples / 2, noise_samples noise_sd^2 / 2):
  *           conjugate, so the posterior is of the same form whatever the noise turns out to be. V0 is diagonal with the
- *           squares of prior_sd, which is thus the sd of a weight if the noise is as guessed.
+ *           squares of prior_sd, which is thus the sd of a weight if the noise is as guessed; or prior_covariance.
  * Learning  sums over samples, of residuals r = y - m0'x (so that a large common mean of the rewards does not cancel
  *           digits): sum c, sum c r^2, sum c r x, sum c x x', c the sample's weight times what forgetting has left of
  *           it at the newest time learned. A correction subtracts what the first label added: exact, in any order. So

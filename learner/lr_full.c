@@ -43,11 +43,10 @@ static size_t full_block_size(const struct model_config *config)
 static void set_prior(const struct model_config *config, struct lr_full_block *b)
 {
     uint32_t n = model_weights(config);
-    memset(b->value, 0, (n + packed_size(n)) * sizeof *b->value);
     for (uint32_t i = 0; i < n; i++) {
-        double sd = features_prior_sd(config, i);
         mean_of(b)[i] = features_prior_mean(config, i);
-        covariance_of(b, n)[packed_diagonal(i)] = sd * sd;
+        for (uint32_t j = 0; j <= i; j++)
+            covariance_of(b, n)[packed_at(i, j)] = features_prior_covariance(config, i, j);
     }
 }
 
@@ -80,16 +79,15 @@ static double remaining(const struct model_config *config, int64_t now, int64_t 
 static bool blend(const struct model_config *config, struct lr_full_block *b, double left)
 {
     double m[MODEL_FULL_MAX * MODEL_FULL_MAX], s[MODEL_FULL_MAX * MODEL_FULL_MAX], w[MODEL_FULL_MAX * MODEL_FULL_MAX];
-    double prior[MODEL_FULL_MAX], off[MODEL_FULL_MAX]; /* variances; distance of the mean */
+    double prior[VALUES_MAX - MODEL_FULL_MAX], off[MODEL_FULL_MAX], back[MODEL_FULL_MAX]; /* off: of the mean */
     uint32_t n = model_weights(config);
     double *mean = mean_of(b), *covariance = covariance_of(b, n), gone = 1 - left;
     bool recent = left >= 0.5;
     for (uint32_t i = 0; i < n; i++) {
-        double sd = features_prior_sd(config, i);
-        prior[i] = sd * sd;
         off[i] = mean[i] - features_prior_mean(config, i);
         for (uint32_t j = 0; j <= i; j++) {
-            double have = covariance[packed_at(i, j)], start = i == j ? prior[i] : 0;
+            double have = covariance[packed_at(i, j)], start = features_prior_covariance(config, i, j);
+            prior[packed_at(i, j)] = start;
             m[i * n + j] = gone * have + left * start;
             s[i * n + j] = s[j * n + i] = recent ? have : start;
         }
@@ -100,8 +98,9 @@ static bool blend(const struct model_config *config, struct lr_full_block *b, do
     blas_solve_lower(m, w, n);
     blas_add_product(1 / (recent ? left : gone), s, -(recent ? gone / left : left / gone), w, n);
     blas_solve(m, off, n);
+    packed_multiply(prior, off, n, back);
     for (uint32_t i = 0; i < n; i++) {
-        mean[i] = features_prior_mean(config, i) + left * prior[i] * off[i];
+        mean[i] = features_prior_mean(config, i) + left * back[i];
         memcpy(covariance + packed_at(i, 0), s + i * n, (i + 1) * sizeof *s);
     }
     return true;
@@ -123,7 +122,7 @@ static void forget(const struct model_config *config, struct lr_full_block *b, i
         set_prior(config, b);
     } else if (!blend(config, b, left)) {
         repair(config, b);
-        CHECK(blend(config, b, left)); /* positive variances, and nothing else */
+        CHECK(blend(config, b, left)); /* positive variances, and a prior that was checked */
     }
 }
 

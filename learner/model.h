@@ -57,6 +57,9 @@ struct model_config {
     double prior_mean, prior_sd;           /* of the weight of every feature */
     double intercept_mean, intercept_sd;   /* of the intercept's; log-odds of the base rate is a good mean */
     const double *prior_means, *prior_sds; /* instead of these four, if not NULL: n each, the intercept's last */
+    /* lr, full, and linear, instead of prior_sds: the covariance of all weights, packed (learner/packed.h), and its
+     * inverse (learner/prior_covariance.h). */
+    const double *prior_covariance, *prior_precision;
 
     /* linear: rewards in [reward_min, reward_max]; residuals of about noise_sd, a guess worth noise_samples samples. */
     double reward_min, reward_max, noise_sd, noise_samples;

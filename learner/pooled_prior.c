@@ -16,9 +16,15 @@ void pooled_prior_close(struct pooled_prior *p)
     p->kept = p->stride = 0;
 }
 
-static uint32_t room(uint32_t n)
+size_t pooled_prior_row(const struct pooled_prior *p)
 {
-    uint32_t fit = POOLED_VALUES_MAX / (2 * n);
+    uint32_t n = model_weights(p->config);
+    return 2 * n + (p->full ? n + packed_size(n) : 0);
+}
+
+static uint32_t room(const struct pooled_prior *p)
+{
+    uint32_t fit = POOLED_VALUES_MAX / (uint32_t)pooled_prior_row(p);
     return fit < POOLED_DOCUMENTS_MAX ? fit : POOLED_DOCUMENTS_MAX;
 }
 
@@ -47,21 +53,25 @@ void pooled_prior_add(struct pooled_prior *p, const void *block, int64_t now)
 {
     CLEANUP(block_copy_close) struct block_copy copy;
     double *values = block_copy_open(&copy, p->model->width(p->config) * sizeof *values);
-    size_t row = 2 * model_weights(p->config);
+    size_t row = pooled_prior_row(p);
     struct summary s;
     p->model->summarise(p->config, block, &s);
     if (s.samples == 0)
         return;
     if (!p->site) {
-        p->site = mem_new(room(model_weights(p->config)) * row, sizeof *p->site);
+        p->site = mem_new(room(p) * row, sizeof *p->site);
         p->stride = 1;
     }
     if (p->documents++ % p->stride != 0)
         return;
-    if (p->kept == room(model_weights(p->config)))
+    if (p->kept == room(p))
         thin(p, row);
     p->model->values(p->config, block, now, values);
-    put_sites(p, values, p->site + p->kept++ * row);
+    double *site = p->site + p->kept * row;
+    if (p->full && !pooled_covariance_site(p, values, site + 2 * model_weights(p->config)))
+        return;
+    put_sites(p, values, site);
+    p->kept++;
 }
 
 /* One round for the weight whose first site is at `site`. */
@@ -83,7 +93,7 @@ static void estimate_weight(const struct pooled_prior *p, uint32_t weight, doubl
     double least = v * POOLED_SD_LEAST * POOLED_SD_LEAST, most = v, before = 0;
     for (int i = 0; i < POOLED_ROUNDS && fabs(v - before) > converged * v; i++) {
         before = v;
-        improve(p, p->site + 2 * weight, 2 * model_weights(p->config), &m, &v);
+        improve(p, p->site + 2 * weight, pooled_prior_row(p), &m, &v);
         v = fmin(fmax(v, least), most);
     }
     *mean = m;
@@ -94,7 +104,7 @@ enum tm_code pooled_prior_estimate(const struct pooled_prior *p, double *means, 
 {
     if (!p->model->locate)
         return tm_error_set(err, TM_FAILED_PRECONDITION, "model %s has no weights", p->model->name);
-    if (p->documents < POOLED_DOCUMENTS_LEAST)
+    if (p->documents < POOLED_DOCUMENTS_LEAST || p->kept == 0)
         return tm_error_set(err, TM_FAILED_PRECONDITION, "%llu documents have learned something; expected at least %d",
                             (unsigned long long)p->documents, POOLED_DOCUMENTS_LEAST);
     for (uint32_t i = 0; i < model_weights(p->config); i++)

@@ -120,7 +120,9 @@ enum tm_code engine_create_version(struct engine *e, struct version_options *wan
     pthread_mutex_lock(&e->control);
     enum tm_code rc = describe(e, wanted, &v, err);
     if (rc == TM_OK)
-        rc = prior_of_new_version(e, prior, &v, err);
+        rc = prior_of_new_version(e, prior, &v, err) == TM_OK
+                 ? TM_OK
+                 : tm_error_wrap(err, "%s", prior->from ? "prior_from" : "weight_prior");
     if (rc == TM_OK) {
         catalog_pack_version(&v, NULL, &control);
         rc = control_append(e, &control, &position, err);

@@ -172,6 +172,15 @@ static const struct option_row version_rows[] = {
      .min = "0.000001",
      .max = "1000000",
      .help = "lr, linear: its standard deviation."},
+    {.key = "prior_from",
+     .type = OPTION_PATH,
+     .models = OPTION_OF_LR | OPTION_OF_LINEAR,
+     .offset = OF(prior_from),
+     .derived = "none",
+     .example = "prior.safetensors",
+     .help = "lr, linear: a prior of every weight, in place of these four: the name of a version, whose documents say it "
+             "when this one is made, or a safetensors file (its name has a / or ends in .safetensors) with mean, and sd "
+             "or covariance. It is set when the version is made."},
     {.key = "noise_sd",
      .type = OPTION_NUMBER,
      .models = OPTION_OF_LINEAR,

@@ -82,6 +82,7 @@ struct version_options {
     uint32_t dimension;
     uint32_t covariance; /* enum option_covariance */
     double prior_mean, prior_sd, intercept_mean, intercept_sd, noise_sd;
+    char prior_from[4096];                    /* a version's name or a file: option_is_file(); "": neither */
     char representation[OPTION_NAME_MAX + 1]; /* "": any */
     char encoder[4096];                       /* a safetensors file; "": features are taken as they come */
     uint32_t on_new_representation;           /* enum option_new_representation */

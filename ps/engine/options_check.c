@@ -7,6 +7,7 @@
 #include "learner/features.h"
 #include "ps/engine/encoders.h"
 #include "ps/engine/option_reward.h"
+#include "ps/engine/prior_option.h"
 #include "ps/engine/version_model.h"
 
 struct checking {
@@ -237,11 +238,21 @@ static void check_encoder(const struct version_check *c)
         version_problem(c, "", err.message);
 }
 
+/* A file that is not there may not be needed any more: the start says so if it is. */
+static void check_prior_from(const struct version_check *c)
+{
+    struct tm_error err;
+    enum tm_code rc = prior_option_check(c->version, &err);
+    if (rc != TM_OK && rc != TM_NOT_FOUND)
+        version_problem(c, "", err.message);
+}
+
 static void check_version(const struct version_check *c, const struct options *o, const struct option_names *versions)
 {
     struct tm_error err;
     check_model(c);
     check_encoder(c);
+    check_prior_from(c);
     if (o->labels > 0 && option_reward_check(c->version, o, &err) != TM_OK)
         version_problem(c, "", err.message);
     check_samples_from(c, versions);
@@ -372,10 +383,21 @@ static void warn_room(const struct options *o, const char *path, struct option_p
                        o->shards, (uint32_t)room);
 }
 
+static void warn_prior_files(const struct options *o, const char *path, struct option_problems *warnings)
+{
+    struct tm_error err;
+    for (uint32_t i = 0; i < o->versions; i++)
+        if (prior_option_check(&o->version[i], &err) == TM_NOT_FOUND)
+            option_problem(warnings, path, &o->version[i].place,
+                           "warning: versions[%u].%s; only a version that is there already can do without it", i,
+                           err.message);
+}
+
 void options_warn(const struct options *o, const char *path, struct option_problems *warnings)
 {
     warn_room(o, path, warnings);
     char text[OPTION_WARNING_SIZE];
+    warn_prior_files(o, path, warnings);
     for (uint32_t i = 0; i < o->versions; i++)
         if (option_reward_warning(&o->version[i], o, text))
             option_problem(warnings, path, &o->version[i].place, "warning: versions[%u].%s", i, text);

@@ -185,6 +185,9 @@ enum tm_code setup_check_version(const struct engine *e, struct version_options 
 void setup_version(const struct version_options *from, const struct catalog *schema, struct version *out);
 /* setup_encoders.c. Before the shards are loaded: their files are kept, the catalog knows their names. */
 enum tm_code setup_encoders(struct engine *e, struct catalog *wanted, struct tm_error *err);
+/* setup_priors.c. Once the state is there: versions that are made get the prior of their prior_from, those that are
+ * there are checked against it. */
+enum tm_code setup_priors(struct engine *e, struct catalog *wanted, struct tm_error *err);
 /* An encoder that is another one now: may it be, and then let it. */
 enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog *wanted, struct tm_error *err);
 enum tm_code setup_apply_encoders(struct engine *e, const struct catalog *wanted, struct tm_error *err);

@@ -268,7 +268,8 @@ static bool same_config(const struct version *a, const struct version *b)
     struct model_config x = a->config, y = b->config;
     memcpy(x.prior, version_first_prior(a), sizeof x.prior);
     memcpy(y.prior, version_first_prior(b), sizeof y.prior);
-    x.prior_means = x.prior_sds = y.prior_means = y.prior_sds = NULL;
+    x.prior_means = x.prior_sds = x.prior_covariance = x.prior_precision = NULL; /* compared by what they point to */
+    y.prior_means = y.prior_sds = y.prior_covariance = y.prior_precision = NULL;
     return memcmp(&x, &y, sizeof x) == 0 && weight_prior_same(a, b);
 }
 
@@ -396,6 +397,8 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
     bool joined = e->catalog.joined;
     enum tm_code rc = joined ? compare_join(&e->catalog, wanted, err) : TM_OK;
     number_versions(&e->catalog, wanted);
+    if (rc == TM_OK)
+        rc = setup_priors(e, wanted, err);
     if (rc == TM_OK)
         rc = compare_versions(&e->catalog, wanted, err);
     if (rc == TM_OK)

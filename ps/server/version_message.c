@@ -42,7 +42,7 @@ static void fill_features(const struct version *v, struct version_message *out)
     }
     if (v->weight_prior) {
         m->prior_source = fill_text(v->prior_source);
-        m->n_weight_prior = weight_prior_values(v);
+        m->n_weight_prior = v->weight_prior_values;
         m->weight_prior = v->weight_prior;
     }
     if (linear)

@@ -12,7 +12,7 @@
 #include "ps/server/version_message.h"
 #include "ps/state/catalog_embedding.h"
 
-enum { REQUEST_MAX = 4096, CREATE_MAX = REQUEST_MAX + 2 * 8 * MODEL_DIAGONAL_MAX };
+enum { REQUEST_MAX = 4096, CREATE_MAX = REQUEST_MAX + 2 * 8 * MODEL_DIAGONAL_MAX, PRIOR_SOURCE_MAX = 80 };
 
 struct versions {
     struct engine *engine;
@@ -28,6 +28,7 @@ struct change {
     const struct version *prior_from; /* create */
     double *prior_values;             /* create; owned */
     size_t prior_count;
+    char prior_source[PRIOR_SOURCE_MAX + 1];
 };
 
 /* ---- changes ---- */
@@ -255,9 +256,22 @@ static void create_run(void *request, struct rpc_call *call)
     struct change *c = request;
     struct engine_change done;
     struct tm_error err;
-    const struct engine_prior prior = {c->prior_from, c->prior_values, c->prior_count};
+    const struct engine_prior prior = {
+        .from = c->prior_from, .values = c->prior_values, .count = c->prior_count, .source = c->prior_source};
     answer(c->engine, call, engine_create_version(c->engine, &c->wanted, &prior, &done, &err), &done, &err);
     free(c->prior_values);
+}
+
+/* Words for people: they stand in lists. */
+static enum tm_code read_source(const char *words, char out[static PRIOR_SOURCE_MAX + 1], struct tm_error *err)
+{
+    size_t size = words ? strlen(words) : 0;
+    for (size_t i = 0; i < size; i++)
+        if (size > PRIOR_SOURCE_MAX || (uint8_t)words[i] < 0x20 || words[i] == 0x7f)
+            return tm_error_set(err, TM_INVALID_ARGUMENT,
+                                "prior_source: expected at most %d bytes without control characters", PRIOR_SOURCE_MAX);
+    snprintf(out, PRIOR_SOURCE_MAX + 1, "%s", size ? words : "the call that made it");
+    return TM_OK;
 }
 
 /* *c takes over the values. */
@@ -272,7 +286,7 @@ static enum tm_code read_prior(struct engine *e, const Tidemill__V1__CreateVersi
     c->prior_values = q->n_weight_prior ? mem_grow(NULL, q->n_weight_prior, sizeof *c->prior_values) : NULL;
     if (q->n_weight_prior > 0)
         memcpy(c->prior_values, q->weight_prior, q->n_weight_prior * sizeof *c->prior_values);
-    return TM_OK;
+    return read_source(q->prior_source, c->prior_source, err);
 }
 
 static void create(void *service, struct rpc_call *call, struct bytes request)

@@ -39,8 +39,9 @@ struct version {
     uint32_t id; /* from 1, never reused */
     char name[CATALOG_NAME_MAX + 1];
     const struct model *model;
-    struct model_config config;                /* its prior is that of now (ps/state/parameter_prior.h) */
-    double *weight_prior;                      /* owned: n means and n sds, config points into it; NULL: none */
+    struct model_config config; /* its prior is that of now (ps/state/parameter_prior.h) */
+    double *weight_prior;       /* owned: ps/state/weight_prior.h; config points into it; NULL: none */
+    uint32_t weight_prior_values;
     char prior_source[CATALOG_NAME_MAX + 33];  /* "1234 documents of A"; with weight_prior */
     bool prior_changed;                        /* since it was made, with... */
     double first_prior[MODEL_PRIOR_MAX];       /* ...this one */

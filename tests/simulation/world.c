@@ -156,16 +156,33 @@ static void make_embedding(struct author *a, struct embedding_config *e)
         o->epsilon = 1e-6;
 }
 
-/* Another mean and sd for every weight. */
+/* L L' of an L with small whole parts of 1/4: as exact as the samples, and positive definite. */
+static void make_covariance(struct author *a, uint32_t n, double *packed)
+{
+    double l[WORLD_WEIGHTS_MAX][WORLD_WEIGHTS_MAX] = {{0}};
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            l[i][j] = i == j ? 0.25 * between(a, 1, 4) : 0.25 * between(a, 0, 4) - 0.5;
+            *packed = 0;
+            for (uint32_t k = 0; k <= j; k++)
+                *packed += l[i][k] * l[j][k];
+            packed++;
+        }
+}
+
+/* Another mean and sd for every weight, or a mean and the covariance of all. */
 static void make_weight_prior(struct author *a, struct version *v)
 {
-    double value[2 * (WORLD_DIMENSION + WORLD_TABLES_MAX + 1)] = {0};
+    double value[WORLD_WEIGHTS_MAX + WORLD_WEIGHTS_MAX * WORLD_WEIGHTS_MAX] = {0};
     uint32_t n = model_weights(&v->config);
+    bool full = v->config.covariance == COVARIANCE_FULL && chance(a, 50);
     for (uint32_t i = 0; i < n; i++) {
         value[i] = 0.25 * between(a, 0, 8) - 1;
         value[n + i] = 0.25 * between(a, 1, 6);
     }
-    weight_prior_set(v, value, "the world");
+    if (full)
+        make_covariance(a, n, value + n);
+    weight_prior_set(v, value, full ? weight_prior_covariances(n) : weight_prior_sds(n), "the world");
 }
 
 /* Some of the models over features, about half of the worlds. */

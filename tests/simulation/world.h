@@ -20,6 +20,7 @@ enum {
     WORLD_STREAMS_MAX = 11,
     WORLD_TABLES_MAX = 2,
     WORLD_DIMENSION = 3, /* what impressions or streams of features send, mostly; each table adds 1 */
+    WORLD_WEIGHTS_MAX = WORLD_DIMENSION + WORLD_TABLES_MAX + 1,
     WORLD_VALUES_MAX = 4,
     WORLD_SHORT_MEMORY_MS = 300
 }; /* of producers; else they are never forgotten */
@@ -130,6 +131,7 @@ struct world {
     T(BOUND, "a bound of what waits")                           \
     T(FEATURES, "versions over features")                       \
     T(EMBEDDING_BATCHES, "embeddings whose samples wait")       \
+    T(COVARIANCES, "priors with covariances")                   \
     T(SHADOWS, "versions that learn from others")               \
     T(PAUSES, "pauses")                                         \
     T(STALLED, "a stalled stream")                              \

@@ -51,6 +51,14 @@ static bool any_waiting_embedding(const struct world *w)
     return false;
 }
 
+static bool any_covariance(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->versions; i++)
+        if (w->version[i].config.prior_covariance)
+            return true;
+    return false;
+}
+
 static bool any_shadow(const struct world *w)
 {
     for (uint32_t i = 0; i < w->versions; i++)
@@ -73,6 +81,7 @@ bool world_has(const struct world *w, enum world_trait trait)
     case WORLD_BOUND: return w->limits[0].waiting_bytes > 0;
     case WORLD_FEATURES: return any_over_features(w);
     case WORLD_EMBEDDING_BATCHES: return any_waiting_embedding(w);
+    case WORLD_COVARIANCES: return any_covariance(w);
     case WORLD_SHADOWS: return any_shadow(w);
     case WORLD_PAUSES: return any_act(w, ACT_PAUSE);
     case WORLD_STALLED: return w->stalled != 0;

@@ -99,6 +99,65 @@ static void many_documents_are_thinned(void **state)
         assert_near(means[i], common[i], 0.08, "mean");
 }
 
+/* With covariances: the first two weights of a document go together, and a document that comes is told so. */
+static void what_goes_together_is_found(void **state)
+{
+    struct model_config config = config_of(&model_lr_full);
+    CLEANUP(pooled_prior_close) struct pooled_prior p = {.model = &model_lr_full, .config = &config, .full = true};
+    double means[N], covariance[N * (N + 1) / 2];
+    uint64_t seed = 12;
+    (void)state;
+    for (int d = 0; d < DOCUMENTS; d++) {
+        struct lr_full_block *b = block_new(&model_lr_full, &config);
+        double both = normal(&seed), w[N] = {0.8 + 0.4 * both, -0.5 - 0.3 * both, 0, -1 + 0.2 * normal(&seed)};
+        for (int k = 0; k < 300; k++) {
+            float x[D];
+            fill_features(&seed, x, D, 1);
+            double score = w[D];
+            for (int i = 0; i < D; i++)
+                score += w[i] * (double)x[i];
+            struct example e = sample(x, uniform(&seed) < lr_logistic(score));
+            model_lr_full.learn(&config, b, &e, 1);
+        }
+        pooled_prior_add(&p, b, NOON);
+        free(b);
+    }
+    assert_int_equal(pooled_prior_estimate_full(&p, means, covariance, NULL), TM_OK);
+    static const double want[] = {0.8, -0.5, 0, -1};
+    for (int i = 0; i < N; i++)
+        assert_near(means[i], want[i], 0.08, "mean");
+    assert_near(covariance[0], 0.16, 0.04, "variance");
+    assert_near(covariance[1], -0.12, 0.03, "covariance");
+    assert_near(covariance[2], 0.09, 0.03, "variance");
+    assert_near(covariance[9], 0.04, 0.03, "variance of the intercept");
+    for (int at = 6; at < 9; at++)
+        assert_near(covariance[at], 0, 0.02, "covariance with the intercept");
+    config.prior_means = means;
+    config.prior_covariance = covariance;
+    assert_int_equal(model_lr_full.check(&config, NULL), TM_OK);
+}
+
+/* Alone, a weight is what the form without covariances says; what documents cannot be held by is held by the prior. */
+static void the_full_form_of_one_weight(void **state)
+{
+    struct model_config config = plain(1, false, COVARIANCE_FULL);
+    CLEANUP(pooled_prior_close) struct pooled_prior p = {.model = &model_lr_full, .config = &config, .full = true};
+    double means[1], covariance[1];
+    (void)state;
+    config.prior_sd = 10;
+    for (int d = 0; d < 2; d++) {
+        struct lr_full_block *b = block_new(&model_lr_full, &config);
+        b->head.positives = 1;
+        b->value[1] = 1 / (4 + 1 / 100.0);
+        b->value[0] = (d ? 3 : 1) * 4 * b->value[1];
+        pooled_prior_add(&p, b, NOON);
+        free(b);
+    }
+    assert_int_equal(pooled_prior_estimate_full(&p, means, covariance, NULL), TM_OK);
+    assert_near(means[0], 2, 1e-6, "mean");
+    assert_near(covariance[0], 0.75, 1e-5, "variance");
+}
+
 static void nothing_learned_gives_nothing(void **state)
 {
     struct model_config config = config_of(&model_lr_full);
@@ -116,10 +175,9 @@ static void nothing_learned_gives_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_documents_share_is_found),
-        cmocka_unit_test(two_documents_by_hand),
-        cmocka_unit_test(many_documents_are_thinned),
-        cmocka_unit_test(nothing_learned_gives_nothing),
+        cmocka_unit_test(what_documents_share_is_found), cmocka_unit_test(two_documents_by_hand),
+        cmocka_unit_test(many_documents_are_thinned),    cmocka_unit_test(what_goes_together_is_found),
+        cmocka_unit_test(the_full_form_of_one_weight),   cmocka_unit_test(nothing_learned_gives_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
