@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "client/commands.h"
+#include "client/validations.h"
 #include "proto/wire.h"
 #include "tidemill/v1/versions.pb-c.h"
 
@@ -164,28 +165,6 @@ static void add_policy(struct printer *p, const VersionStatus *v)
         add_row(p, "propensity draws", cell_count(v->propensity_draws));
 }
 
-static struct cell number_or_none(bool has, double number) { return has ? cell_number(number) : cell_none(); }
-
-static void print_validations(Tidemill__V1__Validation *const *validations, size_t count)
-{
-    static const char *const names[] = {"window", "predictions", "samples", "positives",   "log-loss", "NE",
-                                        "AUC",    "AUC +-",      "GAUC",    "calibration", "ECE",      "as of"};
-    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
-    for (size_t i = 0; i < count; i++) {
-        const Tidemill__V1__Validation *v = validations[i];
-        char window[UNITS_TEXT_SIZE];
-        printer_row(p, (struct cell[]){
-                           cell_text(duration_text(v->window_ms, window)), cell_text(v->kind), cell_count(v->samples),
-                           cell_count(v->positives), number_or_none(v->has_log_loss, v->log_loss),
-                           number_or_none(v->has_normalised_entropy, v->normalised_entropy),
-                           number_or_none(v->has_auc, v->auc), number_or_none(v->has_auc_error, v->auc_error),
-                           number_or_none(v->has_grouped_auc, v->grouped_auc),
-                           number_or_none(v->has_calibration, v->calibration),
-                           number_or_none(v->has_calibration_error, v->calibration_error), cell_time(v->as_of)});
-    }
-    printer_close(p);
-}
-
 static void add_batches(struct printer *p, const VersionStatus *v)
 {
     char batch[LIST_TEXT], age[UNITS_TEXT_SIZE];
@@ -203,20 +182,6 @@ static void add_batches(struct printer *p, const VersionStatus *v)
     add_row(p, "batches, learned early: memory.batches", cell_count(c->room));
     add_row(p, "samples behind the watermark", cell_count(c->behind));
     add_row(p, "turns, taken early: memory.batches", cell_count(c->turns));
-}
-
-/* Does the posterior know how wide it is? */
-static void print_coverage(Tidemill__V1__Validation *const *validations, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const Tidemill__V1__Validation *v = validations[i];
-        char window[UNITS_TEXT_SIZE];
-        if (v->has_trials && v->trials > 0)
-            printf("%s: %.1f %% of %" PRIu64
-                   " batches had as many positives as the 95 %% interval foretold; dispersion "
-                   "%.3g (1: the posterior is right, above: too narrow)\n",
-                   duration_text(v->window_ms, window), 100 * v->coverage, v->trials, v->dispersion);
-    }
 }
 
 static void print_version(const VersionStatus *v)
@@ -306,8 +271,7 @@ static void print_shown(const Tidemill__V1__ShowVersionReply *m)
     print_version(m->version);
     if (m->n_validations > 0) {
         putchar('\n');
-        print_validations(m->validations, m->n_validations);
-        print_coverage(m->validations, m->n_validations);
+        validations_print(m->validations, m->n_validations);
     } else if (m->version->validate) {
         puts("\nno prediction was judged yet: that happens when its label is fixed");
     }

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 
 /* clang-format off */
-/*    name, text, what it means, what to do; from no_features to wrong_representation: a version cannot learn it */
+/*    name, text, meaning, what to do; no_features to wrong_representation, and no_reward: a version cannot learn it */
 #define JOINER_REASONS(R)                                                                                       \
     R(LATE, "late", "it came after its horizon",                                                                \
       "is the sender late, or its clock wrong? Else allowed_lateness or within is too short")                   \
@@ -39,7 +39,9 @@
     R(PRECEDES, "precedes", "it lies before its impression by more than its stream's before",                   \
       "do the clocks of the two senders differ, or does the action belong to another impression?")              \
     R(ROBOT, "robot", "its user sent more than users.max_events within users.per",                              \
-      "a robot, or a page that repeats itself? Whom you trust belongs into users.allow")
+      "a robot, or a page that repeats itself? Whom you trust belongs into users.allow")                         \
+    R(NO_REWARD, "no_reward", "its version's reward has no value for its labels: a division by 0",              \
+      "a divisor that is never 0, such as max(x, 1), gives every sample a reward")
 /* clang-format on */
 
 enum joiner_reason {

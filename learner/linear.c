@@ -192,17 +192,35 @@ static void linear_values(const struct model_config *config, const void *block, 
     out[sums_of(config)] = p.noise;
 }
 
+static void locate(const struct model_config *config, const struct posterior *p, const float *x, struct score *out)
+{
+    double features[MODEL_FULL_MAX], image[MODEL_FULL_MAX];
+    uint32_t n = model_weights(config);
+    features_expand(config, x, features);
+    packed_multiply(p->covariance, features, n, image);
+    out->mean = vector_dot(p->mean, features, n);
+    out->variance = not_negative(vector_dot(image, features, n));
+}
+
 static void linear_locate(const struct model_config *config, const void *block, const float *x, int64_t now,
                           struct score *out)
 {
     struct posterior p;
-    double features[MODEL_FULL_MAX], image[MODEL_FULL_MAX];
-    uint32_t n = model_weights(config);
     posterior_of(config, block, now, &p);
-    features_expand(config, x, features);
-    packed_multiply(p.covariance, features, n, image);
-    out->mean = vector_dot(p.mean, features, n);
-    out->variance = not_negative(vector_dot(image, features, n));
+    locate(config, &p, x, out);
+}
+
+/* A variance of t is its squared scale times freedom / (freedom - 2). */
+static double scale_of(double variance, double freedom) { return sqrt(variance * (freedom - 2) / freedom); }
+
+static void linear_predict(const struct model_config *config, const void *block, const float *x, int64_t now,
+                           struct predictive *out)
+{
+    struct posterior p;
+    struct score s;
+    posterior_of(config, block, now, &p);
+    locate(config, &p, x, &s);
+    *out = (struct predictive){s.mean, scale_of(s.variance + p.noise, p.freedom), p.freedom};
 }
 
 static void linear_score(const struct model_config *config, const void *block, const float *x, int64_t now,
@@ -228,7 +246,7 @@ static void linear_describe(const struct model_config *config, const void *block
     posterior_of(config, block, now, &p);
     double mean = config->intercept ? p.mean[last] : 0;
     double variance = config->intercept ? p.covariance[packed_diagonal(last)] : 0;
-    double scale = sqrt(variance * (p.freedom - 2) / p.freedom), reach = student_95(p.freedom) * scale;
+    double reach = student_95(p.freedom) * scale_of(variance, p.freedom);
     *out = (struct belief){.mean = mean,
                            .variance = variance,
                            .lower = mean - reach,
@@ -269,6 +287,7 @@ const struct model model_linear = {
     .values = linear_values,
     .score = linear_score,
     .locate = linear_locate,
+    .predict = linear_predict,
     .summarise = features_summarise,
     .describe = linear_describe,
     .valid = linear_valid,

@@ -104,6 +104,11 @@ struct score {
     double expected;       /* reward */
 };
 
+/* What is foretold of the reward of a candidate, its noise included: Student's t. */
+struct predictive {
+    double mean, scale, freedom;
+};
+
 /* One draw of the score, for Thompson sampling; z: standard normal, the caller's. */
 static inline double score_draw(const struct score *s, double z) { return s->mean + sqrt(s->variance) * z; }
 
@@ -155,6 +160,9 @@ struct model {
     /* Mean and variance of it alone, which is all that a policy compares; `expected` is left as it is. */
     void (*locate)(const struct model_config *config, const void *block, const float *x, int64_t now,
                    struct score *out);
+    /* For validation, of a model whose rewards are no probabilities; NULL: they are, or it cannot tell. */
+    void (*predict)(const struct model_config *config, const void *block, const float *x, int64_t now,
+                    struct predictive *out);
     /* The expected reward as of `now`. NULL block: prior. NULL: a model over features, whose score() says it. */
     double (*mean)(const struct model_config *config, const void *block, int64_t now);
     void (*summarise)(const struct model_config *config, const void *block, struct summary *out);

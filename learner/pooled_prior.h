@@ -9,8 +9,8 @@
  * Means    of weights that documents share come out sharp, and t says how much a document is still free to differ.
  * Found    of 400 documents with 200 samples each, by model lr with covariance: full, means and sds within 0.08 of the
  *          truth; with covariance: diagonal means up to 0.13 too small, because its precisions grow too fast.
- * Limits   marginals of a posterior with covariances are taken as if weights were independent, unless `full`. t is held within
- *          [POOLED_SD_LEAST, 1] of the prior's sd: a document must be able to learn what is its own.
+ * Limits   marginals of a posterior with covariances are taken as if weights were independent, unless `full`. t is held
+ *          within [POOLED_SD_LEAST, 1] of the prior's sd: a document must be able to learn what is its own.
  * Full     with `full`, of model lr with covariance: full: the weights of d together are drawn from N(m, T), A_d =
  *          S_d^-1 - S0^-1 and h_d = S_d^-1 mean_d - S0^-1 m0: nothing is taken as independent. The same EM, from the
  *          result of the one above: P_d = (T^-1 + A_d)^-1, w_d = P_d (T^-1 m + h_d), m the mean of the w_d and T that

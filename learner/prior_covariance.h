@@ -3,7 +3,8 @@
  * A prior that is nearly singular says that a weight is known from the others; then a document could never learn it,
  * and rounding would decide its sign. So every weight keeps PRIOR_VARIANCE_LEFT of its variance when those before it
  * are known: a pivot of the correlations' Cholesky factor, which does not depend on the features' scales.
- * Shapes   packed by rows (learner/packed.h), n <= MODEL_FULL_MAX. Memory: the caller's, 34 KiB of stack. Threads: any. */
+ * Shapes   packed by rows (learner/packed.h), n <= MODEL_FULL_MAX. Memory: the caller's, and 34 KiB of stack.
+ * Threads  any. */
 #ifndef TIDEMILL_LEARNER_PRIOR_COVARIANCE_H
 #define TIDEMILL_LEARNER_PRIOR_COVARIANCE_H
 

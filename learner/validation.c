@@ -72,14 +72,28 @@ static struct validation_pane *pane_of(struct validation *v, enum validation_win
 
 /* ---- samples ---- */
 
+/* Real-valued. */
+static enum tm_code takes_any(const struct judged *s, struct tm_error *err)
+{
+    bool width = s->scale == 0 || (isfinite(s->scale) && s->scale > 0 && isfinite(s->freedom) && s->freedom > 0);
+    if (isfinite(s->predicted) && width && isfinite(s->reward))
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "score: %g +- %g, reward: %g: expected finite numbers", s->predicted,
+                        s->scale, s->reward);
+}
+
 enum tm_code validation_takes(const struct judged *s, struct tm_error *err)
 {
+    if (s->unit > 0 && takes_any(s, err) != TM_OK)
+        return TM_INVALID_ARGUMENT;
+    if (!(s->weight >= 0 && s->weight <= VALIDATION_WEIGHT_MAX))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "weight: %g is not in [0, %g]", s->weight, VALIDATION_WEIGHT_MAX);
+    if (s->unit > 0)
+        return TM_OK;
     if (!(s->predicted >= 0 && s->predicted <= 1))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "score: %g is not a probability", s->predicted);
     if (!(s->reward >= 0 && s->reward <= 1))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "reward: %g is not in [0, 1]", s->reward);
-    if (!(s->weight >= 0 && s->weight <= VALIDATION_WEIGHT_MAX))
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "weight: %g is not in [0, %g]", s->weight, VALIDATION_WEIGHT_MAX);
     return TM_OK;
 }
 
@@ -89,12 +103,27 @@ struct share {
     int64_t loss;
     uint32_t score, bin; /* of the pane's arrays */
     struct request_entry entry;
+    bool real; /* errors, and none of the above */
+    struct error_sums errors;
 };
 
 static int64_t units(double x) { return llround(x * VALIDATION_UNIT); }
 
+static struct share real_share(const struct judged *s)
+{
+    const struct real_outcome o = {.mean = s->predicted,
+                                   .scale = s->scale,
+                                   .freedom = s->freedom,
+                                   .reward = s->reward,
+                                   .weight = s->weight,
+                                   .unit = s->unit};
+    return (struct share){.real = true, .errors = error_share(&o)};
+}
+
 static struct share share_of(const struct judged *s)
 {
+    if (s->unit > 0)
+        return real_share(s);
     double p = fmin(fmax(s->predicted, VALIDATION_P_MIN), 1 - VALIDATION_P_MIN), q = 1 - p;
     double logit = log(p) - log1p(-p), place = floor((logit - score_low) * scores_per_unit);
     uint32_t score = (uint32_t)fmin(fmax(place, 0), VALIDATION_SCORES - 1), bin = score / SCORES_PER_BIN;
@@ -118,6 +147,10 @@ static void shift(struct validation_bin *b, const struct validation_bin *by, int
 /* The samples of requests are the caller's: they are flipped, not taken out. */
 static void shift_pane(struct validation_pane *p, const struct share *s, int sign)
 {
+    if (s->real) {
+        sign > 0 ? error_sums_add(&p->errors, &s->errors) : error_sums_take(&p->errors, &s->errors);
+        return;
+    }
     uint32_t *count = &p->score[s->entry.positive * VALIDATION_SCORES + s->score];
     CHECK(sign > 0 ? *count < UINT32_MAX : *count > 0);
     *count += (uint32_t)sign;
@@ -135,7 +168,8 @@ void validation_add(struct validation *v, const struct judged *sample)
         struct validation_pane *p = pane_of(v, w, sample->time);
         if (p) {
             shift_pane(p, &s, 1);
-            request_sample_add(&p->requests, s.entry);
+            if (!s.real)
+                request_sample_add(&p->requests, s.entry);
         } else {
             v->late[w]++;
         }

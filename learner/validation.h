@@ -1,5 +1,5 @@
 /* learner/validation.h - progressive validation: how good were the predictions of one version, judged by labels that
- * came later?
+ * came later? Of probabilities, or of real-valued rewards (learner/validation_errors.h); never both in one of these.
  *
  * Every labelled sample was predicted before it was learned, so every sample is a test. Of each version and shard there
  * are two of these, side by side: VALIDATION_SERVED judges the score that the ranker logged with the impression,
@@ -27,7 +27,8 @@
  *          expected (learner/trial.h), 95 % of the time where the posterior is right; whole numbers make it 92 to 98 %
  *          where few positives (less than about 5) are expected. Dispersion: mean of the squared ratio, 1 where the
  *          posterior is right, above it where it is too narrow.
- * Memory   a flat value of about 140 KB without pointers; {0} is not one: validation_start. In 64 shards, two kinds: 18
+ * Real     a pane has its error_sums, and nothing of loss, bins, AUC and requests, which are about probabilities.
+ * Memory   a flat value of about 145 KB without pointers; {0} is not one: validation_start. In 64 shards, two kinds: 18
  *          MB for each version that is judged.
  * Storing  a row per pane, because few change between two commits: `changed` has a bit for each that something was
  *          counted in, cleared by the caller when the row is written; and a head, written with any of them or when
@@ -46,6 +47,7 @@
 #define TIDEMILL_LEARNER_VALIDATION_H
 
 #include "learner/request_sample.h"
+#include "learner/validation_errors.h"
 
 enum validation_kind { VALIDATION_SERVED, VALIDATION_PREQUENTIAL, VALIDATION_KINDS };
 enum validation_window { VALIDATION_HOUR, VALIDATION_DAY, VALIDATION_WINDOWS };
@@ -74,6 +76,7 @@ struct validation_pane {
     int64_t trials, covered, dispersion;   /* dispersion in units */
     uint32_t score[2 * VALIDATION_SCORES]; /* samples by bin of the prediction: the negative ones, then the positive */
     struct request_sample requests;
+    struct error_sums errors; /* of real-valued rewards */
 };
 
 struct validation {
@@ -86,11 +89,13 @@ static_assert(VALIDATION_PANES <= 64, "`changed` has a bit for each pane");
 
 /* A prediction and what became of it. */
 struct judged {
-    int64_t time;     /* event time of the impression, ms */
-    uint64_t request; /* hash of the request's id */
-    double predicted; /* probability */
-    double reward;    /* in [0, 1]; positive: 1/2 or more */
-    double weight;    /* in [0, VALIDATION_WEIGHT_MAX]: 1 over the probability with which the sample was kept */
+    int64_t time;          /* event time of the impression, ms */
+    uint64_t request;      /* hash of the request's id */
+    double predicted;      /* probability; real: the mean */
+    double reward;         /* in [0, 1]; positive: 1/2 or more; real: any finite one */
+    double weight;         /* in [0, VALIDATION_WEIGHT_MAX]: 1 over the probability with which the sample was kept */
+    double unit;           /* real: what sums are counted in, > 0 and the same for all; 0: a probability */
+    double scale, freedom; /* real: of what was foretold; scale 0: nothing was but the mean */
 };
 
 /* The samples of a document that were predicted by one posterior. */

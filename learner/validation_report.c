@@ -50,6 +50,7 @@ static void add_pane(struct validation_total *t, uint32_t pane, const struct val
     t->covered += p->covered;
     t->dispersion += p->dispersion;
     add_requests(t, pane, &p->requests);
+    error_sums_add(&t->errors, &p->errors);
 }
 
 void validation_total_add(struct validation_total *t, const struct validation *v)
@@ -125,6 +126,13 @@ static void report_calibration(const struct validation_total *t, struct validati
     r->calibration_error = apart / (double)t->all.weight;
 }
 
+static void report_real(const struct validation_total *t, struct validation_report *out)
+{
+    out->samples = t->errors.samples;
+    out->weight = (double)t->errors.weight / VALIDATION_UNIT;
+    out->base_rate = out->errors.mean_reward;
+}
+
 void validation_report(const struct validation_total *t, struct validation_report *out)
 {
     *out = (struct validation_report){
@@ -141,4 +149,7 @@ void validation_report(const struct validation_total *t, struct validation_repor
     report_ranking(t, out);
     report_requests(t, out);
     report_calibration(t, out);
+    out->errors = error_report(&t->errors, t->unit); /* NaN of probabilities */
+    if (t->unit > 0)
+        report_real(t, out);
 }

@@ -14,6 +14,8 @@
 struct validation_total {
     enum validation_window window;
     int64_t newest;
+    double unit; /* of real-valued rewards, as in struct judged; 0, as opened: probabilities */
+    struct error_sums errors;
     struct validation_bin all, bin[VALIDATION_BINS];
     int64_t loss, trials, covered, dispersion;
     uint64_t score[2 * VALIDATION_SCORES];
@@ -37,7 +39,7 @@ struct reliability {
     double predicted, observed; /* means; NaN in an empty bin */
 };
 
-/* NaN where there is nothing to divide by. */
+/* NaN where there is nothing to divide by, or what is about the other kind of reward. */
 struct validation_report {
     uint64_t samples, positives; /* not weighted */
     uint64_t late, gone;         /* since the version began, not in the window alone; see validation.h */
@@ -51,6 +53,7 @@ struct validation_report {
     struct reliability bin[VALIDATION_BINS];
     uint64_t trials;
     double coverage, dispersion; /* of the 95 % interval: 0.95 and 1 where the posterior is right */
+    struct error_report errors;  /* real-valued rewards */
 };
 
 void validation_report(const struct validation_total *t, struct validation_report *out);

@@ -126,6 +126,9 @@ void validation_encode_pane(const struct validation *v, uint32_t pane, struct bu
     encode_scores(p->score, out);
     encode_bins(p->bin, out);
     request_sample_encode(&p->requests, out);
+    buffer_put_u8(out, p->errors.samples > 0);
+    if (p->errors.samples > 0)
+        error_sums_encode(&p->errors, out);
 }
 
 enum tm_code validation_decode_pane(struct validation *v, uint32_t pane, struct reader *in, struct tm_error *err)
@@ -143,6 +146,10 @@ enum tm_code validation_decode_pane(struct validation *v, uint32_t pane, struct 
     if (in->bad || validation_slot(w, p.stretch) != pane || p.stretch > v->newest[w])
         return tm_error_set(err, TM_DATA_LOSS, "validation: pane %u is not what was written", pane);
     enum tm_code rc = request_sample_decode(&p.requests, in, err);
+    if (rc == TM_OK && reader_u8(in) > 0)
+        error_sums_decode(&p.errors, in);
+    if (rc == TM_OK && in->bad)
+        rc = tm_error_set(err, TM_DATA_LOSS, "validation: the errors of pane %u are not what was written", pane);
     if (rc == TM_OK && validation_within(w, p.stretch, v->newest[w]))
         v->pane[pane] = p;
     return rc;

@@ -3,11 +3,11 @@
  *
  * Tensors   "mean" [n], and either "sd" [n] or "covariance" [n, n]; dtype F32 or F64; nothing else. n is the features'
  *           count and 1: the intercept is the last.
- * Values    as CreateVersionRequest.weight_prior has them: n means, then n sds or the lower triangle of the covariance
- *           by rows.
+ * Values    as CreateVersionRequest.weight_prior has them: n means, then n sds or the lower triangle of the
+ *           covariance by rows.
  * Refused   what the format's reader refuses (proto/json_safetensors.h); other tensors, types and shapes; numbers that
- *           are not finite; sds that are not above 0; a covariance that is not symmetric to 1e-6 of the two sds. Whether
- *           it is positive definite is the model's to say.
+ *           are not finite; sds that are not above 0; a covariance that is not symmetric to 1e-6 of the two sds.
+ *           Whether it is positive definite is the model's to say.
  * Bound     PRIOR_FILE_MAX bytes; n up to PRIOR_WEIGHTS_MAX with sds, PRIOR_FULL_MAX with a covariance.
  * Memory    *values is the caller's to free(). Errors: TM_INVALID_ARGUMENT, TM_RESOURCE_EXHAUSTED; they name the
  *           tensor; those of reading begin with the path. Threads: any. */

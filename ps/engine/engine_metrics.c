@@ -189,6 +189,11 @@ static void report(const char *version, const char *kind, const char *window, co
     number(m, METRIC_VALIDATION_GAUC, r->requests.by_samples, labels);
     number(m, METRIC_VALIDATION_RATIO, r->calibration, labels);
     number(m, METRIC_VALIDATION_ECE, r->calibration_error, labels);
+    number(m, METRIC_VALIDATION_MSE, r->errors.squared, labels);
+    number(m, METRIC_VALIDATION_MAE, r->errors.absolute, labels);
+    number(m, METRIC_VALIDATION_EXPLAINED, r->errors.explained, labels);
+    number(m, METRIC_VALIDATION_DENSITY, r->errors.density, labels);
+    number(m, METRIC_VALIDATION_INTERVAL, r->errors.coverage, labels);
     if (r->trials > 0) {
         metric_count(m, METRIC_VALIDATION_TRIALS, r->trials, labels);
         number(m, METRIC_VALIDATION_COVERAGE, r->coverage, labels);

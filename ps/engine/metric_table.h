@@ -108,6 +108,16 @@
       "Predictions over rewards: above 1 promises too much")                                                         \
     M("Validation", VALIDATION_ECE, "tidemill_validation_calibration_error", GAUGE, "version,kind,window",           \
       "Mean distance of predicted and observed over the bins")                                                       \
+    M("Validation", VALIDATION_MSE, "tidemill_validation_squared_error", GAUGE, "version,kind,window",               \
+      "linear: mean squared distance of prediction and reward")                                                      \
+    M("Validation", VALIDATION_MAE, "tidemill_validation_absolute_error", GAUGE, "version,kind,window",              \
+      "linear: mean distance of prediction and reward")                                                              \
+    M("Validation", VALIDATION_EXPLAINED, "tidemill_validation_explained_variance", GAUGE, "version,kind,window",    \
+      "linear: 1 - squared error over the variance of the rewards: 0 is as good as their mean, below it worse")      \
+    M("Validation", VALIDATION_DENSITY, "tidemill_validation_log_density", GAUGE, "version,kind,window",             \
+      "linear: mean of -ln of the density foretold at the reward, in nats")                                          \
+    M("Validation", VALIDATION_INTERVAL, "tidemill_validation_interval_coverage", GAUGE, "version,kind,window",      \
+      "linear: share of rewards within the central 95 % of what was foretold")                                       \
     M("Validation", VALIDATION_TRIALS, "tidemill_validation_trials", GAUGE, "version,kind,window",                   \
       "Batches whose number of positives was foretold before they were learned")                                     \
     M("Validation", VALIDATION_COVERAGE, "tidemill_validation_coverage", GAUGE, "version,kind,window",               \

@@ -42,12 +42,11 @@ static enum tm_code unknown_label(const struct version_options *v, const struct 
                         option_guess_hint(&guess, hint));
 }
 
-/* That the model has the option was checked with the others. */
 static enum tm_code check_validate(const struct version_options *v, struct reward_range range, struct tm_error *err)
 {
     struct model_config config;
     const struct model *model = version_model(v, &config);
-    return strcmp(v->model, "linear") == 0 ? TM_OK : version_validate_check(model, &config, range, err);
+    return version_validate_check(model, &config, range, err);
 }
 
 static enum tm_code check_batch(const struct version_options *v, struct reward_range range,

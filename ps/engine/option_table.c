@@ -178,9 +178,9 @@ static const struct option_row version_rows[] = {
      .offset = OF(prior_from),
      .derived = "none",
      .example = "prior.safetensors",
-     .help = "lr, linear: a prior of every weight, in place of these four: the name of a version, whose documents say it "
-             "when this one is made, or a safetensors file (its name has a / or ends in .safetensors) with mean, and sd "
-             "or covariance. It is set when the version is made."},
+     .help = "lr, linear: a prior of every weight, in place of these four: the name of a version, whose documents say "
+             "it when this one is made, or a safetensors file (its name has a / or ends in .safetensors) with mean, "
+             "and sd or covariance. It is set when the version is made."},
     {.key = "noise_sd",
      .type = OPTION_NUMBER,
      .models = OPTION_OF_LINEAR,
@@ -211,12 +211,11 @@ static const struct option_row version_rows[] = {
              "divides by 0 is skipped."},
     {.key = "validate",
      .type = OPTION_SWITCH,
-     .models = OPTION_OF_BETA | OPTION_OF_LR | OPTION_OF_EMBEDDING,
      .offset = OF(validate),
      .preset = "off",
-     .help = "beta, lr, embedding: on judges every prediction by the label that came, over the last hour and day: "
-             "log-loss, AUC, "
-             "calibration. It takes 140 KB of memory a shard (9 MB with 64), as much again where impressions bring the "
+     .help = "on judges every prediction by the label that came, over the last hour and day: log-loss, AUC, "
+             "calibration; linear: squared error, density, coverage. Not for embeddings with squared loss. It "
+             "takes 145 KB of memory a shard (9 MB with 64), as much again where impressions bring the "
              "score that was served, and 24 B for each sample that may still be corrected."},
     {.key = "policy",
      .type = OPTION_POLICY,

@@ -12,8 +12,8 @@
 /* Does it name a file? With a / in it, or with a name that ends in .safetensors; else a version. */
 bool prior_option_is_file(const char *prior_from);
 
-/* What is wrong with it, as far as it can be told without the data directory. TM_NOT_FOUND: the file is not there, which
- * only a version that is made needs. */
+/* What is wrong with it, as far as it can be told without the data directory. TM_NOT_FOUND: the file is not there,
+ * which only a version that is made needs. */
 enum tm_code prior_option_check(const struct version_options *v, struct tm_error *err);
 
 #endif

@@ -37,6 +37,12 @@ static enum tm_code add_shards(struct engine *e, struct adding *a, struct valida
     return rc;
 }
 
+static void total_open(struct validation_total *t, const struct version *v, enum validation_window w, int64_t as_of)
+{
+    validation_total_open(t, w, as_of);
+    t->unit = v->model->predict ? v->config.noise_sd : 0;
+}
+
 enum tm_code engine_validation(struct engine *e, const struct version *v, struct engine_validation *out,
                                struct tm_error *err)
 {
@@ -47,7 +53,7 @@ enum tm_code engine_validation(struct engine *e, const struct version *v, struct
     struct adding *a = mem_new(1, sizeof *a);
     for (int k = 0; rc == TM_OK && k < VALIDATION_KINDS; k++) {
         for (int w = 0; w < VALIDATION_WINDOWS; w++)
-            validation_total_open(&a->total[w], (enum validation_window)w, out->as_of);
+            total_open(&a->total[w], v, (enum validation_window)w, out->as_of);
         rc = add_shards(e, a, (struct validation_key){.version = v->id, .kind = (enum validation_kind)k},
                         &out->kind[k].there, err);
         for (int w = 0; w < VALIDATION_WINDOWS; w++) {

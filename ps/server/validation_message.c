@@ -37,13 +37,28 @@ static void fill_bins(const struct validation_report *r, struct validation_messa
     }
 }
 
-static void fill_report(const struct validation_report *r, struct validation_message *out)
+static void fill_errors(const struct error_report *r, Tidemill__V1__Validation *m)
+{
+    FILL_NUMBER(m, mean_squared_error, r->squared);
+    FILL_NUMBER(m, mean_absolute_error, r->absolute);
+    FILL_NUMBER(m, explained_variance, r->explained);
+    FILL_NUMBER(m, log_density, r->density);
+    FILL_NUMBER(m, interval_coverage, r->coverage);
+}
+
+static void fill_report(const struct validation_report *r, bool real, struct validation_message *out)
 {
     Tidemill__V1__Validation *m = &out->message;
     FILL(m, samples, r->samples);
-    FILL(m, positives, r->positives);
     FILL(m, weight, r->weight);
     FILL_NUMBER(m, base_rate, r->base_rate);
+    FILL(m, late, r->late);
+    FILL(m, gone, r->gone);
+    if (real) {
+        fill_errors(&r->errors, m);
+        return;
+    }
+    FILL(m, positives, r->positives);
     FILL_NUMBER(m, log_loss, r->log_loss);
     FILL_NUMBER(m, normalised_entropy, r->normalised_entropy);
     FILL_NUMBER(m, auc, r->auc);
@@ -56,12 +71,11 @@ static void fill_report(const struct validation_report *r, struct validation_mes
     FILL(m, trials, r->trials);
     FILL_NUMBER(m, coverage, r->coverage);
     FILL_NUMBER(m, dispersion, r->dispersion);
-    FILL(m, late, r->late);
-    FILL(m, gone, r->gone);
     fill_bins(r, out);
 }
 
-static void put_one(const struct engine_validation *v, int kind, int window, uint32_t field, struct buffer *out)
+static void put_one(const struct engine_validation *v, bool real, int kind, int window, uint32_t field,
+                    struct buffer *out)
 {
     static const char *const kinds[] = {[VALIDATION_SERVED] = "served", [VALIDATION_PREQUENTIAL] = "prequential"};
     CLEANUP(buffer_close) struct buffer one = {0};
@@ -71,7 +85,7 @@ static void put_one(const struct engine_validation *v, int kind, int window, uin
     m.message.kind = fill_text(kinds[kind]);
     FILL(&m.message, window_ms, span->length * span->panes);
     FILL(&m.message, as_of, v->as_of);
-    fill_report(&v->kind[kind].window[window], &m);
+    fill_report(&v->kind[kind].window[window], real, &m);
     wire_pack(&m.message.base, &one);
     wire_put_bytes(out, field, buffer_view(&one));
 }
@@ -83,7 +97,7 @@ enum tm_code validation_message_put(struct engine *e, const struct version *v, u
     enum tm_code rc = engine_validation(e, v, read, err);
     for (int k = VALIDATION_KINDS - 1; rc == TM_OK && k >= 0; k--)
         for (int w = 0; read->kind[k].there && w < VALIDATION_WINDOWS; w++)
-            put_one(read, k, w, field, out);
+            put_one(read, v->model->predict != NULL, k, w, field, out);
     free(read);
     return rc;
 }

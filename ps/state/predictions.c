@@ -1,8 +1,9 @@
 #include "ps/state/predictions.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-enum { ENTRY_BYTES = 20, HEAD_BYTES = 8 };
+enum { ENTRY_BYTES = 24, HEAD_BYTES = 8 };
 
 static void row_key(uint8_t key[static PREDICTIONS_KEY], const struct predictions *p, uint64_t row)
 {
@@ -95,6 +96,7 @@ static void put_row(const struct predictions *p, uint64_t number, struct store_b
         buffer_put(&value, &e->prequential, sizeof e->prequential);
         buffer_put(&value, &e->served, sizeof e->served);
         buffer_put_u32(&value, e->request);
+        buffer_put(&value, &e->freedom, sizeof e->freedom);
     }
     store_batch_put(out, STORE_PREDICTION, bytes_of(key, sizeof key), buffer_view(&value));
 }
@@ -146,7 +148,7 @@ static float read_float(struct reader *r)
     return value;
 }
 
-static bool counted(float p) { return p >= 0 && p <= 1; }
+static bool counted(const struct prediction *e, float p) { return e->freedom > 0 ? isfinite(p) : p >= 0 && p <= 1; }
 
 /* Every row but the last is full. */
 static bool continues(const struct predictions *p, uint64_t number)
@@ -164,7 +166,8 @@ static bool read_row(struct prediction_row *row, uint64_t before, struct reader 
         e->prequential = read_float(r);
         e->served = read_float(r);
         e->request = reader_u32(r);
-        if (r->bad || e->sequence <= before || !(counted(e->prequential) || counted(e->served)))
+        e->freedom = read_float(r);
+        if (r->bad || e->sequence <= before || !(counted(e, e->prequential) || counted(e, e->served)))
             return false;
         before = e->sequence;
     }

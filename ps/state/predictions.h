@@ -5,7 +5,8 @@
  *
  * Rows     PREDICTIONS_ROW predictions each, in the order of learning, which is that of the sequences; numbered without
  *          gaps from 1: STORE_PREDICTION, {shard u16, version u32, row u64}, big-endian -> the row's newest impression
- *          time i64, then {sequence u64, prequential f32, served f32, request u32} of each. A commit writes the rows
+ *          time i64, then {sequence u64, prequential f32, served f32, request u32 or scale f32, freedom
+ *          f32} of each. A commit writes the rows
  *          that something was added to, the last one again until it is full. A row goes, oldest first, once nothing in
  *          it can be corrected any more.
  * Memory   24 B a sample, everything from the oldest row on, for as long as the joiner keeps the decided key (83-93 B)
@@ -18,11 +19,15 @@
 
 enum { PREDICTIONS_ROW = 128, PREDICTIONS_KEY = 14 };
 
-/* Probabilities as they were counted; NaN: not counted. */
+/* As they were counted; NaN: not counted. */
 struct prediction {
     uint64_t sequence;
     float prequential, served;
-    uint32_t request; /* hash of its id */
+    union {
+        uint32_t request; /* of probabilities: hash of its id */
+        float scale;      /* of real-valued rewards: of what was foretold */
+    };
+    float freedom; /* likewise; 0: probabilities */
 };
 
 struct prediction_row {

@@ -59,7 +59,8 @@ static void try_posterior(struct version_slot *slot, struct hash128 doc, const s
     const struct version *v = slot->version;
     for (uint32_t i = 0; i < count; i++)
         whole = whole && (samples[i].reward == 0 || samples[i].reward == 1);
-    if (slot->judge && whole && v->batch.positive_ratio == 0 && !version_draws(v) &&
+    bool tried = slot->judge && whole && !v->model->predict && v->batch.positive_ratio == 0 && !version_draws(v);
+    if (tried &&
         trial_of(v->model, &v->config, shard_block_of(slot, doc), samples, count, &trial))
         shard_judge_batch(slot->judge, &trial);
 }

@@ -161,16 +161,10 @@ static uint64_t *counter_of(struct sample_counts *c, enum joiner_reason reason)
     }
 }
 
-/* One letter for a sample, whoever else refuses it: its place names it. */
-bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample)
+void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason)
 {
-    enum joiner_reason reason = shard_refusal(s, slot, sample);
-    if (reason == REASON_NONE)
-        return false;
-    slot->fresh.skipped++;
-    ++*counter_of(&slot->fresh, reason);
     if (s->hand.letter == sample->sequence || sample->late) /* a late one's impression is not at hand any more */
-        return true;
+        return;
     s->hand.letter = sample->sequence;
     shard_set_aside(s,
                     &(struct joiner_record){.position = sample->position,
@@ -179,6 +173,16 @@ bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sampl
                                             .body = sample->body,
                                             .shared = sample->shared},
                     reason);
+}
+
+bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample)
+{
+    enum joiner_reason reason = shard_refusal(s, slot, sample);
+    if (reason == REASON_NONE)
+        return false;
+    slot->fresh.skipped++;
+    ++*counter_of(&slot->fresh, reason);
+    shard_write_letter(s, sample, reason);
     return true;
 }
 

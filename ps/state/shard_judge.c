@@ -52,36 +52,70 @@ static double weight_of(const struct sample *sample, double keep)
     return sample->kind == SAMPLE_NEW ? sample->weight / keep : fmin(sample->weight / keep, VALIDATION_WEIGHT_MAX);
 }
 
-/* Returns the prediction as it was counted; NaN: it was not. */
-static float judge_one(struct judge *j, enum validation_kind kind, const struct sample *sample, double reward,
-                       float predicted)
+/* The sample with one of its predictions; reward and weight are the caller's. */
+static struct judged judged_of(const struct version *v, const struct sample *sample, const struct prediction *p,
+                               enum validation_kind kind)
 {
-    const struct judged judged = {.time = sample->impression_time,
-                                  .request = sample->request,
-                                  .predicted = (double)predicted,
-                                  .reward = reward,
-                                  .weight = weight_of(sample, sample->keep)};
+    struct judged judged = {.time = sample->impression_time,
+                            .predicted = (double)(kind == VALIDATION_SERVED ? p->served : p->prequential)};
+    if (!v->model->predict) {
+        judged.request = p->request;
+        return judged;
+    }
+    judged.unit = v->config.noise_sd;
+    judged.scale = kind == VALIDATION_PREQUENTIAL ? (double)p->scale : 0;
+    judged.freedom = (double)p->freedom;
+    return judged;
+}
+
+/* False: it was not counted. */
+static bool judge_one(struct version_slot *slot, enum validation_kind kind, const struct sample *sample, double reward,
+                      const struct prediction *p)
+{
+    struct judge *j = slot->judge;
+    struct judged judged = judged_of(slot->version, sample, p, kind);
+    judged.reward = reward;
+    judged.weight = weight_of(sample, sample->keep);
     if (validation_takes(&judged, NULL) != TM_OK) {
         j->refused[kind]++;
-        return NAN;
+        return false;
     }
     validation_add(validation_of(j, kind), &judged);
     j->changed[kind] = true;
-    return predicted;
+    return true;
+}
+
+/* What the version expects of the sample, in the precision in which it is kept. */
+static struct prediction predict(const struct version *v, const struct sample *sample, const void *block,
+                                 const struct example *e)
+{
+    struct prediction p = {.sequence = sample->sequence, .served = NAN};
+    struct predictive foretold;
+    if (!v->model->predict) {
+        p.request = sample->request;
+        p.prequential = (float)model_expected(v->model, &v->config, block, e->x, e->time);
+        return p;
+    }
+    v->model->predict(&v->config, block, e->x, e->time, &foretold);
+    p.prequential = (float)foretold.mean;
+    p.scale = (float)foretold.scale;
+    p.freedom = (float)foretold.freedom;
+    return p;
 }
 
 void shard_judge(struct version_slot *slot, const struct sample *sample, const void *block, const struct example *e)
 {
     const struct version *v = slot->version;
-    struct judge *j = slot->judge;
     CHECK(sample->told);
-    float predicted = (float)model_expected(v->model, &v->config, block, e->x, e->time);
-    struct prediction p = {.sequence = sample->sequence, .request = sample->request, .served = NAN};
-    p.prequential = judge_one(j, VALIDATION_PREQUENTIAL, sample, e->reward, predicted);
-    if (sample->version == v->id && !isnan(sample->score)) /* another version's score is not this one's work */
-        p.served = judge_one(j, VALIDATION_SERVED, sample, e->reward, sample->score);
+    struct prediction p = predict(v, sample, block, e);
+    if (sample->version == v->id) /* another version's score is not this one's work */
+        p.served = sample->score;
+    if (!judge_one(slot, VALIDATION_PREQUENTIAL, sample, e->reward, &p))
+        p.prequential = NAN;
+    if (!isnan(p.served) && !judge_one(slot, VALIDATION_SERVED, sample, e->reward, &p))
+        p.served = NAN;
     if (!isnan(p.prequential) || !isnan(p.served))
-        predictions_add(&j->kept, &p, sample->impression_time);
+        predictions_add(&slot->judge->kept, &p, sample->impression_time);
 }
 
 void shard_judge_batch(struct judge *j, const struct trial *trial)
@@ -102,16 +136,12 @@ void shard_judge_again(struct version_slot *slot, const struct sample *sample, d
         j->unjudged++;
         return;
     }
-    const float predicted[VALIDATION_KINDS] = {
-        [VALIDATION_SERVED] = p->served, [VALIDATION_PREQUENTIAL] = p->prequential};
     for (int k = 0; k < VALIDATION_KINDS; k++) {
-        if (isnan(predicted[k]))
+        struct judged judged = judged_of(slot->version, sample, p, (enum validation_kind)k);
+        if (isnan(judged.predicted))
             continue;
-        const struct judged judged = {.time = sample->impression_time,
-                                      .request = p->request,
-                                      .predicted = (double)predicted[k],
-                                      .reward = before,
-                                      .weight = old_weight};
+        judged.reward = before;
+        judged.weight = old_weight;
         validation_correct(j->kind[k], &judged, after, weight);
         j->changed[k] = true;
     }

@@ -40,6 +40,7 @@ struct version_slot {
     struct cursor cursor;
     struct sample_log_place place; /* while something is held: of cursor.next */
     int64_t horizon;               /* while something is held: impressions before it are corrected no more */
+    bool may_lack_reward;          /* its reward divides by what can be 0 */
     uint64_t features_from;        /* while something is held: no older row of features is needed for it */
     struct sample_counts fresh, corrections;
     struct resets resets;          /* what its parameters were made to forget */
@@ -218,6 +219,8 @@ const float *shard_x(struct shard *s, const struct version_slot *slot, const str
 /* Why the version cannot learn the sample, or any correction of it: both are judged by the same features, so that what
  * was refused needs no mark. */
 enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
+/* A dead letter of its impression: one for a sample, for whoever is the first to refuse it; its place names it. */
+void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason);
 /* A new sample goes by a version that cannot learn it: counted and set aside. False: it can. */
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
 uint64_t shard_features_held(

@@ -289,6 +289,14 @@ bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample
     return unknown;
 }
 
+/* A version that will skip it for want of a reward says so while the impression is at hand. */
+static void tell_without_reward(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    double reward;
+    if (slot->may_lack_reward && !sample->excluded && !reward_value(&slot->version->reward, sample->labels, &reward))
+        shard_write_letter(s, sample, REASON_NO_REWARD);
+}
+
 /* Returns whether the version holds the sample. */
 static bool offer(struct shard *s, struct version_slot *slot, const struct sample *sample,
                   struct sample_log_place place)
@@ -296,6 +304,8 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
     (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->samples++;
     if (sample->kind == SAMPLE_NEW && shard_refuse(s, slot, sample))
         return false;
+    if (sample->kind == SAMPLE_NEW)
+        tell_without_reward(s, slot, sample);
     if (slot_paused(s, slot) || slot_held(slot)) {
         note_held_doc(s, slot, sample);
         shard_hold(s, slot, sample, place);
@@ -368,8 +378,11 @@ void shard_add_versions(struct shard *s)
     for (uint32_t i = s->slots; i < s->catalog.versions; i++) {
         const struct version *v = s->catalog.version[i];
         s->slot = mem_grow(s->slot, i + 1, sizeof *s->slot);
-        s->slot[i] = (struct version_slot){
-            .version = v, .table = table_open(version_content_size(v)), .horizon = WATERMARK_NONE};
+        s->slot[i] =
+            (struct version_slot){.version = v,
+                                  .table = table_open(version_content_size(v)),
+                                  .horizon = WATERMARK_NONE,
+                                  .may_lack_reward = !version_reward_range(&s->catalog.join, &v->reward).always};
         cursor_start(&s->slot[i].cursor, (s->joiner ? joiner_sequence(s->joiner) : 0) + 1);
         s->slots = i + 1;
         s->feature_slots += model_uses_features(v->model);

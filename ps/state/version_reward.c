@@ -54,10 +54,10 @@ enum tm_code version_validate_check(const struct model *model, const struct mode
 {
     double low, high;
     model->rewards(config, &low, &high);
-    if (low != 0 || high != 1)
+    if (!model->predict && (low != 0 || high != 1))
         return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "validate: model %s predicts no probability; expected off, or one of beta, lr and "
-                            "embedding with logistic loss",
+                            "validate: model %s predicts no probability and no width; expected off, or one of beta, "
+                            "lr, linear and embedding with logistic loss",
                             model->name);
     if (!range.always)
         return tm_error_set(err, TM_INVALID_ARGUMENT,

@@ -40,7 +40,7 @@ enum tm_code version_batch_check(const struct version_batch *batch, struct rewar
  * that are not admitted yet, or forgotten meanwhile. */
 enum tm_code version_life_check(const struct model *model, const struct model_config *config, struct tm_error *err);
 
-/* TM_INVALID_ARGUMENT: its predictions cannot be judged as probabilities: the model predicts something else, or the
+/* TM_INVALID_ARGUMENT: its predictions cannot be judged: the model predicts neither a probability nor a width, or the
  * reward may have no value. */
 enum tm_code version_validate_check(const struct model *model, const struct model_config *config,
                                     struct reward_range range, struct tm_error *err);

@@ -67,6 +67,8 @@ def test_a_story_of_orders(make_server):
     assert server.version("mixed")["new_samples"]["clamped"] == 2
     counts = server.version("ratio")["new_samples"]
     assert (counts["learned"], counts["skipped"], counts["skipped_reward"]) == (1, 2, 2)
+    letters = server.run("deadletters", "list", "--reason", "no_reward").stdout
+    assert letters.count("no_reward") == 2 and letters.count("impressions") == 2  # what was cut is learned, and leaves none
 
     send(server, 2, [action("orders", 1, 15_000, event="o2", value=80)])
     assert (1.2, 1.8) == learned(server, "money")

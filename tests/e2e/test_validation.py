@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 import harness
+from regression import Linear
 from test_producers import T0
 
 CONFIG = """
@@ -183,11 +184,72 @@ def test_metrics_and_table(make_server, tmp_path):
     assert 'tidemill_validation_samples{version="plain"' not in text
 
 
+def foretold(belief, x):
+    """Mean, scale and degrees of freedom of the next reward: Student's t."""
+    values, x = belief.values(), [*x, 1.0]
+    n, noise, freedom = len(x), values[-1], belief.noise_samples + belief.samples
+    rows, at = [], n
+    for i in range(n):
+        rows.append(values[at : at + i + 1])
+        at += i + 1
+    variance = sum(rows[max(i, j)][min(i, j)] * x[i] * x[j] for i in range(n) for j in range(n)) + noise
+    return sum(m * xi for m, xi in zip(values, x)), math.sqrt(variance * (freedom - 2) / freedom), freedom
+
+
+def surprise(reward, mean, scale, freedom):
+    t = (reward - mean) / scale
+    top = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - (freedom + 1) / 2 * math.log1p(t * t / freedom)
+    return math.log(scale) + 0.5 * math.log(freedom * math.pi) - top
+
+
+def test_a_linear_version_is_judged_by_errors_and_widths(make_server, tmp_path):
+    """Late clicks replace the loss of what was predicted then, over kill -9."""
+    versions = "versions:\n  - { name: A, model: linear, dimension: 1, noise_sd: 0.5, validate: on }\n"
+    server = make_server(CONFIG[: CONFIG.index("versions:")] + versions).start()
+    impressions, clicks = make_log(7)
+    for n, e in enumerate(impressions):
+        e["features"] = [(n % 7) / 4 - 0.75]
+    when = {(c["request"], c["doc"]): c["time"] - e["time"] for c in clicks for e in impressions
+            if (c["request"], c["doc"]) == (e["request"], e["doc"])}
+    beliefs, late, rows = {}, [], []
+    for e in impressions:
+        while late and late[0][0] != e["request"]:
+            _, doc, x = late.pop(0)
+            beliefs[doc].correct(x)
+        belief = beliefs.setdefault(e["doc"], Linear([1.0, 1.0], 0.5))
+        delay = when.get((e["request"], e["doc"]))
+        rows.append((*foretold(belief, e["features"]), float(delay is not None), e.get("score")))
+        belief.learn(e["features"], float(delay is not None and delay <= WINDOW_MS))
+        if delay is not None and delay > WINDOW_MS:
+            late.append((e["request"], e["doc"], e["features"]))
+    send(server, tmp_path, impressions, clicks)
+    server.settled_status()
+    server.kill9()
+    server.start()
+    for kind in ("prequential", "served"):
+        shown = windows(server, "A")[kind, 86_400_000]
+        judged = [(m if kind == "prequential" else s, y) for m, _, _, y, s in rows if kind == "prequential" or s is not None]
+        mean = sum(y for _, y in judged) / len(judged)
+        error = sum((y - p) ** 2 for p, y in judged) / len(judged)
+        assert shown["samples"] == len(judged) and shown["base_rate"] == pytest.approx(mean, abs=1e-6)
+        assert shown["mean_squared_error"] == pytest.approx(error, abs=1e-5)
+        assert shown["mean_absolute_error"] == pytest.approx(sum(abs(y - p) for p, y in judged) / len(judged), abs=1e-5)
+        assert shown["explained_variance"] == pytest.approx(1 - error / (mean * (1 - mean)), abs=1e-4)
+        assert "log_loss" not in shown and ("log_density" in shown) == (kind == "prequential")
+    shown = windows(server, "A")["prequential", 86_400_000]
+    density = sum(surprise(y, m, s, f) for m, s, f, y, _ in rows) / len(rows)
+    assert shown["log_density"] == pytest.approx(density, abs=1e-5) and 0.8 < shown["interval_coverage"] <= 1
+    assert "explained" in server.run("version", "show", "A").stdout
+    with urllib.request.urlopen(server.http + "/metrics", timeout=30) as reply:
+        assert 'tidemill_validation_log_density{version="A",kind="prequential",window="24h"}' in reply.read().decode()
+
+
 def test_what_cannot_be_judged_is_refused(make_server):
     server = make_server(CONFIG).start()
     server.run("version", "create", "B", "--model", "beta", "--samples-from", "A", "--validate")
     assert show(server, "B")["version"]["validate"] is True
-    refused = server.run("version", "create", "C", "--model", "linear", "--dimension", "2", "--validate", code=2)
-    assert "validate: linear has no such option" in refused.stderr
+    squared = ("--model", "embedding", "--dimension", "2", "--loss", "squared")
+    refused = server.run("version", "create", "C", *squared, "--validate", code=2)
+    assert "validate: model embedding predicts no probability and no width" in refused.stderr
     refused = server.run("version", "create", "D", "--model", "beta", "--reward", "click / click", "--validate", code=2)
     assert "validate: the reward divides by what can be 0" in refused.stderr

@@ -17,7 +17,8 @@ static bool fell_out(const struct jury *jury, enum validation_kind kind, enum va
 void judging_new(struct jury *jury, struct judgement *j, enum validation_kind kind, double predicted)
 {
     float p = (float)predicted;
-    if (!(p >= 0 && p <= 1) || j->weight > 1048576) {
+    bool real = j->unit > 0;
+    if (!(real ? isfinite(p) : p >= 0 && p <= 1) || j->weight > 1048576) {
         ++*(kind == VALIDATION_SERVED ? &jury->not_judged.served : &jury->not_judged.prequential);
         return;
     }
@@ -44,6 +45,9 @@ static int64_t in_units(double x) { return llround(x * 1048576); }
 struct sum {
     int64_t weight, predicted, positive, loss; /* in units */
     uint64_t negatives, positives;
+    /* Of real-valued rewards, in units. */
+    uint64_t real;
+    int64_t real_weight, foretold, squared, absolute, reward, reward_squared, density;
 };
 
 struct place {
@@ -57,6 +61,39 @@ struct place {
 static bool belongs(const struct place *at, const struct judgement *j)
 {
     return j->judged[at->kind] && stretch_of(at->window, j->time) == at->stretch;
+}
+
+/* -ln of the density of Student's t. */
+static double surprise(double distance, double scale, double freedom)
+{
+    int sign;
+    double t = distance / scale, half = (freedom + 1) / 2;
+    double top = lgamma_r(half, &sign) - lgamma_r(freedom / 2, &sign) - half * log(1 + t * t / freedom);
+    return log(scale) + 0.5 * log(freedom * 3.14159265358979323846) - top;
+}
+
+static void add_real(struct sum *sum, const struct judgement *j, enum validation_kind kind)
+{
+    double distance = j->reward - (double)j->predicted[kind], off = distance / j->unit, reward = j->reward / j->unit;
+    sum->real++;
+    sum->real_weight += in_units(j->weight);
+    sum->squared += in_units(j->weight * off * off);
+    sum->absolute += in_units(j->weight * fabs(off));
+    sum->reward += in_units(j->weight * reward);
+    sum->reward_squared += in_units(j->weight * reward * reward);
+    if (kind != VALIDATION_PREQUENTIAL)
+        return;
+    sum->foretold += in_units(j->weight);
+    sum->density += in_units(j->weight * surprise(distance, (double)j->scale, (double)j->freedom));
+}
+
+static bool errors_agree(const struct error_sums *got, const struct sum *want)
+{
+    error_sum apart = got->density - want->density; /* written another way, it is rounded another way */
+    return got->samples == want->real && got->weight == want->real_weight && got->foretold == want->foretold &&
+           got->squared == want->squared && got->absolute == want->absolute && got->reward == want->reward &&
+           got->reward_squared == want->reward_squared && got->covered <= got->foretold &&
+           (apart < 0 ? -apart : apart) <= (error_sum)want->real;
 }
 
 static void add(struct sum *sum, const struct judgement *j, float predicted)
@@ -94,6 +131,10 @@ static void check_pane(const struct place *at, const struct validation_pane *got
         const struct judgement *j = &l->lesson[i].judgement[at->version];
         if (!belongs(at, j))
             continue;
+        if (j->unit > 0) {
+            add_real(&want, j, at->kind);
+            continue;
+        }
         add(&want, j, j->predicted[at->kind]);
         check_requests(at, &got->requests, j, l);
     }
@@ -101,6 +142,11 @@ static void check_pane(const struct place *at, const struct validation_pane *got
         negatives += got->score[i];
         positives += got->score[VALIDATION_SCORES + i];
     }
+    if (!errors_agree(&got->errors, &want))
+        mismatch("shard %u version %u kind %d: the errors of pane %" PRId64 ": %" PRIu64 " samples, weight %" PRId64
+                 ", squared %" PRId64 ", expected %" PRIu64 ", %" PRId64 ", %" PRId64,
+                 at->shard, at->version + 1, (int)at->kind, at->stretch, got->errors.samples, got->errors.weight,
+                 (int64_t)got->errors.squared, want.real, want.real_weight, want.squared);
     if (got->stretch != at->stretch || got->all.weight != want.weight || got->all.predicted != want.predicted ||
         got->all.positive != want.positive || got->loss != want.loss || negatives != want.negatives ||
         positives != want.positives)

@@ -15,6 +15,9 @@ struct judgement {
     double reward, weight; /* reward: as it is now */
     int64_t time;
     uint32_t request;
+    /* Of a real-valued reward: what it is counted in, and what the parameters foretold of its width; 0: a probability. */
+    double unit;
+    float scale, freedom;
 };
 
 /* Of one version. */

@@ -102,6 +102,13 @@ static void judge(struct lessons *l, const struct version *v, uint32_t version, 
     const void *belief = me->known[lesson->doc] ? me->belief[lesson->doc] : NULL;
     lesson->judgement[version] = (struct judgement){
         .reward = e->reward, .weight = s->weight / s->keep, .time = s->impression_time, .request = s->request};
+    if (v->model == &model_linear) {
+        struct predictive foretold;
+        v->model->predict(&v->config, belief, e->x, e->time, &foretold);
+        lesson->judgement[version].unit = v->config.noise_sd;
+        lesson->judgement[version].scale = (float)foretold.scale;
+        lesson->judgement[version].freedom = (float)foretold.freedom;
+    }
     judging_new(&me->jury, &lesson->judgement[version], VALIDATION_PREQUENTIAL, prediction(v, belief, e->x, e->time));
     if (s->version == v->id && !isnan(s->score))
         judging_new(&me->jury, &lesson->judgement[version], VALIDATION_SERVED, s->score);
@@ -265,6 +272,7 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
 {
     uint32_t holders = 0, at = l->lessons++;
     enum joiner_reason refused = REASON_NONE;
+    double reward;
     l->lesson = mem_grow(l->lesson, l->lessons, sizeof *l->lesson);
     struct lesson *lesson = &l->lesson[at];
     *lesson = (struct lesson){.sample = *sample, .doc = doc, .before = l->bytes};
@@ -287,6 +295,8 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
             refused = refused ? refused : lesson->refused[i];
             continue;
         }
+        if (features && !sample->excluded && !world_reward_value(c->version[i]->reward.text, sample->labels, &reward))
+            refused = refused ? refused : REASON_NO_REWARD;
         if (!paused(c, i) && me->held == 0) {
             learn(l, c, i, lesson);
             continue;

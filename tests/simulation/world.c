@@ -261,9 +261,8 @@ static void make_versions(struct author *a)
         make_model(a, v);
         const struct world_reward *reward = pick_reward(a, v);
         make_batches(a, v, reward->exact && !label_filters_drop(&w->join.join.label_filters));
-        bool probability =
-            v->model == &model_embedding ? v->config.embedding.loss == LOSS_LOGISTIC : v->model != &model_linear;
-        v->validate = probability && reward->exact && chance(a, 60);
+        bool judges = v->model != &model_embedding || v->config.embedding.loss == LOSS_LOGISTIC;
+        v->validate = judges && reward->exact && chance(a, 60);
         if (chance(a, 25) && v->model != &model_embedding) {
             v->half_life_ms = (double)a->unit * between(a, 1, 20);
             v->config.decay_per_ms = log(2) / v->half_life_ms;
