@@ -60,8 +60,7 @@ static void try_posterior(struct version_slot *slot, struct hash128 doc, const s
     for (uint32_t i = 0; i < count; i++)
         whole = whole && (samples[i].reward == 0 || samples[i].reward == 1);
     bool tried = slot->judge && whole && !v->model->predict && v->batch.positive_ratio == 0 && !version_draws(v);
-    if (tried &&
-        trial_of(v->model, &v->config, shard_block_of(slot, doc), samples, count, &trial))
+    if (tried && trial_of(v->model, &v->config, shard_block_of(slot, doc), samples, count, &trial))
         shard_judge_batch(slot->judge, &trial);
 }
 

@@ -234,7 +234,8 @@ def test_nothing_that_is_no_number_gets_into_a_table(make_server):
             size = rng.choice((3, 3, DENSE))
             event = {"stream": "impressions", "version": "explore", "request": f"r{n}", "doc": f"d{n % 3}"}
             event.update(time=T0 + n * 100, features=[rng.choice(hostile[5:] if n % 3 else hostile) for _ in range(size)])
-            event.update(weight=rng.choice((1.0, 0.0, 1e6, 1e-30, -1.0)), propensity=rng.choice((0.5, 1.0, 0.5, 0.0)))
+            event.update(weight=rng.choice((1.0, 0.0, 1e6, 1e-30) * 4 + (-1.0,)))
+            event.update(propensity=rng.choice((0.5, 1.0) * 8 + (0.0,)))
             batch = [packed(event)]
             if n % 2:
                 batch.append({"stream": "clicks", "request": f"r{n}", "doc": f"d{n % 3}", "time": T0 + n * 100 + 50})

@@ -144,12 +144,13 @@ static void the_full_form_of_one_weight(void **state)
     CLEANUP(pooled_prior_close) struct pooled_prior p = {.model = &model_lr_full, .config = &config, .full = true};
     double means[1], covariance[1];
     (void)state;
+    config.prior_mean = 1;
     config.prior_sd = 10;
     for (int d = 0; d < 2; d++) {
         struct lr_full_block *b = block_new(&model_lr_full, &config);
         b->head.positives = 1;
         b->value[1] = 1 / (4 + 1 / 100.0);
-        b->value[0] = (d ? 3 : 1) * 4 * b->value[1];
+        b->value[0] = ((d ? 3 : 1) * 4 + 1 / 100.0) * b->value[1];
         pooled_prior_add(&p, b, NOON);
         free(b);
     }
