@@ -5,8 +5,8 @@
  *          into it: a sample in a batch or for its turn, or any sample that is held. Then it is doubted, and looked at
  *          again when time has moved on by a sixteenth of allowed_lateness and nothing is held: with one pass over what
  *          waits, for all that are doubted.
- * Kept     where samples were skipped by a filter or because of their reward a correction may bring them in, and it knows
- *          no name: there every name stays.
+ * Kept     where samples were skipped by a filter or because of their reward a correction may bring them in, and it
+ *          knows no name: there every name stays.
  * Left     names of samples that were held or waited and are never learned, those doubted when the shard stops, and
  *          those beyond DOUBTS_MAX are left behind. The commit says that there are some, and the next start at which
  *          nothing is held looks through all names, and lets SWEPT_MAX of them go at most; the rest stays for another.
