@@ -2,10 +2,13 @@
 #include <inttypes.h>
 
 #include "base/units.h"
+#include "client/merge.h"
 #include "client/progress.h"
+#include "client/recompute.h"
 #include "client/sample_arguments.h"
 #include "client/sample_file.h"
 #include "client/sample_verdict.h"
+#include "proto/wire.h"
 
 enum {
     KEY_AGAINST = 1,
@@ -13,6 +16,8 @@ enum {
     KEY_EXAMPLES,
     KEY_MEMORY,
     KEY_QUIET,
+    KEY_RECOMPUTE,
+    KEY_CONFIG,
     EXAMPLES = 5,
     EXIT_DIFFERS = 2,
 };
@@ -20,12 +25,15 @@ enum {
 struct arguments {
     Tidemill__V1__SampleFilter filter;
     const char *against;
+    const char *config; /* NULL: the server's own */
+    const char *events[MERGE_FILES_MAX];
+    size_t event_files;
     int64_t from, to;
     uint64_t examples, memory;
-    bool first, quiet;
+    bool first, quiet, recompute;
 };
 
-/* ---- both sides ---- */
+/* ---- what is expected ---- */
 
 static enum tm_code take_names(void *self, const struct sample_names *names, struct tm_error *err)
 {
@@ -56,13 +64,25 @@ static enum tm_code ask_names(struct verdict *v, const struct settings *s, struc
     return sample_stream(s, "/tidemill.v1.Admin/TailSamples", &request.base, &sink, err);
 }
 
-static enum tm_code read_there(struct verdict *v, const struct arguments *a, struct progress *p, struct tm_error *err)
+static void open_match(struct verdict *v, const struct arguments *a, uint64_t memory)
+{
+    v->match = match_open(&(struct match_options){.labels = v->labels,
+                                                  .first = a->first,
+                                                  .version = a->filter.versions,
+                                                  .versions = a->filter.n_versions,
+                                                  .from = a->from,
+                                                  .to = a->to,
+                                                  .memory_max = memory});
+}
+
+static enum tm_code read_file(struct verdict *v, const struct arguments *a, struct progress *p, struct tm_error *err)
 {
     struct sample_file *f;
     const struct told_sample *s;
     enum tm_code rc = sample_file_open(a->against, (const char *const *)v->label, v->labels, &f, err);
     if (rc != TM_OK)
         return rc;
+    open_match(v, a, a->memory);
     while ((rc = sample_file_next(f, &s, err)) == TM_OK && s) {
         rc = match_there(v->match, s, err);
         if (rc != TM_OK) {
@@ -74,6 +94,73 @@ static enum tm_code read_there(struct verdict *v, const struct arguments *a, str
     sample_file_close(f);
     return rc;
 }
+
+/* ---- or worked out from events ---- */
+
+static enum tm_code ask_rules(const struct arguments *a, const struct settings *s, struct buffer *packed,
+                              struct tm_error *err)
+{
+    Tidemill__V1__JoinRulesRequest request = TIDEMILL__V1__JOIN_RULES_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    if (a->config)
+        return command_read_rules(a->config, packed, err);
+    enum tm_code rc = command_call(s, "/tidemill.v1.Admin/JoinRules", &request.base,
+                                   &tidemill__v1__join_rules_reply__descriptor, &reply, err);
+    if (rc == TM_OK)
+        wire_pack(reply, packed);
+    wire_free(reply);
+    return rc;
+}
+
+static void summarize(struct progress *p, const struct recompute_counts *c)
+{
+    progress_clear(p);
+    progress_notice(p,
+                    "%" PRIu64 " records read; %" PRIu64 " malformed, %" PRIu64 " that no server takes; events of "
+                    "blocked users %" PRIu64 ", of robots %" PRIu64 ", filtered %" PRIu64,
+                    c->records, c->malformed, c->refused, c->blocked, c->robots, c->filtered);
+    if (c->crowded)
+        progress_problem(p,
+                         "%" PRIu64 " keys of action streams have more impressions or actions at a time than a server "
+                         "keeps of them (32, 16): their labels may differ",
+                         c->crowded);
+}
+
+static enum tm_code recompute(struct verdict *v, const struct arguments *a, const struct recompute_rules *rules,
+                              struct progress *p, struct tm_error *err)
+{
+    struct recompute *r;
+    struct recompute_counts counts;
+    const struct recompute_options o = {.rules = rules,
+                                        .paths = a->events,
+                                        .path_count = a->event_files,
+                                        .from = a->from,
+                                        .to = a->to,
+                                        .memory_max = a->memory,
+                                        .progress = p};
+    p->unit = "events";
+    enum tm_code rc = recompute_open(&o, &r, &counts, err);
+    if (rc != TM_OK)
+        return rc;
+    summarize(p, &counts);
+    open_match(v, a, a->memory - recompute_memory(r));
+    rc = recompute_tell(r, v->label, v->labels, v->match, err);
+    recompute_close(r);
+    return rc;
+}
+
+static enum tm_code read_events(struct verdict *v, const struct arguments *a, const struct settings *s,
+                                struct progress *p, struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer packed = {0};
+    CLEANUP(recompute_rules_close) struct recompute_rules rules = {0};
+    enum tm_code rc = ask_rules(a, s, &packed, err);
+    if (rc == TM_OK)
+        rc = recompute_rules_read(buffer_view(&packed), &rules, err);
+    return rc == TM_OK ? recompute(v, a, &rules, p, err) : rc;
+}
+
+/* ---- the server's ---- */
 
 struct receiving {
     struct verdict *verdict;
@@ -135,6 +222,28 @@ static uint64_t parse_memory(const char *text, struct argp_state *state)
     return size;
 }
 
+static void add_events(struct arguments *a, const char *path, struct argp_state *state)
+{
+    if (a->event_files == MERGE_FILES_MAX)
+        argp_error(state, "expected at most %d files", MERGE_FILES_MAX);
+    a->events[a->event_files++] = path;
+}
+
+static void check_source(const struct arguments *a, struct argp_state *state)
+{
+    if (!a->recompute == !a->against)
+        argp_error(state, "expected either --against FILE, the samples that are expected, or --recompute EVENTS..., "
+                          "the events that they are made of");
+    if (a->recompute && a->event_files == 0)
+        argp_error(state, "--recompute: no file of events is named");
+    if (!a->recompute && a->event_files > 0)
+        argp_error(state, "unexpected \"%s\"; files of events need --recompute", a->events[0]);
+    if (a->recompute && a->first)
+        argp_error(state, "--first: events are recomputed to final labels only");
+    if (!a->recompute && a->config)
+        argp_error(state, "--config is for --recompute");
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *a = state->input;
@@ -147,9 +256,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_EXAMPLES: a->examples = command_number("--examples", argument, 0, 1000000000, state); return 0;
     case KEY_MEMORY: a->memory = parse_memory(argument, state); return 0;
     case KEY_QUIET: a->quiet = true; return 0;
+    case KEY_RECOMPUTE: a->recompute = true; return 0;
+    case KEY_CONFIG: a->config = argument; return 0;
+    case ARGP_KEY_ARG: add_events(a, argument, state); return 0;
     case ARGP_KEY_END:
-        if (!a->against)
-            argp_error(state, "--against FILE is required: the samples that are expected");
+        check_source(a, state);
         if (a->from >= a->to)
             argp_error(state, "--to must be behind --from");
         return 0;
@@ -162,18 +273,10 @@ static enum tm_code verify(struct verdict *v, const struct arguments *a, const s
     struct progress progress;
     progress_start(&progress, a->quiet);
     progress.unit = "samples";
+    v->first = a->first;
     enum tm_code rc = ask_names(v, s, err);
-    if (rc == TM_OK) {
-        v->first = a->first;
-        v->match = match_open(&(struct match_options){.labels = v->labels,
-                                                      .first = a->first,
-                                                      .version = a->filter.versions,
-                                                      .versions = a->filter.n_versions,
-                                                      .from = a->from,
-                                                      .to = a->to,
-                                                      .memory_max = a->memory});
-        rc = read_there(v, a, &progress, err);
-    }
+    if (rc == TM_OK)
+        rc = a->recompute ? read_events(v, a, s, &progress, err) : read_file(v, a, &progress, err);
     if (rc == TM_OK) {
         progress_clear(&progress);
         progress_start(&progress, a->quiet);
@@ -188,12 +291,16 @@ int command_samples_verify(const struct command *self, int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"against", KEY_AGAINST, "FILE", 0, "Samples that are expected, JSON lines or CSV; - is standard input", 0},
+        {"recompute", KEY_RECOMPUTE, NULL, 0,
+         "Work out what is expected from EVENTS: files of JSON lines, as ingest reads them", 0},
+        {"config", KEY_CONFIG, "FILE", 0, "By this configuration (default: the server's)", 0},
         {"first", KEY_FIRST, NULL, 0, "Compare the first labels, not those behind all corrections", 0},
         {"version", SAMPLE_KEY_VERSION, "NAME", 0, "Samples of this version; may be given again", 0},
         {"from", SAMPLE_KEY_FROM, "TIME", 0, "Impressions from here on, RFC 3339 or milliseconds since 1970", 0},
         {"to", SAMPLE_KEY_TO, "TIME", 0, "Impressions before", 0},
         {"examples", KEY_EXAMPLES, "N", 0, "So many of each difference (default: 5)", 0},
-        {"memory", KEY_MEMORY, "SIZE", 0, "Memory for samples, about 170 B each (default: 2GiB)", 0},
+        {"memory", KEY_MEMORY, "SIZE", 0,
+         "Memory for samples, about 170 B each, and events, about 250 B (default: 2GiB)", 0},
         {"quiet", KEY_QUIET, NULL, 0, "No progress", 0},
         {0},
     };

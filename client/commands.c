@@ -50,9 +50,9 @@ static const struct command client_commands[] = {
      "tidemill samples tail --version A -n 20 --follow", command_samples_tail},
     {"samples export", NULL, "Write the samples that are kept to a file",
      "tidemill samples export --from 2019-11-24T00:00:00Z --format avro -o samples.avro", command_samples_export},
-    {"samples verify", NULL,
+    {"samples verify", "[EVENTS...]",
      "Compare the samples that are kept with those that are expected (exit code 2: they differ)",
-     "tidemill samples verify --against expected.jsonl", command_samples_verify},
+     "tidemill samples verify --recompute impressions.jsonl clicks.jsonl", command_samples_verify},
     {"samples window", NULL, "Show how long actions take, and what each join.window would mean",
      "tidemill samples window --stream clicks", command_samples_window},
     {"deadletters list", NULL, "List what was set aside or refused, newest first",
@@ -375,6 +375,15 @@ int commands_main(int argc, char **argv, const struct command *more, size_t more
     }
     command = find(&c, argc, argv, &words);
     return command ? run(command, words, argc, argv) : no_command(&c, argc, argv, false);
+}
+
+static command_rules_reader *rules_reader;
+
+void commands_read_rules_by(command_rules_reader *reader) { rules_reader = reader; }
+
+enum tm_code command_read_rules(const char *path, struct buffer *packed, struct tm_error *err)
+{
+    return rules_reader(path, packed, err);
 }
 
 const char *command_names(char *const *names, size_t count, char buf[static COMMAND_NAMES_SIZE])

@@ -9,6 +9,7 @@
 
 #include <argp.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "client/connection.h"
 #include "client/print.h"
@@ -26,6 +27,12 @@ struct command {
 
 /* Run argv: one of `more` (commands of the program's own, listed first) or of the client's. Returns the exit code. */
 int commands_main(int argc, char **argv, const struct command *more, size_t more_count);
+
+/* How the program reads a configuration file, as a packed JoinRulesReply: by itself the client cannot. Said once,
+ * before commands_main(). */
+typedef enum tm_code command_rules_reader(const char *path, struct buffer *packed, struct tm_error *err);
+void commands_read_rules_by(command_rules_reader *reader);
+enum tm_code command_read_rules(const char *path, struct buffer *packed, struct tm_error *err);
 
 /* What client commands have in common; command_parse() fills it. */
 struct settings {

@@ -29,6 +29,13 @@ struct match {
     struct buffer text;
     bool begun, by_id, by_user, features;
     uint64_t strays;
+    /* The new samples of the shard whose samples come, in the order of their sequences. */
+    struct made {
+        uint64_t sequence;
+        size_t entry;
+    } * made;
+    size_t mades, made_capacity;
+    uint32_t shard;
 };
 
 struct match *match_open(const struct match_options *options)
@@ -45,6 +52,7 @@ void match_close(struct match *m)
     free(m->entry);
     free(m->label);
     free(m->index);
+    free(m->made);
     buffer_close(&m->text);
     free(m);
 }
@@ -169,7 +177,7 @@ static bool is_wanted(const struct match *m, struct bytes version, int64_t time)
     return wanted && time >= m->options.from && time < m->options.to;
 }
 
-static uint64_t hash_features(struct bytes features, uint32_t encoding) { return hash_64(features) + encoding; }
+uint64_t match_features(struct bytes features, uint32_t encoding) { return hash_64(features) + encoding; }
 
 static enum tm_code check_told(struct match *m, const struct told_sample *s, struct tm_error *err)
 {
@@ -194,6 +202,11 @@ static enum tm_code check_told(struct match *m, const struct told_sample *s, str
 
 enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm_error *err)
 {
+    return match_there_hashed(m, s, match_features(buffer_view(&s->features), s->encoding), err);
+}
+
+enum tm_code match_there_hashed(struct match *m, const struct told_sample *s, uint64_t features, struct tm_error *err)
+{
     const struct name name = {s->id, s->version, s->request, s->doc, s->user};
     struct entry *e;
     enum tm_code rc = check_told(m, s, err);
@@ -213,9 +226,44 @@ enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm
     e->told_weight = s->has_weight;
     e->weight_there = s->weight;
     e->told_features = s->has_features;
-    e->features_there = s->has_features ? hash_features(buffer_view(&s->features), s->encoding) : 0;
+    e->features_there = features;
     m->features |= s->has_features;
     return TM_OK;
+}
+
+static void remember(struct match *m, const struct sample_view *s, const struct entry *e)
+{
+    if (s->shard != m->shard)
+        m->mades = 0;
+    m->shard = s->shard;
+    if (m->mades == m->made_capacity) {
+        m->made_capacity = m->made_capacity ? 2 * m->made_capacity : FIRST_CAPACITY;
+        m->made = mem_grow(m->made, m->made_capacity, sizeof *m->made);
+    }
+    m->made[m->mades++] = (struct made){s->sequence, (size_t)(e - m->entry)};
+}
+
+/* What a correction corrects; NULL: it did not come. */
+static struct entry *original_of(const struct match *m, const struct sample_view *s)
+{
+    size_t low = 0, high = s->shard == m->shard ? m->mades : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (m->made[middle].sequence < s->corrects)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = s->shard == m->shard && low < m->mades && m->made[low].sequence == s->corrects;
+    return found ? &m->entry[m->made[low].entry] : NULL;
+}
+
+static void correct_here(struct match *m, const struct sample_view *s)
+{
+    struct entry *e = original_of(m, s);
+    m->strays += !e;
+    if (e && !m->options.first)
+        memcpy(labels_of(m, e, true), s->label, m->options.labels * sizeof *s->label);
 }
 
 enum tm_code match_here(struct match *m, const struct sample_view *s, struct tm_error *err)
@@ -225,21 +273,18 @@ enum tm_code match_here(struct match *m, const struct sample_view *s, struct tm_
     struct entry *e;
     if (!is_wanted(m, name.version, s->impression_time))
         return TM_OK;
-    enum tm_code rc = find(m, &name, !s->corrects, &e, err);
-    if (rc != TM_OK)
-        return rc;
-    if (!e || (s->corrects && !e->here)) {
-        m->strays++;
+    if (s->corrects) {
+        correct_here(m, s);
         return TM_OK;
     }
-    if (s->corrects && m->options.first)
-        return TM_OK;
+    enum tm_code rc = find(m, &name, true, &e, err);
+    if (rc != TM_OK)
+        return rc;
+    remember(m, s, e);
     memcpy(labels_of(m, e, true), s->label, m->options.labels * sizeof *s->label);
-    if (s->corrects)
-        return TM_OK;
     e->here += e->here < 2;
     e->weight_here = s->weight;
-    e->features_here = hash_features(s->features, s->encoding);
+    e->features_here = match_features(s->features, s->encoding);
     e->delay = s->decision_time - s->impression_time;
     return TM_OK;
 }

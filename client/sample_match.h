@@ -7,6 +7,7 @@
  *          first. Only labels that the file tells are compared; likewise weights and features. A number differs when it
  *          is off by more than TOLERANCE x max(1, |number|), a weight, which events carry as a float, when it is
  *          another float.
+ *          A correction here is one of the sample that its sequence names; its own ids are those of an action.
  * Sampling a sample of the file that says it is kept with a probability below 1 may be missing here: that is told, and
  *          is no difference. Nobody else knows the lots that are drawn.
  * Memory   every sample is in memory: about 170 bytes with one label. Beyond memory_max it is TM_RESOURCE_EXHAUSTED.
@@ -47,6 +48,9 @@ struct match *match_open(const struct match_options *options);
 void match_close(struct match *m);
 
 enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm_error *err);
+/* The same of somebody who kept no more of the features than match_features(). */
+enum tm_code match_there_hashed(struct match *m, const struct told_sample *s, uint64_t features, struct tm_error *err);
+uint64_t match_features(struct bytes features, uint32_t encoding);
 enum tm_code match_here(struct match *m, const struct sample_view *s, struct tm_error *err);
 
 bool match_wants_features(const struct match *m); /* the file has some */

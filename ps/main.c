@@ -7,6 +7,7 @@
 #include "ps/engine/metrics.h"
 #include "ps/engine/option_table.h"
 #include "ps/engine/options.h"
+#include "ps/server/join_rules.h"
 #include "ps/server/server.h"
 
 enum { KEY_SIZE = 128, FLAG_WIDTH = 27, LINE_WIDTH = 100 };
@@ -258,6 +259,20 @@ static int run_metrics_reference(const struct command *self, int argc, char **ar
     return print_page(self, argc, argv, metrics_reference);
 }
 
+/* For `samples verify --recompute --config FILE`. */
+static enum tm_code read_rules(const char *path, struct buffer *packed, struct tm_error *err)
+{
+    const struct flags flags = {.config = path};
+    struct option_problems problems = {0};
+    struct options *o = mem_new(1, sizeof *o);
+    read_options(&flags, o, &problems);
+    enum tm_code rc = options_refuse(&problems, err);
+    if (rc == TM_OK)
+        join_rules_pack(o, packed);
+    free(o);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct command commands[] = {
@@ -273,5 +288,6 @@ int main(int argc, char **argv)
         {"metrics reference", NULL, "Print the manual of the metrics", "tidemill metrics reference",
          run_metrics_reference},
     };
+    commands_read_rules_by(read_rules);
     return commands_main(argc, argv, commands, ARRAY_LEN(commands));
 }

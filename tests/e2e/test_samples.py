@@ -20,7 +20,7 @@ import harness
 from tidemill.v1 import admin_pb2_grpc, samples_pb2
 
 EVERYTHING = "1000000"
-RECOMPUTE = harness.ROOT / "python" / "tidemill" / "recompute.py"
+RECOMPUTE = harness.ROOT / "tests" / "e2e" / "recompute.py"
 
 
 def load_demo():
@@ -116,6 +116,8 @@ def test_real_data_through_a_kill_is_what_recompute_says(replay):
     assert verdict["identical"] and verdict["here"] == verdict["there"] == verdict["same"] == replay.count
     assert verdict["lost"] == verdict["stray_corrections"] == 0
     assert 600_000 <= verdict["delay_ms"]["p50"] <= verdict["delay_ms"]["max"]  # join.window, and later
+    again = replay.server.run("samples", "verify", "--recompute", *map(str, replay.files), "-o", "json").stdout
+    assert json.loads(again) == verdict
     first = recompute(replay.folder, replay.server.config_file, replay.files, "first.jsonl", ["--first"])
     assert verify(replay.server, first, "--first")["identical"]
     # The two differ in just the samples that were corrected.
@@ -271,6 +273,8 @@ def test_filters_and_sampling_are_what_recompute_says(make_server, tmp_path):
     expected = recompute(tmp_path, server.config_file, files)
     verdict = verify(server, expected)
     assert verdict["identical"], verdict
+    recomputed = server.run("samples", "verify", "--recompute", *map(str, files), "-o", "json", "--examples", EVERYTHING)
+    assert json.loads(recomputed.stdout) == verdict and "of robots 0" not in recomputed.stderr
     left_out = sum(v["new_samples"]["skipped_sampling"] for v in status["versions"] if v["name"] in "AB")
     missing = found(verdict, "left out by sampling")
     assert left_out >= len(missing) > 50 and verdict["here"] == verdict["there"] - len(missing) > 500

@@ -1,32 +1,23 @@
 #!/usr/bin/env python3
-"""The samples that events should have made, worked out again from the files they came from.
+"""The samples that events should have made, worked out again from the files they came from: a third opinion, beside the
+server's and that of `tidemill samples verify --recompute`. It shares no code with either.
 
-    python3 python/tidemill/recompute.py impressions.jsonl clicks.jsonl --config tidemill.yaml -o expected.jsonl
+    python3 tests/e2e/recompute.py impressions.jsonl clicks.jsonl --config tidemill.yaml -o expected.jsonl
     tidemill samples verify --against expected.jsonl
 
-This is a second opinion: it shares no code with the server and is written to be obviously right, not to be fast. All
-events are held in memory (about 1 KB each), and each rule stands in one place.
-
-The rules. Files are merged by time, as `tidemill ingest` merges them. Events of blocked users and of robots (`users`) are
-left out; of allowed ones never. `filters` drop events, or mend their numbers, but
-for withdrawals. The first impression of a key makes one sample, further ones are repetitions. An action belongs to the
+The rules. Files are merged by time, as `tidemill ingest` merges them, and records with items are cut. Events of blocked
+users and of robots (`users`) are left out; of allowed ones never. `filters` drop events, or mend their numbers, but for
+withdrawals. The first impression of a key makes one sample, further ones are repetitions. An action belongs to the
 impression of its key, before or after it, unless it names another version, comes more than `within` behind it, or lies
-more than `before` in front of it. An action that was sent before (same event id, or without one the same
-fields) counts once, and of one stream and key the first 16 count. An action that is withdrawn does not count, whenever
-that is said. The first labels fold the actions up to `window` behind the impression, the final ones all. Of a sample with
-an action of its label a filter of `sample_filters` may make a label 0; one that is dropped is a sample all the same.
+more than `before` or `allowed_lateness` in front of it. One of a stream with a key of its own belongs to the last, the
+first or all of the impressions under that key that are no more than `within` before it. An action that was sent before
+(same event id, or without one the same fields) counts once, and of one stream and join key the first 16 count. An action
+that is withdrawn while its sample can be corrected does not count. The first labels fold the actions up to `window` behind the
+impression, the final ones all. Of a sample with an action of its label a filter of `sample_filters` may make a label 0;
+one that is dropped is a sample all the same. Rows of tables decide no label.
 
-What it takes for granted: nothing came so late that the server could not take it (a record behind its stream's
-watermark by more than `allowed_lateness`), the end was marked (`tidemill ingest --end`), a key is not used again after
-`allowed_lateness`, filters, sampling and the lists of users never changed, all was sent at once (what is a robot's is
-counted anew after a start), and, for the first labels, what was withdrawn was so before the
-decision. Where a server had to decide otherwise, `samples verify` shows the difference, and that is its use.
-
-Negative sampling: which negatives a server leaves out is its own secret, a hash with its own seed. A negative that it
-may leave out is written with its `keep_probability`, and `samples verify` does not mind when it is missing. Of one that
-became positive later the server has no first labels but those.
-
-Needs PyYAML.
+It takes for granted what `docs/operating.md` says of `--recompute`. A negative that sampling may leave out is written with
+its `keep_probability`. Needs PyYAML.
 """
 
 import argparse
@@ -82,15 +73,20 @@ class Config:
         self.key = join.get("key", ["request", "doc"])
         self.window = milliseconds(join.get("window", "60s"))
         lateness = milliseconds(join.get("allowed_lateness", "24h"))
-        self.impressions, self.within, self.before = set(), {}, {}
+        self.impressions, self.tables, self.within, self.before, self.own_key, self.attribute = set(), set(), {}, {}, {}, {}
         for stream in tree.get("streams", DEFAULT_STREAMS):
+            name = stream["name"]
             if stream["kind"] == "impression":
-                self.impressions.add(stream["name"])
+                self.impressions.add(name)
+            if stream["kind"] == "table":
+                self.tables.add(name)
             if stream["kind"] == "action":
-                if stream.get("key", self.key) != self.key:
-                    raise Refused(f"stream {stream['name']}: a key of its own is not known here")
-                self.within[stream["name"]] = milliseconds(stream["within"]) if "within" in stream else lateness
-                self.before[stream["name"]] = milliseconds(stream.get("before", "0s"))
+                self.within[name] = milliseconds(stream["within"]) if "within" in stream else lateness
+                self.before[name] = min(milliseconds(stream.get("before", "0s")) or lateness, lateness)
+                if sorted(stream.get("key", self.key)) != sorted(self.key):
+                    self.own_key[name] = sorted(stream["key"])
+                    self.attribute[name] = stream.get("attribute", "last")
+        self.reach = max(lateness, *self.within.values())  # so long can a sample be corrected
         self.labels = tree.get("labels", DEFAULT_LABELS)
         for label in self.labels:
             if label.get("aggregate", "exists") not in AGGREGATES:
@@ -132,10 +128,17 @@ def read_file(path):
             try:
                 event = json.loads(line)
                 event["time"] = time_of(event)
-                event.update({field: as_float(event[field]) for field in FLOATS if event.get(field) is not None})
-                yield event
+                for single in cut(event):
+                    single.update({field: as_float(single[field]) for field in FLOATS if single.get(field) is not None})
+                    yield single
             except (ValueError, KeyError, TypeError, OverflowError) as problem:
                 print(f"{path}:{number}: skipped: {problem!r}", file=sys.stderr)
+
+
+def cut(event):
+    """One event for each item; numbers that an item has are its own."""
+    items = event.pop("items", None)
+    return [event] if items is None else [{**event, **item} for item in items]
 
 
 def merged(paths):
@@ -175,7 +178,7 @@ def welcome(events, config):
     panes, newest = {}, {}
     for event in events:
         user, pane = event.get("user"), event["time"] // config.pane
-        if user and user not in config.allowed:
+        if user and user not in config.allowed and event["stream"] not in config.tables:
             if user in config.blocked:
                 continue
             newest[user] = max(pane, newest.get(user, pane))
@@ -200,39 +203,74 @@ def filtered(events, config):
 
 
 def gather(events, config):
-    """key -> its first impression; key -> stream -> its actions in the order in which they came"""
+    """key -> its first impression; stream -> key of the stream -> its actions in the order in which they came"""
     impressions, actions = {}, {}
     for event in filtered(events, config):
-        key = tuple(event.get(field) for field in config.key)
-        if event["stream"] in config.impressions:
-            impressions.setdefault(key, event)
-        elif event["stream"] in config.within:
-            actions.setdefault(key, {}).setdefault(event["stream"], []).append(event)
+        stream = event["stream"]
+        if stream in config.impressions:
+            impressions.setdefault(key_of(event, config.key), event)
+        elif stream in config.within:
+            key = key_of(event, config.own_key.get(stream, config.key))
+            actions.setdefault(stream, {}).setdefault(key, []).append(event)
     return impressions, actions
 
 
-def fitting(impression, actions, within, before):
-    """Those of one stream that came in time and name no other version, each once, and the first 16 of them."""
+def key_of(event, fields):
+    return tuple(event.get(field) for field in fields)
+
+
+def fits(impression, action, config):
+    """In time, and not of another version."""
+    stream, delay = action["stream"], action["time"] - impression["time"]
+    if action.get("version", impression["version"]) != impression["version"]:
+        return False
+    earliest = 0 if stream in config.own_key else -config.before[stream]
+    return earliest <= delay <= config.within[stream]
+
+
+def fitting(impressions, actions, config):
+    """Those that fit an impression, each once, and with the join key the first 16 of them."""
     taken, seen = [], set()
     for action in actions:
-        if action.get("version", impression["version"]) != impression["version"]:
+        if action["identity"] in seen or not any(fits(i, action, config) for i in impressions):
             continue
-        if action["time"] > impression["time"] + within or action["identity"] in seen:
-            continue
-        if before and action["time"] < impression["time"] - before:
-            continue
-        if len(taken) == ACTIONS_MAX:
+        if len(taken) == ACTIONS_MAX and action["stream"] not in config.own_key:
             break
         seen.add(action["identity"])
         taken.append(action)
     return taken
 
 
-def accepted(impression, events, within, before):
-    """The actions of one stream that count for the impression: those that fit and are not withdrawn."""
-    actions = fitting(impression, [e for e in events if not e.get("withdraw")], within, before)
-    withdrawn = {e["event"] for e in fitting(impression, [e for e in events if e.get("withdraw")], within, before)}
-    return [action for action in actions if action.get("event") not in withdrawn]
+def accepted(impressions, events, config):
+    """The actions of one stream and key that count, each with the time at which it is withdrawn, or None."""
+    actions = fitting(impressions, [e for e in events if not e.get("withdraw")], config)
+    withdrawn = {e["event"]: e["time"] for e in fitting(impressions, [e for e in events if e.get("withdraw")], config)}
+    return [(action, withdrawn.get(action.get("event"))) for action in actions]
+
+
+def holders(impressions, action, config):
+    """Which of the impressions, in the order of time, it counts for."""
+    found = [i for i in impressions if fits(i, action, config)]
+    rule = config.attribute.get(action["stream"], "all")
+    return {"last": found[-1:], "first": found[:1], "all": found}[rule]
+
+
+def attributed(impressions, actions, config):
+    """id of an impression -> stream -> the actions that count for it, with their parts of the value"""
+    held = {}
+    for stream, by_key in actions.items():
+        fields, shown = config.own_key.get(stream, config.key), {}
+        for impression in sorted(impressions.values(), key=lambda i: i["time"]):
+            shown.setdefault(key_of(impression, fields), []).append(impression)
+        for key, events in by_key.items():
+            under = shown.get(key, [])
+            for action, withdrawn in accepted(under, events, config):
+                whose = holders(under, action, config)
+                share = {**action, "value": action.get("value", 1) / len(whose)}
+                for impression in whose:
+                    if withdrawn is None or withdrawn > impression["time"] + config.reach:  # too late for it
+                        held.setdefault(id(impression), {}).setdefault(stream, []).append(share)
+    return held
 
 
 def keep_probability(impression, sampling):
@@ -288,7 +326,7 @@ def labels_of(taken, config, shown, until):
     """label -> its value, of the actions up to a time"""
     labels, counted = {}, {}
     for label in config.labels:
-        actions = [action for action in taken[label["stream"]] if action["time"] <= until]
+        actions = [action for action in taken.get(label["stream"], []) if action["time"] <= until]
         counted[label["name"]] = sorted(actions, key=lambda action: action["time"])
         labels[label["name"]] = fold(label, counted[label["name"]], shown)
     for rule in config.sample_filters:
@@ -310,11 +348,9 @@ def clean(rule, labels, counted, shown):
 def samples(events, config, first=False):
     """One for each key that was shown, in the order of the impressions' time."""
     impressions, actions = gather(events, config)
-    for key, impression in sorted(impressions.items(), key=lambda item: item[1]["time"]):
-        taken = {
-            stream: accepted(impression, actions.get(key, {}).get(stream, []), within, config.before[stream])
-            for stream, within in config.within.items()
-        }
+    held = attributed(impressions, actions, config)
+    for impression in sorted(impressions.values(), key=lambda i: i["time"]):
+        taken = held.get(id(impression), {})
         until = impression["time"] + config.window if first else float("inf")
         sample = {field: impression[field] for field in ("version", "request", "doc") if field in impression}
         if "user" in config.key:
