@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "proto/event.h"
+
 static const char schema_text[] =
     "{\"type\":\"record\",\"name\":\"Sample\",\"namespace\":\"tidemill\",\"fields\":["
     "{\"name\":\"id\",\"type\":\"string\"},"
@@ -31,7 +33,14 @@ static const char schema_text[] =
     "{\"name\":\"generation\",\"type\":\"string\"},"
     "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]},"
     "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"
-    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]}]}";
+    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]},"
+    "{\"name\":\"tables\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"TableRow\",\"fields\":"
+    "["
+    "{\"name\":\"stream\",\"type\":\"string\"},"
+    "{\"name\":\"time\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}},"
+    "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]},"
+    "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"
+    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]}]}}}]}";
 
 enum branch { NOTHING, SOMETHING }; /* of a nullable field */
 
@@ -52,18 +61,25 @@ static enum tm_code failed(const char *what, struct tm_error *err)
 
 /* ---- one sample: fields are ours, so nothing but a full memory can fail ---- */
 
-static avro_value_t field(struct avro *a, const char *name)
+static avro_value_t field_of(const avro_value_t *record, const char *name)
 {
     avro_value_t v;
-    CHECK(avro_value_get_by_name(&a->sample, name, &v, NULL) == 0);
+    CHECK(avro_value_get_by_name(record, name, &v, NULL) == 0);
+    return v;
+}
+
+static avro_value_t field(struct avro *a, const char *name) { return field_of(&a->sample, name); }
+
+static avro_value_t choose_of(const avro_value_t *record, const char *name, enum branch branch)
+{
+    avro_value_t whole = field_of(record, name), v;
+    CHECK(avro_value_set_branch(&whole, branch, &v) == 0);
     return v;
 }
 
 static avro_value_t choose(struct avro *a, const char *name, enum branch branch)
 {
-    avro_value_t whole = field(a, name), v;
-    CHECK(avro_value_set_branch(&whole, branch, &v) == 0);
-    return v;
+    return choose_of(&a->sample, name, branch);
 }
 
 static void set_text(struct avro *a, const char *name, const char *text)
@@ -97,21 +113,40 @@ static void set_labels(struct avro *a, const char *name, const struct sample_nam
         CHECK(avro_value_add(&map, names->label[i], &v, NULL, NULL) == 0 && avro_value_set_double(&v, label[i]) == 0);
 }
 
-static void set_features(struct avro *a, const struct sample_view *s)
+/* Of a sample, or of a row of a table. */
+static void set_features(const avro_value_t *record, bool wanted, const struct sample_view *s)
 {
     struct feature_numbers f = {0};
-    bool there = a->features && feature_numbers(s, &f);
-    avro_value_t indices = choose(a, "feature_indices", there && f.index ? SOMETHING : NOTHING), v;
-    avro_value_t values = choose(a, "features", there ? SOMETHING : NOTHING);
+    bool there = wanted && feature_numbers(s, &f);
+    avro_value_t indices = choose_of(record, "feature_indices", there && f.index ? SOMETHING : NOTHING), v;
+    avro_value_t values = choose_of(record, "features", there ? SOMETHING : NOTHING);
     for (size_t i = 0; i < f.count; i++) {
         CHECK(avro_value_append(&values, &v, NULL) == 0 && avro_value_set_float(&v, feature_value(&f, i)) == 0);
         if (f.index)
             CHECK(avro_value_append(&indices, &v, NULL) == 0 && avro_value_set_long(&v, feature_index(&f, i)) == 0);
     }
-    bool payload = a->features && s->payload.size > 0;
-    v = choose(a, "payload", payload ? SOMETHING : NOTHING);
+    bool payload = wanted && s->payload.size > 0;
+    v = choose_of(record, "payload", payload ? SOMETHING : NOTHING);
     if (payload) /* it is copied */
         CHECK(avro_value_set_bytes(&v, (void *)(uintptr_t)s->payload.data, s->payload.size) == 0);
+}
+
+static void set_tables(struct avro *a, const struct sample_view *s)
+{
+    avro_value_t list = field(a, "tables"), record, v;
+    struct reader r = reader_of(s->tables);
+    struct sample_view row;
+    struct table_row of;
+    char stream[EVENT_ID_MAX + 1];
+    while (a->features && sample_next_table(&r, &of, &row)) {
+        snprintf(stream, sizeof stream, "%.*s", (int)of.stream.size, (const char *)of.stream.data);
+        CHECK(avro_value_append(&list, &record, NULL) == 0);
+        v = field_of(&record, "stream");
+        CHECK(avro_value_set_string(&v, stream) == 0);
+        v = field_of(&record, "time");
+        CHECK(avro_value_set_long(&v, of.time) == 0);
+        set_features(&record, true, &row);
+    }
 }
 
 static void set_correction(struct avro *a, const struct sample_view *s)
@@ -156,7 +191,8 @@ static void set_sample(struct avro *a, const struct sample_view *s)
     avro_value_t rank = choose(a, "rank", s->rank < 0 ? NOTHING : SOMETHING);
     CHECK((s->rank < 0 ? avro_value_set_null(&rank) : avro_value_set_int(&rank, s->rank)) == 0);
     set_text(a, "representation", s->representation);
-    set_features(a, s);
+    set_features(&a->sample, a->features, s);
+    set_tables(a, s);
 }
 
 /* ---- the file ---- */

@@ -100,7 +100,7 @@ int command_samples_tail(const struct command *self, int argc, char **argv)
         SAMPLE_ID_OPTIONS,
         {"last", KEY_LAST, "N", 0, "Begin with so many of the past, at most 10000 (default: 10)", 0},
         {"follow", KEY_FOLLOW, NULL, 0, "Stay, and show samples as they are committed", 0},
-        {"features", KEY_FEATURES, NULL, 0, "With features and payload (json and csv), and rows of tables (json)", 0},
+        {"features", KEY_FEATURES, NULL, 0, "With features, payload and rows of tables (json and csv)", 0},
         {0},
     };
     struct tail_arguments a = {TIDEMILL__V1__TAIL_SAMPLES_REQUEST__INIT, TIDEMILL__V1__SAMPLE_FILTER__INIT};

@@ -24,7 +24,7 @@ static const char *const csv_ids[] = {"id",  "kind", "version",         "request
 static const char *const csv_rest[] = {"reward",         "weight", "keep_probability", "corrects",
                                        "old_reward",     "score",  "propensity",       "rank",
                                        "representation", "shard",  "sequence",         "position"};
-static const char *const csv_features[] = {"features", "payload"};
+static const char *const csv_features[] = {"features", "payload", "tables"};
 
 static void add_names(struct csv_writer *w, const char *prefix, char *const *names, size_t count)
 {
@@ -58,8 +58,12 @@ static struct cell float_cell(float v, char text[static TEXT_NUMBER_SIZE])
     return isfinite(v) ? cell_text(text_float(v, text)) : cell_none();
 }
 
-/* The numbers with spaces between them, then a NUL; behind it the payload in base64 and a NUL. Where that begins. */
-static size_t put_csv_features(const struct sample_view *s, struct buffer *out)
+/* The numbers with spaces between them, the payload in base64 and the rows of tables, with a NUL behind each. Where the
+ * last two begin. */
+struct csv_places {
+    size_t payload, tables;
+};
+static struct csv_places put_csv_features(const struct sample_view *s, struct buffer *out)
 {
     struct feature_numbers f = {0};
     char number[TEXT_NUMBER_SIZE];
@@ -73,10 +77,14 @@ static size_t put_csv_features(const struct sample_view *s, struct buffer *out)
         buffer_print(out, "%s", isfinite(feature_value(&f, i)) ? text_float(feature_value(&f, i), number) : "nan");
     }
     buffer_put_u8(out, 0);
-    size_t payload = out->size;
+    struct csv_places at = {.payload = out->size};
     base64_encode(s->payload, out);
     buffer_put_u8(out, 0);
-    return payload;
+    at.tables = out->size;
+    if (s->tables.size)
+        sample_json_tables(s->tables, out);
+    buffer_put_u8(out, 0);
+    return at;
 }
 
 static enum tm_code csv_sample(struct sample_writer *writer, const struct sample_view *s, struct tm_error *err)
@@ -113,9 +121,11 @@ static enum tm_code csv_sample(struct sample_writer *writer, const struct sample
     memcpy(c, rest, sizeof rest);
     c += ARRAY_LEN(rest);
     if (w->features) {
-        size_t payload = put_csv_features(s, &w->text);
-        *c++ = cell_text((const char *)w->text.data);
-        *c++ = cell_text((const char *)w->text.data + payload);
+        struct csv_places at = put_csv_features(s, &w->text);
+        const char *text = (const char *)w->text.data;
+        *c++ = cell_text(text);
+        *c++ = cell_text(text + at.payload);
+        *c++ = cell_text(text + at.tables);
     }
     printer_row(w->printer, w->cells);
     return sample_written(w->out, err);

@@ -114,28 +114,37 @@ static void put_features(struct buffer *out, const struct sample_view *s)
         buffer_print(out, "null");
 }
 
-/* A list of the rows of tables that counted for the sample. */
-static void put_tables(struct buffer *out, struct bytes tables)
+void sample_json_tables(struct bytes tables, struct buffer *out)
 {
     struct reader r = reader_of(tables);
-    struct wire_field f;
+    struct sample_view row;
+    struct table_row of;
     const char *before = "";
-    put_key(out, "tables");
     buffer_put_u8(out, '[');
-    while (wire_next(&r, &f)) {
-        struct event e;
-        if (f.type != WIRE_BYTES || event_scan(f.bytes, &e, NULL) != TM_OK)
-            continue;
-        struct sample_view row = {.features = e.features, .payload = e.payload, .encoding = e.encoding};
+    while (sample_next_table(&r, &of, &row)) {
         buffer_print(out, "%s{", before);
         put_key(out, "stream");
-        json_put_text(out, e.stream);
-        put_integer(out, "time", e.time);
+        json_put_text(out, of.stream);
+        put_integer(out, "time", of.time);
         put_features(out, &row);
         buffer_put_u8(out, '}');
         before = ",";
     }
     buffer_put_u8(out, ']');
+}
+
+bool sample_next_table(struct reader *tables, struct table_row *of, struct sample_view *row)
+{
+    struct wire_field f;
+    struct event e;
+    while (wire_next(tables, &f)) {
+        if (f.type != WIRE_BYTES || event_scan(f.bytes, &e, NULL) != TM_OK)
+            continue;
+        *of = (struct table_row){e.stream, e.time};
+        *row = (struct sample_view){.features = e.features, .payload = e.payload, .encoding = e.encoding};
+        return true;
+    }
+    return false;
 }
 
 static void put_rank(struct buffer *out, int32_t rank)
@@ -183,8 +192,10 @@ void sample_json(const struct sample_view *s, bool features, struct buffer *out)
     put_text(out, "generation", s->names->generation ? s->names->generation : "");
     if (features && !s->corrects)
         put_features(out, s);
-    if (s->tables.size)
-        put_tables(out, s->tables);
+    if (s->tables.size) {
+        put_key(out, "tables");
+        sample_json_tables(s->tables, out);
+    }
     buffer_put_u8(out, '}');
 }
 

@@ -1,8 +1,13 @@
 """Tables: a sample learns from what was known of its user and its document at its time, whatever crashes."""
 
+import base64
+import csv
+import io
 import json
 import random
 import urllib.request
+
+import fastavro
 
 import harness
 from event_files import T0, write
@@ -92,6 +97,24 @@ def feed(server, arrivals):
         call.cancel()
 
 
+def assert_other_formats(server, kept):
+    """CSV and Avro have the rows of tables that JSON lines have."""
+    table = csv.DictReader(io.StringIO(server.run("samples", "export", "--features", "--format", "csv").stdout))
+    out = server.folder / "samples.avro"
+    server.run("samples", "export", "--features", "--format", "avro", "-o", str(out))
+    with open(out, "rb") as f:
+        avro = list(fastavro.reader(f))
+    for line, row, a in zip(kept, table, avro, strict=True):
+        tables = line.get("tables", [])
+        assert json.loads(row["tables"] or "[]") == tables
+        assert [t["stream"] for t in a["tables"]] == [t["stream"] for t in tables]
+        for t, other in zip(tables, a["tables"]):
+            payload = t["payload"] and base64.b64decode(t["payload"])
+            assert (other["features"], other["payload"]) == (t["features"], payload)
+            assert round(other["time"].timestamp() * 1000) == t["time"]
+
+
+
 def test_samples_learn_what_was_known_at_their_time(make_server):
     arrivals = story(7, 120)
     steps, without = lessons(arrivals)
@@ -129,6 +152,7 @@ def test_samples_learn_what_was_known_at_their_time(make_server):
         notes = [n["time"] for _, n in arrivals if n["stream"] == "notes" and n["user"] == sample["user"]]
         note = max(t for t in notes if t <= time)
         assert (tables["notes"]["payload"], tables["notes"]["time"]) == ("eA==", note)
+    assert_other_formats(server, kept)
     shown = server.run("status").stdout
     assert "table cache misses" in shown and "table late" in shown
     with urllib.request.urlopen(server.http + "/metrics") as reply:
