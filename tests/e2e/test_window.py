@@ -124,6 +124,46 @@ def test_memory_is_told_from_the_measured_rate(make_server):
         assert w["memory_bytes"] == int(expected)
 
 
+LIVE, STEP = 160_000, 4_000  # ms of event time; of one commit: far less than a window, as in live traffic
+
+
+def live(server, events):
+    """As traffic comes: piece by piece, each committed; nothing says that it ends."""
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open("window")
+        call.watermarks(events[0]["time"] - WITHIN)
+        for time in range(T0, T0 + LIVE, STEP):
+            call.batch(call.sequence + 1, [e for e in events if time <= e["time"] < time + STEP])
+            call.watermarks(time + STEP)
+            server.drain()
+        reply = window(server)
+        call.cancel()
+    return reply
+
+
+def told(reply, window_ms):
+    return next(w for w in reply["streams"][0]["windows"] if w["window_ms"] == window_ms)
+
+
+def test_another_window_takes_and_corrects_what_was_told(make_server):
+    """What a server says of twice or half its window, a server that has it measures: memory and corrections."""
+    drawn = [abs(d) for d in delays(7, LIVE // 100)]
+    events = [e for e in traffic(7, drawn) if e["time"] < T0 + LIVE]
+    replies, corrected = {}, {}
+    for seconds in (30, 60):
+        server = make_server(harness.config(window=f"{seconds}s", lateness="10m", shards=2), f"{seconds}s").start()
+        replies[seconds] = live(server, events)
+        assert replies[seconds]["undecided"] == pytest.approx(10 * seconds, rel=0.02)
+        corrections = server.version("A")["corrections"]["learned"]
+        corrected[seconds] = corrections / replies[seconds]["streams"][0]["actions"]
+        server.term()
+    for mine, other in ((30, 60), (60, 30)):
+        choice = told(replies[mine], other * 1000)
+        assert choice["memory_bytes"] == pytest.approx(replies[other]["undecided_bytes"], rel=0.2), (mine, other)
+        assert choice["corrections"] == pytest.approx(corrected[other], rel=0.2), (mine, other)
+
+
 def test_the_table_and_its_errors(make_server):
     server = make_server(CONFIG).start()
     send(server, traffic(5, delays(5, 1000)), "1")
