@@ -40,10 +40,10 @@ struct stream_counts {
 
 /* clang-format off */
 /*    name      what became of the sample       */
-#define SAMPLE_FATES(F)                           \
-    F(learned,  "changed the version's parameters") \
-    F(batched,  "waits in an open batch")           \
-    F(held,     "waits: the version is paused")     \
+#define SAMPLE_FATES(F)                                    \
+    F(learned,  "changed the version's parameters")        \
+    F(batched,  "waits in an open batch, or for its turn") \
+    F(held,     "waits: the version is paused")            \
     F(skipped,  "not to be learned, with a reason")
 /* clang-format on */
 
