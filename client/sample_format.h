@@ -3,8 +3,8 @@
  * Times    ms since 1970 UTC; on a terminal as text. What was not told is null, or an empty field.
  * Labels   by name: an object in JSON, a map in Avro, columns "label.NAME" and "old_label.NAME" in CSV.
  * Features only when they were asked for. JSON and Avro: numbers; CSV: numbers with spaces between them, sparse ones as
- *          index:value. The payload: base64; in Avro bytes. Rows of tables: a list of {stream, time, features, payload};
- *          in CSV that list as JSON, in one column.
+ *          index:value. The payload: base64; in Avro bytes. Rows of tables: a list of stream, time, features and
+ *          payload; in CSV that list as JSON, in one column.
  * Errors   TM_IO: what could not be written.
  * Threads  one. */
 #ifndef TIDEMILL_CLIENT_SAMPLE_FORMAT_H

@@ -70,8 +70,8 @@
     M("Versions", VERSION_SETTLED, "tidemill_version_settled_samples_total", COUNTER, "version,kind,fate",            \
       "Samples that are done: learned, or skipped")                                                                   \
     M("Versions", VERSION_PENDING, "tidemill_version_pending_samples", GAUGE, "version,kind,fate",                    \
-      "Samples that will be learned: in an open batch or waiting for their turn, or held while the version is paused "  \
-      "or catches up")                                                                                                \
+      "Samples that will be learned: in an open batch or waiting for their turn, or held while the version is "       \
+      "paused or catches up")                                                                                         \
     M("Versions", VERSION_SKIPPED, "tidemill_version_skipped_samples_total", COUNTER, "version,kind,reason",         \
       "Samples that will never be learned, by reason; the sum is the fate skipped")                                  \
     M("Versions", VERSION_CLAMPED, "tidemill_version_clamped_samples_total", COUNTER, "version,kind",                 \

@@ -110,8 +110,7 @@ def assert_other_formats(server, kept):
         assert [t["stream"] for t in a["tables"]] == [t["stream"] for t in tables]
         for t, other in zip(tables, a["tables"]):
             payload = t["payload"] and base64.b64decode(t["payload"])
-            assert (other["features"], other["payload"]) == (t["features"], payload)
-            assert round(other["time"].timestamp() * 1000) == t["time"]
+            assert (other["features"], other["payload"], other["time"]) == (t["features"], payload, t["time"])
 
 
 
