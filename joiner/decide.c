@@ -4,21 +4,21 @@
 static void emit(struct joiner *j, struct sample *s)
 {
     s->sequence = ++j->sequence;
-    s->decided_at = j->gate;
+    s->decided_at = joiner_gate_now(j);
     j->output.sample(j->output.self, s);
 }
 
-static void judge(const struct joiner *j, const struct label_action *actions, uint32_t count, int64_t impression_time,
-                  struct verdict *out)
+static void judge(const struct joiner *j, uint32_t labels, const struct label_action *actions, uint32_t count,
+                  int64_t impression_time, struct verdict *out)
 {
-    verdict_of(j->config.label, j->config.labels, &j->config.label_filters, actions, count, impression_time, out);
+    verdict_of(j->config.label, labels, &j->config.label_filters, actions, count, impression_time, out);
 }
 
 /* From the verdict that was told last to that of now; moves it on. */
 void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *told, const struct verdict *now,
                     uint64_t position, const struct correction_of *of)
 {
-    uint32_t labels = j->config.labels;
+    uint32_t labels = k->labels;
     bool is_new = k->standing == DECIDED_LEFT_OUT; /* until it has a label nobody asks whether it is excluded */
     if (labels_equal(told->labels, now->labels, labels) && (is_new || told->excluded == now->excluded))
         return;
@@ -62,7 +62,7 @@ void joiner_verdict_now(const struct joiner *j, const struct decided_key *k, str
     uint32_t count = decided_counted(&j->decided, k, &j->config, actions);
     if (j->config.action_keys) /* of other streams, so their order among these does not matter */
         count += attribution_held(&j->attribution, k->key, actions + count);
-    judge(j, actions, count, k->time, out);
+    judge(j, k->labels, actions, count, k->time, out);
 }
 
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
@@ -107,6 +107,7 @@ static uint32_t sorted_notes(const struct pending *p, const struct pending_key *
 static struct decided_key *remember(struct joiner *j, const struct sample *s, const uint32_t *notes, uint32_t count)
 {
     struct decided_key *k = decided_put(&j->decided, s->key);
+    k->labels = (uint8_t)s->label_count;
     k->time = s->impression_time;
     k->settled = j->position;
     k->version = s->version;
@@ -183,36 +184,35 @@ static uint32_t add_attributed(const struct joiner *j, struct hash128 key, struc
 }
 
 /* The sample with its first labels, and the corrections that are due already. */
-static void tell(struct joiner *j, struct sample *s, struct sampling_lot lot, struct decided_key *k,
-                 const struct label_action *action, uint32_t count)
+static void tell(struct joiner *j, struct sample *s, const struct joiner_epoch *epoch, struct sampling_lot lot,
+                 struct decided_key *k, const struct label_action *action, uint32_t count)
 {
     struct verdict told, now;
     uint32_t in_time = 0;
-    while (in_time < count && action[in_time].time <= s->impression_time + j->config.window_ms)
+    while (in_time < count && action[in_time].time <= s->impression_time + epoch->window_ms)
         in_time++;
-    s->label_count = j->config.labels;
-    judge(j, action, in_time, s->impression_time, &told);
-    memcpy(s->labels, told.labels, j->config.labels * sizeof *s->labels);
+    judge(j, epoch->labels, action, in_time, s->impression_time, &told);
+    memcpy(s->labels, told.labels, epoch->labels * sizeof *s->labels);
     s->excluded = told.excluded;
     emit_or_leave_out(j, s, k, lot);
     k->row = s->place.row; /* whoever took the sample, or its leaving out, has put its features somewhere */
     k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
-        judge(j, action, i + 1, s->impression_time, &now);
+        judge(j, epoch->labels, action, i + 1, s->impression_time, &now);
         joiner_correct(j, k, &told, &now, action[i].position,
                        &(struct correction_of){.doc = s->doc, .body = s->body, .shared = s->shared});
     }
 }
 
-/* The feature records of a key, in the order of their streams. Returns how many. */
-static uint32_t gather(struct joiner *j, const uint32_t *notes, uint32_t count,
+/* The feature records of a key, of the first streams, in their order. Returns how many. */
+static uint32_t gather(struct joiner *j, uint32_t stream_count, const uint32_t *notes, uint32_t count,
                        struct sample_features features[static JOINER_STREAMS_MAX])
 {
     uint8_t streams[JOINER_STREAMS_MAX];
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_note *n = &j->pending.notes[notes[i]];
-        if (j->config.stream[n->stream].kind != JOINER_FEATURES)
+        if (j->config.stream[n->stream].kind != JOINER_FEATURES || n->stream >= stream_count)
             continue;
         uint32_t at = found++;
         CHECK(found <= JOINER_STREAMS_MAX); /* a second one of a stream is a duplicate */
@@ -242,6 +242,7 @@ void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
     const struct pending_key *p = &j->pending.keys[number];
     uint32_t count = sorted_notes(&j->pending, p, notes), chunk = p->chunk;
     struct sample_features features[JOINER_STREAMS_MAX];
+    const struct joiner_epoch *epoch = &j->config.epoch[joiner_epoch_of(j, p->position)];
     struct chunk_record r = chunks_record(&j->chunks, p->chunk, p->offset);
     struct sample s = {.kind = SAMPLE_NEW,
                        .version = p->version,
@@ -254,32 +255,35 @@ void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
                        .stream = r.stream,
                        .body = r.body,
                        .shared = r.shared,
+                       .label_count = epoch->labels,
+                       .streams = epoch->streams,
                        .features = features};
-    s.feature_count = gather(j, notes, count, features);
+    s.feature_count = gather(j, epoch->streams, notes, count, features);
     struct decided_key *k = remember(j, &s, notes, count);
     uint32_t counted = counted_notes(j, k, notes, count, actions);
     if (j->config.action_keys) {
         counted = add_attributed(j, s.key, actions, counted);
         attribution_decided(&j->attribution, s.key);
     }
-    tell(j, &s, r.lot, k, actions, counted);
+    tell(j, &s, epoch, r.lot, k, actions, counted);
     for (uint32_t i = 0; i < count; i++)
         joiner_settle_note(j, notes[i]);
     j->held -= joiner_kept_bytes(JOINER_IMPRESSION, &r);
     chunks_release(&j->chunks, chunk, true);
     pending_remove(&j->pending, number);
-    j->undecided--;
+    j->undecided[epoch->number % JOINER_EPOCHS_MAX]--;
     joiner_wait_no_more(j, s.stream);
     j->counts[s.stream].matched++;
     keep_pace(j, s.impression_time);
 }
 
-/* Tell who is next. Returns how many items that are. */
-static uint32_t announce(struct joiner *j)
+/* Tell who is next of an epoch. Returns how many items that are. */
+static uint32_t announce(struct joiner *j, uint32_t epoch)
 {
     struct due_item item[JOINER_COMING_MAX];
     struct sample_features shown[JOINER_COMING_MAX];
-    uint32_t items = due_ahead(&j->decisions, j->gate, item, JOINER_COMING_MAX), count = 0;
+    uint32_t items =
+        due_ahead(&j->decisions[joiner_slot(j, epoch)], j->gate[epoch], item, JOINER_COMING_MAX), count = 0;
     for (uint32_t i = 0; i < items; i++) {
         const struct pending_key *k = &j->pending.keys[item[i].number];
         if (!joiner_waits(j, &item[i]))
@@ -295,14 +299,11 @@ static uint32_t announce(struct joiner *j)
 void joiner_decide_due(struct joiner *j)
 {
     struct due_item item;
-    uint32_t announced = 0;
-    if (j->gate == WATERMARK_NONE)
-        return;
-    for (;; announced--) {
-        if (announced == 0)
-            announced = j->output.coming ? announce(j) : UINT32_MAX;
-        if (!due_next(&j->decisions, j->gate, &item))
-            return;
+    uint32_t announced[JOINER_EPOCHS_MAX] = {0};
+    for (uint32_t epoch; (epoch = joiner_next_epoch(j, j->gate)) != JOINER_EPOCHS_MAX; announced[epoch]--) {
+        if (announced[epoch] == 0)
+            announced[epoch] = j->output.coming ? announce(j, epoch) : UINT32_MAX;
+        CHECK(due_next(&j->decisions[joiner_slot(j, epoch)], j->gate[epoch], &item));
         if (joiner_waits(j, &item))
             joiner_decide(j, item.number, false);
     }

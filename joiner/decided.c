@@ -195,6 +195,7 @@ static void encode(const struct decided *d, const struct decided_key *k, struct 
     buffer_put(run, &k->weight, sizeof k->weight);
     buffer_put(run, &k->rate, sizeof k->rate);
     buffer_put_u8(run, k->standing);
+    buffer_put_u8(run, k->labels);
     buffer_put_u16(run, count);
     for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {
         const struct decided_action *a = &d->actions[i];
@@ -242,7 +243,7 @@ static void load_action(struct decided *d, struct decided_key *k, struct reader 
 /* A key has a sample, unless it was a negative that was left out. */
 static bool makes_sense(const struct decided_key *k)
 {
-    return k->standing <= DECIDED_LEFT_OUT && (k->standing == DECIDED_LEFT_OUT) == (k->sequence == 0) && k->rate > 0 &&
+    return k->standing <= DECIDED_LEFT_OUT && k->labels <= JOINER_LABELS_MAX && (k->standing == DECIDED_LEFT_OUT) == (k->sequence == 0) && k->rate > 0 &&
            k->rate <= 1;
 }
 
@@ -264,6 +265,7 @@ static struct decided_key *load_one(struct decided *d, struct reader *r)
     if ((p = reader_take(r, sizeof stored.rate)))
         memcpy(&stored.rate, p, sizeof stored.rate);
     stored.standing = reader_u8(r);
+    stored.labels = reader_u8(r);
     uint16_t count = reader_u16(r);
     if (r->bad || !makes_sense(&stored) || count > 2 * DECIDED_COUNTED_MAX) {
         r->bad = true;

@@ -43,8 +43,23 @@ uint64_t joiner_runs_from(const struct joiner *j)
 
 uint64_t joiner_attribution_from(const struct joiner *j) { return j->chunks.attributed.first; }
 
-void joiner_encode_remembered(const struct joiner *j, struct buffer *out) { remembered_encode(&j->remembered, out); }
-void joiner_load_remembered(struct joiner *j, struct reader *r) { remembered_decode(&j->remembered, r); }
+void joiner_encode_remembered(const struct joiner *j, struct buffer *out)
+{
+    buffer_put_i64(out, j->floor.gate);
+    buffer_put_i64(out, j->floor.front);
+    buffer_put_i64(out, j->floor.expiry);
+    buffer_put_i64(out, j->floor.action_horizon);
+    remembered_encode(&j->remembered, out);
+}
+
+void joiner_load_remembered(struct joiner *j, struct reader *r)
+{
+    j->floor.gate = reader_i64(r);
+    j->floor.front = reader_i64(r);
+    j->floor.expiry = reader_i64(r);
+    j->floor.action_horizon = reader_i64(r);
+    remembered_decode(&j->remembered, r);
+}
 
 static void write_run(struct joiner *j, struct chunk *c)
 {
@@ -180,10 +195,13 @@ static bool load_removed(struct joiner *j, const struct joiner_record *r)
     return true;
 }
 
-/* Everything in front of the gate is decided. */
+/* Everything in front of its epoch's gate is decided, and all of an epoch that is gone. */
 static bool is_past(const struct joiner *j, const struct joiner_record *r)
 {
-    return j->config.stream[r->stream].kind == JOINER_IMPRESSION && j->gate != WATERMARK_NONE && r->time < j->gate;
+    if (j->config.stream[r->stream].kind != JOINER_IMPRESSION)
+        return false;
+    uint32_t epoch = joiner_epoch_of(j, r->position);
+    return epoch == JOINER_EPOCHS_MAX || r->time < j->gate[epoch];
 }
 
 enum tm_code joiner_load_chunk(struct joiner *j, uint64_t commit, struct bytes stored, struct tm_error *err)

@@ -8,14 +8,14 @@ struct joiner *joiner_open(const struct joiner_config *config, struct joiner_out
     CHECK(config->streams <= JOINER_STREAMS_MAX && config->labels <= JOINER_LABELS_MAX);
     j->config = *config;
     j->output = output;
-    j->gate = j->expiry = j->action_horizon = j->features_horizon = WATERMARK_NONE;
+    j->expiry = j->action_horizon = j->features_horizon = WATERMARK_NONE;
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         j->watermark[i] = WATERMARK_NONE;
+    joiner_open_epochs(j);
     pending_open(&j->pending);
     decided_open(&j->decided);
     remembered_open(&j->remembered, joiner_span(j));
     chunks_open(&j->chunks, 1, joiner_span(j));
-    due_open(&j->decisions);
     due_open(&j->early_actions);
     due_open(&j->early_features);
     attribution_open(&j->attribution, &j->config);
@@ -31,7 +31,8 @@ void joiner_close(struct joiner *j)
     runs_close(&j->runs);
     remembered_close(&j->remembered);
     chunks_close(&j->chunks);
-    due_close(&j->decisions);
+    for (uint32_t i = 0; i < JOINER_EPOCHS_MAX; i++)
+        due_close(&j->decisions[i]);
     due_close(&j->early_actions);
     due_close(&j->early_features);
     attribution_close(&j->attribution);
@@ -67,28 +68,6 @@ void joiner_derive_keys(struct joiner_config *config)
     }
 }
 
-int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks)
-{
-    int64_t gate = INT64_MAX;
-    for (uint32_t i = 0; i < config->streams; i++) {
-        const struct joiner_stream *s = &config->stream[i];
-        if (s->kind == JOINER_ACTION && s->labels)
-            gate = joiner_smaller(gate, joiner_minus(watermarks[i], config->window_ms));
-        if (s->kind == JOINER_IMPRESSION || (s->kind == JOINER_FEATURES && s->required))
-            gate = joiner_smaller(gate, watermarks[i]);
-    }
-    return gate == INT64_MAX ? WATERMARK_NONE : gate;
-}
-
-int64_t joiner_decided_before(const struct joiner_config *config, const int64_t *watermarks)
-{
-    int64_t before = joiner_gate(config, watermarks);
-    for (uint32_t i = 0; i < config->streams; i++)
-        if (config->stream[i].kind == JOINER_IMPRESSION)
-            before = joiner_smaller(before, joiner_minus(watermarks[i], config->allowed_lateness_ms));
-    return before;
-}
-
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
 {
     int64_t impressions = INT64_MAX, actions = INT64_MAX;
@@ -103,10 +82,11 @@ void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks)
     }
     if (impressions == INT64_MAX) /* no such stream: nothing ever comes of age */
         impressions = WATERMARK_NONE;
-    j->gate = joiner_gate(&j->config, watermarks);
-    j->action_horizon = joiner_minus(impressions, j->config.allowed_lateness_ms);
+    joiner_set_gates(j);
+    int64_t horizon = joiner_minus(impressions, j->config.allowed_lateness_ms);
+    j->action_horizon = joiner_larger(horizon, j->floor.action_horizon);
     j->features_horizon = joiner_minus(impressions, joiner_nearby(j));
-    j->expiry = joiner_larger(joiner_smaller(j->action_horizon, actions), j->remembered.from);
+    j->expiry = joiner_larger(joiner_smaller(horizon, actions), joiner_larger(j->remembered.from, j->floor.expiry));
 }
 
 void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum joiner_reason reason)
@@ -195,16 +175,18 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     k->chunk = (uint32_t)chunk;
     k->offset = offset;
     k->version = r->version;
-    j->undecided++;
+    uint32_t epoch = joiner_epoch_of(j, r->position);
+    CHECK(epoch < JOINER_EPOCHS_MAX);
+    j->undecided[joiner_slot(j, epoch)]++;
     j->held += joiner_record_bytes(JOINER_IMPRESSION, r);
     j->counts[r->stream].waiting++;
     settle_notes(j, number);
     if (j->config.action_keys && !j->loading)
         joiner_show(j, r);
-    if (j->gate != WATERMARK_NONE && r->time < j->gate)
+    if (r->time < j->gate[epoch])
         joiner_decide(j, number, true);
     else
-        due_insert(&j->decisions, r->time, r->position, number);
+        due_insert(&j->decisions[joiner_slot(j, epoch)], r->time, r->position, number);
 }
 
 void joiner_hold_note(struct joiner *j, const struct joiner_record *r, uint64_t chunk, uint32_t offset)
@@ -351,7 +333,7 @@ static enum joiner_reason take_note(struct joiner *j, const struct joiner_record
 static void take_row(struct joiner *j, const struct joiner_record *r)
 {
     j->counts[r->stream].applied++;
-    j->counts[r->stream].table_late += joiner_behind(r->time, j->gate);
+    j->counts[r->stream].table_late += joiner_behind(r->time, joiner_gate_now(j));
 }
 
 /* What the rules make of the record; false: they exclude it. */

@@ -11,6 +11,12 @@
  *   Samples decided by one advance come in the order of (impression time, position). Corrections due at a decision
  *   follow their sample in the order of the actions' (time, position). Each record that changes a label makes one
  *   correction, with all labels before and after it; where no value changes there is none.
+ * Epochs   streams and labels may be added, and the window may become another, for impressions from a position on: each
+ *   belongs to the epoch under which it came, the streams and labels that there were then, and its window. So the gate
+ *   is the epoch's: an impression waits for no stream that came after it, has no features of such a stream, and no
+ *   label that came after it, whatever its actions are. W, below, is the newest epoch's; horizons do not go back when
+ *   an epoch begins. `gate` without an epoch is that of all: what no undecided impression of the past is before, and
+ *   what the newest epoch has decided.
  * Withdrawal  a record that takes back the action with its event id, in the same stream and key. What was taken back
  *   counts no more: silently when both came before the decision, whatever their times, else by a correction. It may
  *   come before its action, and waits for it; then that will not count. It has the horizons and fates of an action of
@@ -78,6 +84,7 @@ enum {
     JOINER_STREAMS_MAX = 32,
     JOINER_ACTION_KEYS_MAX = 3, /* sets of key fields with doc, but the join key */
     JOINER_COMING_MAX = 64,
+    JOINER_EPOCHS_MAX = 8, /* with undecided impressions, at once */
 };
 
 enum joiner_stream_kind { JOINER_FEATURES, JOINER_IMPRESSION, JOINER_ACTION, JOINER_TABLE };
@@ -103,6 +110,14 @@ struct joiner_stream {
     bool payload_only;   /* tables: their features are no part of samples */
 };
 
+/* What impressions from a position on belong to: the first `streams` and `labels` of the configuration. */
+struct joiner_epoch {
+    uint32_t number; /* from 1, one after the other */
+    uint32_t streams, labels;
+    int64_t window_ms;
+    uint64_t from; /* position */
+};
+
 /* What may change from one record to the next. */
 struct joiner_rules {
     struct filters filters;
@@ -116,6 +131,9 @@ struct joiner_config {
     uint32_t labels;
     struct label_filters label_filters; /* of what is joined */
     int64_t window_ms, allowed_lateness_ms;
+    struct joiner_epoch epoch[JOINER_EPOCHS_MAX]; /* the oldest first; the last one is of what is above */
+    uint32_t epochs;                              /* 0: one, that was there from the beginning */
+    uint32_t first_streams; /* of the first epoch there ever was: their horizons say how finely time is cut; 0: all */
     uint64_t held_bytes_max;    /* of all that waits: when more waits, the oldest is shed; 0: no limit */
     uint64_t decided_bytes_max; /* of decided keys and their actions: the oldest are given up; 0: no limit */
     struct joiner_rules rules;
@@ -185,6 +203,10 @@ enum tm_code joiner_failure(const struct joiner *j, struct tm_error *err);
 
 void joiner_step(struct joiner *j, const struct joiner_record *r);
 
+/* The configuration has one more epoch, for impressions from here on; all else was only added to. Where the list was
+ * full its oldest one is gone: nothing of that may be undecided. */
+void joiner_change(struct joiner *j, const struct joiner_config *config, struct joiner_output output);
+
 /* Other rules, for records that come from here on. */
 void joiner_set_rules(struct joiner *j, const struct joiner_rules *rules);
 
@@ -208,19 +230,28 @@ void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struc
 /* Time has passed: one watermark per stream (WATERMARK_NONE: not yet). None may go back. */
 void joiner_advance(struct joiner *j, const int64_t *watermarks);
 
-/* The gate for these watermarks; WATERMARK_NONE while any of them is unknown. */
+/* The gate of the newest epoch for these watermarks: what comes now is decided at once if it is in front of it.
+ * WATERMARK_NONE while any is unknown. */
 int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermarks);
+
+/* The gate of all epochs, as it will be when the joiner is at these; WATERMARK_NONE. It does not go back. */
+int64_t joiner_gate_at(const struct joiner *j, const int64_t *watermarks);
+/* The same as of now; and an end that no decided impression is behind. */
+int64_t joiner_gate_now(const struct joiner *j);
+int64_t joiner_front(const struct joiner *j);
 
 /* No impression before it is decided any more, now or later: what is kept for decisions may end there. WATERMARK_NONE
  * while a watermark is unknown. */
-int64_t joiner_decided_before(const struct joiner_config *config, const int64_t *watermarks);
+int64_t joiner_decided_before(const struct joiner *j);
 
 /* What was decided of impressions before it is forgotten: only newer ones can still be corrected. WATERMARK_NONE while
  * a watermark is unknown. */
 int64_t joiner_expiry(const struct joiner *j);
 
-/* Smallest time of an undecided impression: nothing is decided before the gate passes it. INT64_MAX: none waits. */
-int64_t joiner_next_due(const struct joiner *j);
+/* At these watermarks, is an undecided impression in front of the gate of its epoch? */
+bool joiner_is_due(const struct joiner *j, const int64_t *watermarks);
+/* Number of the oldest epoch with undecided impressions; of the newest where there are none. */
+uint32_t joiner_oldest_epoch(const struct joiner *j);
 
 /* Per stream; exact at any moment between calls. */
 const struct stream_counts *joiner_counts(const struct joiner *j);
@@ -272,7 +303,7 @@ enum tm_code joiner_load_row(struct joiner *j, struct bytes key, struct bytes ro
 enum tm_code joiner_load_commits(struct joiner *j, uint64_t first_commit, uint64_t last_commit, struct tm_error *err);
 uint64_t joiner_runs_from(const struct joiner *j); /* as of the last freeze, when commits are known */
 uint64_t joiner_attribution_from(const struct joiner *j);
-/* How much is remembered: part of a commit, and read again before all else. r->bad: it makes no sense. */
+/* How much is remembered, and what does not go back: part of a commit, and read again before all else. r->bad: it makes no sense. */
 void joiner_encode_remembered(const struct joiner *j, struct buffer *out);
 void joiner_load_remembered(struct joiner *j, struct reader *r);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);

@@ -1,12 +1,10 @@
 /* What can be seen of a joiner from outside: counters, delays, memory. Nothing here changes it. */
 #include "joiner/joiner_state.h"
 
-int64_t joiner_next_due(const struct joiner *j) { return due_earliest(&j->decisions); }
 int64_t joiner_expiry(const struct joiner *j) { return j->expiry; }
 const struct stream_counts *joiner_counts(const struct joiner *j) { return j->counts; }
 const struct delays *joiner_delays(const struct joiner *j, uint32_t stream) { return j->delays[stream]; }
 uint64_t joiner_sequence(const struct joiner *j) { return j->sequence; }
-uint64_t joiner_undecided(const struct joiner *j) { return j->undecided; }
 uint64_t joiner_decided(const struct joiner *j) { return decided_count(&j->decided) + runs_keys(&j->runs); }
 
 struct joiner_pace joiner_pace(const struct joiner *j)
@@ -20,7 +18,10 @@ size_t joiner_decided_memory(const struct joiner *j) { return decided_memory(&j-
 
 static size_t timers(const struct joiner *j)
 {
-    return due_memory(&j->decisions) + due_memory(&j->early_actions) + due_memory(&j->early_features);
+    size_t bytes = due_memory(&j->early_actions) + due_memory(&j->early_features);
+    for (uint32_t i = 0; i < JOINER_EPOCHS_MAX; i++)
+        bytes += due_memory(&j->decisions[i]);
+    return bytes;
 }
 
 size_t joiner_memory(const struct joiner *j)

@@ -12,16 +12,23 @@
 #include "joiner/remembered.h"
 #include "joiner/runs.h"
 
+/* What does not go back when an epoch begins: it was so far then. */
+struct joiner_floor {
+    int64_t gate, front, expiry, action_horizon;
+};
+
 struct joiner {
     struct joiner_config config;
     struct joiner_output output;
     int64_t watermark[JOINER_STREAMS_MAX];
-    int64_t gate, expiry;   /* WATERMARK_NONE: nothing is decided, nothing expires */
+    int64_t gate[JOINER_EPOCHS_MAX]; /* of each epoch; WATERMARK_NONE: nothing is decided */
+    struct joiner_floor floor;
+    int64_t expiry;         /* WATERMARK_NONE: nothing expires */
     int64_t action_horizon; /* early actions and late impressions before it are set aside */
     int64_t features_horizon;
     uint64_t sequence;  /* of the newest sample */
     uint64_t position;  /* of the newest record stepped */
-    uint64_t undecided; /* impressions that wait */
+    uint64_t undecided[JOINER_EPOCHS_MAX]; /* impressions that wait, by their epochs' numbers modulo that */
     uint64_t held;      /* logical bytes of all that waits... */
     uint64_t early;     /* ...and of what has not met its impression */
     struct stream_counts counts[JOINER_STREAMS_MAX];
@@ -32,7 +39,7 @@ struct joiner {
     struct runs runs;             /* the other decided keys */
     struct remembered remembered; /* how much of both */
     struct chunks chunks;
-    struct due decisions;     /* impressions, by their time */
+    struct due decisions[JOINER_EPOCHS_MAX]; /* impressions, by their time; of epochs as above */
     struct due early_actions; /* notes without an impression, by their time */
     struct due early_features;
     struct attribution attribution;
@@ -41,6 +48,20 @@ struct joiner {
 };
 
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks);
+
+/* epochs.c */
+void joiner_set_gates(struct joiner *j); /* the watermarks, or the epochs, have changed */
+void joiner_open_epochs(struct joiner *j);
+/* Which an impression of this position belongs to, as its place in the list; behind the newest record: the
+ * last one. JOINER_EPOCHS_MAX: one that is gone. */
+uint32_t joiner_epoch_of(const struct joiner *j, uint64_t position);
+static inline uint32_t joiner_slot(const struct joiner *j, uint32_t epoch)
+{
+    return j->config.epoch[epoch].number % JOINER_EPOCHS_MAX;
+}
+/* Of the epochs with an impression before its limit, the one whose comes first by (time, position); limits: NULL: any.
+ * JOINER_EPOCHS_MAX: there is none. */
+uint32_t joiner_next_epoch(const struct joiner *j, const int64_t *limits);
 
 /* The three kinds of records, after the checks that only a first arrival needs. The record lies in the chunk
  * at offset. */

@@ -12,7 +12,7 @@ int64_t joiner_nearby(const struct joiner *j)
 int64_t joiner_span(const struct joiner *j)
 {
     int64_t horizon = j->config.allowed_lateness_ms;
-    for (uint32_t i = 0; i < j->config.streams; i++)
+    for (uint32_t i = 0; i < j->config.first_streams; i++) /* for as long as the state lives */
         if (j->config.stream[i].within_ms > horizon)
             horizon = j->config.stream[i].within_ms;
     return horizon / SPANS;

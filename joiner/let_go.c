@@ -64,7 +64,7 @@ void joiner_drop_impression(struct joiner *j, uint32_t number)
     while (k->notes != PENDING_NONE)
         joiner_release_note(j, k->notes);
     j->held -= joiner_kept_bytes(JOINER_IMPRESSION, &r);
-    j->undecided--;
+    j->undecided[joiner_slot(j, joiner_epoch_of(j, k->position))]--;
     joiner_wait_no_more(j, r.stream);
     chunks_release(&j->chunks, k->chunk, true);
     pending_remove(&j->pending, number);
@@ -154,11 +154,13 @@ bool joiner_waits(const struct joiner *j, const struct due_item *item)
 static bool shed_impression(struct joiner *j)
 {
     struct due_item item;
-    while (take_oldest(&j->decisions, &item))
+    for (uint32_t epoch; (epoch = joiner_next_epoch(j, NULL)) != JOINER_EPOCHS_MAX;) {
+        CHECK(take_oldest(&j->decisions[joiner_slot(j, epoch)], &item));
         if (joiner_waits(j, &item)) {
             let_impression_go(j, item.number);
             return true;
         }
+    }
     return false;
 }
 

@@ -1,7 +1,8 @@
 /* joiner/sample.h - what the joiner makes: one labelled sample, or the correction of one.
  *
  * Units    times are event time, ms since 1970 UTC.
- * Labels   as many as the join configuration has, in its order; what they are: joiner/labels.h. The rest is 0.
+ * Labels   as many as the epoch of its impression has (joiner/joiner.h), in the order of the join configuration; what
+ *          they are: joiner/labels.h. The rest is 0.
  * Sampling negatives may be left out (joiner/sampling.h). What is kept carries `rate`, with which a negative of its
  *          kind is kept, and `keep`, with which this one was: 1 for a positive, else the rate. A correction takes back
  *          what was learned with old_keep; what it says instead has keep 1. A negative that was left out and becomes
@@ -67,6 +68,7 @@ struct sample {
     uint8_t stream;      /* the impression's */
     struct bytes body;   /* the impression's event; of a late one, some event of its document */
     struct bytes shared; /* the other part of the same event, if it has two */
+    uint32_t streams;    /* of its epoch (joiner/joiner.h): what came later is no part of it */
     const struct sample_features *features; /* at most one of each stream, in the order of the streams */
     uint32_t feature_count;
 };

@@ -11,7 +11,7 @@ static int64_t decided(struct engine *e)
     int64_t newest = WATERMARK_NONE;
     pthread_mutex_lock(&e->committer.mutex);
     for (uint32_t i = 0; i < e->options.shards; i++)
-        newest = e->committer.counts[i].gate > newest ? e->committer.counts[i].gate : newest;
+        newest = e->committer.counts[i].front > newest ? e->committer.counts[i].front : newest;
     pthread_mutex_unlock(&e->committer.mutex);
     return newest;
 }

@@ -30,8 +30,6 @@ void worker_close(struct worker *w)
     free(w->shards);
 }
 
-static const struct catalog *catalog_of(const struct worker *w) { return shard_catalog(w->shards[0].shard); }
-
 /* Before `applied`: whoever has seen a block applied also sees who is behind because of it. */
 static void publish_behind(struct worker *w)
 {
@@ -42,12 +40,20 @@ static void publish_behind(struct worker *w)
         catch_up_wake(w->engine);
 }
 
+static void publish_gate(struct worker *w)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < w->count; i++) {
+        int64_t gate = shard_gate(w->shards[i].shard, w->watermark);
+        least = gate < least ? gate : least;
+    }
+    atomic_store_explicit(&w->gate, least, memory_order_release);
+}
+
 static void publish(struct worker *w)
 {
     publish_behind(w);
-    const struct catalog *c = catalog_of(w);
-    if (c->joined)
-        atomic_store_explicit(&w->gate, joiner_gate(&c->join, w->watermark), memory_order_release);
+    publish_gate(w);
     /* In one order with progress_waiters (no release store): either we see who waits, or they see this. */
     atomic_store(&w->applied, w->position);
     if (atomic_load(&w->engine->progress_waiters)) {
@@ -158,13 +164,11 @@ static uint64_t step_shards(struct worker *w, const struct block *b, const int64
 {
     struct tm_error err;
     uint64_t applied = 0;
-    const struct catalog *c = catalog_of(w);
-    int64_t gate = c->joined ? joiner_gate(&c->join, after) : WATERMARK_NONE;
     for (uint32_t i = 0; i < w->count; i++) {
         struct shard *s = w->shards[i].shard;
         if (shard_position(s) >= b->end) /* it committed behind this block before the restart */
             continue;
-        if (slots[i] == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, gate))
+        if (slots[i] == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, after))
             continue;
         shard_written(s, written_rows(w, &w->shards[i]));
         if (shard_step(s, b, slots[i], w->watermark, after, &err) != TM_OK)

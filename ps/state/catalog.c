@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/state/catalog_join.h"
 #include "ps/state/catalog_rules.h"
 #include "ps/state/catalog_version.h"
 #include "ps/state/parameter_prior.h"
@@ -12,7 +13,6 @@
 
 enum { CONTROL_SIZE_MAX = 1 << 20, CATALOG_SIZE_MAX = 8 << 20 };
 
-typedef Tidemill__V1__JoinSpec JoinSpec;
 typedef Tidemill__V1__VersionSpec VersionSpec;
 typedef Tidemill__V1__VersionState VersionState;
 typedef Tidemill__V1__EmbeddingSpec EmbeddingSpec;
@@ -33,62 +33,6 @@ void catalog_close(struct catalog *c)
     free(c->encoder);
     audit_close(&c->audit);
     *c = (struct catalog){0};
-}
-
-static enum tm_code read_label(struct catalog *c, size_t i, const Tidemill__V1__LabelSpec *l, struct tm_error *err)
-{
-    if (l->stream >= c->join.streams || l->aggregate >= LABEL_AGGREGATE_COUNT)
-        return tm_error_set(err, TM_DATA_LOSS, "label %zu names stream %u with aggregate %u", i, l->stream,
-                            l->aggregate);
-    if (!isfinite(l->cap) || !isfinite(l->threshold))
-        return tm_error_set(err, TM_DATA_LOSS, "label %zu has a cap of %g and a threshold of %g", i, l->cap,
-                            l->threshold);
-    c->join.label[i] = (struct joiner_label){.aggregate = (enum label_aggregate)l->aggregate,
-                                             .cap = {l->has_cap, l->cap},
-                                             .threshold = {l->has_threshold, l->threshold}};
-    c->join.stream[l->stream].labels |= UINT64_C(1) << i;
-    return catalog_read_name(c->label_name[i], l->name, "label", err);
-}
-
-static enum tm_code read_join(struct catalog *c, const JoinSpec *spec, struct tm_error *err)
-{
-    enum tm_code rc = TM_OK;
-    if (c->joined)
-        return tm_error_set(err, TM_DATA_LOSS, "there is a join configuration already");
-    if (spec->n_streams == 0 || spec->n_streams > JOINER_STREAMS_MAX || spec->n_labels > JOINER_LABELS_MAX ||
-        spec->window_ms < 0 || spec->allowed_lateness_ms < spec->window_ms || !(spec->key_fields & JOINER_KEY_DOC))
-        return tm_error_set(err, TM_DATA_LOSS, "a join configuration of %zu streams and %zu labels makes no sense",
-                            spec->n_streams, spec->n_labels);
-    c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams,
-                                     .labels = (uint32_t)spec->n_labels,
-                                     .held_bytes_max = c->limits.waiting_bytes,
-                                     .decided_bytes_max = c->limits.decided_bytes,
-                                     .window_ms = spec->window_ms,
-                                     .allowed_lateness_ms = spec->allowed_lateness_ms};
-    c->key_fields = spec->key_fields;
-    rc = label_filters_read(spec, &c->join.label_filters, err);
-    for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++) {
-        const Tidemill__V1__StreamSpec *s = spec->streams[i];
-        if (s->kind > JOINER_TABLE || s->within_ms < 0 || s->within_ms > spec->allowed_lateness_ms || s->before_ms < 0)
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu of kind %u counts within %lld ms, and %lld ms before", i,
-                                s->kind, (long long)s->within_ms, (long long)s->before_ms);
-        c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
-                                                   .within_ms = s->within_ms,
-                                                   .before_ms = s->before_ms,
-                                                   .required = s->required,
-                                                   .attribute = (enum joiner_attribute)s->attribute,
-                                                   .key_fields = s->key_fields,
-                                                   .payload_only = s->payload_only};
-        if (!joiner_key_fits(&c->join.stream[i], spec->key_fields))
-            return tm_error_set(err, TM_DATA_LOSS, "stream %zu has rule %u, key %u", i, s->attribute, s->key_fields);
-        rc = catalog_read_name(c->stream_name[i], s->name, "stream", err);
-    }
-    if (rc == TM_OK)
-        joiner_derive_keys(&c->join);
-    for (size_t i = 0; rc == TM_OK && i < spec->n_labels; i++)
-        rc = read_label(c, i, spec->labels[i], err);
-    c->joined = rc == TM_OK;
-    return rc;
 }
 
 static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, struct tm_error *err)
@@ -160,7 +104,7 @@ static enum tm_code apply(struct catalog *c, const Tidemill__V1__Control *m, str
 {
     if (m->join) {
         change->kind = CATALOG_JOINED;
-        return read_join(c, m->join, err);
+        return catalog_read_join(c, m->join, err);
     }
     if (m->version) {
         *change = (struct catalog_change){CATALOG_CREATED, m->version->id};
@@ -210,59 +154,6 @@ enum tm_code catalog_apply(struct catalog *c, struct bytes control, struct catal
     return rc;
 }
 
-struct join_parts {
-    JoinSpec spec;
-    Tidemill__V1__StreamSpec stream[JOINER_STREAMS_MAX], *streams[JOINER_STREAMS_MAX];
-    Tidemill__V1__LabelSpec label[JOINER_LABELS_MAX], *labels[JOINER_LABELS_MAX];
-    struct label_filter_parts filters;
-};
-
-static char *text(const char *name) { return (char *)(uintptr_t)name; } /* protobuf-c has no const */
-
-static void describe_join(const struct catalog *c, struct join_parts *p)
-{
-    tidemill__v1__join_spec__init(&p->spec);
-    p->spec.has_key_fields = p->spec.has_window_ms = p->spec.has_allowed_lateness_ms = true;
-    p->spec.key_fields = c->key_fields;
-    p->spec.window_ms = c->join.window_ms;
-    p->spec.allowed_lateness_ms = c->join.allowed_lateness_ms;
-    for (uint32_t i = 0; i < c->join.streams; i++) {
-        Tidemill__V1__StreamSpec *s = p->streams[i] = &p->stream[i];
-        tidemill__v1__stream_spec__init(s);
-        s->name = text(c->stream_name[i]);
-        s->has_kind = s->has_within_ms = s->has_required = true;
-        s->kind = c->join.stream[i].kind;
-        s->within_ms = c->join.stream[i].within_ms;
-        s->has_before_ms = true;
-        s->before_ms = c->join.stream[i].before_ms;
-        s->required = c->join.stream[i].required;
-        if (c->join.stream[i].key_fields) {
-            s->has_attribute = s->has_key_fields = true;
-            s->attribute = c->join.stream[i].attribute;
-            s->key_fields = c->join.stream[i].key_fields;
-        }
-        s->has_payload_only = s->payload_only = c->join.stream[i].payload_only;
-        for (uint32_t k = 0; k < c->join.labels; k++)
-            if (c->join.stream[i].labels >> k & 1) {
-                Tidemill__V1__LabelSpec *l = p->labels[k] = &p->label[k];
-                tidemill__v1__label_spec__init(l);
-                l->name = text(c->label_name[k]);
-                l->has_stream = l->has_aggregate = true;
-                l->stream = i;
-                l->aggregate = c->join.label[k].aggregate;
-                l->has_cap = c->join.label[k].cap.given;
-                l->cap = c->join.label[k].cap.value;
-                l->has_threshold = c->join.label[k].threshold.given;
-                l->threshold = c->join.label[k].threshold.value;
-            }
-    }
-    p->spec.n_streams = c->join.streams;
-    p->spec.streams = p->streams;
-    p->spec.n_labels = c->join.labels;
-    p->spec.labels = p->labels;
-    label_filters_describe(&c->join.label_filters, &p->filters, &p->spec);
-}
-
 static void describe_limits(const struct catalog_limits *limits, Limits *spec)
 {
     spec->has_held_bytes = spec->has_waiting_bytes = spec->has_decided_bytes = true;
@@ -280,15 +171,6 @@ void catalog_pack_rules(const struct joiner_rules *rules, struct buffer *out)
     Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
     rules_describe(rules, &parts);
     control.rules = &parts.spec;
-    wire_pack(&control.base, out);
-}
-
-void catalog_pack_join(const struct catalog *c, struct buffer *out)
-{
-    struct join_parts parts;
-    Tidemill__V1__Control control = TIDEMILL__V1__CONTROL__INIT;
-    describe_join(c, &parts);
-    control.join = &parts.spec;
     wire_pack(&control.base, out);
 }
 
@@ -325,8 +207,12 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     Tidemill__V1__ParameterPrior *prior = mem_new(c->versions, sizeof *prior);
     Tidemill__V1__ParameterPrior **priors = mem_new(c->versions, sizeof *priors);
     if (c->joined) {
-        describe_join(c, &parts);
+        catalog_describe_join(c, &parts);
         m.join = &parts.spec;
+        m.n_epochs = c->join.epochs;
+        m.epochs = parts.epochs;
+        m.has_first_streams = true;
+        m.first_streams = c->join.first_streams;
         rules_describe(&c->join.rules, &rules);
         m.rules = &rules.spec;
     }
@@ -362,7 +248,9 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
 
 static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, struct tm_error *err)
 {
-    enum tm_code rc = m->join ? read_join(c, m->join, err) : TM_OK;
+    enum tm_code rc = m->join ? catalog_read_join(c, m->join, err) : TM_OK;
+    if (rc == TM_OK && m->join)
+        rc = catalog_read_epochs(c, m, err);
     for (size_t i = 0; rc == TM_OK && i < m->n_versions; i++)
         rc = add_version(c, m->versions[i], err);
     for (size_t i = 0; rc == TM_OK && i < m->n_paused; i++) {

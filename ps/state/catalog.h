@@ -111,7 +111,7 @@ void catalog_close(struct catalog *c);
 /* What a control record has changed. */
 enum catalog_change_kind {
     CATALOG_SAME, /* nothing: a command that was given again, or a record that only makes a block */
-    CATALOG_JOINED,
+    CATALOG_JOINED, /* there is a join configuration, or it has another epoch */
     CATALOG_CREATED,   /* a version: the last one */
     CATALOG_PAUSED,    /* a version that learned */
     CATALOG_RESUMED,   /* a version that was paused; it learns everything that was held */
@@ -143,6 +143,13 @@ int catalog_stream(const struct catalog *c, struct bytes name); /* index or -1 *
 /* An expression over the catalog's labels. */
 enum tm_code catalog_compile_reward(const struct catalog *c, struct bytes text, struct reward *out,
                                     struct tm_error *err);
+
+/* Is `want` the join of `have`, or that with more streams and labels behind its own, or with another window? Else
+ * TM_FAILED_PRECONDITION: the first difference. */
+enum tm_code catalog_join_extends(const struct catalog *have, const struct catalog *want, struct tm_error *err);
+bool catalog_join_same(const struct catalog *have, const struct catalog *want); /* of those that extend */
+/* The newest epoch is of impressions from this position on. */
+void catalog_begin_epoch(struct catalog *c, uint64_t position);
 
 /* Packed control records that say the same as a catalog's parts: for making new ones and comparing with old ones. */
 void catalog_pack_join(const struct catalog *c, struct buffer *out);

@@ -64,26 +64,44 @@ static void on_aside(void *self, const struct joiner_record *r, enum joiner_reas
     shard_set_aside(self, r, reason);
 }
 
+static struct joiner_output output_of(struct shard *s)
+{
+    return (struct joiner_output){.self = s,
+                                  .sample = shard_take_sample,
+                                  .aside = on_aside,
+                                  .left_out = shard_leave_out,
+                                  .coming = s->tables.count ? shard_coming : NULL};
+}
+
 void shard_follow_catalog(struct shard *s)
 {
     if (s->catalog.joined && !s->joiner) {
         shard_order_tables(s);
-        s->joiner =
-            joiner_open(&s->catalog.join, (struct joiner_output){.self = s,
-                                                                 .sample = shard_take_sample,
-                                                                 .aside = on_aside,
-                                                                 .left_out = shard_leave_out,
-                                                                 .coming = s->tables.count ? shard_coming : NULL});
+        s->joiner = joiner_open(&s->catalog.join, output_of(s));
         shard_keep_runs(s);
     }
     shard_add_versions(s);
 }
 
-static void follow_change(struct shard *s, struct catalog_change change, struct bytes control)
+/* Of impressions from this position on: the first join there is, or another epoch of it. */
+static void begin_epoch(struct shard *s, uint64_t position)
+{
+    catalog_begin_epoch(&s->catalog, position);
+    if (!s->joiner) {
+        shard_follow_catalog(s);
+        return;
+    }
+    shard_order_tables(s);
+    joiner_change(s->joiner, &s->catalog.join, output_of(s));
+}
+
+static void follow_change(struct shard *s, struct catalog_change change, struct bytes control, uint64_t position)
 {
     if (change.kind == CATALOG_SAME)
         return;
-    if (change.kind == CATALOG_JOINED || change.kind == CATALOG_CREATED)
+    if (change.kind == CATALOG_JOINED)
+        begin_epoch(s, position);
+    if (change.kind == CATALOG_CREATED)
         shard_follow_catalog(s);
     if (change.kind == CATALOG_LIMITED && s->joiner)
         joiner_set_bounds(s->joiner, s->catalog.join.held_bytes_max, s->catalog.join.decided_bytes_max);
@@ -109,7 +127,7 @@ static enum tm_code apply_controls(struct shard *s, const struct block *b, struc
         enum tm_code rc = catalog_apply(&s->catalog, control, &change, err);
         if (rc != TM_OK)
             return tm_error_wrap(err, "control record in the block at position %llu", (unsigned long long)b->first);
-        follow_change(s, change, control);
+        follow_change(s, change, control, b->first);
         if (s->trouble.code != TM_OK)
             return tm_error_set(err, s->trouble.code, "shard %u: %s", s->options.id, s->trouble.message);
     }
@@ -211,10 +229,15 @@ enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, c
 
 bool shard_behind(const struct shard *s) { return s->behind; }
 
-bool shard_due(const struct shard *s, int64_t gate)
+int64_t shard_gate(const struct shard *s, const int64_t *watermarks)
 {
-    return s->behind || shard_batches_due(s, gate) ||
-           (s->joiner && gate != WATERMARK_NONE && joiner_next_due(s->joiner) < gate);
+    return s->joiner ? joiner_gate_at(s->joiner, watermarks) : WATERMARK_NONE;
+}
+
+bool shard_due(const struct shard *s, const int64_t *watermarks)
+{
+    return s->behind || (s->joiner && joiner_is_due(s->joiner, watermarks)) ||
+           (s->batching && shard_batches_due(s, shard_gate(s, watermarks)));
 }
 
 uint64_t shard_position(const struct shard *s) { return s->position; }
@@ -240,8 +263,11 @@ struct shard_room shard_room(const struct shard *s)
 static void count_joined(const struct shard *s, struct shard_counts *out)
 {
     out->samples = joiner_sequence(s->joiner);
-    out->gate = joiner_gate(&s->catalog.join, s->watermark);
-    out->decided_before = joiner_decided_before(&s->catalog.join, s->watermark);
+    out->gate = joiner_gate_now(s->joiner);
+    out->front = joiner_front(s->joiner);
+    out->decided_before = joiner_decided_before(s->joiner);
+    out->epoch = s->catalog.join.epoch[s->catalog.join.epochs - 1].number;
+    out->oldest_epoch = joiner_oldest_epoch(s->joiner);
     out->undecided = joiner_undecided(s->joiner);
     out->undecided_entries = joiner_undecided_entries(s->joiner);
     out->undecided_payload = joiner_undecided_payload(s->joiner);
@@ -269,6 +295,7 @@ void shard_count(const struct shard *s, struct shard_counts *out)
     struct shard_version_counts *version = mem_new(s->slots, sizeof *version);
     *out = (struct shard_counts){.position = s->position,
                                  .gate = WATERMARK_NONE,
+                                 .front = WATERMARK_NONE,
                                  .kept_bytes = s->archive.index.bytes,
                                  .decided_before = WATERMARK_NONE,
                                  .versions = s->slots,

@@ -128,8 +128,11 @@ enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_er
 enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
                         const int64_t *after, struct tm_error *err);
 
-/* Must the block be stepped although it does not name the shard? Something is decided at this gate, or it is behind. */
-bool shard_due(const struct shard *s, int64_t gate);
+/* Must the block be stepped although it does not name the shard? Something is decided at these watermarks, or it is behind. */
+bool shard_due(const struct shard *s, const int64_t *watermarks);
+
+/* Event time decided as soon as it has stepped up to these; WATERMARK_NONE: nothing. */
+int64_t shard_gate(const struct shard *s, const int64_t *watermarks);
 
 /* Some version is behind, and works on with every step. */
 bool shard_behind(const struct shard *s);
@@ -201,7 +204,9 @@ struct shard_version_counts {
 struct shard_counts {
     uint64_t position, samples, undecided, decided;
     int64_t gate;           /* event time decided; WATERMARK_NONE */
+    int64_t front;          /* joiner_front() */
     int64_t decided_before; /* joiner_decided_before() */
+    uint32_t epoch, oldest_epoch; /* of the join: that of now; the oldest that undecided impressions belong to */
     struct stream_counts streams[JOINER_STREAMS_MAX];
     struct delays *delays[JOINER_STREAMS_MAX];     /* owned by the copy; NULL: no action of the stream has matched */
     uint64_t undecided_entries, undecided_payload; /* bytes, see joiner.h */

@@ -218,7 +218,7 @@ void shard_pass_batches(struct shard *s)
 {
     if (s->batching == 0 || !s->joiner)
         return;
-    int64_t gate = joiner_gate(&s->catalog.join, s->watermark);
+    int64_t gate = joiner_gate_now(s->joiner);
     for (uint32_t i = 0; gate != WATERMARK_NONE && i < s->batching; i++)
         if (is_current(s, batcher(s, i)))
             pass(s, batcher(s, i), gate);

@@ -30,7 +30,7 @@ void shard_discard(struct shard *s, uint32_t version)
     uint64_t held = slot->fresh.held;
     if (held == 0)
         return;
-    cursor_discard(&slot->cursor, joiner_sequence(s->joiner) + 1, joiner_gate(&s->catalog.join, s->watermark));
+    cursor_discard(&slot->cursor, joiner_sequence(s->joiner) + 1, joiner_front(s->joiner));
     slot->fresh.skipped += held;
     slot->fresh.skipped_discarded += held;
     shard_leave_names(s);

@@ -66,7 +66,7 @@ static void put_history(struct shard *s, struct store_batch *out)
         store_batch_put(out, STORE_ATTRIBUTION, k, delta.attribution);
     sample_log_freeze(&s->log, shard_rows_needed(s), out);
     feature_rows_freeze(&s->features, joiner_expiry(s->joiner), shard_features_held(s), out);
-    archive_freeze(&s->archive, joiner_gate(&s->catalog.join, s->watermark), out);
+    archive_freeze(&s->archive, joiner_gate_now(s->joiner), out);
     s->keep_from = delta.keep_from;
     for (; s->waiting_from < delta.waiting_from; s->waiting_from++) {
         commit_key(key, s->options.id, s->waiting_from);

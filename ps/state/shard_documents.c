@@ -98,7 +98,7 @@ void shard_owe_sweep(struct version_slot *slot, uint32_t fresh)
  * what time has made of its documents. */
 void shard_sweep(struct shard *s)
 {
-    int64_t now = joiner_gate(&s->catalog.join, s->watermark);
+    int64_t now = s->joiner ? joiner_gate_now(s->joiner) : WATERMARK_NONE;
     for (uint32_t i = 0; s->mortals && i < s->slots; i++) {
         struct version_slot *slot = &s->slot[i];
         if (!version_is_mortal(slot->version) || slot_held(slot) || now == WATERMARK_NONE)

@@ -1,11 +1,12 @@
 /* The features of samples: from the events that brought them to the rows that keep them, and back to the learner. */
 #include "ps/state/shard_state.h"
 
-static uint32_t feature_streams(const struct shard *s)
+/* Streams of a kind, whose features are a part of the sample: those of its epoch. */
+static uint32_t streams_of(const struct shard *s, const struct sample *sample, enum joiner_stream_kind kind)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < s->catalog.join.streams; i++)
-        count += s->catalog.join.stream[i].kind == JOINER_FEATURES;
+    for (uint32_t i = 0; i < sample->streams; i++)
+        count += s->catalog.join.stream[i].kind == kind && !s->catalog.join.stream[i].payload_only;
     return count;
 }
 
@@ -21,7 +22,7 @@ static bool gather_sent(const struct shard *s, const struct sample *sample, stru
 {
     if (pack(out, sample->body, sample->shared))
         return true;
-    if (sample->feature_count == 0 || sample->feature_count < feature_streams(s))
+    if (sample->feature_count == 0 || sample->feature_count < streams_of(s, sample, JOINER_FEATURES))
         return false;
     for (uint32_t i = 0; i < sample->feature_count; i++)
         if (!pack(out, sample->features[i].body, sample->features[i].shared))
@@ -34,9 +35,9 @@ static bool gather(struct shard *s, const struct sample *sample, struct buffer *
 {
     out->size = 0;
     bool sent = gather_sent(s, sample, out);
-    if (s->tables.with_features == 0)
+    if (streams_of(s, sample, JOINER_TABLE) == 0)
         return sent;
-    return (sent || feature_streams(s) == 0) && shard_add_rows(s, out);
+    return (sent || streams_of(s, sample, JOINER_FEATURES) == 0) && shard_add_rows(s, sample, out);
 }
 
 /* x itself came, not what it is made of. */

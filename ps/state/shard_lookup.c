@@ -6,6 +6,7 @@ void shard_order_tables(struct shard *s)
 {
     const struct catalog *c = &s->catalog;
     struct sample_tables *t = &s->tables;
+    t->count = 0;
     for (uint32_t i = 0; i < c->join.streams; i++) {
         if (c->join.stream[i].kind != JOINER_TABLE)
             continue;
@@ -13,7 +14,6 @@ void shard_order_tables(struct shard *s)
         for (; at > 0 && strcmp(c->stream_name[t->stream[at - 1]], c->stream_name[i]) > 0; at--)
             t->stream[at] = t->stream[at - 1];
         t->stream[at] = (uint8_t)i;
-        t->with_features += !c->join.stream[i].payload_only;
     }
 }
 
@@ -69,7 +69,7 @@ void shard_find_rows(struct shard *s, const struct sample *sample)
     tables->rows.size = 0;
     for (uint32_t t = 0; t < tables->count; t++) {
         struct bytes row = {0};
-        if (is_wanted(s, t))
+        if (is_wanted(s, t) && tables->stream[t] < sample->streams)
             row = find_row(s, &shown, sample->impression_time, tables->stream[t]);
         if (row.size)
             wire_put_bytes(&tables->rows, ROW, row);
@@ -78,12 +78,12 @@ void shard_find_rows(struct shard *s, const struct sample *sample)
     }
 }
 
-bool shard_add_rows(struct shard *s, struct buffer *out)
+bool shard_add_rows(struct shard *s, const struct sample *sample, struct buffer *out)
 {
     const struct sample_tables *tables = &s->tables;
     for (uint32_t t = 0; t < tables->count; t++) {
         struct event row = {0};
-        if (!has_features(s, t))
+        if (!has_features(s, t) || tables->stream[t] >= sample->streams)
             continue;
         if (tables->size[t]) /* it was read when it was stored */
             CHECK(event_scan(bytes_of(tables->rows.data + tables->at[t], tables->size[t]), &row, NULL) == TM_OK);

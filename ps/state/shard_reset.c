@@ -32,7 +32,7 @@ static void forget_doc(void *context, struct bytes doc)
     empty_block(f, number);
     if (version_is_mortal(f->slot->version))
         return;
-    resets_doc(&f->slot->resets, &(struct reset){id, f->slot->cursor.next, joiner_gate(&s->catalog.join, s->watermark)},
+    resets_doc(&f->slot->resets, &(struct reset){id, f->slot->cursor.next, joiner_front(s->joiner)},
                shard_batches_horizon(s, f->slot));
 }
 

@@ -95,7 +95,7 @@ struct features_at_hand {
 /* Tables, in the order of their names, and the rows of one sample at a time. */
 struct sample_tables {
     uint8_t stream[JOINER_STREAMS_MAX];
-    uint32_t count, with_features;
+    uint32_t count;
     uint64_t end;        /* the step sees rows in front of this position */
     struct buffer found; /* one row */
     struct buffer rows; /* all of the sample, packed as TableRows of samples.proto; and where each table's event lies */
@@ -227,12 +227,12 @@ uint64_t shard_features_held(
     const struct shard *s); /* rows from here on are needed for held samples; UINT64_MAX: none */
 
 /* shard_lookup.c */
-void shard_order_tables(struct shard *s);                                            /* there is a join configuration */
+void shard_order_tables(struct shard *s); /* there is a join configuration, or another one */
 void shard_coming(void *shard, const struct sample_features *shown, uint32_t count); /* joiner_output.coming */
 /* Find the rows that count for a new sample whose impression is at hand. */
 void shard_find_rows(struct shard *s, const struct sample *sample);
 /* Pack their features, one row's of every table that has some. False: one has none for the sample. */
-bool shard_add_rows(struct shard *s, struct buffer *out);
+bool shard_add_rows(struct shard *s, const struct sample *sample, struct buffer *out);
 
 /* shard_judge.c */
 struct judge *shard_judge_open(uint32_t shard, uint32_t version);

@@ -186,12 +186,10 @@ static void apply_block(struct mill *m, uint32_t thread, const struct block *b)
             mismatch("the watermark of s%u goes from %" PRId64 " to %" PRId64, stream, after[stream], time);
         after[stream] = time;
     }
-    const struct catalog *c = shard_catalog(m->shard[thread].shard);
-    int64_t gate = c->joined ? joiner_gate(&c->join, after) : WATERMARK_NONE;
     for (uint32_t i = thread; i < m->shards; i += m->threads) {
         struct shard *s = m->shard[i].shard;
         uint32_t slot = slot_of(b, i);
-        if (shard_position(s) >= b->end || (slot == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, gate)))
+        if (shard_position(s) >= b->end || (slot == SHARD_NOT_NAMED && b->controls == 0 && !shard_due(s, after)))
             continue;
         if (shard_step(s, b, slot, t->watermark, after, &err) != TM_OK)
             mismatch("shard %u: %s", i, err.message);

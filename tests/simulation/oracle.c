@@ -843,7 +843,7 @@ static int64_t stretch_of_time(const struct oracle *o, int64_t time, int64_t *wi
 
 static uint64_t bytes_remembered(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
 {
-    uint64_t bytes = 67;
+    uint64_t bytes = 68;
     for (uint32_t i = 0; i < s->records; i++)
         bytes += acts_on(o, &s->record[i], impression) && !is_attributed(o, &s->record[i]) ? 26 : 0;
     return bytes;

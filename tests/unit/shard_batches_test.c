@@ -210,8 +210,8 @@ static void a_batch_is_learned_when_it_is_old(void **state)
     show(&r, 2, "a", 120);
     pass(&r, 149 + WINDOW_MS);
     expect(&r, 0, 2);
-    assert_false(shard_due(r.shard, START_MS + 149));
-    assert_true(shard_due(r.shard, START_MS + 150));
+    assert_false(due_at(&r, START_MS + 149 + WINDOW_MS));
+    assert_true(due_at(&r, START_MS + 150 + WINDOW_MS));
     pass(&r, 150 + WINDOW_MS);
     expect(&r, 2, 0);
     assert_int_equal(counts_of(&r).batches.age, 1);

@@ -107,6 +107,15 @@ static inline void commit(struct rig *r)
     shard_written(r->shard, rows);
 }
 
+/* When all watermarks are there. */
+static inline bool due_at(const struct rig *r, int64_t time)
+{
+    int64_t watermarks[JOINER_STREAMS_MAX];
+    for (int i = 0; i < JOINER_STREAMS_MAX; i++)
+        watermarks[i] = time;
+    return shard_due(r->shard, watermarks);
+}
+
 static inline void restart(struct rig *r)
 {
     shard_close(r->shard);

@@ -110,11 +110,11 @@ static void test_slices(void **state)
     commit(&r);
     assert_int_equal(counts_of(&r).fresh.held, 20000);
     assert_int_equal(counts_of(&r).fresh.learned, 10);
-    assert_false(shard_due(r.shard, INT64_MAX - 1));
+    assert_false(due_at(&r, INT64_MAX / 2));
     control(&r, pack_resume);
     step_well(&r);
     assert_int_equal(counts_of(&r).fresh.held, 20000 - 4096);
-    assert_true(shard_behind(r.shard) && shard_due(r.shard, WATERMARK_NONE));
+    assert_true(shard_behind(r.shard) && due_at(&r, WATERMARK_NONE));
     show(&r, 5000); /* under load it gets ahead all the same */
     step_well(&r);
     assert_int_equal(counts_of(&r).fresh.held, 20000 - 2 * 4096);
