@@ -5,6 +5,8 @@ static void emit(struct joiner *j, struct sample *s)
 {
     s->sequence = ++j->sequence;
     s->decided_at = joiner_gate_now(j);
+    if (s->decided_at == WATERMARK_NONE) /* the newest epoch's was never known: it is an older one's */
+        s->decided_at = joiner_front(j);
     j->output.sample(j->output.self, s);
 }
 

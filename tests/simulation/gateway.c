@@ -149,6 +149,12 @@ static void as_row(const struct gateway *g, const struct world_event *e, struct 
     out->user = 0;
 }
 
+/* Nobody sends what the configuration did not know when the batch was made. */
+static bool is_sent(const struct gateway *g, const struct batch *b, uint32_t i)
+{
+    return !g->world->event_dropped[i] && g->world->event[i].stream < b->streams;
+}
+
 /* An event whose bytes are about to be appended; where they lie is known when all are there. */
 static struct submission_event *add_event(const struct gateway *g, struct call *c, const struct world_event *e)
 {
@@ -162,7 +168,7 @@ static struct submission_event *add_event(const struct gateway *g, struct call *
 }
 
 /* The record that begins with event i, as far as it was not dropped, cut as the door cuts it. Returns what is behind. */
-static uint32_t pack_record(const struct gateway *g, struct call *c, uint32_t i, uint32_t end)
+static uint32_t pack_record(const struct gateway *g, struct call *c, uint32_t i, const struct batch *b)
 {
     CLEANUP(buffer_close) struct buffer wire = {0};
     CLEANUP(items_close) struct items items = {0};
@@ -171,8 +177,8 @@ static uint32_t pack_record(const struct gateway *g, struct call *c, uint32_t i,
     const char *field;
     uint32_t first = c->sub.event_count, record = e->record, place = (uint32_t)c->shared.size + 1;
     world_encode_shared(e, c->batch, &wire);
-    for (; i < end && g->world->event[i].record == record; i++)
-        if (!g->world->event_dropped[i]) {
+    for (; i < b->first + b->count && g->world->event[i].record == record; i++)
+        if (is_sent(g, b, i)) {
             add_event(g, c, &g->world->event[i]);
             world_encode_item(&g->world->event[i], &wire);
         }
@@ -201,10 +207,10 @@ static void pack_events(const struct gateway *g, struct call *c, const struct ba
     for (uint32_t i = b->first; i < end;) {
         const struct world_event *e = &g->world->event[i];
         size_t before = c->wires.size;
-        if (g->world->event_dropped[i]) {
+        if (!is_sent(g, b, i)) {
             i++;
         } else if (e->record) {
-            i = pack_record(g, c, i, end);
+            i = pack_record(g, c, i, b);
         } else {
             struct submission_event *out = add_event(g, c, e);
             world_encode(e, c->batch, &c->wires);
@@ -223,11 +229,11 @@ static void pack_events(const struct gateway *g, struct call *c, const struct ba
 /* Nothing is sent again of what the server said itself: it is there, or a crash has taken it. */
 static void rank(struct gateway *g, const struct act *a)
 {
-    struct batch b = {.lane = NOBODY, .first = a->first, .count = a->count};
+    struct batch b = {.lane = NOBODY, .first = a->first, .count = a->count, .streams = g->streams};
     struct call *c = new_call(g, SUBMIT_STAMPED, NOBODY);
     uint32_t streams = 0;
     for (uint32_t i = a->first; i < a->first + a->count; i++)
-        b.sent += !g->world->event_dropped[i];
+        b.sent += is_sent(g, &b, i);
     c->batch = g->batches;
     pack_events(g, c, &b);
     for (uint32_t i = 0; i < c->sub.event_count; i++)
@@ -260,9 +266,10 @@ static void add_batch(struct gateway *g, uint32_t lane, uint32_t first, uint32_t
                       .instance = g->lane[lane].instance,
                       .sequence = ++g->lane[lane].last,
                       .first = first,
-                      .count = count};
+                      .count = count,
+                      .streams = g->streams};
     for (uint32_t i = first; i < first + count; i++)
-        b.sent += !g->world->event_dropped[i];
+        b.sent += is_sent(g, &b, i);
     g->batch = mem_grow(g->batch, g->batches + 1, sizeof *g->batch);
     g->batch[g->batches++] = b;
 }
@@ -302,7 +309,7 @@ static bool connect_lane(struct gateway *g, uint32_t lane)
         g->world->sequencing.producer_retain_ms) /* nobody remembers what it sent */
         restart_client(g, g->world->lane[lane].client, true);
     struct call *c = new_call(g, SUBMIT_OPEN, lane);
-    c->sub.streams = g->world->lane[lane].streams;
+    c->sub.streams = g->world->lane[lane].streams & ((UINT32_C(1) << g->streams) - 1);
     take(g, c);
     if (c->sub.code != TM_OK)
         return false;
@@ -363,7 +370,7 @@ static void skip_one(struct gateway *g, uint32_t lane)
 
 static void say(struct gateway *g, enum submission_kind kind, uint32_t lane, uint8_t stream, int64_t time)
 {
-    if (!ready(g, lane))
+    if (!ready(g, lane) || (kind == SUBMIT_WATERMARK && stream >= g->streams))
         return;
     struct call *c = new_call(g, kind, lane);
     c->sub.stream = stream;
@@ -381,10 +388,23 @@ static void take_control(struct gateway *g, struct buffer *control)
     take(g, c);
 }
 
+/* The join of this stage, if it is not there. */
+static void join_stage(struct gateway *g, uint32_t stage)
+{
+    struct buffer control = {0};
+    struct catalog wanted;
+    world_join(g->world, stage, &wanted);
+    g->stage = stage;
+    g->streams = wanted.join.streams;
+    catalog_pack_join(&wanted, &control);
+    take_control(g, &control);
+}
+
 static void create_version(struct gateway *g)
 {
     struct buffer control = {0};
-    if (g->created == g->world->versions)
+    if (g->created == g->world->versions ||
+        g->world->reward_labels[g->created] > g->world->stage[g->stage].labels) /* it would be refused */
         return;
     const struct version *v = &g->world->version[g->created++];
     struct encoder_id encoder = encoder_representation(world_encoder(v->id % WORLD_ENCODERS));
@@ -453,6 +473,10 @@ void gateway_act(struct gateway *g, const struct act *a)
     case ACT_RESTART: restart_client(g, g->world->lane[lane].client, a->luck % 2); break;
     case ACT_WAIT: g->now_ms += a->amount; break;
     case ACT_VERSION: create_version(g); break;
+    case ACT_JOIN:
+        if (g->stage + 1 < g->world->stages)
+            join_stage(g, g->stage + 1);
+        break;
     case ACT_PAUSE:
     case ACT_RESUME:
     case ACT_DISCARD:
@@ -518,6 +542,11 @@ void gateway_crash(struct gateway *g, uint32_t writes_that_survive)
         g->lane[lane].connected = false;
     stamps_crash(&g->stamps, durable_stamp(g), server_is_silent(g));
     start(g);
+    const struct catalog *there = oracle_catalog(g->history->oracle);
+    const struct world_stage *wanted = &g->world->stage[g->stage];
+    if (there->join.streams != wanted->streams || there->join.labels != wanted->labels ||
+        there->join.window_ms != wanted->window_ms) /* the configuration is what it was: whoever starts wants it */
+        join_stage(g, g->stage);
     if (g->stamps.wall != WATERMARK_NONE)
         stamps_tell(&g->stamps, g->stamps.wall);
 }
@@ -529,10 +558,8 @@ void gateway_open(struct gateway *g, const struct world *w, struct history *h)
     for (uint32_t lane = 0; lane < w->lanes; lane++)
         g->lane[lane].heard_ms = g->now_ms;
     start(g);
+    join_stage(g, 0);
     struct buffer control = {0};
-    catalog_pack_join(&w->join, &control);
-    take_control(g, &control);
-    control = (struct buffer){0};
     catalog_pack_limits(&w->limits[0], &control);
     take_control(g, &control);
     control = (struct buffer){0};

@@ -17,6 +17,7 @@ struct batch {
     uint32_t lane, instance; /* lane NOBODY: the server's own */
     uint64_t sequence;
     uint32_t first, count; /* of the world's events */
+    uint32_t streams;      /* that there were when it was made */
     uint32_t sent;         /* events of it that were not dropped */
     bool acked;
     uint64_t position; /* of the ack */
@@ -62,6 +63,8 @@ struct gateway {
     struct write *write; /* sealed, not synced */
     uint32_t writes;
     uint32_t created; /* versions in the log or on their way */
+    uint32_t stage;   /* of the join, as configured */
+    uint32_t streams; /* of that stage */
 };
 
 void gateway_open(struct gateway *g, const struct world *w, struct history *h); /* join and first version are synced */

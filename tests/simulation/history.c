@@ -234,10 +234,14 @@ static bool same_sample(const struct sample *a, const struct sample *b)
 static void check_gate(const struct history *h, const struct sample *s)
 {
     const struct joiner_config *c = &h->world->join.join;
+    int64_t window = INT64_MAX;
+    for (uint32_t i = 0; i < h->world->stages; i++)
+        if (h->world->stage[i].labels == s->label_count && h->world->stage[i].window_ms < window)
+            window = h->world->stage[i].window_ms;
     for (uint32_t i = 0; i < c->streams; i++)
-        if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels) {
+        if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels & ((UINT64_C(1) << s->label_count) - 1)) {
             int64_t watermark = oracle_watermarks(h->oracle)[i];
-            if (watermark == WATERMARK_NONE || watermark - c->window_ms <= s->impression_time)
+            if (watermark == WATERMARK_NONE || watermark - window <= s->impression_time)
                 mismatch("stream s%u is stalled, and there is a sample of position %" PRIu64, i, s->position);
         }
 }
@@ -286,7 +290,7 @@ static bool check_param(const struct history *h, uint32_t shard, const struct ta
     uint64_t got[LESSONS_BLOCK_MAX / 8 + 1];
     struct doc_id id = shard_doc_id(bytes_text(world_doc(doc)), SIMULATION_HASH_SEED);
     uint32_t number = table_find(t, id);
-    bool forgotten = lessons_expired(&oracle_shard(h->oracle, shard)->lessons, v, version, doc, oracle_gate(h->oracle));
+    bool forgotten = lessons_expired(&oracle_shard(h->oracle, shard)->lessons, v, version, doc, oracle_gate(h->oracle, shard));
     if (number == TABLE_NONE && forgotten) /* when is its own business */
         return false;
     if ((number != TABLE_NONE) != student->known[doc])

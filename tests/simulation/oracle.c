@@ -14,11 +14,20 @@
 
 enum { MINUTE_MS = 60000 };
 
+/* The join was so from some place on. */
+struct oracle_epoch {
+    uint32_t streams, labels;
+    int64_t window_ms;
+};
+
 struct oracle {
     uint32_t shards;
     uint64_t hash_seed;
     struct catalog catalog;
     int64_t watermark[JOINER_STREAMS_MAX];
+    struct oracle_epoch *epoch; /* all there ever were */
+    uint32_t epochs;
+    int64_t least_horizon; /* of impressions and early actions: it does not go back behind what it was when one began */
     struct oracle_shard *shard;
     struct told_rows rows; /* of tables */
     uint64_t here;         /* the story has come to this position */
@@ -31,7 +40,8 @@ struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed)
     o->hash_seed = hash_seed;
     o->shard = mem_new(shards, sizeof *o->shard);
     for (uint32_t i = 0; i < shards; i++)
-        o->shard[i].gone = WATERMARK_NONE;
+        o->shard[i].gone = o->shard[i].least_gate = o->shard[i].least_expiry = WATERMARK_NONE;
+    o->least_horizon = WATERMARK_NONE;
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         o->watermark[i] = WATERMARK_NONE;
     return o;
@@ -44,6 +54,7 @@ void oracle_close(struct oracle *o)
         lessons_close(&o->shard[i].lessons);
     }
     free(o->shard);
+    free(o->epoch);
     told_rows_close(&o->rows);
     catalog_close(&o->catalog);
     free(o);
@@ -67,22 +78,61 @@ static int64_t impressions_complete(const struct oracle *o)
     return least;
 }
 
-static int64_t gate(const struct oracle *o)
+/* Of the impressions of an epoch: nothing that came later counts. */
+static int64_t gate_of(const struct oracle *o, uint32_t epoch)
 {
-    const struct joiner_config *c = &o->catalog.join;
-    int64_t least = impressions_complete(o);
-    for (uint32_t i = 0; i < c->streams; i++) {
-        if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels)
-            least = at_most(least, o->watermark[i], c->window_ms);
-        if (c->stream[i].kind == JOINER_FEATURES && c->stream[i].required)
+    const struct oracle_epoch *e = &o->epoch[epoch];
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < e->streams; i++) {
+        const struct joiner_stream *s = &o->catalog.join.stream[i];
+        bool labelled = false;
+        for (uint32_t label = 0; label < e->labels; label++)
+            labelled = labelled || s->labels >> label & 1;
+        if (s->kind == JOINER_ACTION && labelled)
+            least = at_most(least, o->watermark[i], e->window_ms);
+        if (s->kind == JOINER_IMPRESSION || (s->kind == JOINER_FEATURES && s->required))
             least = at_most(least, o->watermark[i], 0);
     }
     return least;
 }
 
+static bool is_undecided(const struct oracle *o, const struct oracle_record *r)
+{
+    return o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->decided;
+}
+
+/* That of the epochs that something waits for, and of the one of now; it does not go back when one begins. */
+static int64_t gate(const struct oracle *o, const struct oracle_shard *s)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t epoch = 0; epoch < o->epochs; epoch++) {
+        bool asked = epoch + 1 == o->epochs;
+        for (uint32_t i = 0; i < s->records && !asked; i++)
+            asked = is_undecided(o, &s->record[i]) && s->record[i].epoch == epoch;
+        if (asked)
+            least = at_most(least, gate_of(o, epoch), 0);
+    }
+    return least > s->least_gate ? least : s->least_gate;
+}
+
+/* The gate; of an epoch before, while nothing is known about that of now and never was. */
+static int64_t decided_at(const struct oracle *o, const struct oracle_shard *s)
+{
+    int64_t at = gate(o, s);
+    for (uint32_t i = 0; i < o->epochs && gate(o, s) == WATERMARK_NONE; i++)
+        at = gate_of(o, i) > at ? gate_of(o, i) : at;
+    return at;
+}
+
 static int64_t horizon(const struct oracle *o, int64_t lateness)
 {
     return at_most(INT64_MAX, impressions_complete(o), lateness);
+}
+
+static int64_t lateness_horizon(const struct oracle *o)
+{
+    int64_t at = horizon(o, o->catalog.join.allowed_lateness_ms);
+    return at > o->least_horizon ? at : o->least_horizon;
 }
 
 /* Nobody comes any more for an impression before it, or it was given up. */
@@ -93,6 +143,7 @@ static int64_t expiry(const struct oracle *o, const struct oracle_shard *s)
     for (uint32_t i = 0; i < c->streams; i++)
         if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels)
             least = at_most(least, o->watermark[i], c->stream[i].within_ms);
+    least = least > s->least_expiry ? least : s->least_expiry;
     return least > s->gone ? least : s->gone;
 }
 
@@ -153,9 +204,12 @@ static uint32_t next_table(const struct catalog *c, uint32_t after)
 static struct lesson_features with_tables(const struct oracle *o, const struct oracle_record *r,
                                           struct lesson_features f, bool possible)
 {
+    uint32_t streams = o->epoch[r->epoch].streams;
     struct event shown;
     CHECK(event_scan_parts(r->wire, r->shared, &shown, NULL) == TM_OK);
     for (uint32_t t = next_table(&o->catalog, NOBODY); t != NOBODY; t = next_table(&o->catalog, t)) {
+        if (t >= streams)
+            continue;
         const struct told_row *row = told_rows_find(&o->rows, &o->catalog, (uint8_t)t, &shown, r->time, o->here);
         f.there = possible && row && add_features(&f, row->wire, (struct bytes){0});
         if (!f.there)
@@ -174,7 +228,7 @@ static struct lesson_features features_sent(const struct oracle *o, const struct
     f.there = add_features(&f, s->record[impression].wire, s->record[impression].shared);
     if (f.there)
         return f;
-    for (uint32_t stream = 0; stream < o->catalog.join.streams; stream++) {
+    for (uint32_t stream = 0; stream < o->epoch[s->record[impression].epoch].streams; stream++) {
         bool came = false;
         if (o->catalog.join.stream[stream].kind != JOINER_FEATURES)
             continue;
@@ -226,9 +280,9 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                             .key = r->key_hash,
                             .doc = r->doc_hash,
                             .impression_time = r->time,
-                            .decided_at = gate(o),
+                            .decided_at = decided_at(o, s),
                             .position = position,
-                            .label_count = o->catalog.join.labels,
+                            .label_count = o->epoch[r->epoch].labels,
                             .weight = r->weight,
                             .keep = kind == SAMPLE_NEW && is_negative(o, labels) ? (double)r->lot.rate : 1,
                             .old_keep = 1,
@@ -281,11 +335,20 @@ static bool same_fields(uint32_t fields, const struct oracle_record *a, const st
            (!(fields & JOINER_KEY_USER) || strcmp(a->user_id, b->user_id) == 0) && strcmp(a->doc, b->doc) == 0;
 }
 
+/* By the keys that action streams had when it came, but for those under which others crowd it out. */
+static bool known_by(const struct oracle *o, const struct oracle_record *shown, uint32_t fields)
+{
+    for (uint32_t k = 0; k < shown->action_keys; k++)
+        if (o->catalog.join.action_key[k] == fields)
+            return !(shown->crowded_out >> fields & 1);
+    return false;
+}
+
 static bool may_hold(const struct oracle *o, const struct oracle_record *shown, const struct oracle_record *action)
 {
     const struct joiner_stream *s = stream_of(o, action);
     return stream_of(o, shown)->kind == JOINER_IMPRESSION && shown->fate == FATE_MATCHED && !shown->forgotten &&
-           !(shown->crowded_out >> s->key_fields & 1) && same_fields(s->key_fields, shown, action) &&
+           known_by(o, shown, s->key_fields) && same_fields(s->key_fields, shown, action) &&
            shown->time <= action->time && action->time - shown->time <= s->within_ms &&
            (!action->version || action->version == shown->version);
 }
@@ -408,7 +471,7 @@ static bool labels_of(const struct oracle *o, const struct oracle_shard *s, uint
     const struct label_filters *filters = &o->catalog.join.label_filters;
     bool excluded = false, zeroed[JOINER_LABELS_MAX] = {false};
     memset(out, 0, JOINER_LABELS_MAX * sizeof *out);
-    for (uint32_t i = 0; i < o->catalog.join.labels; i++)
+    for (uint32_t i = 0; i < o->epoch[s->record[impression].epoch].labels; i++)
         out[i] = label_of(o, s, impression, i, last);
     for (uint32_t i = 0; i < filters->count; i++) {
         const struct label_filter *f = &filters->filter[i];
@@ -461,19 +524,19 @@ static void leave_out(struct oracle *o, struct oracle_shard *s, uint32_t impress
 
 static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression)
 {
-    int64_t closes = s->record[impression].time + o->catalog.join.window_ms;
+    int64_t closes = s->record[impression].time + o->epoch[s->record[impression].epoch].window_ms;
     double labels[JOINER_LABELS_MAX];
     uint32_t last = NOBODY, next = next_action(o, s, impression, NOBODY);
     for (; next != NOBODY && s->record[next].time <= closes; next = next_action(o, s, impression, next))
         last = next;
     bool excluded = labels_of(o, s, impression, last, labels);
-    s->record[impression].decided = true;
     if (is_negative(o, labels) && s->record[impression].lot.left_out)
         leave_out(o, s, impression);
     else
         emit(o, s, impression, SAMPLE_NEW, labels, excluded, s->record[impression].position);
     for (; next != NOBODY; next = next_action(o, s, impression, next))
         correct(o, s, impression, next, s->record[next].position);
+    s->record[impression].decided = true;
 }
 
 static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
@@ -511,7 +574,7 @@ static bool is_shown(const struct oracle *o, const struct oracle_shard *s, const
         bool same = r != of && stream_of(o, r)->kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->forgotten &&
                     strcmp(r->key, of->key) == 0;
         for (uint32_t k = 0; same && k < o->catalog.join.action_keys; k++)
-            if (!(r->crowded_out >> o->catalog.join.action_key[k] & 1))
+            if (known_by(o, r, o->catalog.join.action_key[k]))
                 return true;
     }
     return false;
@@ -610,7 +673,7 @@ static void crowd_out(const struct oracle *o, struct oracle_shard *s, uint32_t a
     for (uint32_t i = 0; i <= at; i++) {
         const struct oracle_record *r = &s->record[i];
         if (stream_of(o, r)->kind != JOINER_IMPRESSION || r->fate != FATE_MATCHED || r->forgotten ||
-            r->crowded_out >> fields & 1 || !same_fields(fields, r, &s->record[at]))
+            !known_by(o, r, fields) || !same_fields(fields, r, &s->record[at]))
             continue;
         count++;
         if (oldest == NOBODY || r->time < s->record[oldest].time)
@@ -626,6 +689,7 @@ static void crowd_out(const struct oracle *o, struct oracle_shard *s, uint32_t a
 static void attribute_to(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     uint32_t keys = 0;
+    s->record[at].action_keys = o->catalog.join.action_keys;
     for (uint32_t k = 0; k < o->catalog.join.action_keys; k++) {
         uint32_t fields = o->catalog.join.action_key[k], first, last;
         crowd_out(o, s, at, fields);
@@ -646,7 +710,7 @@ static void attribute_to(struct oracle *o, struct oracle_shard *s, uint32_t at)
 static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     struct oracle_record *r = &s->record[at];
-    if (r->time < horizon(o, o->catalog.join.allowed_lateness_ms) || r->time < s->gone) {
+    if (r->time < lateness_horizon(o) || r->time < s->gone) {
         settle(r, FATE_LATE, REASON_LATE);
         return;
     }
@@ -655,6 +719,7 @@ static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t a
         return;
     }
     settle(r, FATE_MATCHED, REASON_NONE);
+    r->epoch = o->epochs - 1;
     r->lot = draw(&o->catalog.join.rules.sampling, r);
     for (uint32_t i = 0; i < at; i++) {
         struct oracle_record *waiting = &s->record[i];
@@ -668,7 +733,7 @@ static void take_impression(struct oracle *o, struct oracle_shard *s, uint32_t a
         }
     }
     attribute_to(o, s, at);
-    r->on_arrival = r->time < gate(o);
+    r->on_arrival = r->time < gate_of(o, r->epoch);
     if (r->on_arrival)
         decide(o, s, at);
 }
@@ -687,7 +752,7 @@ static void take_attributed(struct oracle *o, struct oracle_shard *s, uint32_t a
         companions++;
         known = known || strcmp(other->id, r->id) == 0;
     }
-    if (!shown && r->time < horizon(o, o->catalog.join.allowed_lateness_ms)) {
+    if (!shown && r->time < lateness_horizon(o)) {
         settle(r, FATE_LATE, REASON_LATE);
     } else if (known) {
         settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
@@ -710,7 +775,7 @@ static void take_action(struct oracle *o, struct oracle_shard *s, uint32_t at)
     bool known = false;
     if (impression != NOBODY)
         meet(o, s, r, impression);
-    else if (r->time < horizon(o, o->catalog.join.allowed_lateness_ms))
+    else if (r->time < lateness_horizon(o))
         settle(r, FATE_LATE, REASON_LATE);
     if (r->reason != REASON_NONE)
         return;
@@ -747,11 +812,6 @@ static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
 }
 
 /* ---- the bound ---- */
-
-static bool is_undecided(const struct oracle *o, const struct oracle_record *r)
-{
-    return o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->decided;
-}
 
 /* It waits for its impression, or with it for the decision. */
 static bool holds_room(const struct oracle *o, const struct oracle_shard *s, const struct oracle_record *r)
@@ -834,7 +894,7 @@ static void keep_bound(struct oracle *o, struct oracle_shard *s)
 static int64_t stretch_of_time(const struct oracle *o, int64_t time, int64_t *width)
 {
     int64_t longest = o->catalog.join.allowed_lateness_ms;
-    for (uint32_t i = 0; i < o->catalog.join.streams; i++)
+    for (uint32_t i = 0; i < o->epoch[0].streams; i++)
         if (o->catalog.join.stream[i].within_ms > longest)
             longest = o->catalog.join.stream[i].within_ms;
     *width = longest < 16 ? 1 : longest / 16;
@@ -997,7 +1057,7 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
     case JOINER_IMPRESSION: take_impression(o, s, at); break;
     case JOINER_TABLE:
         s->record[at].fate = FATE_APPLIED;
-        s->record[at].behind = s->record[at].time < gate(o);
+        s->record[at].behind = s->record[at].time < gate(o, s);
         break;
     case JOINER_ACTION: is_attributed(o, &s->record[at]) ? take_attributed(o, s, at) : take_action(o, s, at); break;
     }
@@ -1006,7 +1066,7 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
 
 static void let_orphans_go(struct oracle *o, struct oracle_shard *s)
 {
-    int64_t actions = horizon(o, o->catalog.join.allowed_lateness_ms), features = horizon(o, nearby(o));
+    int64_t actions = lateness_horizon(o), features = horizon(o, nearby(o));
     for (uint32_t i = 0; i < s->records; i++) {
         struct oracle_record *r = &s->record[i];
         bool action = o->catalog.join.stream[r->stream].kind == JOINER_ACTION;
@@ -1015,13 +1075,13 @@ static void let_orphans_go(struct oracle *o, struct oracle_shard *s)
     }
 }
 
-/* The undecided impression that comes first: smallest time, then smallest position. */
-static uint32_t next_undecided(const struct oracle *o, const struct oracle_shard *s)
+/* The undecided impression that is due and comes first: smallest time, then smallest position. */
+static uint32_t next_due(const struct oracle *o, const struct oracle_shard *s)
 {
     uint32_t best = NOBODY;
     for (uint32_t i = 0; i < s->records; i++) {
         const struct oracle_record *r = &s->record[i];
-        if (o->catalog.join.stream[r->stream].kind == JOINER_IMPRESSION && r->fate == FATE_MATCHED && !r->decided &&
+        if (is_undecided(o, r) && r->time < gate_of(o, r->epoch) &&
             (best == NOBODY || r->time < s->record[best].time))
             best = i; /* records lie in the order of positions */
     }
@@ -1032,7 +1092,7 @@ static void pass_time(struct oracle *o, struct oracle_shard *s, bool moved)
 {
     uint32_t next;
     let_orphans_go(o, s);
-    while ((next = next_undecided(o, s)) != NOBODY && s->record[next].time < gate(o))
+    while ((next = next_due(o, s)) != NOBODY)
         decide(o, s, next);
     while (give_up(o, s))
         moved = true;
@@ -1056,13 +1116,45 @@ static void take_reset(struct oracle *o, struct bytes control)
     wire_free(&m->base);
 }
 
+static void begin_epoch(struct oracle *o)
+{
+    const struct joiner_config *c = &o->catalog.join;
+    o->epoch = mem_grow(o->epoch, o->epochs + 1, sizeof *o->epoch);
+    o->epoch[o->epochs++] = (struct oracle_epoch){c->streams, c->labels, c->window_ms};
+}
+
+/* What was so far stays so far. */
+static void end_epoch(struct oracle *o)
+{
+    if (o->epochs == 0)
+        return;
+    o->least_horizon = lateness_horizon(o);
+    for (uint32_t i = 0; i < o->shards; i++) {
+        o->shard[i].least_gate = gate(o, &o->shard[i]);
+        o->shard[i].least_expiry = expiry(o, &o->shard[i]);
+    }
+}
+
+static bool is_join(struct bytes control)
+{
+    Tidemill__V1__Control *m =
+        (Tidemill__V1__Control *)wire_unpack(&tidemill__v1__control__descriptor, control, 1 << 20, NULL);
+    bool join = m->join != NULL;
+    wire_free(&m->base);
+    return join;
+}
+
 static void take_control(struct oracle *o, struct bytes control)
 {
     struct catalog_change change;
+    if (is_join(control))
+        end_epoch(o);
     enum version_state before[LESSONS_VERSIONS_MAX] = {0};
     for (uint32_t i = 0; i < o->catalog.versions; i++)
         before[i] = o->catalog.state[i];
     CHECK(catalog_apply(&o->catalog, control, &change, NULL) == TM_OK);
+    if (change.kind == CATALOG_JOINED)
+        begin_epoch(o);
     CHECK(o->catalog.versions <= LESSONS_VERSIONS_MAX);
     for (uint32_t i = 0; i < o->catalog.versions && change.kind == CATALOG_DISCARDED; i++)
         for (uint32_t k = 0; k < o->shards && o->catalog.version[i]->id == change.version; k++) {
@@ -1122,7 +1214,7 @@ void oracle_block(struct oracle *o, const struct block *b)
     o->here = b->end;
     for (uint32_t i = 0; i < o->shards; i++) {
         pass_time(o, &o->shard[i], memcmp(before, o->watermark, sizeof before) != 0);
-        lessons_end_block(&o->shard[i].lessons, &o->catalog, gate(o));
+        lessons_end_block(&o->shard[i].lessons, &o->catalog, gate(o, &o->shard[i]));
     }
 }
 
@@ -1131,7 +1223,7 @@ void oracle_block(struct oracle *o, const struct block *b)
 const struct oracle_shard *oracle_shard(const struct oracle *o, uint32_t shard) { return &o->shard[shard]; }
 const struct catalog *oracle_catalog(const struct oracle *o) { return &o->catalog; }
 const int64_t *oracle_watermarks(const struct oracle *o) { return o->watermark; }
-int64_t oracle_gate(const struct oracle *o) { return gate(o); }
+int64_t oracle_gate(const struct oracle *o, uint32_t shard) { return gate(o, &o->shard[shard]); }
 
 bool oracle_behind(const struct oracle *o)
 {

@@ -43,6 +43,8 @@ struct oracle_record {
     enum joiner_reason reason;  /* why it was set aside */
     enum joiner_reason refused; /* impressions: why a version could not learn its sample, which sets it aside, too */
     uint32_t impression;        /* of a matched action or feature record: its index */
+    uint32_t epoch;             /* impressions: in which they came */
+    uint32_t action_keys;       /* impressions: of these, the first ones, they are known by */
     bool decided, forgotten;    /* impressions; attributed actions and their withdrawals are forgotten, too */
     bool met;                   /* it has matched, even if it was shed with its impression later */
     bool has_place, has_value, has_weight;
@@ -67,6 +69,7 @@ struct oracle_shard {
     uint32_t records;
     uint64_t crowded_out[JOINER_STREAMS_MAX]; /* impressions, as the counters of their streams say */
     uint64_t given_up;                        /* impressions */
+    int64_t least_gate, least_expiry;         /* they do not go back behind what they were when an epoch began */
     int64_t gone;                             /* in front of it everything was given up; WATERMARK_NONE: nothing */
     struct lessons lessons;                   /* its samples, and what becomes of them */
 };
@@ -90,7 +93,7 @@ const struct catalog *oracle_catalog(const struct oracle *o);
 const int64_t *oracle_watermarks(const struct oracle *o);
 struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream);
 struct delays oracle_delays(const struct oracle *o, uint32_t shard, uint32_t stream);
-int64_t oracle_gate(const struct oracle *o); /* event time decided; WATERMARK_NONE */
+int64_t oracle_gate(const struct oracle *o, uint32_t shard); /* event time decided; WATERMARK_NONE */
 bool oracle_behind(const struct oracle *o);  /* some shard; a block more would change something */
 const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard,
                                         uint64_t position); /* NULL: no such record */

@@ -94,6 +94,60 @@ static void make_streams(struct author *a)
     }
 }
 
+/* Labels, the first ones, whose streams are among the first ones. */
+static uint32_t labels_within(const struct joiner_config *c, uint32_t streams)
+{
+    uint64_t there = 0;
+    uint32_t labels = 0;
+    for (uint32_t i = 0; i < streams; i++)
+        there |= c->stream[i].labels;
+    while (there >> labels & 1)
+        labels++;
+    return labels;
+}
+
+/* A stage needs impressions and a label. */
+static uint32_t fewest_streams(const struct joiner_config *c)
+{
+    uint32_t n = 1;
+    bool impressions = false;
+    for (;; n++) {
+        impressions = impressions || c->stream[n - 1].kind == JOINER_IMPRESSION;
+        if (impressions && labels_within(c, n) > 0)
+            return n;
+    }
+}
+
+/* Half of the worlds begin with a part of the join, and come to the rest of it in one step, two or three. */
+static void make_stages(struct author *a)
+{
+    struct world *w = a->w;
+    const struct joiner_config *c = &w->join.join;
+    w->stages = chance(a, 50) ? 1 : between(a, 2, WORLD_STAGES_MAX);
+    for (uint32_t i = 0; i < w->stages; i++) {
+        struct world_stage *s = &w->stage[i], first = {fewest_streams(c), 1, c->window_ms};
+        const struct world_stage *before = i ? s - 1 : &first;
+        bool last = i + 1 == w->stages;
+        s->streams = last || chance(a, 30) ? c->streams : between(a, before->streams, c->streams);
+        s->labels = last ? c->labels : between(a, before->labels, labels_within(c, s->streams));
+        s->window_ms = before->window_ms;
+        if (i > 0 && (chance(a, 60) || (s->streams == before->streams && s->labels == before->labels)))
+            s->window_ms = chance(a, 20) ? 0 : (int64_t)below(a, (uint32_t)(c->allowed_lateness_ms / a->unit + 1)) * a->unit;
+    }
+}
+
+void world_join(const struct world *w, uint32_t stage, struct catalog *out)
+{
+    const struct world_stage *s = &w->stage[stage];
+    *out = w->join;
+    out->join.streams = s->streams;
+    out->join.labels = s->labels;
+    out->join.window_ms = s->window_ms;
+    for (uint32_t i = 0; i < s->streams; i++)
+        out->join.stream[i].labels &= (UINT64_C(1) << s->labels) - 1;
+    joiner_derive_keys(&out->join);
+}
+
 static struct joiner_label make_label(struct author *a)
 {
     struct joiner_label l = {0};
@@ -126,9 +180,11 @@ static void make_labels(struct author *a)
 static const struct world_reward *pick_reward(struct author *a, struct version *v)
 {
     const struct world_reward *r = &world_rewards[below(a, world_reward_count)];
-    while (r->labels > a->w->join.join.labels || (!r->exact && (!a->fractions || !v->model->retract)))
+    uint32_t labels = v->id == 1 ? a->w->stage[0].labels : a->w->join.join.labels; /* the first one is there at once */
+    while (r->labels > labels || (!r->exact && (!a->fractions || !v->model->retract)))
         r = &world_rewards[below(a, world_reward_count)];
     snprintf(v->reward.text, sizeof v->reward.text, "%s", r->text);
+    a->w->reward_labels[v->id - 1] = r->labels;
     return r;
 }
 
@@ -336,14 +392,14 @@ static void make_label_filters(struct author *a)
     for (uint32_t i = 0; i < c->label_filters.count; i++) {
         struct label_filter *f = &c->label_filters.filter[i];
         double step = chance(a, 50) ? 0.25 : (double)a->unit / 1000;
-        *f = (struct label_filter){.label = below(a, c->labels),
+        *f = (struct label_filter){.label = below(a, a->w->stage[0].labels),
                                    .look = step < 0.25 || chance(a, 30) ? LOOK_AT_DELAY : LOOK_AT_VALUE,
                                    .least = chance(a, 40) ? -1e300 : step * below(a, 6),
                                    .most = 1e300,
                                    .drop = chance(a, 50)};
         if (f->least < 0 || chance(a, 30))
             f->most = fmax(f->least, 0) + step * below(a, 6);
-        f->zeroes = f->drop ? 0 : UINT64_C(1) << below(a, c->labels);
+        f->zeroes = f->drop ? 0 : UINT64_C(1) << below(a, a->w->stage[0].labels);
     }
 }
 
@@ -365,6 +421,7 @@ static void make_join(struct author *a)
     a->attributes = chance(a, 50);
     make_streams(a);
     make_labels(a);
+    make_stages(a);
     make_label_filters(a);
     make_versions(a);
     make_sampling(a);
@@ -755,7 +812,7 @@ static const struct {
     {ACT_RANK, 25},   {ACT_CLOCK, 10},    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},    {ACT_LEAVE, 2},
     {ACT_REPEAT, 5},  {ACT_GAP, 3},       {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10},  {ACT_VERSION, 6},
     {ACT_SEAL, 90},   {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15},  {ACT_CRASH, 8},
-    {ACT_RESET, 6},   {ACT_ENCODER, 10},  {ACT_PRIOR, 4},       {ACT_PAUSE, 10},     {ACT_RESUME, 6}, {ACT_RULES, 2},
+    {ACT_JOIN, 8},    {ACT_RESET, 6},   {ACT_ENCODER, 10},  {ACT_PRIOR, 4},       {ACT_PAUSE, 10},     {ACT_RESUME, 6}, {ACT_RULES, 2},
     {ACT_DISCARD, 6}, {ACT_PROCEED, 8},   {ACT_LIMIT, 1},
 };
 
@@ -959,6 +1016,9 @@ void world_print(const struct world *w)
     const struct joiner_config *c = &w->join.join;
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
+    for (uint32_t i = 0; i < w->stages; i++)
+        printf("stage %u: %u streams, %u labels, window %" PRId64 "\n", i, w->stage[i].streams, w->stage[i].labels,
+               w->stage[i].window_ms);
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
         printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, %" PRIu64 " decided, %" PRIu64
                " in batches, slice %u\n",

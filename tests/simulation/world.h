@@ -22,6 +22,7 @@ enum {
     WORLD_DIMENSION = 3, /* what impressions or streams of features send, mostly; each table adds 1 */
     WORLD_WEIGHTS_MAX = WORLD_DIMENSION + WORLD_TABLES_MAX + 1,
     WORLD_VALUES_MAX = 4,
+    WORLD_STAGES_MAX = 4,
     WORLD_SHORT_MEMORY_MS = 300
 }; /* of producers; else they are never forgotten */
 
@@ -72,6 +73,7 @@ struct world_event {
     A(LIMIT, "the limits change")                                                    \
     A(ENCODER, "a version gets an encoder, perhaps another one")                     \
     A(RULES, "the rules of filtering and sampling change")                           \
+    A(JOIN, "the join gets another stage: streams, labels, another window")          \
     A(SEAL, "the log writer seals a block")                                          \
     A(LOG_SYNC, "the log is synced; acks go out")                                    \
     A(HAND_OVER, "a thread applies blocks")                                          \
@@ -99,10 +101,19 @@ struct world_lane {
     uint32_t streams; /* bit set */
 };
 
+/* The join as far as it is configured: the first so many streams and labels. */
+struct world_stage {
+    uint32_t streams, labels;
+    int64_t window_ms;
+};
+
 struct world {
     uint64_t seed;
-    struct catalog join; /* only its join */
+    struct catalog join; /* only its join, with all that there is in the end, and the first window */
+    struct world_stage stage[WORLD_STAGES_MAX];
+    uint32_t stages;
     struct version version[WORLD_VERSIONS_MAX];
+    uint32_t reward_labels[WORLD_VERSIONS_MAX]; /* of each version: how many it needs */
     uint32_t versions, shards, threads, clients, lanes;
     struct world_lane lane[WORLD_LANES_MAX];
     uint32_t stalled; /* bit set of streams that nobody sends */
@@ -139,6 +150,7 @@ struct world {
     T(ITEMS, "records of many documents")                       \
     T(RESETS, "resets")                                         \
     T(PRIORS, "new priors")                                     \
+    T(JOINS, "changes of the join")                             \
     T(CRASHES, "crashes and restarts")
 
 enum world_trait {
@@ -147,6 +159,8 @@ enum world_trait {
 #undef T
         WORLD_TRAITS
 };
+/* The join of a stage. */
+void world_join(const struct world *w, uint32_t stage, struct catalog *out);
 bool world_has(const struct world *w, enum world_trait trait);
 const char *world_trait_name(enum world_trait trait);
 

@@ -89,6 +89,7 @@ bool world_has(const struct world *w, enum world_trait trait)
     case WORLD_ITEMS: return any_record(w);
     case WORLD_RESETS: return any_act(w, ACT_RESET);
     case WORLD_PRIORS: return any_act(w, ACT_PRIOR);
+    case WORLD_JOINS: return w->stages > 1 && any_act(w, ACT_JOIN);
     case WORLD_CRASHES: return any_act(w, ACT_CRASH);
     case WORLD_TRAITS: break;
     }
