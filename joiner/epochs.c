@@ -147,5 +147,5 @@ void joiner_change(struct joiner *j, const struct joiner_config *config, struct 
     due_open(&j->decisions[slot]);
     j->config = *config;
     j->output = output;
-    joiner_set_watermarks(j, j->watermark);
+    joiner_advance(j, j->watermark); /* features wait less long for their impressions if the window is smaller */
 }

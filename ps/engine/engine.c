@@ -139,6 +139,15 @@ static enum tm_code open_log(struct engine *e, const struct catalog *wanted, str
     return input_log_open(&o, &e->log, err);
 }
 
+/* What the data directory knows keeps its number, and the log is told by those. */
+static void number(struct engine *e, struct catalog *wanted)
+{
+    struct sequencer_options sequencing;
+    setup_renumber(&e->options, &e->catalog, wanted);
+    setup_sequencer(&e->options, wanted, &sequencing);
+    input_log_configure(e->log, &sequencing);
+}
+
 static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
     int64_t started = clock_monotonic_ns();
@@ -154,6 +163,8 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         CHECK(engine_wait_applied(e, input_log_head(e->log), -1));
     if (rc == TM_OK)
         rc = copy_catalog(e, err);
+    if (rc == TM_OK)
+        number(e, wanted);
     for (uint32_t i = 0; i < e->workers; i++)
         e->recovered_events += atomic_load(&e->worker[i].events);
     e->recovery_ms = (double)(clock_monotonic_ns() - started) / 1e6;

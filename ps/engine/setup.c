@@ -23,69 +23,6 @@ static_assert((int)KEY_REQUEST == JOINER_KEY_REQUEST && (int)KEY_USER == JOINER_
 
 enum { OTHERS_SHOWN = 512 };
 
-/* Streams and labels are numbered in the order of their names, so that their order in the file means nothing. */
-static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
-
-static const struct stream_options *find_stream(const struct options *o, const char *name)
-{
-    for (uint32_t i = 0; i < o->streams; i++)
-        if (strcmp(o->stream[i].name, name) == 0)
-            return &o->stream[i];
-    return NULL;
-}
-
-static void set_join(const struct options *o, struct catalog *c)
-{
-    const char *names[OPTION_STREAMS_MAX];
-    for (uint32_t i = 0; i < o->streams; i++)
-        names[i] = o->stream[i].name;
-    qsort(names, o->streams, sizeof *names, by_name);
-    c->joined = true;
-    c->key_fields = o->key_fields;
-    c->join = (struct joiner_config){.streams = o->streams,
-                                     .labels = o->labels,
-                                     .window_ms = o->window_ms,
-                                     .allowed_lateness_ms = o->allowed_lateness_ms};
-    for (uint32_t i = 0; i < o->streams; i++) {
-        const struct stream_options *s = find_stream(o, names[i]);
-        static const enum joiner_stream_kind kinds[] = {[STREAM_FEATURES] = JOINER_FEATURES,
-                                                        [STREAM_IMPRESSION] = JOINER_IMPRESSION,
-                                                        [STREAM_ACTION] = JOINER_ACTION,
-                                                        [STREAM_TABLE] = JOINER_TABLE};
-        memcpy(c->stream_name[i], s->name, sizeof s->name);
-        c->join.stream[i] = (struct joiner_stream){
-            .kind = kinds[s->kind], .within_ms = s->within_ms, .before_ms = s->before_ms, .required = s->required};
-        if (s->kind == STREAM_TABLE) {
-            c->join.stream[i].key_fields = s->key_fields;
-            c->join.stream[i].payload_only = s->payload_only;
-        }
-        if (!option_own_key(o, s))
-            continue;
-        c->join.stream[i].key_fields = s->key_fields;
-        c->join.stream[i].attribute = s->attribute == ATTRIBUTE_FIRST ? JOINER_ATTRIBUTE_FIRST
-                                      : s->attribute == ATTRIBUTE_ALL ? JOINER_ATTRIBUTE_ALL
-                                                                      : JOINER_ATTRIBUTE_LAST;
-    }
-    joiner_derive_keys(&c->join);
-}
-
-static void set_labels(const struct options *o, struct catalog *c)
-{
-    const char *names[OPTION_LABELS_MAX];
-    for (uint32_t i = 0; i < o->labels; i++)
-        names[i] = o->label[i].name;
-    qsort(names, o->labels, sizeof *names, by_name);
-    for (uint32_t i = 0; i < o->labels; i++)
-        for (uint32_t k = 0; k < o->labels; k++)
-            if (strcmp(o->label[k].name, names[i]) == 0) {
-                int stream = catalog_stream(c, bytes_text(o->label[k].stream));
-                CHECK(stream >= 0); /* options_check said so */
-                memcpy(c->label_name[i], o->label[k].name, sizeof o->label[k].name);
-                c->join.label[i] = o->label[k].label;
-                c->join.stream[stream].labels |= UINT64_C(1) << i;
-            }
-}
-
 static uint32_t label_number(const struct catalog *c, const char *name)
 {
     uint32_t i = 0;
@@ -192,6 +129,15 @@ enum tm_code setup_check_version(const struct engine *e, struct version_options 
     return rc;
 }
 
+/* What goes by the numbers of streams and labels. */
+static void set_numbered(const struct options *o, const struct catalog *have, struct catalog *out)
+{
+    setup_join(o, have, out);
+    set_sample_filters(o, out);
+    set_sampling(o, &out->join.rules.sampling);
+    set_filters(o, out, &out->join.rules.filters);
+}
+
 enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct tm_error *err)
 {
     struct option_problems problems = {0};
@@ -200,27 +146,17 @@ enum tm_code setup_catalog(const struct options *o, struct catalog *out, struct 
     if (rc != TM_OK)
         return rc;
     *out = (struct catalog){0};
-    set_join(o, out);
-    set_labels(o, out);
-    set_sample_filters(o, out);
-    set_sampling(o, &out->join.rules.sampling);
-    set_filters(o, out, &out->join.rules.filters);
+    set_numbered(o, out, out);
     set_versions(o, out);
     return TM_OK;
 }
 
-void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out)
+void setup_renumber(const struct options *o, const struct catalog *have, struct catalog *wanted)
 {
-    enum { PRODUCERS_MAX = 10000 };
-    *out = (struct sequencer_options){.streams = wanted->join.streams,
-                                      .window_ms = o->window_ms,
-                                      .producer_timeout_ms = o->producer_timeout_ms,
-                                      .producer_retain_ms = INT64_C(7) * 86400000,
-                                      .producers_max = PRODUCERS_MAX,
-                                      .user_events = o->users_max_events,
-                                      .user_window_ms = o->users_per_ms};
-    for (uint32_t i = 0; i < wanted->join.streams; i++)
-        out->out_of_orderness_ms[i] = find_stream(o, wanted->stream_name[i])->out_of_orderness_ms;
+    set_numbered(o, have, wanted);
+    for (uint32_t i = 0; i < wanted->versions; i++)
+        CHECK(catalog_compile_reward(wanted, bytes_text(o->version[i].reward), &wanted->version[i]->reward, NULL) ==
+              TM_OK);
 }
 
 /* What was established stays: a changed window, say, would make the same log mean something else. */
@@ -231,35 +167,6 @@ static enum tm_code refuse(struct tm_error *err, const char *what, const char *n
         "%s%s%s differs from what the data directory was made with; put the old value back, or serve the new "
         "configuration from a new data directory",
         what, *name ? " " : "", name);
-}
-
-static enum tm_code compare_join(const struct catalog *have, const struct catalog *want, struct tm_error *err)
-{
-    if (have->join.window_ms != want->join.window_ms)
-        return refuse(err, "join.window", "");
-    if (have->join.allowed_lateness_ms != want->join.allowed_lateness_ms)
-        return refuse(err, "join.allowed_lateness", "");
-    if (have->key_fields != want->key_fields)
-        return refuse(err, "join.key", "");
-    if (have->join.streams != want->join.streams)
-        return refuse(err, "the number of streams", "");
-    if (have->join.labels != want->join.labels)
-        return refuse(err, "the number of labels", "");
-    for (uint32_t i = 0; i < want->join.streams; i++) {
-        const struct joiner_stream *a = &have->join.stream[i], *b = &want->join.stream[i];
-        if (strcmp(have->stream_name[i], want->stream_name[i]) != 0 || a->kind != b->kind ||
-            a->within_ms != b->within_ms || a->before_ms != b->before_ms || a->required != b->required ||
-            a->labels != b->labels || a->attribute != b->attribute || a->key_fields != b->key_fields ||
-            a->payload_only != b->payload_only)
-            return refuse(err, "stream", want->stream_name[i]);
-    }
-    for (uint32_t i = 0; i < want->join.labels; i++)
-        if (strcmp(have->label_name[i], want->label_name[i]) != 0 ||
-            !labels_same(&have->join.label[i], &want->join.label[i]))
-            return refuse(err, "label", want->label_name[i]);
-    if (!label_filters_same(&have->join.label_filters, &want->join.label_filters))
-        return refuse(err, "sample_filters", "");
-    return TM_OK;
 }
 
 /* As it was made. */
@@ -334,14 +241,6 @@ static enum tm_code compare_versions(const struct catalog *have, const struct ca
     return TM_OK;
 }
 
-static enum tm_code append_join(struct engine *e, const struct catalog *wanted, struct tm_error *err)
-{
-    CLEANUP(buffer_close) struct buffer control = {0};
-    uint64_t position;
-    catalog_pack_join(wanted, &control);
-    return control_append(e, &control, &position, err);
-}
-
 /* What a shard keeps for paused versions, decisions and corrections is its part of the budgets. Changing them changes
  * what is learned, so they are a control record. */
 static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
@@ -395,7 +294,7 @@ static void tell_others(const struct catalog *have, const struct catalog *want)
 enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
     bool joined = e->catalog.joined;
-    enum tm_code rc = joined ? compare_join(&e->catalog, wanted, err) : TM_OK;
+    enum tm_code rc = joined ? setup_compare_join(e, wanted, err) : TM_OK;
     number_versions(&e->catalog, wanted);
     if (rc == TM_OK)
         rc = setup_priors(e, wanted, err);
@@ -403,8 +302,8 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
         rc = compare_versions(&e->catalog, wanted, err);
     if (rc == TM_OK)
         rc = setup_compare_encoders(e, wanted, err);
-    if (rc == TM_OK && !joined)
-        rc = append_join(e, wanted, err);
+    if (rc == TM_OK)
+        rc = setup_apply_join(e, wanted, err);
     for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
         if (!catalog_find(&e->catalog, bytes_text(wanted->version[i]->name)))
             rc = append_version(e, wanted->version[i], &wanted->encoder[i], err);

@@ -1,6 +1,7 @@
 #include "ps/state/catalog_join.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/wire.h"
@@ -201,33 +202,73 @@ void catalog_pack_join(const struct catalog *c, struct buffer *out)
 
 /* ---- what may change ---- */
 
-/* A number that has to stay as it is, of a part by name. */
-static enum tm_code same(const char *part, const char *name, const char *field, int64_t have, int64_t want,
-                         struct tm_error *err)
+enum { WORDS_SIZE = 40 };
+
+static enum tm_code other(const char *part, const char *name, const char *field, const char *have, const char *want,
+                          struct tm_error *err)
 {
-    const char *dot = *name ? "." : "";
+    return tm_error_set(err, TM_FAILED_PRECONDITION, "%s%s%s.%s is %s in the data directory, and %s now", part,
+                        *name ? "." : "", name, field, have, want);
+}
+
+static enum tm_code same_number(const char *part, const char *name, const char *field, const char *unit, int64_t have,
+                                int64_t want, struct tm_error *err)
+{
+    char words[2][WORDS_SIZE];
     if (have == want)
         return TM_OK;
-    return tm_error_set(err, TM_FAILED_PRECONDITION, "%s%s%s.%s is %lld in the data directory, and %lld now", part, dot,
-                        name, field, (long long)have, (long long)want);
+    snprintf(words[0], sizeof words[0], "%lld%s", (long long)have, unit);
+    snprintf(words[1], sizeof words[1], "%lld%s", (long long)want, unit);
+    return other(part, name, field, words[0], words[1], err);
+}
+
+static enum tm_code same_word(const char *name, const char *field, const char *const *words, uint32_t have,
+                              uint32_t want, struct tm_error *err)
+{
+    return have == want ? TM_OK : other("streams", name, field, words[have], words[want], err);
+}
+
+static void key_words(uint32_t fields, char out[static WORDS_SIZE])
+{
+    snprintf(out, WORDS_SIZE, "[%s%s%s]", fields & JOINER_KEY_REQUEST ? "request, " : "",
+             fields & JOINER_KEY_USER ? "user, " : "", fields & JOINER_KEY_DOC ? "doc" : "");
+}
+
+static enum tm_code same_key(const char *part, const char *name, uint32_t have, uint32_t want, struct tm_error *err)
+{
+    char words[2][WORDS_SIZE];
+    if (have == want)
+        return TM_OK;
+    key_words(have, words[0]);
+    key_words(want, words[1]);
+    return other(part, name, "key", words[0], words[1], err);
 }
 
 static enum tm_code same_stream(const char *name, const struct joiner_stream *a, const struct joiner_stream *b,
                                 struct tm_error *err)
 {
-    const struct {
-        const char *field;
-        int64_t have, want;
-    } fields[] = {{"kind", a->kind, b->kind},
-                  {"within (ms)", a->within_ms, b->within_ms},
-                  {"before (ms)", a->before_ms, b->before_ms},
-                  {"required", a->required, b->required},
-                  {"attribute", a->attribute, b->attribute},
-                  {"key (1 request, 2 user, 4 doc)", a->key_fields, b->key_fields},
-                  {"payload_only", a->payload_only, b->payload_only}};
-    enum tm_code rc = TM_OK;
-    for (size_t i = 0; rc == TM_OK && i < ARRAY_LEN(fields); i++)
-        rc = same("streams", name, fields[i].field, fields[i].have, fields[i].want, err);
+    static const char *const kinds[] = {[JOINER_FEATURES] = "features",
+                                        [JOINER_IMPRESSION] = "impression",
+                                        [JOINER_ACTION] = "action",
+                                        [JOINER_TABLE] = "table"};
+    static const char *const rules[] = {[JOINER_ATTRIBUTE_NONE] = "none",
+                                        [JOINER_ATTRIBUTE_LAST] = "last",
+                                        [JOINER_ATTRIBUTE_FIRST] = "first",
+                                        [JOINER_ATTRIBUTE_ALL] = "all"};
+    static const char *const answers[] = {"false", "true"};
+    enum tm_code rc = same_word(name, "kind", kinds, a->kind, b->kind, err);
+    if (rc == TM_OK)
+        rc = same_number("streams", name, "within", "ms", a->within_ms, b->within_ms, err);
+    if (rc == TM_OK)
+        rc = same_number("streams", name, "before", "ms", a->before_ms, b->before_ms, err);
+    if (rc == TM_OK)
+        rc = same_word(name, "required", answers, a->required, b->required, err);
+    if (rc == TM_OK)
+        rc = same_word(name, "attribute", rules, a->attribute, b->attribute, err);
+    if (rc == TM_OK)
+        rc = same_key("streams", name, a->key_fields, b->key_fields, err);
+    if (rc == TM_OK)
+        rc = same_word(name, "payload_only", answers, a->payload_only, b->payload_only, err);
     return rc;
 }
 
@@ -264,11 +305,10 @@ static enum tm_code same_label(const struct catalog *have, const struct catalog 
 
 enum tm_code catalog_join_extends(const struct catalog *have, const struct catalog *want, struct tm_error *err)
 {
-    enum tm_code rc =
-        same("join", "", "key (1 request, 2 user, 4 doc)", have->key_fields, want->key_fields, err);
+    enum tm_code rc = same_key("join", "", have->key_fields, want->key_fields, err);
     if (rc == TM_OK)
-        rc = same("join", "", "allowed_lateness (ms)", have->join.allowed_lateness_ms, want->join.allowed_lateness_ms,
-                  err);
+        rc = same_number("join", "", "allowed_lateness", "ms", have->join.allowed_lateness_ms,
+                         want->join.allowed_lateness_ms, err);
     for (uint32_t i = 0; rc == TM_OK && i < have->join.streams; i++) {
         if (i >= want->join.streams || strcmp(have->stream_name[i], want->stream_name[i]) != 0)
             return differs("streams", have->stream_name[i], "is in the data directory, and not in the configuration",

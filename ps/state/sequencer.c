@@ -40,6 +40,13 @@ void sequencer_close(struct sequencer *s)
     free(s);
 }
 
+void sequencer_configure(struct sequencer *s, const struct sequencer_options *options)
+{
+    struct sequencer_options *ours = &s->roster.options;
+    memcpy(ours->out_of_orderness_ms, options->out_of_orderness_ms, sizeof ours->out_of_orderness_ms);
+    ours->window_ms = options->window_ms;
+}
+
 void sequencer_load_position(struct sequencer *s, uint64_t next_position) { s->position = next_position; }
 
 void sequencer_load_watermark(struct sequencer *s, uint8_t stream, int64_t time)

@@ -104,6 +104,9 @@ struct sequencer;
 struct sequencer *sequencer_open(const struct sequencer_options *options);
 void sequencer_close(struct sequencer *s); /* NULL is fine */
 
+/* Other out_of_orderness_ms and window_ms; the rest is as it was opened. */
+void sequencer_configure(struct sequencer *s, const struct sequencer_options *options);
+
 /* Loading, before anything is taken: where the log ends, the stream watermarks as last broadcast, the
  * stored producers. */
 void sequencer_load_position(struct sequencer *s, uint64_t next_position);

@@ -341,6 +341,11 @@ enum tm_code input_log_start(struct input_log *log, struct tm_error *err)
     return rc;
 }
 
+void input_log_configure(struct input_log *log, const struct sequencer_options *options)
+{
+    sequencer_configure(log->sequencer, options);
+}
+
 static size_t weight_of(const struct submission *s)
 {
     size_t weight = SUBMISSION_WEIGHT + s->shared.size + s->rejects.size + s->letters.size + s->control.size;

@@ -51,6 +51,9 @@ uint64_t input_log_head(struct input_log *log); /* synced; any thread */
 
 enum tm_code input_log_start(struct input_log *log, struct tm_error *err);
 
+/* As sequencer_configure(): before the start, or on the writer's thread. */
+void input_log_configure(struct input_log *log, const struct sequencer_options *options);
+
 /* Hand in. Waits while the queue is full. False: the log is shutting down, done() will not be called. */
 bool input_log_submit(struct input_log *log, struct submission *sub);
 /* Does not wait. False: it is full, or shutting down. */

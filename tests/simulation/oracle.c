@@ -1121,6 +1121,8 @@ static void begin_epoch(struct oracle *o)
     const struct joiner_config *c = &o->catalog.join;
     o->epoch = mem_grow(o->epoch, o->epochs + 1, sizeof *o->epoch);
     o->epoch[o->epochs++] = (struct oracle_epoch){c->streams, c->labels, c->window_ms};
+    for (uint32_t i = 0; i < o->shards; i++)
+        let_orphans_go(o, &o->shard[i]);
 }
 
 /* What was so far stays so far. */
