@@ -1,0 +1,89 @@
+"""The join of a live data directory changes: impressions keep the streams, labels and window under which they came."""
+
+import harness
+from test_producers import T0
+
+BEFORE = """
+shards: 4
+threads: 2
+commit: { interval: 100ms }
+join: { window: 10s, allowed_lateness: 60s }
+streams:
+  - { name: impressions, kind: impression }
+  - { name: clicks, kind: action }
+labels: [{ name: click, stream: clicks }]
+versions: [{ name: A, model: beta, prior: [1, 1], reward: click }]
+"""
+AFTER = """
+shards: 4
+threads: 2
+commit: { interval: 100ms }
+join: { window: 20s, allowed_lateness: 60s }
+streams:
+  - { name: buys, kind: action }
+  - { name: clicks, kind: action }
+  - { name: impressions, kind: impression }
+labels:
+  - { name: bought, stream: buys }
+  - { name: click, stream: clicks }
+versions:
+  - { name: A, model: beta, prior: [1, 1], reward: click }
+  - { name: buyers, model: beta, prior: [1, 1], reward: "max(bought, click)", samples_from: [A] }
+"""
+OLD, NEW = range(100), range(100, 200)
+
+
+def impression(n):
+    return {"stream": "impressions", "request": f"r{n}", "doc": f"d{n // 100}", "version": "A", "time": T0 + 10 * n}
+
+
+def action(stream, n, delay):
+    return {"stream": stream, "request": f"r{n}", "doc": f"d{n // 100}", "time": T0 + 10 * n + delay}
+
+
+def send(server, events, ends=(), at=0):
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open("epochs")
+        if events:
+            call.batch(call.sequence + 1, events)
+        if ends:
+            call.watermarks(T0 + at, ends)
+        call.close()
+    server.drain()
+
+
+def test_an_impression_keeps_the_join_under_which_it_came(make_server):
+    server = make_server(BEFORE).start()
+    send(server, [impression(n) for n in OLD])
+    server.term()
+    server.configure(AFTER)
+    server.start()
+    send(server, [impression(n) for n in NEW])
+    send(server, [action("clicks", n, 15_000) for n in (*OLD[:30], *NEW[:30])])  # in time for the new window alone
+    send(server, [action("buys", n, 1000) for n in (*OLD[:50], *NEW[:50])])
+    send(server, [], ends=("impressions", "clicks"), at=16_000)
+    assert server.version("A")["new_samples"]["samples"] == 100  # the old ones: they wait for no buys
+    send(server, [], ends=("impressions", "clicks", "buys"), at=120_000)
+    status = server.settled_status()
+    harness.assert_balanced(status)
+    corrections = {v["name"]: v["corrections"]["samples"] for v in status["versions"]}
+    assert corrections == {"A": 30, "buyers": 30}  # clicks of the old ones came behind their window
+    assert server.counts("A") == {"d0": (30, 70), "d1": (30, 70)}
+    assert server.counts("buyers") == {"d0": (30, 70), "d1": (50, 50)}
+    before = server.digests()
+    server.kill9()
+    server.start()
+    assert server.digests() == before
+
+
+def test_what_cannot_change_is_refused_with_the_way(server):
+    server.term()
+    server.configure(harness.config(lateness="120s"))
+    server.launch()
+    assert not server.wait_ready()
+    assert "join.allowed_lateness is 60000ms in the data directory, and 120000ms now" in server.stderr()
+    assert "new data directory" in server.stderr()
+    server.configure(harness.config(window="20s"))
+    server.start()
+    assert server.status()["window_ms"] == 20_000
