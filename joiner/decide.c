@@ -284,8 +284,8 @@ static uint32_t announce(struct joiner *j, uint32_t epoch)
 {
     struct due_item item[JOINER_COMING_MAX];
     struct sample_features shown[JOINER_COMING_MAX];
-    uint32_t items =
-        due_ahead(&j->decisions[joiner_slot(j, epoch)], j->gate[epoch], item, JOINER_COMING_MAX), count = 0;
+    uint32_t items = due_ahead(&j->decisions[joiner_slot(j, epoch)], j->gate[epoch], item, JOINER_COMING_MAX),
+             count = 0;
     for (uint32_t i = 0; i < items; i++) {
         const struct pending_key *k = &j->pending.keys[item[i].number];
         if (!joiner_waits(j, &item[i]))

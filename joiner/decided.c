@@ -243,8 +243,8 @@ static void load_action(struct decided *d, struct decided_key *k, struct reader 
 /* A key has a sample, unless it was a negative that was left out. */
 static bool makes_sense(const struct decided_key *k)
 {
-    return k->standing <= DECIDED_LEFT_OUT && k->labels <= JOINER_LABELS_MAX && (k->standing == DECIDED_LEFT_OUT) == (k->sequence == 0) && k->rate > 0 &&
-           k->rate <= 1;
+    return k->standing <= DECIDED_LEFT_OUT && k->labels <= JOINER_LABELS_MAX &&
+           (k->standing == DECIDED_LEFT_OUT) == (k->sequence == 0) && k->rate > 0 && k->rate <= 1;
 }
 
 static struct decided_key *load_one(struct decided *d, struct reader *r)

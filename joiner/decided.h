@@ -4,7 +4,8 @@
  * many, all of them leave memory for a sorted run (joiner/runs.h); one that an action comes for is put back, and leaves
  * again with the next.
  * Entry    as it is stored: {key 16, time i64, sequence u64, settled u64, row u64, offset u32, version u32, weight f32,
- *          rate f32, standing u8, labels u8, count u16} and `count` actions {event u64, time i64, value f64, stream u8, came u8}.
+ *          rate f32, standing u8, labels u8, count u16} and `count` actions {event u64, time i64, value f64, stream u8,
+ *          came u8}.
  * Memory   72 bytes a key + 11-21 of index + 32 per action. Pointers found live until the next put or expire.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_DECIDED_H

@@ -133,8 +133,8 @@ struct joiner_config {
     int64_t window_ms, allowed_lateness_ms;
     struct joiner_epoch epoch[JOINER_EPOCHS_MAX]; /* the oldest first; the last one is of what is above */
     uint32_t epochs;                              /* 0: one, that was there from the beginning */
-    uint32_t first_streams; /* of the first epoch there ever was: their horizons say how finely time is cut; 0: all */
-    uint64_t held_bytes_max;    /* of all that waits: when more waits, the oldest is shed; 0: no limit */
+    uint32_t first_streams;  /* of the first epoch there ever was: their horizons say how finely time is cut; 0: all */
+    uint64_t held_bytes_max; /* of all that waits: when more waits, the oldest is shed; 0: no limit */
     uint64_t decided_bytes_max; /* of decided keys and their actions: the oldest are given up; 0: no limit */
     struct joiner_rules rules;
     uint32_t action_key[JOINER_ACTION_KEYS_MAX]; /* the key fields of attributed streams, each set once */
@@ -303,7 +303,8 @@ enum tm_code joiner_load_row(struct joiner *j, struct bytes key, struct bytes ro
 enum tm_code joiner_load_commits(struct joiner *j, uint64_t first_commit, uint64_t last_commit, struct tm_error *err);
 uint64_t joiner_runs_from(const struct joiner *j); /* as of the last freeze, when commits are known */
 uint64_t joiner_attribution_from(const struct joiner *j);
-/* How much is remembered, and what does not go back: part of a commit, and read again before all else. r->bad: it makes no sense. */
+/* How much is remembered, and what does not go back: part of a commit, and read again before all else. r->bad: it makes
+ * no sense. */
 void joiner_encode_remembered(const struct joiner *j, struct buffer *out);
 void joiner_load_remembered(struct joiner *j, struct reader *r);
 enum tm_code joiner_load_run(struct joiner *j, uint64_t commit, struct bytes run, struct tm_error *err);

@@ -26,11 +26,11 @@ struct joiner {
     int64_t expiry;         /* WATERMARK_NONE: nothing expires */
     int64_t action_horizon; /* early actions and late impressions before it are set aside */
     int64_t features_horizon;
-    uint64_t sequence;  /* of the newest sample */
-    uint64_t position;  /* of the newest record stepped */
+    uint64_t sequence;                     /* of the newest sample */
+    uint64_t position;                     /* of the newest record stepped */
     uint64_t undecided[JOINER_EPOCHS_MAX]; /* impressions that wait, by their epochs' numbers modulo that */
-    uint64_t held;      /* logical bytes of all that waits... */
-    uint64_t early;     /* ...and of what has not met its impression */
+    uint64_t held;                         /* logical bytes of all that waits... */
+    uint64_t early;                        /* ...and of what has not met its impression */
     struct stream_counts counts[JOINER_STREAMS_MAX];
     struct joiner_pace pace;
     struct delays *delays[JOINER_STREAMS_MAX]; /* NULL: no action of the stream has matched */
@@ -40,7 +40,7 @@ struct joiner {
     struct remembered remembered; /* how much of both */
     struct chunks chunks;
     struct due decisions[JOINER_EPOCHS_MAX]; /* impressions, by their time; of epochs as above */
-    struct due early_actions; /* notes without an impression, by their time */
+    struct due early_actions;                /* notes without an impression, by their time */
     struct due early_features;
     struct attribution attribution;
     struct buffer frozen_run;

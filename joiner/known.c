@@ -61,7 +61,7 @@ void joiner_forget(struct joiner *j)
 /* Impressions of several streams are not told apart here: the first stream says it for all. */
 void joiner_keep_decided_bound(struct joiner *j)
 {
-    uint64_t given_up = remembered_trim(&j->remembered, j->expiry, j->gate, j->config.decided_bytes_max);
+    uint64_t given_up = remembered_trim(&j->remembered, j->expiry, joiner_front(j), j->config.decided_bytes_max);
     uint32_t i = 0;
     if (given_up == 0)
         return;

@@ -41,6 +41,8 @@ static void add(struct remembered *r, int64_t number, uint64_t bytes, uint64_t s
 /* Mostly it is the newest stretch: a multiplication is cheaper than a division. */
 void remembered_add(struct remembered *r, int64_t time, uint64_t bytes, uint64_t samples)
 {
+    if (time < r->from)
+        return;
     int64_t number = r->count ? r->stretch[r->count - 1].number : 0, start, into;
     if (__builtin_mul_overflow(number, r->width, &start) || __builtin_sub_overflow(time, start, &into) || into < 0 ||
         into >= r->width)

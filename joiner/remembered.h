@@ -28,7 +28,7 @@ struct remembered {
 void remembered_open(struct remembered *r, int64_t width);
 void remembered_close(struct remembered *r);
 
-/* So many bytes, and samples, at this time. */
+/* So many bytes, and samples, at this time; given up at once if it is in front of `from`. */
 void remembered_add(struct remembered *r, int64_t time, uint64_t bytes, uint64_t samples);
 
 /* Forget the stretches in front of expiry, then give up what is too much. Every sample told of is from before the gate.

@@ -193,7 +193,8 @@ enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog
 enum tm_code setup_apply_encoders(struct engine *e, const struct catalog *wanted, struct tm_error *err);
 bool setup_same_version(const struct version *a, const struct version *b); /* apart from name and id */
 uint32_t setup_next_id(const struct catalog *c);
-/* wanted: made by setup_catalog(). Streams and labels get the numbers that they have in `have`, new ones those behind. */
+/* wanted: made by setup_catalog(). Streams and labels get the numbers that they have in `have`, new ones those behind
+ * them. */
 void setup_renumber(const struct options *o, const struct catalog *have, struct catalog *wanted);
 /* setup_join.c: streams, labels and window, with the numbers of `have`; then what the log has to know of them. */
 void setup_join(const struct options *o, const struct catalog *have, struct catalog *c);

@@ -1,4 +1,5 @@
-/* The join of the configuration: how its streams and labels are numbered, and what it may change of the one there is. */
+/* The join of the configuration: how its streams and labels are numbered, and what it may change of the one that there
+ * is. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -110,8 +110,8 @@ void catalog_close(struct catalog *c);
 
 /* What a control record has changed. */
 enum catalog_change_kind {
-    CATALOG_SAME, /* nothing: a command that was given again, or a record that only makes a block */
-    CATALOG_JOINED, /* there is a join configuration, or it has another epoch */
+    CATALOG_SAME,      /* nothing: a command that was given again, or a record that only makes a block */
+    CATALOG_JOINED,    /* there is a join configuration, or it has another epoch */
     CATALOG_CREATED,   /* a version: the last one */
     CATALOG_PAUSED,    /* a version that learned */
     CATALOG_RESUMED,   /* a version that was paused; it learns everything that was held */

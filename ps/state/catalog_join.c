@@ -28,7 +28,7 @@ static enum tm_code read_label(struct catalog *c, size_t i, const Tidemill__V1__
 
 static enum tm_code read_stream(struct catalog *c, size_t i, const Tidemill__V1__StreamSpec *s, struct tm_error *err)
 {
-    if (s->kind > JOINER_TABLE || s->within_ms < 0 || s->before_ms < 0)
+    if (s->kind > JOINER_TABLE || s->within_ms < 0 || s->within_ms > c->join.allowed_lateness_ms || s->before_ms < 0)
         return tm_error_set(err, TM_DATA_LOSS, "stream %zu of kind %u counts within %lld ms, and %lld ms before", i,
                             s->kind, (long long)s->within_ms, (long long)s->before_ms);
     c->join.stream[i] = (struct joiner_stream){.kind = (enum joiner_stream_kind)s->kind,
@@ -117,8 +117,7 @@ enum tm_code catalog_read_epochs(struct catalog *c, const Tidemill__V1__Catalog 
                                                             .window_ms = e->window_ms,
                                                             .from = e->from};
     }
-    return sane ? TM_OK
-                : tm_error_set(err, TM_DATA_LOSS, "%zu epochs of the join make no sense", stored->n_epochs);
+    return sane ? TM_OK : tm_error_set(err, TM_DATA_LOSS, "%zu epochs of the join make no sense", stored->n_epochs);
 }
 
 void catalog_begin_epoch(struct catalog *c, uint64_t position) { c->join.epoch[c->join.epochs - 1].from = position; }

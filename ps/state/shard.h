@@ -128,7 +128,8 @@ enum tm_code shard_load(struct shard *s, const struct store *store, struct tm_er
 enum tm_code shard_step(struct shard *s, const struct block *b, uint32_t slot, const int64_t *before,
                         const int64_t *after, struct tm_error *err);
 
-/* Must the block be stepped although it does not name the shard? Something is decided at these watermarks, or it is behind. */
+/* Must the block be stepped although it does not name the shard? Something is decided at these watermarks, or it is
+ * behind. */
 bool shard_due(const struct shard *s, const int64_t *watermarks);
 
 /* Event time decided as soon as it has stepped up to these; WATERMARK_NONE: nothing. */
@@ -203,9 +204,9 @@ struct shard_version_counts {
 };
 struct shard_counts {
     uint64_t position, samples, undecided, decided;
-    int64_t gate;           /* event time decided; WATERMARK_NONE */
-    int64_t front;          /* joiner_front() */
-    int64_t decided_before; /* joiner_decided_before() */
+    int64_t gate;                 /* event time decided; WATERMARK_NONE */
+    int64_t front;                /* joiner_front() */
+    int64_t decided_before;       /* joiner_decided_before() */
     uint32_t epoch, oldest_epoch; /* of the join: that of now; the oldest that undecided impressions belong to */
     struct stream_counts streams[JOINER_STREAMS_MAX];
     struct delays *delays[JOINER_STREAMS_MAX];     /* owned by the copy; NULL: no action of the stream has matched */

@@ -84,4 +84,4 @@ def test_the_rule_belongs_to_the_data_directory(make_server):
     server.configure(CONFIG.replace("RULE", "all"))
     server.launch()
     assert not server.wait_ready()
-    assert "stream orders differs from what the data directory was made with" in server.stderr()
+    assert "streams.orders.attribute is last in the data directory, and all now" in server.stderr()

@@ -125,7 +125,7 @@ def test_a_label_that_changed_is_refused_at_the_start(make_server):
     server.configure(CONFIG.replace("cap: 100", "cap: 200"))
     server.launch()
     assert not server.wait_ready()
-    assert "label spend differs from what the data directory was made with" in server.stderr()
+    assert "labels.spend has another cap or threshold than in the data directory" in server.stderr()
     server.configure(CONFIG.replace("spend / 100", "spend / 50"))
     server.launch()
     assert not server.wait_ready()

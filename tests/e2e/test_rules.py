@@ -135,7 +135,7 @@ samples: { retain: 1h }
         server.term()
         server.configure(server.config_file.read_text().replace("min: 2", "min: 3"))
         assert not server.launch().wait_ready()
-        assert "sample_filters differs from what the data directory was made with" in server.stderr()
+        assert "sample_filters are others than in the data directory" in server.stderr()
     finally:
         server.close()
 

@@ -180,4 +180,4 @@ def test_rows_are_refused_that_no_sample_could_find(make_server):
     server.configure(CONFIG.replace("key: [doc] }", "key: [user, doc] }"))
     server.launch()
     assert not server.wait_ready()
-    assert "stream items differs" in server.stderr()
+    assert "streams.items.key is [doc] in the data directory, and [user, doc] now" in server.stderr()

@@ -290,7 +290,8 @@ static bool check_param(const struct history *h, uint32_t shard, const struct ta
     uint64_t got[LESSONS_BLOCK_MAX / 8 + 1];
     struct doc_id id = shard_doc_id(bytes_text(world_doc(doc)), SIMULATION_HASH_SEED);
     uint32_t number = table_find(t, id);
-    bool forgotten = lessons_expired(&oracle_shard(h->oracle, shard)->lessons, v, version, doc, oracle_gate(h->oracle, shard));
+    bool forgotten =
+        lessons_expired(&oracle_shard(h->oracle, shard)->lessons, v, version, doc, oracle_gate(h->oracle, shard));
     if (number == TABLE_NONE && forgotten) /* when is its own business */
         return false;
     if ((number != TABLE_NONE) != student->known[doc])

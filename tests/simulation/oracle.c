@@ -115,13 +115,19 @@ static int64_t gate(const struct oracle *o, const struct oracle_shard *s)
     return least > s->least_gate ? least : s->least_gate;
 }
 
+/* Nothing decided is behind it. */
+static int64_t front(const struct oracle *o)
+{
+    int64_t most = WATERMARK_NONE;
+    for (uint32_t i = 0; i < o->epochs; i++)
+        most = gate_of(o, i) > most ? gate_of(o, i) : most;
+    return most;
+}
+
 /* The gate; of an epoch before, while nothing is known about that of now and never was. */
 static int64_t decided_at(const struct oracle *o, const struct oracle_shard *s)
 {
-    int64_t at = gate(o, s);
-    for (uint32_t i = 0; i < o->epochs && gate(o, s) == WATERMARK_NONE; i++)
-        at = gate_of(o, i) > at ? gate_of(o, i) : at;
-    return at;
+    return gate(o, s) == WATERMARK_NONE ? front(o) : gate(o, s);
 }
 
 static int64_t horizon(const struct oracle *o, int64_t lateness)
@@ -929,7 +935,7 @@ static bool give_up(const struct oracle *o, struct oracle_shard *s)
         s->given_up += s->record[i].decided && s->record[i].time >= s->gone &&
                        stretch_of_time(o, s->record[i].time, &width) == oldest_stretch;
     int64_t end = (oldest_stretch + 1) * width;
-    s->gone = end < gate(o) ? end : gate(o);
+    s->gone = end < front(o) ? end : front(o);
     return true;
 }
 
@@ -1081,8 +1087,7 @@ static uint32_t next_due(const struct oracle *o, const struct oracle_shard *s)
     uint32_t best = NOBODY;
     for (uint32_t i = 0; i < s->records; i++) {
         const struct oracle_record *r = &s->record[i];
-        if (is_undecided(o, r) && r->time < gate_of(o, r->epoch) &&
-            (best == NOBODY || r->time < s->record[best].time))
+        if (is_undecided(o, r) && r->time < gate_of(o, r->epoch) && (best == NOBODY || r->time < s->record[best].time))
             best = i; /* records lie in the order of positions */
     }
     return best;

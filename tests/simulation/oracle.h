@@ -94,7 +94,7 @@ const int64_t *oracle_watermarks(const struct oracle *o);
 struct stream_counts oracle_counts(const struct oracle *o, uint32_t shard, uint32_t stream);
 struct delays oracle_delays(const struct oracle *o, uint32_t shard, uint32_t stream);
 int64_t oracle_gate(const struct oracle *o, uint32_t shard); /* event time decided; WATERMARK_NONE */
-bool oracle_behind(const struct oracle *o);  /* some shard; a block more would change something */
+bool oracle_behind(const struct oracle *o);                  /* some shard; a block more would change something */
 const struct oracle_record *oracle_find(const struct oracle *o, uint32_t shard,
                                         uint64_t position); /* NULL: no such record */
 

@@ -132,7 +132,8 @@ static void make_stages(struct author *a)
         s->labels = last ? c->labels : between(a, before->labels, labels_within(c, s->streams));
         s->window_ms = before->window_ms;
         if (i > 0 && (chance(a, 60) || (s->streams == before->streams && s->labels == before->labels)))
-            s->window_ms = chance(a, 20) ? 0 : (int64_t)below(a, (uint32_t)(c->allowed_lateness_ms / a->unit + 1)) * a->unit;
+            s->window_ms =
+                chance(a, 20) ? 0 : (int64_t)below(a, (uint32_t)(c->allowed_lateness_ms / a->unit + 1)) * a->unit;
     }
 }
 
@@ -809,11 +810,11 @@ static const struct {
     enum act_kind kind;
     uint32_t weight;
 } habits[] = {
-    {ACT_RANK, 25},   {ACT_CLOCK, 10},    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},    {ACT_LEAVE, 2},
-    {ACT_REPEAT, 5},  {ACT_GAP, 3},       {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10},  {ACT_VERSION, 6},
-    {ACT_SEAL, 90},   {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15},  {ACT_CRASH, 8},
-    {ACT_JOIN, 8},    {ACT_RESET, 6},   {ACT_ENCODER, 10},  {ACT_PRIOR, 4},       {ACT_PAUSE, 10},     {ACT_RESUME, 6}, {ACT_RULES, 2},
-    {ACT_DISCARD, 6}, {ACT_PROCEED, 8},   {ACT_LIMIT, 1},
+    {ACT_RANK, 25},  {ACT_CLOCK, 10},    {ACT_SEND, 100},      {ACT_WATERMARK, 45}, {ACT_END, 3},    {ACT_LEAVE, 2},
+    {ACT_REPEAT, 5}, {ACT_GAP, 3},       {ACT_RECONNECT, 4},   {ACT_RESTART, 3},    {ACT_WAIT, 10},  {ACT_VERSION, 6},
+    {ACT_SEAL, 90},  {ACT_LOG_SYNC, 60}, {ACT_HAND_OVER, 100}, {ACT_COMMIT, 80},    {ACT_SYNC, 15},  {ACT_CRASH, 8},
+    {ACT_JOIN, 8},   {ACT_RESET, 6},     {ACT_ENCODER, 10},    {ACT_PRIOR, 4},      {ACT_PAUSE, 10}, {ACT_RESUME, 6},
+    {ACT_RULES, 2},  {ACT_DISCARD, 6},   {ACT_PROCEED, 8},     {ACT_LIMIT, 1},
 };
 
 enum { PAUSING_HABITS = 5 }; /* the last ones */

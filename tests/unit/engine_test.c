@@ -624,7 +624,8 @@ static void set(struct options *o, const char *key, const char *value)
 static void refuse_settings(void **state)
 {
     static const char *const refused[][3] = {
-        {"join.allowed_lateness", "25h", "join.allowed_lateness is 86400000ms in the data directory, and 90000000ms now"},
+        {"join.allowed_lateness", "25h",
+         "join.allowed_lateness is 86400000ms in the data directory, and 90000000ms now"},
         {"join.key", "user, doc", "join.key is [request, doc] in the data directory, and [user, doc] now"},
         {"shards", "16", "shards: the data directory was made with 8, the configuration says 16"},
     };
