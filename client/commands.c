@@ -33,6 +33,9 @@ static const struct command client_commands[] = {
      "tidemill version resume A --apply", command_version_resume},
     {"version prior", "NAME", "Estimate the prior from the documents, or give one; shows old and new until --execute",
      "tidemill version prior A --estimate mle --reason \"first week\" --execute", command_version_prior},
+    {"version encoder", "NAME", "Give a version another encoder; shows what would begin anew until --execute",
+     "tidemill version encoder B --file encoder.safetensors --reason \"trained on May\" --execute",
+     command_version_encoder},
     {"version compare", "A B",
      "Compare two versions from the samples that are kept: what each earned, and what each would have earned in the "
      "other's place",

@@ -86,6 +86,7 @@ int command_samples_window(const struct command *self, int argc, char **argv);
 int command_status(const struct command *self, int argc, char **argv);
 int command_version_compare(const struct command *self, int argc, char **argv);
 int command_version_create(const struct command *self, int argc, char **argv);
+int command_version_encoder(const struct command *self, int argc, char **argv);
 int command_version_list(const struct command *self, int argc, char **argv);
 int command_version_pause(const struct command *self, int argc, char **argv);
 int command_version_prior(const struct command *self, int argc, char **argv);

@@ -253,6 +253,7 @@ void engine_close(struct engine *e)
     for (uint32_t i = 0; i < e->options.shards; i++)
         shard_close(e->shard[i]);
     encoders_close(e->encoders);
+    free(e->configured);
     input_log_close(e->log);
     lookup_rows_close(e->lookups);
     data_dir_close(&e->dir);

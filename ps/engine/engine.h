@@ -105,7 +105,8 @@ struct pull {
     uint8_t *source; /* enum Source of parameters.proto */
     double *mean, *sd, *lower, *upper;
     /* Results. */
-    int64_t as_of; /* event time decided in all shards touched; INT64_MIN: nothing yet */
+    const char *encoder; /* the representation that all values are of; NULL: the version has no encoder */
+    int64_t as_of;       /* event time decided in all shards touched; INT64_MIN: nothing yet */
     uint64_t position, durable_position;
     size_t prior_at; /* the first document that nothing was learned about; PULL_NO_PRIOR */
 };
@@ -116,7 +117,8 @@ struct scoring {
     const struct version *version;
     const struct bytes *docs;
     size_t count;
-    const float *x; /* count x dimension, guarded like a sample's; NULL: a model without features */
+    const float *x;      /* count x dimension, guarded like a sample's; NULL: a model without features */
+    const char *encoder; /* that made x: parameters of another are as if nothing had been learned; NULL: none */
     struct arm *arms;
     double *means; /* expected rewards */
     bool *known;

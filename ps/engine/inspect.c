@@ -116,6 +116,7 @@ enum { PIECE_ROWS = 1000 };
 struct walk {
     struct engine *engine;
     const struct version *version;
+    const char *encoder;             /* of the version; NULL: it has none */
     struct table *table;             /* of one shard */
     uint32_t left;                   /* in it, without a document yet */
     struct buffer piece;             /* documents: {number of the block u32, size u32, text}... */
@@ -238,12 +239,30 @@ static enum tm_code walk_shard(struct walk *w, const struct store *store, uint32
     return rc;
 }
 
+/* Parameters of two encoders never go together: what is stored must be of the one that the version has when the walk
+ * begins, and it must have that one when the walk ends. */
+static enum tm_code settle_encoder(struct walk *w, struct tm_error *err)
+{
+    uint64_t position;
+    w->encoder = registry_encoder(w->engine->registry, w->version);
+    return w->encoder ? engine_drain(w->engine, &position, err) : TM_OK;
+}
+
+static enum tm_code check_encoder(const struct walk *w, struct tm_error *err)
+{
+    if (registry_encoder(w->engine->registry, w->version) == w->encoder)
+        return TM_OK;
+    return tm_error_set(err, TM_ABORTED, "version %s got another encoder meanwhile; ask again", w->version->name);
+}
+
 static enum tm_code walk_version(struct walk *w, struct tm_error *err)
 {
     struct store store = state_db_store(w->engine->dir.state);
-    enum tm_code rc = TM_OK;
+    enum tm_code rc = settle_encoder(w, err);
     for (uint32_t i = 0; rc == TM_OK && i < w->engine->options.shards; i++)
         rc = walk_shard(w, &store, i, err);
+    if (rc == TM_OK)
+        rc = check_encoder(w, err);
     buffer_close(&w->row);
     buffer_close(&w->piece);
     return rc;

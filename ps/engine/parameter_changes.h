@@ -1,5 +1,5 @@
-/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, priors, and the list of all such
- * changes.
+/* ps/engine/parameter_changes.h - parameters that are changed by hand: resets, priors, encoders, and the list
+ * of all such changes.
  *
  * Each change is a control record, and appended like the commands of ps/engine/engine.h: one after the other, a call
  * returns when every shard has applied it.
@@ -38,6 +38,19 @@ enum tm_code engine_estimate_prior(struct engine *e, const struct version *v, en
 /* It has the prior from *position on. TM_RESOURCE_EXHAUSTED: it was done too often since the start (registry.h). */
 enum tm_code engine_set_prior(struct engine *e, const struct parameter_prior *prior, uint64_t *position,
                               struct tm_error *err);
+
+/* What another encoder out of this file would change; the file is read, and not kept. */
+struct engine_encoder_plan {
+    struct encoder_id before, after; /* equal: nothing */
+    struct engine_reset_plan forgotten;
+};
+enum tm_code engine_plan_encoder(struct engine *e, const struct version *v, const char *file,
+                                 struct engine_encoder_plan *out, struct tm_error *err);
+/* The version learns by it from *position on (Encoder in ps/state/shard.h), and Pulls and rankings are of it. Later
+ * starts keep it as long as the configuration names what it named at this one. TM_INVALID_ARGUMENT, TM_NOT_FOUND,
+ * TM_IO: the file; TM_FAILED_PRECONDITION: the version has no encoder; TM_RESOURCE_EXHAUSTED: ENCODERS_MAX are open. */
+enum tm_code engine_set_encoder(struct engine *e, const struct version *v, const char *file,
+                                const struct audit_note *note, uint64_t *position, struct tm_error *err);
 
 /* A copy of the list, oldest first; returns how many. */
 uint32_t engine_audit(struct engine *e, struct audit_entry out[static AUDIT_MAX]);

@@ -7,6 +7,8 @@
 
 enum { GROUP = 64 }; /* documents whose cache misses overlap */
 
+/* While shards change a version's encoder, one after the other, some parameters are of the one and some of the other. A
+ * reader wants those of one; a document that has none of it yet, or no more, is one that nothing was learned about. */
 struct found {
     const struct table *table;
     struct doc_id id;
@@ -59,25 +61,31 @@ static bool repeat_prior(struct pull *p, size_t at)
     return true;
 }
 
-/* What was found: `content`, filled, and its summary; NULL and an empty one: it is not there, reset, or forgotten. */
-static const void *read_found(const struct version *v, const struct found *f, int64_t as_of, void *content,
-                              struct summary *s)
+static bool read_block(const struct found *f, uint64_t era, void *content)
+{
+    return f->number != TABLE_NONE && table_era(f->table) == era && table_read(f->table, f->number, f->id, content) &&
+           table_era(f->table) == era;
+}
+
+/* What was found: `content`, filled, and its summary; NULL and an empty one: it is not there, of another encoder,
+ * reset, or forgotten. */
+static const void *read_found(const struct version *v, const struct found *f, uint64_t era, int64_t as_of,
+                              void *content, struct summary *s)
 {
     *s = (struct summary){0};
-    if (f->number != TABLE_NONE && table_read(f->table, f->number, f->id, content) &&
-        model_knows(v->model, &v->config, content, as_of))
+    if (read_block(f, era, content) && model_knows(v->model, &v->config, content, as_of))
         v->model->summarise(&v->config, content, s);
     return s->samples > 0 ? content : NULL;
 }
 
-static void fill(struct pull *p, size_t at, const struct found *f)
+static void fill(struct pull *p, size_t at, const struct found *f, uint64_t era)
 {
     const struct model *m = p->version->model;
     const struct model_config *config = &p->version->config;
     CLEANUP(block_copy_close) struct block_copy copy;
     struct summary s;
     const void *block =
-        read_found(p->version, f, p->as_of, block_copy_open(&copy, version_content_size(p->version)), &s);
+        read_found(p->version, f, era, p->as_of, block_copy_open(&copy, version_content_size(p->version)), &s);
     p->known[at] = block != NULL;
     p->updated_at[at] = s.updated_at;
     p->n[at] = s.samples;
@@ -95,27 +103,29 @@ void engine_pull(struct engine *e, struct pull *p)
     p->prior_at = PULL_NO_PRIOR;
     p->position = engine_applied(e); /* before reading: what is read is at least this new */
     p->durable_position = engine_durable(e);
+    p->encoder = registry_encoder(e->registry, p->version);
+    uint64_t era = shard_era(p->encoder);
     p->as_of = engine_gate(e); /* one time for all values, before any of them is read */
     rcu_enter();
     for (size_t from = 0; from < p->count; from += GROUP) {
         size_t n = p->count - from < GROUP ? p->count - from : GROUP;
         find_group(e, p->version, p->docs + from, n, f);
         for (size_t i = 0; i < n; i++)
-            fill(p, from + i, &f[i]);
+            fill(p, from + i, &f[i], era);
     }
     rcu_leave();
 }
 
 /* ---- candidates ---- */
 
-static void score_one(const struct scoring *s, size_t at, const struct found *f)
+static void score_one(const struct scoring *s, size_t at, const struct found *f, uint64_t era)
 {
     const struct model *m = s->version->model;
     const struct model_config *config = &s->version->config;
     CLEANUP(block_copy_close) struct block_copy copy;
     struct summary summary;
     const void *block =
-        read_found(s->version, f, s->as_of, block_copy_open(&copy, version_content_size(s->version)), &summary);
+        read_found(s->version, f, era, s->as_of, block_copy_open(&copy, version_content_size(s->version)), &summary);
     uint64_t item = draw_key(s->docs[at]);
     s->known[at] = block != NULL;
     if (m->score) {
@@ -135,13 +145,14 @@ void engine_score(struct engine *e, struct scoring *s)
 {
     struct found f[GROUP];
     CHECK(s->version->model->score || s->version->model->width(&s->version->config) == 2);
+    uint64_t era = shard_era(s->encoder);
     s->as_of = engine_gate(e);
     rcu_enter();
     for (size_t from = 0; from < s->count; from += GROUP) {
         size_t n = s->count - from < GROUP ? s->count - from : GROUP;
         find_group(e, s->version, s->docs + from, n, f);
         for (size_t i = 0; i < n; i++)
-            score_one(s, from + i, &f[i]);
+            score_one(s, from + i, &f[i], era);
     }
     rcu_leave();
 }

@@ -98,6 +98,7 @@ static void set_versions(const struct options *o, struct catalog *c)
     c->version = mem_new(o->versions, sizeof(struct version *));
     c->state = mem_new(o->versions, sizeof *c->state);     /* all learn */
     c->encoder = mem_new(o->versions, sizeof *c->encoder); /* setup_encoders */
+    c->configured = mem_new(o->versions, sizeof *c->configured);
     for (c->versions = 0; c->versions < o->versions; c->versions++) {
         struct version *v = c->version[c->versions] = mem_new(1, sizeof *v);
         v->id = c->versions + 1;

@@ -5,19 +5,40 @@
 enum tm_code setup_encoders(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
-    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
+    e->configured = mem_new(wanted->versions, sizeof *e->configured);
+    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++) {
         if (wanted->version[i]->encoded)
             rc = encoders_keep(e->encoders, e->options.version[i].encoder, &wanted->encoder[i], err);
+        e->configured[i] = wanted->encoder[i];
+    }
     return rc;
 }
 
-/* NULL: the version is new, has no encoder, or the same one. */
+/* What the configuration has named all along does not take back what was done by hand since. */
+static bool is_superseded(const struct engine *e, const struct version *old, const struct encoder_id *named)
+{
+    return strcmp(catalog_configured_encoder(&e->catalog, old->id)->text, named->text) == 0;
+}
+
+/* NULL: the version is new, has no encoder, or is to keep the one it has. */
 static const struct version *other_encoder(const struct engine *e, const struct catalog *wanted, uint32_t i)
 {
     const struct version *old = catalog_find(&e->catalog, bytes_text(wanted->version[i]->name));
-    if (!old || !old->encoded || strcmp(catalog_encoder(&e->catalog, old->id)->text, wanted->encoder[i].text) == 0)
+    if (!old || !old->encoded || strcmp(catalog_encoder(&e->catalog, old->id)->text, wanted->encoder[i].text) == 0 ||
+        is_superseded(e, old, &wanted->encoder[i]))
         return NULL;
     return old;
+}
+
+static void tell_superseded(const struct engine *e, const struct catalog *wanted)
+{
+    for (uint32_t i = 0; i < wanted->versions; i++) {
+        const struct version *old = catalog_find(&e->catalog, bytes_text(wanted->version[i]->name));
+        if (old && old->encoded && is_superseded(e, old, &wanted->encoder[i]))
+            log_line("info", "encoder_superseded",
+                     "version=%s configured=%s is=%s by \"tidemill version encoder\"; let the configuration name that",
+                     old->name, wanted->encoder[i].text, catalog_encoder(&e->catalog, old->id)->text);
+    }
 }
 
 enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog *wanted, struct tm_error *err)
@@ -37,6 +58,7 @@ enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog
 enum tm_code setup_apply_encoders(struct engine *e, const struct catalog *wanted, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
+    tell_superseded(e, wanted);
     for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++) {
         const struct version *old = other_encoder(e, wanted, i);
         CLEANUP(buffer_close) struct buffer control = {0};

@@ -11,7 +11,22 @@
 enum { STOP_POLL_MS = 100 };
 
 /* Field numbers of ExportReply. */
-enum { MODEL = 1, NAMES, AS_OF, WIDTH, DOCS, VALUES, POSITIVES, NEGATIVES, MEAN, SD, LOWER, UPPER, UPDATED_AT };
+enum {
+    MODEL = 1,
+    NAMES,
+    AS_OF,
+    WIDTH,
+    DOCS,
+    VALUES,
+    POSITIVES,
+    NEGATIVES,
+    MEAN,
+    SD,
+    LOWER,
+    UPPER,
+    UPDATED_AT,
+    REPRESENTATION
+};
 
 /* Columns of the reply under construction; docs are packed fields already. */
 struct columns {
@@ -135,6 +150,9 @@ static void put_head(struct export *x, struct buffer *body)
     }
     if (x->as_of != INT64_MIN)
         wire_put_integer(body, AS_OF, (uint64_t)x->as_of);
+    const char *encoder = engine_version_encoder(x->engine, v); /* if it changes the export ends with an error */
+    if (encoder)
+        wire_put_bytes(body, REPRESENTATION, bytes_text(encoder));
 }
 
 static enum tm_code send_reply(struct export *x, struct tm_error *err)

@@ -1,6 +1,7 @@
 #include "ps/server/parameter_changes.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -239,6 +240,62 @@ static void set_prior(void *service, struct rpc_call *call, struct bytes request
         rpc_fail(call, &err);
 }
 
+/* ---- encoders ---- */
+
+typedef Tidemill__V1__SetEncoderRequest EncoderRequest;
+
+static enum tm_code check_encoder(struct engine *e, const EncoderRequest *q, const struct version **v,
+                                  struct tm_error *err)
+{
+    enum tm_code rc = door_version(e, bytes_text(q->version ? q->version : ""), v, err);
+    if (rc == TM_OK)
+        rc = check_text("file", q->file, 1, PATH_MAX - 1, err);
+    if (rc == TM_OK && q->file[0] != '/')
+        rc = tm_error_set(err, TM_INVALID_ARGUMENT, "file: %.200s; expected an absolute path on the server's machine",
+                          q->file);
+    if (rc == TM_OK)
+        rc = check_text("reason", q->reason, q->execute ? 1 : 0, AUDIT_REASON_MAX, err);
+    return rc == TM_OK ? check_text("by", q->by, 0, AUDIT_BY_MAX, err) : rc;
+}
+
+static void change_encoder_run(void *request, struct rpc_call *call)
+{
+    struct change *c = request;
+    Tidemill__V1__SetEncoderReply reply = TIDEMILL__V1__SET_ENCODER_REPLY__INIT;
+    struct engine_encoder_plan plan;
+    struct tm_error err;
+    EncoderRequest *q = (void *)wire_unpack(&tidemill__v1__set_encoder_request__descriptor, buffer_view(&c->request),
+                                            REQUEST_MAX, &err);
+    CHECK(q); /* it was checked before it had to wait */
+    enum tm_code rc = engine_plan_encoder(c->engine, c->version, q->file, &plan, &err);
+    if (rc == TM_OK && q->execute && strcmp(plan.before.text, plan.after.text) != 0) {
+        const struct audit_note note = {q->by ? q->by : "", q->reason, clock_wall_ms()};
+        rc = engine_set_encoder(c->engine, c->version, q->file, &note, &reply.position, &err);
+        reply.has_position = true;
+    }
+    reply.before = plan.before.text;
+    reply.encoder = plan.after.text;
+    FILL(&reply, documents, plan.forgotten.documents);
+    FILL(&reply, samples, plan.forgotten.samples);
+    wire_free(&q->base);
+    buffer_close(&c->request);
+    answer(call, rc, &reply.base, &err);
+}
+
+static void set_encoder(void *service, struct rpc_call *call, struct bytes request)
+{
+    struct parameter_changes *p = service;
+    const struct version *v = NULL;
+    struct tm_error err;
+    EncoderRequest *q = (void *)wire_unpack(&tidemill__v1__set_encoder_request__descriptor, request, REQUEST_MAX, &err);
+    enum tm_code rc = q ? check_encoder(p->engine, q, &v, &err) : err.code;
+    wire_free(q ? &q->base : NULL);
+    if (rc == TM_OK)
+        later(p, call, v, request, change_encoder_run);
+    else
+        rpc_fail(call, &err);
+}
+
 /* ---- the list ---- */
 
 static void list_run(void *request, struct rpc_call *call)
@@ -291,6 +348,7 @@ struct parameter_changes *parameter_changes_open(struct engine *engine, struct r
     p->operations = operations_open("param-changes");
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ResetParameters", .start = reset, .service = p});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/SetPrior", .start = set_prior, .service = p});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/SetEncoder", .start = set_encoder, .service = p});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListParameterChanges", .start = list, .service = p});
     return p;
 }

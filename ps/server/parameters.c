@@ -163,10 +163,10 @@ static const char *stale_reason(const struct engine *e, const struct version *v)
 }
 
 /* NULL: any. */
-static const char *representation(const struct engine *e, const struct version *v)
+static const char *representation(const struct pull *p)
 {
-    const char *encoder = engine_version_encoder(e, v);
-    return encoder ? encoder : v->representation[0] ? v->representation : NULL;
+    const char *named = p->version->representation;
+    return p->encoder ? p->encoder : named[0] ? named : NULL;
 }
 
 static void reply_pack(const struct engine *e, const struct pull *p, struct buffer *b)
@@ -198,7 +198,7 @@ static void reply_pack(const struct engine *e, const struct pull *p, struct buff
     put_array(b, 16, p->lower, eight);
     put_array(b, 17, p->upper, eight);
     put_text(b, 18, stale_reason(e, p->version));
-    put_text(b, 19, representation(e, p->version));
+    put_text(b, 19, representation(p));
 }
 
 static void answer(struct engine *e, const struct pull_caller *caller, const struct version *v, const struct request *q)

@@ -25,6 +25,7 @@ struct rank {
     uint64_t seed;
     char made_id[2 * ID_BYTES + 1];
     struct rank_features features;
+    struct encoder_id encoder; /* that made them; "": the version has none */
     struct scoring scoring;
     void *arrays; /* what scoring and choice lie in */
     struct choice *choice;
@@ -131,6 +132,8 @@ static enum tm_code bring_features(struct rank *r, struct tm_error *err)
     enum tm_code rc = check_tables(r, err);
     if (rc == TM_OK)
         rc = engine_find_encoder(r->service->engine, r->version, &encoder, err);
+    if (rc == TM_OK && encoder)
+        r->encoder = encoder_representation(encoder);
     return rc == TM_OK ? rank_features_take(&r->q, r->version, encoder, &r->features, err) : rc;
 }
 
@@ -142,7 +145,12 @@ static void make_room(struct rank *r)
     size_t n = r->q.count;
     r->arrays =
         mem_new(n, sizeof *s->arms + sizeof *r->choice + sizeof *r->scores + sizeof *s->means + sizeof *s->known);
-    *s = (struct scoring){.version = r->version, .docs = r->q.docs, .count = n, .x = r->features.x, .arms = r->arrays};
+    *s = (struct scoring){.version = r->version,
+                          .docs = r->q.docs,
+                          .count = n,
+                          .x = r->features.x,
+                          .encoder = r->encoder.text,
+                          .arms = r->arrays};
     r->choice = (struct choice *)(void *)(s->arms + n);
     r->scores = (double *)(void *)(r->choice + n);
     s->means = r->scores + n;

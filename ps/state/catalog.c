@@ -31,6 +31,7 @@ void catalog_close(struct catalog *c)
     free(c->version);
     free(c->state);
     free(c->encoder);
+    free(c->configured);
     audit_close(&c->audit);
     *c = (struct catalog){0};
 }
@@ -53,8 +54,10 @@ static enum tm_code add_version(struct catalog *c, const VersionSpec *spec, stru
     c->version = mem_grow(c->version, c->versions + 1, sizeof(struct version *));
     c->state = mem_grow(c->state, c->versions + 1, sizeof *c->state);
     c->encoder = mem_grow(c->encoder, c->versions + 1, sizeof *c->encoder);
+    c->configured = mem_grow(c->configured, c->versions + 1, sizeof *c->configured);
     c->state[c->versions] = VERSION_LEARNING;
     c->encoder[c->versions] = encoder;
+    c->configured[c->versions] = (struct encoder_id){0};
     v->encoded = encoder.text[0] != '\0';
     c->version[c->versions++] = v;
     return TM_OK;
@@ -206,6 +209,8 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     uint32_t *paused = mem_new(c->versions, sizeof *paused);
     Tidemill__V1__ParameterPrior *prior = mem_new(c->versions, sizeof *prior);
     Tidemill__V1__ParameterPrior **priors = mem_new(c->versions, sizeof *priors);
+    Tidemill__V1__VersionEncoder *encoder = mem_new(c->versions, sizeof *encoder);
+    Tidemill__V1__VersionEncoder **encoders = mem_new(c->versions, sizeof *encoders);
     if (c->joined) {
         catalog_describe_join(c, &parts);
         m.join = &parts.spec;
@@ -229,8 +234,13 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
             parameter_prior_describe(c->version[i], &prior[i]);
             priors[m.n_priors++] = &prior[i];
         }
+        if (c->configured[i].text[0]) {
+            catalog_encoder_describe(c, i, &encoder[i]);
+            encoders[m.n_encoders++] = &encoder[i];
+        }
     }
     m.priors = priors;
+    m.encoders = encoders;
     m.n_versions = c->versions;
     m.versions = list;
     m.paused = paused;
@@ -238,6 +248,8 @@ void catalog_encode(const struct catalog *c, struct buffer *out)
     m.n_changes = c->audit.count;
     m.changes = changes.list;
     wire_pack(&m.base, out);
+    free(encoders);
+    free(encoder);
     free(priors);
     free(prior);
     free(paused);
@@ -263,6 +275,8 @@ static enum tm_code decode(struct catalog *c, const Tidemill__V1__Catalog *m, st
         rc = rules_read(m->rules, &c->join.rules, err);
     for (size_t i = 0; rc == TM_OK && i < m->n_priors; i++)
         rc = parameter_prior_read(c, m->priors[i], err);
+    for (size_t i = 0; rc == TM_OK && i < m->n_encoders; i++)
+        rc = catalog_encoder_restore(c, m->encoders[i], err);
     for (size_t i = 0; rc == TM_OK && i < m->n_changes; i++)
         rc = audit_read(&c->audit, m->changes[i], err);
     return rc == TM_OK && m->limits ? set_limits(c, m->limits, err) : rc;

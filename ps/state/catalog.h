@@ -101,6 +101,8 @@ struct catalog {
     struct version **version;
     enum version_state *state;  /* of each version */
     struct encoder_id *encoder; /* of each version: the representation that it learns from; "": as features come */
+    struct encoder_id
+        *configured; /* of each: what the configuration named when it was changed by hand; "": it was not */
     uint32_t versions;
     struct catalog_limits limits; /* zeros mean the defaults: read them with catalog_limits() */
     struct audit audit;           /* of parameters that were changed by hand */
@@ -138,6 +140,7 @@ const struct version *catalog_find(const struct catalog *c, struct bytes name);
 const struct version *catalog_by_id(const struct catalog *c, uint32_t id);
 enum version_state catalog_state(const struct catalog *c, uint32_t id);         /* of a version that is there */
 const struct encoder_id *catalog_encoder(const struct catalog *c, uint32_t id); /* likewise */
+const struct encoder_id *catalog_configured_encoder(const struct catalog *c, uint32_t id); /* likewise */
 struct catalog_limits catalog_limits(const struct catalog *c);
 int catalog_stream(const struct catalog *c, struct bytes name); /* index or -1 */
 /* An expression over the catalog's labels. */
@@ -160,7 +163,11 @@ void catalog_pack_limits(const struct catalog_limits *limits, struct buffer *out
 
 /* Commands. discard: only when it learns again. */
 void catalog_pack_state(uint32_t version, enum version_state state, bool discard, struct buffer *out);
+/* By the configuration; or by hand, while the configuration names another one ("": none). */
 void catalog_pack_encoder(uint32_t version, const struct encoder_id *encoder, struct buffer *out);
+void catalog_pack_encoder_by_hand(uint32_t version, const struct encoder_id *encoder,
+                                  const struct encoder_id *configured, const struct audit_note *note,
+                                  struct buffer *out);
 /* Shards work off what is held after each block; while no event comes, whoever owns the log appends this record until
  * no shard is behind. */
 void catalog_pack_proceed(struct buffer *out);

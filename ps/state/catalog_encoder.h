@@ -14,4 +14,9 @@ enum tm_code catalog_encoder_read(const char *name, struct encoder_id *out, stru
 enum tm_code catalog_encoder_change(struct catalog *c, const Tidemill__V1__VersionEncoder *spec, bool *changed,
                                     struct tm_error *err);
 
+/* What is stored of a version whose encoder was changed by hand, beside its description. */
+void catalog_encoder_describe(const struct catalog *c, uint32_t version, Tidemill__V1__VersionEncoder *out);
+enum tm_code catalog_encoder_restore(struct catalog *c, const Tidemill__V1__VersionEncoder *stored,
+                                     struct tm_error *err);
+
 #endif

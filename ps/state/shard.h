@@ -229,6 +229,10 @@ struct shard_room shard_room(const struct shard *s);
 /* The table of a version, for readers: inside rcu_enter/rcu_leave, any thread. NULL: the version is not here (yet). */
 const struct table *shard_table(const struct shard *s, uint32_t version);
 
+/* The era of a version's tables (ps/state/table.h): which representation its parameters are of; NULL or "": that of no
+ * encoder. While a shard changes a version's encoder it is TABLE_NO_ERA. */
+uint64_t shard_era(const char *encoder);
+
 /* How good the predictions of a version were; NULL: nothing was counted (yet). */
 const struct validation *shard_validation(struct shard *s, uint32_t version, enum validation_kind kind);
 

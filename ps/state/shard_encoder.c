@@ -1,11 +1,14 @@
 /* Which encoder a version has, and how it changes; the rule is in ps/state/shard.h. */
 #include "ps/state/shard_state.h"
 
+uint64_t shard_era(const char *encoder) { return encoder && encoder[0] ? hash_64(bytes_text(encoder)) : 0; }
+
 void shard_find_encoder(struct shard *s, struct version_slot *slot)
 {
     const struct encoder_id id = s->catalog.encoder[slot - s->slot];
     const struct version *v = slot->version;
     slot->encoder = NULL;
+    table_set_era(slot->table, shard_era(id.text));
     if (!id.text[0])
         return;
     slot->encoder = s->options.encoder ? s->options.encoder(s->options.encoder_context, &id, &s->trouble) : NULL;
@@ -23,6 +26,7 @@ void shard_find_encoder(struct shard *s, struct version_slot *slot)
 void shard_change_encoder(struct shard *s, uint32_t version)
 {
     struct version_slot *slot = shard_slot(s, version);
+    table_set_era(slot->table, TABLE_NO_ERA); /* readers take no block for one of the other encoder's */
     shard_discard(s, version);
     shard_forget_batches(s, slot);
     shard_forget_all(s, slot);

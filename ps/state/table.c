@@ -37,6 +37,7 @@ struct table {
     uint32_t used;          /* slots that are not empty, the writer's */
     _Atomic uint32_t count; /* blocks, free ones among them */
     _Atomic uint32_t free_count;
+    _Atomic uint64_t era;
     uint8_t *_Atomic segment[SEGMENTS]; /* see place_of */
     uint64_t *dirty;                    /* the writer's: a bit for each block */
     size_t bit_words;
@@ -347,6 +348,16 @@ void table_write(struct table *t, uint32_t number, const void *content)
     put_content(b, t->words, content);
     unlock_block(b);
 }
+
+/* A block that is written behind it is seen with it: the fence stands between the two. */
+void table_set_era(struct table *t, uint64_t era)
+{
+    atomic_store_explicit(&t->era, era, memory_order_release);
+    atomic_thread_fence(memory_order_release);
+}
+
+/* A reader's copy of a block ends with a fence, too (table_read). */
+uint64_t table_era(const struct table *t) { return atomic_load_explicit(&t->era, memory_order_acquire); }
 
 static struct doc_id id_of(const struct block *b)
 {

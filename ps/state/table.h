@@ -7,6 +7,8 @@
  * Reading  a block is copied word by word under its sequence lock, with whose it is, so a reader sees all of an update
  *          or nothing (promise R1), and never another document's. Pointers that a reader got live until its
  *          rcu_leave() (base/rcu.h).
+ * Era      a word of the owner's about all blocks: what they are of. While they become something else it is
+ *          TABLE_NO_ERA; who finds the same era in front of reading a block and behind it has read one of that era.
  * Memory   owned; of 16 + block_size bytes a document at most a sixteenth more for blocks to come, and 11.4 to 12.9
  *          for the index: 60 to 64 bytes for Beta's 32, and 3.7 KiB for the table itself. While an index grows the one
  *          before it stays until no reader can be in it.
@@ -55,6 +57,11 @@ bool table_mark_dirty(struct table *t, uint32_t number);
 /* Writer: call for every dirty block, in the order of their numbers, then none is. */
 typedef void table_visit(void *context, uint32_t number);
 void table_take_dirty(struct table *t, table_visit *visit, void *context);
+
+/* The writer; 0 at first. Any thread. */
+#define TABLE_NO_ERA UINT64_MAX
+void table_set_era(struct table *t, uint64_t era);
+uint64_t table_era(const struct table *t);
 
 uint32_t table_count(const struct table *t); /* blocks: documents and free ones; any thread */
 uint32_t table_free(const struct table *t);  /* of them; any thread */

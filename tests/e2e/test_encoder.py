@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 
 import grpc
 import harness
@@ -182,6 +183,61 @@ def test_another_encoder_begins_anew(make_server):
     server.start()  # the configuration's own file mends the copy
     server.drain()
     assert server.digests() == digests
+
+
+def test_another_encoder_while_the_server_runs(make_server):
+    old, new = network(1), network(2)
+    server = make_server()
+    file, other = server.folder / "encoder.safetensors", server.folder / "other.safetensors"
+    old.write(file)
+    new.write(other)
+    Network(3, DENSE, ROWS, 8, (64, N - 1)).write(server.folder / "narrow.safetensors")
+    server.configure(configured(server.folder))
+    server.start()
+    shown, before = story(old, 0, 30)
+    cut = before[-1][0] + 12_000  # all of them are decided
+    feed(server, [e for e in shown if e["time"] <= cut], STREAMS)
+    move_time(server, cut)
+    first = server.pull("explore", ["d0", "d1"])
+    change = ["version", "encoder", "explore", "--file", str(other)]
+    assert "31 numbers; expected 32" in server.run(*change[:4], str(server.folder / "narrow.safetensors"), code=2).stderr
+    assert "takes features as they come" in server.run("version", "encoder", "rate", *change[3:], code=6).stderr
+    assert "30 samples begin anew" in server.run(*change).stdout
+    assert server.pull("explore", ["d0"]).representation == first.representation  # that was a plan
+
+    seen, stop = [], threading.Event()
+    watcher = threading.Thread(target=watch, args=(server, seen, stop))
+    watcher.start()
+    done = json.loads(server.run(*change, "--reason", "better", "--execute", "-o", "json").stdout)
+    stop.set()
+    watcher.join()
+    assert done["before"] == first.representation and int(done["samples"]) == sum(first.n) == 30
+    reply = server.pull("explore", ["d0", "d1"])
+    assert reply.representation == done["encoder"] and list(reply.n) == [0, 0]
+    for representation, learned in seen:  # never the numbers of the one under the name of the other
+        assert learned == 0 or representation == first.representation
+    assert "nothing is to be changed" in server.run(*change).stdout
+    assert f"encoder {first.representation} -> {done['encoder']}" in server.run("params", "changes").stdout
+
+    events, samples = story(new, 60, 30, seed=2)
+    feed(server, [e for e in shown if e["time"] > cut] + events, STREAMS)
+    server.kill9()
+    server.start()  # the configuration still names the first file: it does not take the second one's place
+    move_time(server, samples[-1][0] + LATER + 1000)
+    assert_learned(server, samples)
+    assert server.pull("explore", ["d0"]).representation == done["encoder"]
+    assert "encoder_superseded" in server.stderr()
+    assert len(server.export("explore")) == 2
+    assert server.version("explore")["corrections"]["skipped_reset"] == sum(
+        delay == LATER and time + delay > cut for time, _, _, delay in before
+    )
+    harness.assert_balanced(server.settled_status())
+
+
+def watch(server, seen, stop):
+    while not stop.is_set():
+        reply = server.pull("explore", ["d0", "d1"])
+        seen.append((reply.representation, sum(reply.n)))
 
 
 def test_the_dimension_is_what_the_encoder_makes(make_server):

@@ -435,17 +435,25 @@ static void pack_prior(const struct gateway *g, uint32_t version, uint32_t luck,
         catalog_pack_proceed(out);
 }
 
+/* By the configuration or by hand: shards do the same. */
+static void pack_encoder(uint32_t version, uint32_t luck, struct buffer *out)
+{
+    const struct encoder_id encoder = encoder_representation(world_encoder(luck % WORLD_ENCODERS));
+    const struct encoder_id named = encoder_representation(world_encoder(luck / 4 % WORLD_ENCODERS));
+    if (luck & 64)
+        catalog_pack_encoder(version, &encoder, out);
+    else
+        catalog_pack_encoder_by_hand(version, &encoder, &named, &(struct audit_note){"simulation", "why not", 0}, out);
+}
+
 static void command(struct gateway *g, const struct act *a)
 {
     struct buffer control = {0};
     uint32_t version = a->who % g->created + 1;
     bool encoded = g->world->version[version - 1].encoded;
-    const struct encoder_id encoder = encoder_representation(world_encoder(a->luck % WORLD_ENCODERS));
     switch (a->kind) {
     case ACT_PRIOR: pack_prior(g, version, a->luck, &control); break;
-    case ACT_ENCODER:
-        encoded ? catalog_pack_encoder(version, &encoder, &control) : catalog_pack_proceed(&control);
-        break;
+    case ACT_ENCODER: encoded ? pack_encoder(version, a->luck, &control) : catalog_pack_proceed(&control); break;
     case ACT_RESET: pack_reset(g, version, a->luck, &control); break;
     case ACT_PAUSE: catalog_pack_state(version, VERSION_PAUSED, false, &control); break;
     case ACT_RESUME: catalog_pack_state(version, VERSION_LEARNING, false, &control); break;

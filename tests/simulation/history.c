@@ -314,6 +314,9 @@ void history_check_tables(const struct history *h, uint32_t shard, const struct 
         const struct table *t = shard_table(s, c->version[i]->id);
         if (!t)
             mismatch("shard %u has no table of version %u", shard, c->version[i]->id);
+        if (table_era(t) != shard_era(c->encoder[i].text))
+            mismatch("shard %u version %u: readers see another encoder than %s", shard, c->version[i]->id,
+                     c->encoder[i].text);
         rcu_enter();
         for (uint32_t doc = 0; doc < h->world->docs; doc++) {
             documents += check_param(h, shard, t, i, doc);

@@ -261,6 +261,33 @@ static void test_versions_over_features(void **state)
     catalog_close(&read);
 }
 
+/* What is done by hand is on the list of changes, and remembers what the configuration named; version 20 has `from`. A
+ * change by the configuration forgets that. */
+static void assert_encoder_by_hand(struct catalog *c, const struct encoder_id *from, const struct encoder_id *to)
+{
+    CLEANUP(buffer_close) struct buffer packed = {0}, stored = {0};
+    const struct audit_note note = {"ann", "trained on May", 7};
+    struct catalog_change change;
+    struct catalog read = {0};
+    for (int again = 0; again < 2; again++) {
+        packed.size = 0;
+        catalog_pack_encoder_by_hand(20, to, from, &note, &packed);
+        assert_int_equal(catalog_apply(c, buffer_view(&packed), &change, NULL), TM_OK);
+        assert_int_equal(change.kind, again ? CATALOG_SAME : CATALOG_ENCODED);
+        assert_int_equal(c->audit.count, 1);
+    }
+    assert_true(strncmp(c->audit.entry->what, "encoder fedcba", 14) == 0 && strcmp(c->audit.entry->by, "ann") == 0);
+    catalog_encode(c, &stored);
+    assert_int_equal(catalog_decode(&read, buffer_view(&stored), NULL), TM_OK);
+    assert_string_equal(catalog_encoder(&read, 20)->text, to->text);
+    assert_string_equal(catalog_configured_encoder(&read, 20)->text, from->text);
+    packed.size = 0;
+    catalog_pack_encoder(20, from, &packed);
+    assert_int_equal(catalog_apply(&read, buffer_view(&packed), NULL, NULL), TM_OK);
+    assert_string_equal(catalog_configured_encoder(&read, 20)->text, "");
+    catalog_close(&read);
+}
+
 /* What an embedding learns by, and which encoder it has, come back; an encoder changes only to another one. */
 static void test_embeddings_and_encoders(void **state)
 {
@@ -298,6 +325,8 @@ static void test_embeddings_and_encoders(void **state)
     assert_memory_equal(&catalog_by_id(&read, 20)->config, &v.config, sizeof v.config);
     assert_true(catalog_by_id(&read, 20)->encoded && !catalog_by_id(&read, 1)->encoded);
     assert_string_equal(catalog_encoder(&read, 20)->text, second.text);
+    assert_string_equal(catalog_configured_encoder(&read, 20)->text, "");
+    assert_encoder_by_hand(&c, &second, &first);
     packed.size = 0;
     catalog_pack_encoder(1, &first, &packed); /* has none to change */
     assert_int_equal(catalog_apply(&c, buffer_view(&packed), NULL, NULL), TM_DATA_LOSS);

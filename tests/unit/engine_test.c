@@ -383,6 +383,31 @@ static void test_read_your_writes(void **state)
     engine_close(e);
 }
 
+/* While a version's encoder changes some parameters are of another one than the reader's: they are not for it. */
+static void test_parameters_of_another_encoder_are_not_read(void **state)
+{
+    struct engine *e = open_in(state, "2");
+    struct sender s;
+    const struct bytes doc = bytes_text("d0");
+    struct arm arm;
+    double mean, prior;
+    bool known;
+    struct scoring of = {
+        .version = version_of(e, "base"), .docs = &doc, .count = 1, .arms = &arm, .means = &mean, .known = &known};
+    engine_score(e, &of);
+    prior = mean;
+    sender_open(&s, e);
+    for (uint64_t batch = 1; batch <= BATCHES; batch++)
+        send_all(&s, batch, batch);
+    assert_true(engine_wait_applied(e, ask(e, SUBMIT_END).position, 20000));
+    engine_score(e, &of);
+    assert_true(known && mean != prior);
+    of.encoder = "0123456789abcdef0123456789abcdef";
+    engine_score(e, &of);
+    assert_true(!known && mean == prior);
+    engine_close(e);
+}
+
 static void test_nothing_vanishes(void **state)
 {
     struct engine *e = open_in(state, "2");
@@ -896,6 +921,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(test_a_new_directory),
         IN_A_FOLDER(test_read_your_writes),
+        IN_A_FOLDER(test_parameters_of_another_encoder_are_not_read),
         IN_A_FOLDER(test_nothing_vanishes),
         IN_A_FOLDER(test_reopened_it_is_the_same),
         IN_A_FOLDER(test_a_restart_in_the_middle),
