@@ -10,7 +10,7 @@
 typedef Tidemill__V1__CompareVersionsReply Reply;
 typedef Tidemill__V1__PolicyInterval Interval;
 
-enum { KEY_REWARD = 1, KEY_QUIET, TEXT = 96 };
+enum { KEY_REWARD = 1, KEY_QUIET, KEY_CANDIDATES, TEXT = 96 };
 
 struct arguments {
     Tidemill__V1__CompareVersionsRequest request;
@@ -141,6 +141,19 @@ static void print_weights(const Reply *m)
     printer_close(p);
 }
 
+static void print_requests(const Reply *m)
+{
+    for (size_t i = 0; i < m->n_estimates; i++) {
+        const Tidemill__V1__OffPolicyEstimate *e = m->estimates[i];
+        if (e->has_requests)
+            printf("\n%s from %s's log: as it is now, ranking %s in %" PRIu64 " requests (%.3g %% of the log's)\n",
+                   e->version, e->log,
+                   strcmp(e->candidates, "any") == 0 ? "all documents that the log shows"
+                                                     : "the documents kept under the request",
+                   e->requests, 100 * e->request_share);
+    }
+}
+
 static void print_comparison(const Reply *m)
 {
     printf("reward: ");
@@ -151,6 +164,7 @@ static void print_comparison(const Reply *m)
     print_estimates(m);
     putchar('\n');
     print_weights(m);
+    print_requests(m);
     for (size_t i = 0; i < m->n_estimates; i++)
         if (m->estimates[i]->refused) {
             printf("\nno estimate of %s from the log of %s: ", m->estimates[i]->version, m->estimates[i]->log);
@@ -167,6 +181,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     Tidemill__V1__CompareVersionsRequest *q = &a->request;
     switch (key) {
     case KEY_REWARD: q->reward = argument; return 0;
+    case KEY_CANDIDATES: q->candidates = argument; return 0;
     case KEY_QUIET: a->quiet = true; return 0;
     case SAMPLE_KEY_FROM:
         q->decided_since = command_time("--from", argument, state);
@@ -195,6 +210,9 @@ int command_version_compare(const struct command *self, int argc, char **argv)
         {"reward", KEY_REWARD, "EXPR", 0, "An expression over labels, for both (default: the versions' own)", 0},
         {"from", SAMPLE_KEY_FROM, "TIME", 0, "Decided from here on, RFC 3339 or milliseconds since 1970", 0},
         {"to", SAMPLE_KEY_TO, "TIME", 0, "Decided before", 0},
+        {"candidates", KEY_CANDIDATES, "together|any", 0,
+         "Of a request: those of its samples, or all that the log shows (default: any if no request has two samples)",
+         0},
         {"quiet", KEY_QUIET, NULL, 0, "No progress", 0},
         {0},
     };

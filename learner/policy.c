@@ -308,3 +308,67 @@ void policy_rank(const struct policy *p, uint64_t seed, uint32_t version, const 
     free(r.score);
     free(r.entry);
 }
+
+/* ---- chances: of every arm at some places ---- */
+
+/* Of scores that do not change: the arms whose share of places has this one. */
+static void fixed_chances(const struct ranking *r, uint32_t place, double *out)
+{
+    double at_place = place < r->n ? r->entry[place].key : NAN;
+    uint32_t equal = 0;
+    for (uint32_t i = 0; i < r->n; i++)
+        equal += r->score[i] == at_place;
+    for (uint32_t i = 0; i < r->n; i++)
+        out[i] = r->score[i] == at_place ? 1.0 / equal : 0;
+}
+
+static void drawn_chances(const struct ranking *r, uint64_t seed, const uint32_t *place, uint32_t places,
+                          uint32_t draws, double *out)
+{
+    for (uint32_t i = 0; i < draws; i++) {
+        rank_once(r, draw_mix((seed ^ RERANK) + i * DRAW_STEP), false);
+        for (uint32_t k = 0; k < places; k++)
+            if (place[k] < r->n)
+                out[(size_t)k * r->n + r->entry[place[k]].arm] += 1.0 / draws;
+    }
+}
+
+/* False: there is no closed form. */
+static bool exact_chances(const struct ranking *r, uint64_t seed, const uint32_t *place, uint32_t places, double *out)
+{
+    double ahead = r->n == 1 ? 1 : r->n == 2 ? policy_beats(&r->arms[0], &r->arms[1]) : NAN;
+    bool fixed = r->policy->kind != POLICY_THOMPSON;
+    if (!fixed && isnan(ahead))
+        return false;
+    if (fixed)
+        rank_once(r, seed, false);
+    for (uint32_t k = 0; k < places; k++) {
+        double *row = out + (size_t)k * r->n;
+        if (fixed) {
+            fixed_chances(r, place[k], row);
+        } else if (place[k] < r->n) {
+            row[place[k]] = ahead;
+            if (r->n == 2)
+                row[1 - place[k]] = 1 - ahead;
+        }
+    }
+    return true;
+}
+
+void policy_chances(const struct policy *p, uint64_t seed, uint32_t version, const struct arm *arms, uint32_t n,
+                    const uint32_t *place, uint32_t places, uint32_t draws, double *out)
+{
+    uint32_t deepest = 0;
+    CHECK(n > 0 && n <= POLICY_ARMS_MAX && draws > 0);
+    for (uint32_t k = 0; k < places; k++)
+        deepest = place[k] < n && place[k] > deepest ? place[k] : deepest;
+    struct ranking r = {p, version, n, deepest + 1, arms, mem_new(n, sizeof *r.score), mem_new(n, sizeof *r.entry)};
+    memset(out, 0, (size_t)places * n * sizeof *out);
+    if (!exact_chances(&r, seed, place, places, out))
+        drawn_chances(&r, seed, place, places, draws, out);
+    for (size_t i = 0; i < (size_t)places * n; i++)
+        if (place[i / n] < n)
+            out[i] = (1 - p->epsilon) * out[i] + p->epsilon / n;
+    free(r.score);
+    free(r.entry);
+}

@@ -85,6 +85,12 @@ void policy_rank(const struct policy *p, uint64_t seed, uint32_t version, const 
 /* The score of one candidate, as policy_rank compares it. */
 double policy_score(const struct policy *p, uint64_t seed, uint32_t version, const struct arm *arm);
 
+/* The probability that each arm comes to each of these places (from 0; any number of times the same), as `n` numbers a
+ * place: exact where propensities are, else of `draws` >= 1 rankings with seeds that follow from `seed`, and unbiased
+ * however few they are. p->reranks has no part. Of a place that a ranking does not have all are 0. */
+void policy_chances(const struct policy *p, uint64_t seed, uint32_t version, const struct arm *arms, uint32_t n,
+                    const uint32_t *place, uint32_t places, uint32_t draws, double *out);
+
 /* P(a draw of the first is above one of the second), where it has a closed form; NAN where not. */
 double policy_beats(const struct arm *first, const struct arm *second);
 

@@ -100,23 +100,27 @@ static bool is_fixed(const struct policy_comparison *c, int log)
             return false;
         shown += s->times > 0;
     }
-    return c->log[log].untold == 0 && c->log[log].samples >= (uint64_t)POLICY_REPEATS * shown;
+    return shown > 0 && c->log[log].untold == 0 && c->log[log].samples >= (uint64_t)POLICY_REPEATS * shown;
 }
 
 /* The actions of one position: all that is shown there, by both. */
 struct group {
-    const struct policy_action *action;
+    struct policy_action *action;
     uint32_t actions;
-    double times[2], reward[2];
+    double times[2];
 };
 
 static void sum_group(struct group *g)
 {
+    double reward[2] = {0};
     for (uint32_t i = 0; i < g->actions; i++)
         for (int log = 0; log < 2; log++) {
             g->times[log] += g->action[i].log[log].times;
-            g->reward[log] += g->action[i].log[log].reward;
+            reward[log] += g->action[i].log[log].reward;
         }
+    for (uint32_t i = 0; i < g->actions; i++)
+        for (int log = 0; log < 2; log++)
+            g->action[i].mean[log] = reward[log] / g->times[log];
 }
 
 static double target_of(const struct policy_comparison *c, const struct group *g, const struct policy_action *a,
@@ -127,10 +131,9 @@ static double target_of(const struct policy_comparison *c, const struct group *g
     return g->times[log] > 0 ? a->log[log].times / g->times[log] : 0;
 }
 
-static double expected_of(const struct group *g, const struct policy_action *a, int log)
+static double expected_of(const struct policy_action *a, int log)
 {
-    double mean = g->reward[log] / g->times[log];
-    return (a->log[log].reward + POLICY_SHRINKAGE * mean) / (a->log[log].times + POLICY_SHRINKAGE);
+    return (a->log[log].reward + POLICY_SHRINKAGE * a->mean[log]) / (a->log[log].times + POLICY_SHRINKAGE);
 }
 
 /* One position of the log into the estimate of the other policy. */
@@ -141,10 +144,10 @@ static void add_group(const struct policy_comparison *c, const struct group *g, 
     if (g->times[log] == 0)
         return;
     for (uint32_t i = 0; i < g->actions; i++)
-        expected += target_of(c, g, &g->action[i], target) * expected_of(g, &g->action[i], log);
+        expected += target_of(c, g, &g->action[i], target) * expected_of(&g->action[i], log);
     for (uint32_t i = 0; i < g->actions; i++) {
         const struct policy_action *a = &g->action[i];
-        off_policy_add_action(o, &a->log[log].told, target_of(c, g, a, target), expected, expected_of(g, a, log));
+        off_policy_add_action(o, &a->log[log].told, target_of(c, g, a, target), expected, expected_of(a, log));
     }
 }
 
@@ -159,23 +162,64 @@ static int by_position(const void *a, const void *b)
     return (x->doc.lo > y->doc.lo) - (x->doc.lo < y->doc.lo);
 }
 
+/* The next position's, from `first` on; false: there is none. */
+static bool next_group(struct policy_comparison *c, uint32_t *first, struct group *g)
+{
+    uint32_t end = *first;
+    while (end < c->actions && c->action[end].position == c->action[*first].position)
+        end++;
+    *g = (struct group){.action = &c->action[*first], .actions = end - *first};
+    sum_group(g);
+    *first = end;
+    return g->actions > 0;
+}
+
 static void add_groups(struct policy_comparison *c, struct off_policy o[2])
 {
-    qsort(c->action, c->actions, sizeof *c->action, by_position);
-    for (uint32_t first = 0, end; first < c->actions; first = end) {
-        for (end = first; end < c->actions && c->action[end].position == c->action[first].position;)
-            end++;
-        struct group g = {.action = &c->action[first], .actions = end - first};
-        sum_group(&g);
+    struct group g;
+    for (uint32_t first = 0; next_group(c, &first, &g);)
         for (int log = 0; log < 2; log++)
             add_group(c, &g, log, &o[1 - log]);
+}
+
+void policy_comparison_seal(struct policy_comparison *c)
+{
+    struct group g;
+    if (c->sealed)
+        return;
+    if (c->actions)
+        qsort(c->action, c->actions, sizeof *c->action, by_position);
+    for (uint32_t first = 0; next_group(c, &first, &g);)
+        continue;
+    c->sealed = true;
+}
+
+/* An action that the log does not show is expected to earn what its position does. */
+double policy_comparison_expected(const struct policy_comparison *c, int log, struct hash128 doc, int32_t position)
+{
+    const struct policy_action wanted = {.doc = doc, .position = position};
+    uint32_t low = 0, high = c->actions;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (by_position(&c->action[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    CHECK(c->sealed);
+    if (low < c->actions && by_position(&c->action[low], &wanted) == 0)
+        return expected_of(&c->action[low], log);
+    uint32_t beside = low < c->actions && c->action[low].position == position ? low : low - 1;
+    CHECK(beside < c->actions && c->action[beside].position == position);
+    return c->action[beside].mean[log];
 }
 
 /* ---- estimates ---- */
 
 static struct policy_interval interval_of(struct estimate e, double n)
 {
+    if (!(n > 0))
+        return (struct policy_interval){NAN, NAN, NAN, NAN, NAN, NAN};
     double half = normal_95 * e.error;
     double any = sequential_half_width(e.error * sqrt(n), n, POLICY_ALPHA, SEQUENTIAL_TUNED);
     return (struct policy_interval){e.value, e.error, e.value - half, e.value + half, e.value - any, e.value + any};
@@ -196,19 +240,32 @@ static struct policy_interval difference_of(const struct policy_log log[2])
     return interval_of((struct estimate){b.value - a.value, hypot(a.error, b.error)}, n);
 }
 
+/* n: independent units that the report is made of. */
+static void take_report(struct policy_estimate *e, double n)
+{
+    const struct off_policy_report *r = &e->report;
+    e->ips = interval_of(r->ips, n);
+    e->snips = interval_of(r->snips, n);
+    e->dr = interval_of(r->dr, n);
+    e->weight = interval_of(r->weight, n);
+    e->little = !(r->effective >= POLICY_EFFECTIVE_MIN);
+}
+
 static void estimate(const struct policy_log *log, const struct off_policy *o, struct policy_estimate *out)
 {
-    struct off_policy_report *r = &out->report;
-    out->refused =
-        (double)log->untold > POLICY_UNTOLD * (double)log->samples || log->untold_size > POLICY_UNTOLD * log->size;
+    out->refused = log->samples == 0 || (double)log->untold > POLICY_UNTOLD * (double)log->samples ||
+                   log->untold_size > POLICY_UNTOLD * log->size;
     if (out->refused)
         return;
-    off_policy_report(o, r);
-    out->ips = interval_of(r->ips, o->decisions);
-    out->snips = interval_of(r->snips, o->decisions);
-    out->dr = interval_of(r->dr, o->decisions);
-    out->weight = interval_of(r->weight, o->decisions);
-    out->little = !(r->effective >= POLICY_EFFECTIVE_MIN);
+    off_policy_report(o, &out->report);
+    take_report(out, o->decisions);
+}
+
+void policy_estimate_of_requests(const struct off_policy_requests *o, struct policy_estimate *out)
+{
+    *out = (struct policy_estimate){0};
+    off_policy_requests_report(o, &out->report);
+    take_report(out, (double)o->requests);
 }
 
 void policy_comparison_report(struct policy_comparison *c, struct policy_comparison_report *out)
@@ -219,6 +276,7 @@ void policy_comparison_report(struct policy_comparison *c, struct policy_compari
         c->log[i].fixed = out->from_propensities[i] = is_fixed(c, i);
         off_policy_start(&o[i], INFINITY);
     }
+    policy_comparison_seal(c);
     add_groups(c, o);
     for (int i = 0; i < 2; i++) {
         out->mean[i] = interval_of(mean_of(&c->log[i]), c->log[i].times);

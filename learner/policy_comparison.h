@@ -6,7 +6,8 @@
  *            POLICY_REPEATS samples an action, so that this says something); else how often its log shows the document
  *            at the position, of all it shows there. Both hold for policies that do not look at the context; of one
  *            that does they describe the mean over contexts, and the estimate is that of a policy that draws from it.
- *            The frequencies' own error is not in the estimates' errors.
+ *            The frequencies' own error is not in the estimates' errors. Where what a target would have done in each
+ *            request is known, policy_estimate_of_requests() takes the place of the estimate.
  * DR         q of an action is the mean reward that it had in the log in use, drawn to the mean of its position by
  *            POLICY_SHRINKAGE samples of that; q of the target is its mean over the target's probabilities.
  * Intervals  95 %: by the normal distribution, for one look; and of learner/sequential.h, for any number of looks.
@@ -20,7 +21,7 @@
 #define TIDEMILL_LEARNER_POLICY_COMPARISON_H
 
 #include "base/hash.h"
-#include "learner/off_policy.h"
+#include "learner/off_policy_requests.h"
 
 enum {
     POLICY_ACTIONS_MAX = 1 << 18,
@@ -50,6 +51,7 @@ struct policy_action {
     struct hash128 doc;
     int32_t position;
     struct policy_shown log[2];
+    double mean[2]; /* reward of a sample at the position, of each log; set by policy_comparison_seal() */
 };
 
 struct policy_log {
@@ -65,6 +67,7 @@ struct policy_comparison {
     uint32_t *slot; /* open addressing: index + 1 of an action; 0: free */
     uint32_t actions, slots;
     struct policy_log log[2];
+    bool sealed;
 };
 
 void policy_comparison_close(struct policy_comparison *c); /* {0} is an empty one */
@@ -92,7 +95,15 @@ struct policy_comparison_report {
     bool from_propensities[2];          /* whether policy i is described by its propensities, or by frequencies */
 };
 
-/* Sorts the actions; nothing can be added behind it. Both logs have a sample. */
+/* Sorts the actions; nothing can be added behind it. */
+void policy_comparison_seal(struct policy_comparison *c);
+/* q of DR: the reward that the log lets expect of a document at a position that it has. */
+double policy_comparison_expected(const struct policy_comparison *c, int log, struct hash128 doc, int32_t position);
+
+/* Of a log without a sample: its mean and the difference are NaN, the estimate from it is refused. */
 void policy_comparison_report(struct policy_comparison *c, struct policy_comparison_report *out);
+
+/* The same figures of decisions whose target is known request by request. */
+void policy_estimate_of_requests(const struct off_policy_requests *o, struct policy_estimate *out);
 
 #endif

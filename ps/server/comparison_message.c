@@ -11,7 +11,7 @@
 
 typedef Tidemill__V1__PolicyInterval Interval;
 
-enum { WARNINGS_MAX = 8, WARNING_SIZE = 320 };
+enum { WARNINGS_MAX = 16, WARNING_SIZE = 320 };
 
 /* The message and all that it points to. */
 struct parts {
@@ -60,7 +60,9 @@ static void fill_version(struct parts *p, const struct comparison_query *q, cons
     FILL(m, without_reward, r->unrewarded[i]);
     fill_interval(&p->mean[i], &r->report.mean[i]);
     m->mean = &p->mean[i];
-    m->described_by = fill_text(r->report.from_propensities[i] ? "propensity" : "frequency");
+    m->described_by = fill_text(r->report.from_propensities[i] ? "propensity"
+                                : r->requests[i].told          ? "requests"
+                                                               : "frequency");
     p->versions[i] = m;
 }
 
@@ -68,15 +70,25 @@ static void fill_version(struct parts *p, const struct comparison_query *q, cons
 static void fill_refused(struct parts *p, const struct comparison_query *q, const struct comparison_result *r, int i)
 {
     int log = 1 - i;
-    snprintf(p->refused[i], WARNING_SIZE,
-             "%" PRIu64 " of the %" PRIu64 " samples of %s have no propensity, more than %g %% of them or of what they "
-             "earned: impressions must carry the probability with which their document was chosen for its position",
-             r->untold[log], r->samples[log], q->version[log]->name, 100 * POLICY_UNTOLD);
+    if (r->samples[log] == 0)
+        snprintf(p->refused[i], WARNING_SIZE, "no sample of %s is kept", q->version[log]->name);
+    else if (r->requests[i].tried)
+        snprintf(p->refused[i], WARNING_SIZE,
+                 "%s was not served, and what it would have done in the requests of %s is not known",
+                 q->version[i]->name, q->version[log]->name);
+    else
+        snprintf(p->refused[i], WARNING_SIZE,
+                 "%" PRIu64 " of the %" PRIu64 " samples of %s have no propensity, more than %g %% of them or of what "
+                 "they earned: impressions must carry the probability with which their document was chosen for its "
+                 "position",
+                 r->untold[log], r->samples[log], q->version[log]->name, 100 * POLICY_UNTOLD);
     p->estimate[i].refused = p->refused[i];
 }
 
-static void warn_of_estimate(struct parts *p, const struct comparison_query *q, const struct policy_estimate *e, int i)
+static void warn_of_estimate(struct parts *p, const struct comparison_query *q, const struct comparison_result *r,
+                             int i)
 {
+    const struct policy_estimate *e = &r->report.estimate[i];
     const char *whose = q->version[i]->name, *log = q->version[1 - i]->name;
     char effective[TEXT_NUMBER_SIZE];
     snprintf(effective, sizeof effective, "%.3g", isfinite(e->report.effective) ? e->report.effective : 0);
@@ -88,8 +100,47 @@ static void warn_of_estimate(struct parts *p, const struct comparison_query *q, 
     if (!e->report.weight_plausible)
         warn(p,
              "%s from the log of %s: the mean weight is %.3g, more than 3 standard errors from 1: the propensities are "
-             "not those that %s chose with, or %s shows what %s never shows",
-             whose, log, e->weight.value, log, whose, log);
+             "not those that %s chose with, or %s shows what %s never shows%s",
+             whose, log, e->weight.value, log, whose, log,
+             r->requests[i].told ? ", or the candidates are not those that were ranked (see --candidates)" : "");
+}
+
+/* Why a version that looks at its request is not described by that. */
+static void warn_of_frequencies(struct parts *p, const struct comparison_query *q, const struct comparison_result *r,
+                                int i)
+{
+    const struct request_summary *s = &r->requests[i].summary;
+    const char *whose = q->version[i]->name, *log = q->version[1 - i]->name;
+    if (s->refusal == REQUEST_NO_FEATURES)
+        warn(p,
+             "%s from the log of %s: described by how often it shows each document, because %" PRIu64 " of %" PRIu64
+             " samples have no features that it takes, in their impression or rows of tables",
+             whose, log, s->without_features, s->samples);
+    else if (s->refusal == REQUEST_CROWDED)
+        warn(p, "%s from the log of %s: described by how often it shows each document: the log shows more than %d",
+             whose, log, REQUEST_CANDIDATES_MAX);
+}
+
+static void warn_of_requests(struct parts *p, const struct comparison_query *q, const struct comparison_result *r,
+                             int i)
+{
+    const char *whose = q->version[i]->name, *log = q->version[1 - i]->name;
+    if (!r->requests[i].tried)
+        return;
+    if (!r->requests[i].told)
+        warn_of_frequencies(p, q, r, i);
+    else if (r->requests[i].informed)
+        warn(p,
+             "%s from the log of %s: it learns from these samples, and ranks as it is now: the estimate is too good, "
+             "unless the samples were decided after it stopped learning; see --from",
+             whose, log);
+}
+
+static void fill_requests(Tidemill__V1__OffPolicyEstimate *m, const struct request_summary *s)
+{
+    FILL(m, requests, s->requests);
+    FILL(m, request_share, s->share);
+    m->candidates = fill_text(s->candidates == REQUEST_ANY ? "any" : "together");
 }
 
 static void fill_estimate(struct parts *p, const struct comparison_query *q, const struct comparison_result *r, int i)
@@ -99,6 +150,7 @@ static void fill_estimate(struct parts *p, const struct comparison_query *q, con
     tidemill__v1__off_policy_estimate__init(m);
     m->version = fill_text(q->version[i]->name);
     m->log = fill_text(q->version[1 - i]->name);
+    warn_of_requests(p, q, r, i);
     if (e->refused) {
         fill_refused(p, q, r, i);
         return;
@@ -109,7 +161,9 @@ static void fill_estimate(struct parts *p, const struct comparison_query *q, con
     fill_interval(m->mean_weight = &p->weight[i], &e->weight);
     FILL_FINITE(m, max_weight, e->report.weight_max);
     FILL_FINITE(m, effective_samples, e->report.effective);
-    warn_of_estimate(p, q, e, i);
+    if (r->requests[i].told)
+        fill_requests(m, &r->requests[i].summary);
+    warn_of_estimate(p, q, r, i);
 }
 
 static void warn_of_samples(struct parts *p, const struct comparison_query *q, const struct comparison_result *r)

@@ -44,6 +44,19 @@ static enum tm_code read_times(const Tidemill__V1__CompareVersionsRequest *m, st
     return TM_OK;
 }
 
+static enum tm_code read_candidates(const char *word, struct comparison_query *out, struct tm_error *err)
+{
+    if (!word)
+        out->candidates = REQUEST_EITHER;
+    else if (strcmp(word, "together") == 0)
+        out->candidates = REQUEST_TOGETHER;
+    else if (strcmp(word, "any") == 0)
+        out->candidates = REQUEST_ANY;
+    else
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "candidates: \"%.40s\"; expected together or any", word);
+    return TM_OK;
+}
+
 static enum tm_code read_reward(const struct engine *e, const char *text, struct comparison_query *out,
                                 struct tm_error *err)
 {
@@ -74,6 +87,8 @@ static enum tm_code read_request(struct engine *e, struct bytes wire, struct com
         rc = tm_error_set(err, TM_INVALID_ARGUMENT, "b: \"%s\"; expected another version than a", m->b);
     if (rc == TM_OK)
         rc = read_times(m, out, err);
+    if (rc == TM_OK)
+        rc = read_candidates(m->candidates, out, err);
     if (rc == TM_OK)
         rc = read_reward(e, m->reward, out, err);
     wire_free(&m->base);

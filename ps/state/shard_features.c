@@ -40,34 +40,12 @@ static bool gather(struct shard *s, const struct sample *sample, struct buffer *
     return (sent || streams_of(s, sample, JOINER_FEATURES) == 0) && shard_add_rows(s, sample, out);
 }
 
-/* x itself came, not what it is made of. */
-static bool is_encoded(const struct shard *s, const struct version_slot *slot)
-{
-    return !slot->encoder || feature_vector_is(&s->hand.vector, encoder_representation(slot->encoder).text);
-}
-
-static enum joiner_reason judge_encoded(struct shard *s, const struct version_slot *slot, double weight)
-{
-    const struct version *v = slot->version;
-    if (!feature_vector_is(&s->hand.vector, v->representation))
-        return REASON_WRONG_REPRESENTATION;
-    enum joiner_reason reason = encoding_take(&s->encoding, slot->encoder, buffer_view(&s->hand.packed));
-    if (reason != REASON_NONE)
-        return reason;
-    const struct example e = {.x = s->encoding.x, .weight = weight};
-    return v->model->takes(&v->config, &e, NULL) == TM_OK ? REASON_NONE : REASON_FEATURE_RANGE;
-}
-
 /* Of the features at hand. */
 static enum joiner_reason judge(struct shard *s, const struct version_slot *slot, double weight)
 {
-    const struct version *v = slot->version;
-    const struct feature_vector *x = s->hand.there ? &s->hand.vector : NULL;
-    if (!slot->encoder || !x)
-        return feature_vector_judge(x, v, v->representation, weight);
-    if (is_encoded(s, slot))
-        return feature_vector_judge(x, v, encoder_representation(slot->encoder).text, weight);
-    return judge_encoded(s, slot, weight);
+    const struct feature_vector *vector = s->hand.there ? &s->hand.vector : NULL;
+    return version_input_judge(slot->version, slot->encoder, vector, &s->encoding, buffer_view(&s->hand.packed),
+                               weight);
 }
 
 static bool somebody_takes(struct shard *s, const struct sample *sample)
@@ -146,10 +124,7 @@ enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slo
 const float *shard_x(struct shard *s, const struct version_slot *slot, const struct sample *sample)
 {
     const struct feature_vector *v = shard_features(s, sample);
-    if (is_encoded(s, slot))
-        return v->x;
-    CHECK(encoding_take(&s->encoding, slot->encoder, buffer_view(&s->hand.packed)) == REASON_NONE);
-    return s->encoding.x;
+    return version_input_x(slot->encoder, v, &s->encoding, buffer_view(&s->hand.packed));
 }
 
 static uint64_t *counter_of(struct sample_counts *c, enum joiner_reason reason)

@@ -6,15 +6,7 @@ void shard_order_tables(struct shard *s)
 {
     const struct catalog *c = &s->catalog;
     struct sample_tables *t = &s->tables;
-    t->count = 0;
-    for (uint32_t i = 0; i < c->join.streams; i++) {
-        if (c->join.stream[i].kind != JOINER_TABLE)
-            continue;
-        uint32_t at = t->count++;
-        for (; at > 0 && strcmp(c->stream_name[t->stream[at - 1]], c->stream_name[i]) > 0; at--)
-            t->stream[at] = t->stream[at - 1];
-        t->stream[at] = (uint8_t)i;
-    }
+    t->count = version_input_tables(c, t->stream);
 }
 
 static bool has_features(const struct shard *s, uint32_t table)
@@ -81,15 +73,9 @@ void shard_find_rows(struct shard *s, const struct sample *sample)
 bool shard_add_rows(struct shard *s, const struct sample *sample, struct buffer *out)
 {
     const struct sample_tables *tables = &s->tables;
-    for (uint32_t t = 0; t < tables->count; t++) {
-        struct event row = {0};
-        if (!has_features(s, t) || tables->stream[t] >= sample->streams)
-            continue;
-        if (tables->size[t]) /* it was read when it was stored */
-            CHECK(event_scan(bytes_of(tables->rows.data + tables->at[t], tables->size[t]), &row, NULL) == TM_OK);
-        if (!(row.has & EVENT_HAS_FEATURES))
+    for (uint32_t t = 0; t < tables->count; t++)
+        if (has_features(s, t) && tables->stream[t] < sample->streams &&
+            !version_input_add_row(out, bytes_of(tables->rows.data + tables->at[t], tables->size[t])))
             return false;
-        feature_pack(out, &row);
-    }
     return true;
 }

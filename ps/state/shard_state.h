@@ -22,6 +22,7 @@
 #include "ps/state/sample_log.h"
 #include "ps/state/shard.h"
 #include "ps/state/validation_rows.h"
+#include "ps/state/version_input.h"
 
 /* Progressive validation of one version in one shard. */
 struct judge {

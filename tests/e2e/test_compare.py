@@ -128,13 +128,27 @@ def test_time_reward_and_what_cannot_be_compared(campaign):
     assert [v["without_reward"] for v in divided["versions"]] == pytest.approx([1e4 - n for n in clicks])
     for arguments, code, words in (
         (("random", "other"), 2, "different ones"),
-        (("random", "other", "--reward", "click"), 6, "other: no sample"),
+        (("random", "bts", "--from", "2030-01-01T00:00:00Z"), 6, "no sample of that time"),
+        (("random", "bts", "--candidates", "all"), 2, "together or any"),
         (("random", "random"), 2, "another version"),
         (("random", "bts", "--reward", "clik"), 2, "reward"),
         (("random", "nobody"), 5, "nobody"),
         (("random",), 2, "two versions"),
     ):
         assert words in server.run("version", "compare", *arguments, code=code).stderr
+
+
+def test_a_version_that_was_never_served_is_ranked_in_the_requests_of_the_log(campaign):
+    """It has learned nothing, so it draws as the random policy does, and must be worth as much."""
+    server, reference, _ = campaign
+    reply, estimates = compare(server, "random", "other", "--reward", "click")
+    got = estimates["other", "random"]
+    assert reply["versions"][1]["described_by"] == "requests" and "value" not in reply["versions"][1]["mean"]
+    assert (got["candidates"], got["requests"], got["request_share"]) == ("any", 10_000, 1)
+    assert got["mean_weight"]["value"] == pytest.approx(1, abs=0.01)
+    for kind in ("ips", "snips", "dr"):
+        assert got[kind]["value"] == pytest.approx(reference["random"]["ctr"], abs=2 * got[kind]["error"])
+    assert "no sample of other" in estimates["random", "other"]["refused"]
 
 
 def test_kept_negatives_stand_for_those_that_were_left_out(make_server, tmp_path):
