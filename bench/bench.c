@@ -22,6 +22,19 @@ void bench_open(struct bench *b, int argc, char **argv)
     }
 }
 
+FILE *bench_curves(int *argc, char **argv)
+{
+    if (*argc < 3 || strcmp(argv[*argc - 2], "--curves") != 0)
+        return NULL;
+    FILE *f = fopen(argv[*argc - 1], "we");
+    if (!f) {
+        perror(argv[*argc - 1]);
+        exit(1);
+    }
+    *argc -= 2;
+    return f;
+}
+
 void bench_add(struct bench *b, struct bench_row e, const char *format, ...)
 {
     va_list arguments;

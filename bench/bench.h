@@ -11,6 +11,7 @@
 #define TIDEMILL_BENCH_BENCH_H
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/bytes.h"
 
@@ -33,6 +34,10 @@ struct bench {
 
 /* Read the flags; a wrong one ends the program with exit code 2. */
 void bench_open(struct bench *b, int argc, char **argv);
+
+/* --curves FILE at the end of the arguments is taken off, and the file opened; NULL: it is not there. For programs that
+ * also write what pictures.gp draws. */
+FILE *bench_curves(int *argc, char **argv);
 
 /* Append; the name is formatted, e.name is not used. */
 void bench_add(struct bench *b, struct bench_row e, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -5,7 +5,6 @@
  * Sizes     by default a tenth of the rounds (and of the reference, for batches); --full: all of them, some minutes.
  * --curves FILE   also writes regret and calibration over time as a table for pictures.gp; then --full is meant. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bench/bandit.h"
 #include "bench/bench.h"
@@ -97,24 +96,10 @@ static void late_rows(struct bench *b, FILE *curves)
         }
 }
 
-/* Takes --curves FILE off the end of the arguments. */
-static FILE *open_curves(int *argc, char **argv)
-{
-    if (*argc < 3 || strcmp(argv[*argc - 2], "--curves") != 0)
-        return NULL;
-    FILE *f = fopen(argv[*argc - 1], "we");
-    if (!f) {
-        perror(argv[*argc - 1]);
-        exit(1);
-    }
-    *argc -= 2;
-    return f;
-}
-
 int main(int argc, char **argv)
 {
     struct bench b;
-    FILE *curves = open_curves(&argc, argv);
+    FILE *curves = bench_curves(&argc, argv);
     bench_open(&b, argc, argv);
     b.full |= curves != NULL;
     if (!curves)
