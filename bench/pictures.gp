@@ -57,11 +57,11 @@ array forms[3] = ["full", "diagonal, batches of 100", "diagonal, one by one"]
 
 set output folder . "/lr_calibration.svg"
 set multiplot layout 1, 2 margins 0.085, 0.97, 0.15, 0.84 spacing 0.11 \
-    title "Logistic regression on simulated clicks: predictions before learning, and posteriors after 50 samples or more"
+    title "Logistic regression on simulated clicks"
 set grid xtics ytics linecolor "#dddddd" linewidth 0.5
 set key top left title "" samplen 2 reverse Left
 set logscale xy
-set title "reliability"
+set title "predictions made before learning"
 set xlabel "mean prediction"
 set ylabel "clicked" offset 1
 set xrange [0.005:0.8]
@@ -69,18 +69,18 @@ set yrange [0.005:0.8]
 set format "%g"
 set xtics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 set ytics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-plot x with lines linecolor "#999999" dashtype 2 notitle, \
+plot x with lines linecolor "#777777" linewidth 1.2 dashtype 2 notitle, \
     for [i = 0:2] lr index 2 * i using 1:2:3 with yerrorlines linecolor rgb colours[i + 1] linewidth 1.5 pointtype 7 \
         pointsize 0.4 title forms[i + 1]
 unset logscale
-set title "coverage"
+set title "posteriors of 50 samples or more"
 set xlabel "interval of the posterior, %"
 set ylabel "true scores in it, %" offset 1
 set xrange [0:100]
 set yrange [0:100]
 set xtics 0, 20, 100
 set ytics 0, 20, 100
-plot x with lines linecolor "#999999" dashtype 2 notitle, \
+plot x with lines linecolor "#777777" linewidth 1.2 dashtype 2 notitle, \
     for [i = 0:2] lr index 2 * i + 1 using 1:2 with linespoints linecolor rgb colours[i + 1] linewidth 1.5 pointtype 7 \
         pointsize 0.4 title forms[i + 1]
 unset multiplot

@@ -1,5 +1,5 @@
-/* learner/draw_parts.h - the formulas of learner/draw.h, for draws one by one and for many at once. Only draw*.c
- * includes it.
+/* learner/draw_parts.h - the formulas of learner/draw.h, for draws one by one and for many at once. Only draw*.c and
+ * its test include it.
  *
  * Every expression here has a twin in python/tidemill/draws.py, with its operations in the same order. Whole numbers
  * below 2^52 become doubles by their bits, which is exact like a conversion, and can be done for several at once. */
@@ -84,5 +84,9 @@ static inline double draw_gamma_small(struct draw *d, double shape)
 {
     return draw_log_of(draw_unit(draw_next(d))) / (shape < DRAW_SHAPE_MIN ? DRAW_SHAPE_MIN : shape);
 }
+
+/* draw_normals() and draw_betas() on a processor without wide registers: the same bits. */
+void draw_normals_plain(struct draw *d, uint32_t n, double *out);
+void draw_betas_plain(struct draw *d, const double *a, const double *b, uint32_t n, double *out);
 
 #endif

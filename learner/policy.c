@@ -9,11 +9,8 @@
 #define SHUFFLE UINT64_C(0x73687566666c6500)
 #define RERANK UINT64_C(0x726572616e6b0000)
 
-static const double shape_min = 1e-100, term_min = 1e-290;
-static const double erf_series_max = 2;
-enum { ERF_TERMS = 40, ERF_LEVELS = 60, INSERTION_MAX = 32, DRAWN_AT_ONCE = 128 };
-
-#define SQRT_PI 0x1.c5bf891b4ef6ap+0
+static const double shape_min = 1e-100;
+enum { INSERTION_MAX = 32, DRAWN_AT_ONCE = 128 };
 
 enum tm_code policy_check(const struct policy *p, struct tm_error *err)
 {
@@ -63,67 +60,6 @@ double policy_score(const struct policy *p, uint64_t seed, uint32_t version, con
     case POLICY_GREEDY: break;
     }
     return mean_of(arm);
-}
-
-/* ---- two candidates ---- */
-
-/* erf(x), 0 <= x <= erf_series_max: 2 / sqrt(pi) e^(-x^2) sum of x (2 x^2)^n / (1 3 5 .. (2 n + 1)). */
-static double erf_near(double x)
-{
-    double square = x * x, term = x, sum = x;
-    for (int n = 1; n < ERF_TERMS; n++) {
-        term = term * (2 * square) / (2 * n + 1);
-        sum += term;
-    }
-    return 2 / SQRT_PI * draw_exp(-square) * sum;
-}
-
-/* erfc(x), x > erf_series_max: e^(-x^2) / sqrt(pi) / (x + 1/2 / (x + 2/2 / (x + 3/2 / (x + ..)))). */
-static double erfc_far(double x)
-{
-    double below = x;
-    for (int k = ERF_LEVELS; k > 0; k--)
-        below = x + 0.5 * k / below;
-    return draw_exp(-(x * x)) / SQRT_PI / below;
-}
-
-static double normal_cdf(double z)
-{
-    double x = fabs(z) * M_SQRT1_2;
-    double tail = x <= erf_series_max ? 0.5 - 0.5 * erf_near(x) : 0.5 * erfc_far(x);
-    return z < 0 ? tail : 1 - tail;
-}
-
-static bool whole(double x) { return x >= 1 && x <= POLICY_EXACT_SHAPES && floor(x) == x; }
-
-/* P(X > Y) of X ~ Beta(a, b), Y ~ Beta(c, d), a and c whole: sum over i < a of B(c + i, b + d) / ((b + i) B(1 + i, b)
- * B(c, d)). Its first term is a product of c factors, each next one a ratio away. */
-static double beta_beats(double a, double b, double c, double d)
-{
-    double term = 1, sum = 0;
-    if (!whole(a) || !whole(c) || a + c > POLICY_EXACT_SHAPES)
-        return NAN;
-    for (int j = 0; j < (int)c; j++)
-        term = term * ((d + j) / (b + d + j));
-    if (term < term_min) /* the sum would be of what rounding left */
-        return NAN;
-    for (int i = 0; i < (int)a; i++) {
-        sum += term;
-        term = term * ((c + i) / (c + i + b + d)) * ((b + i) / (1 + i));
-    }
-    return sum < 1 ? sum : 1;
-}
-
-double policy_beats(const struct arm *first, const struct arm *second)
-{
-    if (first->family != second->family)
-        return NAN;
-    if (first->family == ARM_BETA)
-        return beta_beats(first->a, first->b, second->a, second->b);
-    double ahead = first->a - second->a, variance = first->b + second->b;
-    if (variance > 0)
-        return normal_cdf(ahead / sqrt(variance));
-    return ahead > 0 ? 1 : ahead < 0 ? 0 : 0.5;
 }
 
 /* ---- rankings ---- */
@@ -184,6 +120,28 @@ struct ranking {
     struct entry *entry;
 };
 
+/* What a ranking computes in: few arms need no memory. */
+enum { SCRATCH_ARMS = 128 };
+struct scratch {
+    double score[SCRATCH_ARMS];
+    struct entry entry[SCRATCH_ARMS];
+};
+
+static void scratch_open(struct scratch *s, struct ranking *r)
+{
+    bool fits = r->n <= SCRATCH_ARMS;
+    r->score = fits ? s->score : mem_new(r->n, sizeof *r->score);
+    r->entry = fits ? s->entry : mem_new(r->n, sizeof *r->entry);
+}
+
+static void scratch_close(const struct scratch *s, struct ranking *r)
+{
+    if (r->score == s->score)
+        return;
+    free(r->score);
+    free(r->entry);
+}
+
 /* How many of the arms from `from` on are of one family, at most DRAWN_AT_ONCE. */
 static uint32_t alike(const struct ranking *r, uint32_t from)
 {
@@ -227,9 +185,25 @@ static void score_all(const struct ranking *r, uint64_t seed)
         r->score[i] = policy_score(r->policy, seed, r->version, &r->arms[i]);
 }
 
+/* The best one alone, to the front; what all others are compared by need not be put together for it. */
+static bool find_first(const struct ranking *r)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (may_tie(r->policy, &r->arms[i]))
+            return false;
+        if (r->score[i] > r->score[best] || (r->score[i] == r->score[best] && r->arms[i].item < r->arms[best].item))
+            best = i;
+    }
+    r->entry[0] = (struct entry){.key = r->score[best], .item = r->arms[best].item, .arm = best};
+    return true;
+}
+
 static void rank_once(const struct ranking *r, uint64_t seed, bool shuffled)
 {
     score_all(r, seed);
+    if (r->places == 1 && !shuffled && find_first(r))
+        return;
     for (uint32_t i = 0; i < r->n; i++) {
         const struct arm *arm = &r->arms[i];
         r->entry[i] = (struct entry){
@@ -298,15 +272,16 @@ void policy_rank(const struct policy *p, uint64_t seed, uint32_t version, const 
     CHECK(places <= n && n <= POLICY_ARMS_MAX && policy_check(p, NULL) == TM_OK);
     if (places == 0)
         return;
-    struct ranking r = {p, version, n, places, arms, mem_new(n, sizeof *r.score), mem_new(n, sizeof *r.entry)};
+    struct scratch scratch;
+    struct ranking r = {.policy = p, .version = version, .n = n, .places = places, .arms = arms};
+    scratch_open(&scratch, &r);
     rank_once(&r, seed, chance(seed, SHUFFLE, version, 0) < p->epsilon);
     for (uint32_t k = 0; k < places; k++)
         out[k] = (struct choice){.arm = r.entry[k].arm, .score = r.score[r.entry[k].arm]};
     if (find_propensities(&r, seed, out))
         for (uint32_t k = 0; k < places; k++)
             out[k].propensity = (1 - p->epsilon) * out[k].propensity + p->epsilon / n;
-    free(r.score);
-    free(r.entry);
+    scratch_close(&scratch, &r);
 }
 
 /* ---- chances: of every arm at some places ---- */
@@ -362,13 +337,14 @@ void policy_chances(const struct policy *p, uint64_t seed, uint32_t version, con
     CHECK(n > 0 && n <= POLICY_ARMS_MAX && draws > 0);
     for (uint32_t k = 0; k < places; k++)
         deepest = place[k] < n && place[k] > deepest ? place[k] : deepest;
-    struct ranking r = {p, version, n, deepest + 1, arms, mem_new(n, sizeof *r.score), mem_new(n, sizeof *r.entry)};
+    struct scratch scratch;
+    struct ranking r = {.policy = p, .version = version, .n = n, .places = deepest + 1, .arms = arms};
+    scratch_open(&scratch, &r);
     memset(out, 0, (size_t)places * n * sizeof *out);
     if (!exact_chances(&r, seed, place, places, out))
         drawn_chances(&r, seed, place, places, draws, out);
     for (size_t i = 0; i < (size_t)places * n; i++)
         if (place[i / n] < n)
             out[i] = (1 - p->epsilon) * out[i] + p->epsilon / n;
-    free(r.score);
-    free(r.entry);
+    scratch_close(&scratch, &r);
 }

@@ -19,7 +19,8 @@
  *          (items are distinct); the same in C and Python (python/tidemill/policy.py; tests/golden/policy.txt): no
  *          libm, nothing fused.
  * Cost     a draw per candidate (bench_draw), and reranks times as much for propensities by re-ranking.
- * Memory   arms and results are the caller's; scratch of 48 B an arm is taken and given back.
+ * Memory   arms and results are the caller's; scratch of 48 B an arm is on the stack up to 128 arms, else taken and
+ *          given back.
  * Threads  any.
  * Use      Rank reads the block of each candidate, makes an arm of it (arm_of_beta from values(), arm_of_score from
  *          locate(), or score()), and logs score and propensity of what it answers with the impression.

@@ -126,6 +126,13 @@ struct scoring {
 };
 void engine_score(struct engine *e, struct scoring *s);
 
+/* Rows of tables, for events with the ids that impressions of now would have. fetch: read those that are not in memory
+ * together, JOINER_COMING_MAX at most; find: append the event of the newest row with a time up to `time`, nothing if
+ * there is none. Block: disk. */
+void engine_fetch_rows(struct engine *e, uint8_t stream, const struct event *shown, uint32_t count);
+enum tm_code engine_find_row(struct engine *e, uint8_t stream, const struct event *shown, int64_t time,
+                             struct buffer *row, struct tm_error *err);
+
 /* Versions at run time. A call returns when every shard has applied its control record, so that whoever was answered
  * finds what it asked for; two calls come one after the other. Blocks, for about a sync. */
 struct engine_change {

@@ -156,3 +156,32 @@ void engine_score(struct engine *e, struct scoring *s)
     }
     rcu_leave();
 }
+
+/* ---- rows of tables ---- */
+
+static bool key_of(const struct engine *e, uint8_t stream, const struct event *shown, struct lookup_key *key)
+{
+    return lookup_key_of(shown, &e->schema, stream, hash_shard(shown->doc, e->options.shards), e->dir.hash_seed, key);
+}
+
+void engine_fetch_rows(struct engine *e, uint8_t stream, const struct event *shown, uint32_t count)
+{
+    struct lookup_source source = lookup_rows_source(e->lookups);
+    struct lookup_key keys[JOINER_COMING_MAX];
+    uint32_t found = 0;
+    CHECK(count <= JOINER_COMING_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        found += key_of(e, stream, &shown[i], &keys[found]);
+    source.fetch(source.self, keys, found);
+}
+
+enum tm_code engine_find_row(struct engine *e, uint8_t stream, const struct event *shown, int64_t time,
+                             struct buffer *row, struct tm_error *err)
+{
+    struct lookup_source source = lookup_rows_source(e->lookups);
+    struct lookup_key key;
+    bool found;
+    if (!key_of(e, stream, shown, &key))
+        return TM_OK;
+    return source.find(source.self, &key, time, UINT64_MAX, row, &found, err);
+}

@@ -114,27 +114,20 @@ static enum tm_code choose_request(struct rank *r, struct tm_error *err)
 
 /* ---- features ---- */
 
-/* Samples get the rows of tables behind what is logged, so scores without them would be those of other features. */
-static enum tm_code check_tables(const struct rank *r, struct tm_error *err)
-{
-    const struct catalog *c = engine_schema(r->service->engine);
-    for (uint32_t i = 0; i < c->join.streams && model_uses_features(r->version->model); i++)
-        if (c->join.stream[i].kind == JOINER_TABLE && !c->join.stream[i].payload_only)
-            return tm_error_set(err, TM_INVALID_ARGUMENT,
-                                "version: %s learns from the rows of table %s, too, which Rank does not look up",
-                                r->version->name, c->stream_name[i]);
-    return TM_OK;
-}
-
 static enum tm_code bring_features(struct rank *r, struct tm_error *err)
 {
+    struct engine *e = r->service->engine;
+    struct rank_tables tables = {0};
     const struct encoder *encoder;
-    enum tm_code rc = check_tables(r, err);
-    if (rc == TM_OK)
-        rc = engine_find_encoder(r->service->engine, r->version, &encoder, err);
+    enum tm_code rc = engine_find_encoder(e, r->version, &encoder, err);
     if (rc == TM_OK && encoder)
         r->encoder = encoder_representation(encoder);
-    return rc == TM_OK ? rank_features_take(&r->q, r->version, encoder, &r->features, err) : rc;
+    if (rc == TM_OK && model_uses_features(r->version->model))
+        rc = rank_tables_read(e, &r->q, &tables, err);
+    if (rc == TM_OK)
+        rc = rank_features_take(&r->q, r->version, encoder, &tables, &r->features, err);
+    rank_tables_close(&tables);
+    return rc;
 }
 
 /* ---- scores and order ---- */

@@ -3,6 +3,7 @@
  * Rank     scored, ordered and packed on the thread of its connection: about what a Pull of the same documents costs,
  *          and a draw for each. Propensities by re-ranking cost propensity_draws times as many draws, 55 to 80 ns
  *          each, on that thread; their standard error is at most 1 / (2 sqrt(propensity_draws)).
+ *          Rows of tables that are not cached are read from the disk there, too (ps/server/rank_tables.h).
  * Logged   an impression of each candidate shown: the first `slots` places. What was not shown was not refused by
  *          anybody, so it is no negative. Its position counts from 1; its score is the mean, the prediction that can be
  *          judged; the draw follows from the seed.

@@ -233,20 +233,6 @@ def test_candidates_are_encoded_as_samples_are(make_server, tmp_path):
         assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT and "expected 3 together, the encoder's input" in e.value.details()
 
 
-def test_a_version_that_learns_from_tables_is_not_ranked(make_server):
-    text = CONFIG.replace("streams:\n", "streams:\n  - { name: users, kind: table, key: [user] }\n", 1)
-    server = make_server(text).start()
-    with server.channel() as channel:
-        stub = ranking_pb2_grpc.RankingStub(channel)
-        assert stub.Rank(ranking_pb2.RankRequest(version="upper", docs=["a"], log=False)).order == [0]
-        with pytest.raises(grpc.RpcError) as e:
-            stub.Rank(ranking_pb2.RankRequest(version="lr", docs=["a"], context=[1, 2, 3], log=False))
-        assert "version: lr learns from the rows of table users, too" in e.value.details()
-
-
-# ---- without gRPC ----
-
-
 def post(server, path, body):
     request = urllib.request.Request(server.http + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:

@@ -4,14 +4,18 @@ import base64
 import csv
 import io
 import json
+import math
 import random
 import urllib.request
 
 import fastavro
-
+import grpc
 import harness
+import pytest
 from event_files import T0, write
+from regression import SHARES, SLOPES, dot
 from test_features import assert_near, logistic, number, packed, replay, values_of
+from tidemill.v1 import ranking_pb2, ranking_pb2_grpc
 
 WINDOW = 10_000
 CONFIG = """
@@ -181,3 +185,65 @@ def test_rows_are_refused_that_no_sample_could_find(make_server):
     server.launch()
     assert not server.wait_ready()
     assert "streams.items.key is [doc] in the data directory, and [user, doc] now" in server.stderr()
+
+
+def lessons_before(rng):
+    """Rows of every user and of two documents, and impressions that the version learns from."""
+    rows = [{"stream": "users", "time": T0, "user": u, "features": [number(rng)]} for u in USERS]
+    rows += [{"stream": "items", "time": T0, "doc": d, "features": [number(rng)]} for d in DOCS[:2]]
+    shown, clicks = [], []
+    for n in range(40):
+        key = {"request": f"r{n}", "doc": rng.choice(DOCS[:2]), "user": rng.choice(USERS), "time": T0 + 1000 * (n + 1)}
+        shown.append({"stream": "impressions", "version": "lr", "features": [number(rng)], **key})
+        if rng.random() < 0.4:
+            clicks.append({"stream": "clicks", **key, "time": key["time"] + 5, "event": f"c{n}"})
+    return rows, shown, clicks
+
+
+def expected_click(values, x):
+    """Of a full covariance, by the mixture that stands for the logistic function."""
+    x, n = [*x, 1.0], len(x) + 1
+    covariance = iter(values[n:])
+    mean = dot(values[:n], x)
+    variance = sum((1 if i == j else 2) * next(covariance) * x[i] * x[j] for i in range(n) for j in range(i + 1))
+    scaled = [slope * mean / math.sqrt(1 + slope**2 * variance) for slope in SLOPES]
+    return sum(share * (1 + math.erf(t / math.sqrt(2))) / 2 for share, t in zip(SHARES, scaled))
+
+
+def test_rank_scores_by_what_its_sample_will_be_given(make_server):
+    """Rank looks tables up, and the sample of what it logs has the same features, so the same score."""
+    server = make_server(CONFIG.replace("window: 10s", "window: 20ms"))
+    server.start()
+    rows, shown, clicks = lessons_before(random.Random(3))
+    server.ingest(write(server.folder / "rows.jsonl", rows))
+    server.ingest(write(server.folder / "shown.jsonl", shown), write(server.folder / "clicks.jsonl", clicks))
+    server.drain()
+    before = {doc: values for doc, values in values_of(server, "lr").items() if doc != "d2"}
+    assert server.counts("lr").keys() == before.keys()
+    with server.channel() as channel:
+        stub = ranking_pb2_grpc.RankingStub(channel)
+        ask = {"version": "lr", "docs": DOCS[:2], "context": [0.25], "slots": 2, "user": "u0"}
+        for wanted, code, change in (
+            ("docs[2]: table items has no row", grpc.StatusCode.FAILED_PRECONDITION, {"docs": DOCS[:2] + ["d9"]}),
+            ("table users has no row", grpc.StatusCode.FAILED_PRECONDITION, {"user": "nobody"}),
+            ("not as many as the version's dimension", grpc.StatusCode.INVALID_ARGUMENT, {"context": [1, 2]}),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.Rank(ranking_pb2.RankRequest(**{**ask, **change}), timeout=10)
+            assert (refused.value.code(), wanted in refused.value.details()) == (code, True), refused.value.details()
+        means = {}
+        for user in USERS:
+            reply = stub.Rank(ranking_pb2.RankRequest(**{**ask, "request": f"rank-{user}", "user": user}), timeout=10)
+            means.update({(f"rank-{user}", doc): mean for doc, mean in zip(DOCS, reply.means)})
+        stub.Reward(ranking_pb2.RewardRequest(request="rank-u0", docs=["d0"]), timeout=10)
+
+    def ranked():
+        kept = map(json.loads, server.run("samples", "export", "--features", "--quiet").stdout.splitlines())
+        return {(s["request"], s["doc"]): s for s in kept if s["request"].startswith("rank-") and s["kind"] == "new"}
+
+    harness.wait_until("the samples of Rank", lambda: ranked().keys() == means.keys())
+    for (request, doc), sample in ranked().items():
+        row = {t["stream"]: t["features"] for t in sample["tables"]}
+        assert means[request, doc] == pytest.approx(sample["score"], abs=1e-6)
+        wanted = expected_click(before[doc], sample["features"] + row["items"] + row["users"])
+        assert means[request, doc] == pytest.approx(wanted, abs=1e-6)

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "learner/draw.h"
+#include "learner/draw_parts.h"
 #include "learner/special.h"
 #include "tests/unit/golden.h"
 
@@ -185,15 +185,19 @@ static void every_part_of_a_name_makes_another_stream(void **state)
     assert_true(fabs(correlation(plain, high_seed)) < 4);
 }
 
+struct drawing {
+    void (*normals)(struct draw *d, uint32_t n, double *out);
+    void (*betas)(struct draw *d, const double *a, const double *b, uint32_t n, double *out);
+};
+
 /* Shapes that are clear, that are seldom, and below 1; more streams than a block has. */
-static void many_at_once_are_the_same_bits(void **state)
+static void assert_same_bits(const struct drawing *at_once)
 {
     static const double shapes[] = {26, 1, 0.7, 1.5, 1e-3, 857, 1e-101, 40, 12000, 0.999, 2};
     static const uint32_t counts[] = {0, 1, 63, 64, 65, 300};
     enum { MOST = 300 };
     static struct draw many[MOST], single[MOST];
     static double a[MOST], b[MOST], out[MOST];
-    (void)state;
     for (uint64_t seed = 0; seed < 50 * ARRAY_LEN(counts); seed++) {
         uint32_t n = counts[seed % ARRAY_LEN(counts)];
         bool betas = seed / ARRAY_LEN(counts) % 2;
@@ -204,12 +208,19 @@ static void many_at_once_are_the_same_bits(void **state)
             a[i] = shapes[(i + seed) % ARRAY_LEN(shapes)];
             b[i] = shapes[(i / 3 + seed) % ARRAY_LEN(shapes)];
         }
-        betas ? draw_betas(many, a, b, n, out) : draw_normals(many, n, out);
+        betas ? at_once->betas(many, a, b, n, out) : at_once->normals(many, n, out);
         for (uint32_t i = 0; i < n; i++) {
             assert_true(out[i] == (betas ? draw_beta(&single[i], a[i], b[i]) : draw_normal(&single[i])));
             assert_true(many[i].state == single[i].state);
         }
     }
+}
+
+static void many_at_once_are_the_same_bits(void **state)
+{
+    (void)state;
+    assert_same_bits(&(struct drawing){draw_normals, draw_betas});
+    assert_same_bits(&(struct drawing){draw_normals_plain, draw_betas_plain});
 }
 
 int main(void)

@@ -1,0 +1,65 @@
+#include "ps/server/rank_tables.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "ps/state/version_input.h"
+
+static void choose(struct rank_tables *t)
+{
+    uint8_t all[JOINER_STREAMS_MAX];
+    uint32_t tables = version_input_tables(t->schema, all);
+    for (uint32_t i = 0; i < tables; i++)
+        if (!t->schema->join.stream[all[i]].payload_only)
+            t->stream[t->count++] = all[i];
+}
+
+static struct event candidate_of(const struct rank_request *q, uint32_t candidate)
+{
+    return (struct event){.request = q->request, .user = q->user, .doc = q->docs[candidate]};
+}
+
+static void fetch(struct engine *e, const struct rank_request *q, uint8_t stream)
+{
+    struct event shown[JOINER_COMING_MAX];
+    for (uint32_t first = 0, n; first < q->count; first += n) {
+        n = q->count - first < JOINER_COMING_MAX ? q->count - first : JOINER_COMING_MAX;
+        for (uint32_t i = 0; i < n; i++)
+            shown[i] = candidate_of(q, first + i);
+        engine_fetch_rows(e, stream, shown, n);
+    }
+}
+
+enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, struct rank_tables *t,
+                              struct tm_error *err)
+{
+    int64_t now = clock_wall_ms();
+    enum tm_code rc = TM_OK;
+    *t = (struct rank_tables){.schema = engine_schema(e)};
+    choose(t);
+    if (t->count == 0)
+        return TM_OK;
+    for (uint32_t k = 0; k < t->count; k++)
+        fetch(e, q, t->stream[k]);
+    size_t rows = (size_t)q->count * t->count;
+    t->at = mem_new(rows + 1, sizeof *t->at);
+    for (size_t i = 0; rc == TM_OK && i < rows; i++) {
+        struct event shown = candidate_of(q, (uint32_t)(i / t->count));
+        rc = engine_find_row(e, t->stream[i % t->count], &shown, now, &t->rows, err);
+        t->at[i + 1] = t->rows.size;
+    }
+    return rc;
+}
+
+struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint32_t table)
+{
+    size_t i = (size_t)candidate * t->count + table;
+    return bytes_of(t->rows.data + t->at[i], t->at[i + 1] - t->at[i]);
+}
+
+void rank_tables_close(struct rank_tables *t)
+{
+    buffer_close(&t->rows);
+    free(t->at);
+    *t = (struct rank_tables){0};
+}

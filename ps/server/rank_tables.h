@@ -1,0 +1,29 @@
+/* ps/server/rank_tables.h - the rows of tables that samples of a Rank's candidates would be given, were they shown now.
+ *
+ * Which    of each table the newest row of the candidate's key (request, user, doc) with a time up to now, among all
+ *          that are in the log: what the shards find when they decide, unless a row with an older time comes later.
+ * Blocks   rows that are not in memory.lookup are read from the database, a table's for 64 candidates together.
+ * Memory   owned, until rank_tables_close(). Threads: one owner. */
+#ifndef TIDEMILL_PS_SERVER_RANK_TABLES_H
+#define TIDEMILL_PS_SERVER_RANK_TABLES_H
+
+#include "ps/engine/engine.h"
+#include "ps/server/rank_request.h"
+
+struct rank_tables {
+    const struct catalog *schema;
+    uint8_t stream[JOINER_STREAMS_MAX];
+    uint32_t count; /* tables whose rows bring features */
+    struct buffer rows;
+    size_t *at; /* of each candidate's row of each table, and one more: where it begins in `rows` */
+};
+
+/* Without such tables nothing is read and count is 0. */
+enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, struct rank_tables *t,
+                              struct tm_error *err);
+void rank_tables_close(struct rank_tables *t);
+
+/* The event of a row; empty: there is none. */
+struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint32_t table);
+
+#endif
