@@ -4,8 +4,8 @@
  *
  * Shapes   raw: a row of `width` numbers for each candidate, as they are logged; x: a row of the version's dimension,
  *          raw itself without an encoder. Both NULL: there are no numbers, and the version needs none.
- * Tables   of versions over features: a candidate without one of its rows is refused, because a sample of it would have
- *          no features (ps/state/version_input.h). What is logged is what was sent: its sample looks the rows up itself.
+ * Tables   of versions over features: a candidate without one of its rows is refused, because a sample of it would
+ *          have no features (ps/state/version_input.h). What is logged is what was sent: its sample looks the rows up.
  * Memory   owned, until rank_features_close().
  * Errors   TM_INVALID_ARGUMENT with the place: too few or too many numbers, out of range, another representation, an
  *          encoder whose input has ids, which cannot be said in numbers. TM_FAILED_PRECONDITION: a row is missing. */
