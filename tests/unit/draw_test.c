@@ -191,7 +191,7 @@ struct drawing {
 };
 
 /* Shapes that are clear, that are seldom, and below 1; more streams than a block has. */
-static void assert_same_bits(const struct drawing *at_once)
+static void assert_drawn_alike(const struct drawing *at_once)
 {
     static const double shapes[] = {26, 1, 0.7, 1.5, 1e-3, 857, 1e-101, 40, 12000, 0.999, 2};
     static const uint32_t counts[] = {0, 1, 63, 64, 65, 300};
@@ -219,8 +219,8 @@ static void assert_same_bits(const struct drawing *at_once)
 static void many_at_once_are_the_same_bits(void **state)
 {
     (void)state;
-    assert_same_bits(&(struct drawing){draw_normals, draw_betas});
-    assert_same_bits(&(struct drawing){draw_normals_plain, draw_betas_plain});
+    assert_drawn_alike(&(struct drawing){draw_normals, draw_betas});
+    assert_drawn_alike(&(struct drawing){draw_normals_plain, draw_betas_plain});
 }
 
 int main(void)
