@@ -2,7 +2,8 @@
  * commits.
  *
  * Events   per sample an impression (bench/encode.h) and 0.06 clicks; the second run adds a features event for every
- *          impression, the third has both versions judged (validate: on), so every sample once. Documents Zipf over 10,000, versions A and B in halves.
+ *          impression, the third has both versions judged (validate: on), so every sample once; the fourth has
+ *          payloads of random bytes instead of text. Documents Zipf over 10,000, versions A and B in halves.
  * State    1 M undecided keys: window 10 s at 100,000 samples a second of event time; allowed lateness is twice the
  *          window, so that another 1 M decided keys are open for corrections. Wall time runs as fast as it can.
  * Measured after a warm-up that fills both, in ROUNDS rounds between drains (everything applied, committed, synced):
@@ -47,6 +48,7 @@ struct batch {
 struct producer {
     struct engine *engine;
     struct events events;
+    enum encode_filling filling;
     struct queue *pool;
     struct batch *batches;
     struct producer_id id;
@@ -72,7 +74,7 @@ static void make_batch(struct producer *p, struct batch *b)
     for (int i = 0; i < BATCH; i++) {
         size_t from = b->wire.size;
         events_next(&p->events, &m);
-        encode_event(&m, &b->wire);
+        encode_event(&m, p->filling, &b->wire);
         char doc[ENCODE_DOC_SIZE];
         encode_doc(m.doc, doc);
         b->event[i] = (struct submission_event){.wire = bytes_of(b->wire.data + from, b->wire.size - from),
@@ -302,7 +304,7 @@ static struct engine *open_engine(const char *folder, bool judged)
     return e;
 }
 
-static void run(struct bench *b, const char *name, bool features, bool judged)
+static void run(struct bench *b, const char *name, bool features, bool judged, enum encode_filling filling)
 {
     char folder[DISK_FOLDER_SIZE];
     struct producer p;
@@ -310,6 +312,7 @@ static void run(struct bench *b, const char *name, bool features, bool judged)
     disk_folder_make(folder);
     struct engine *e = open_engine(folder, judged);
     producer_open(&p, e, features);
+    p.filling = filling;
     bench_say("%s: %d samples to warm up", name, WARM);
     produce(&p, WARM);
     take_reading(&p, &readings[0]);
@@ -329,9 +332,10 @@ int main(int argc, char **argv)
 {
     struct bench *b = mem_new(1, sizeof *b);
     bench_open(b, argc, argv);
-    run(b, "durable", false, false);
-    run(b, "durable+features", true, false);
-    run(b, "durable+judged", false, true);
+    run(b, "durable", false, false, ENCODE_TEXT);
+    run(b, "durable+features", true, false, ENCODE_TEXT);
+    run(b, "durable+judged", false, true, ENCODE_TEXT);
+    run(b, "durable+noise", false, false, ENCODE_NOISE);
     int status = bench_finish(b);
     free(b);
     return status;

@@ -27,9 +27,35 @@ void encode_doc(uint32_t doc, char text[static ENCODE_DOC_SIZE])
     put_digits(text + 1, ENCODE_DOC_SIZE - 2, 10, doc);
 }
 
-void encode_event(const struct made *m, struct buffer *out)
+/* Words and the digits of a number behind them. Returns where the next ones go. */
+static char *put_pair(char *at, const char *words, int digits, unsigned base, uint64_t v)
 {
-    static const uint8_t filling[ENCODE_PAYLOAD] = {1};
+    size_t size = strlen(words);
+    memcpy(at, words, size);
+    put_digits(at + size, digits, base, v);
+    return at + size + digits;
+}
+
+static void fill(uint64_t sample, enum encode_filling filling, char payload[static ENCODE_PAYLOAD + 1])
+{
+    uint64_t bits = events_mix(~sample);
+    char *at = payload;
+    if (filling == ENCODE_NOISE) {
+        for (uint64_t i = 0; i < ENCODE_PAYLOAD; i += sizeof bits, bits = events_mix(bits + i))
+            memcpy(payload + i, &bits, sizeof bits);
+        return;
+    }
+    at = put_pair(at, "{\"page\":\"home\",\"slot\":", 2, 10, bits % 24);
+    at = put_pair(at, ",\"session\":\"", 16, 16, events_mix(bits));
+    at = put_pair(at, "\",\"price\":", 5, 10, bits >> 20);
+    at = put_pair(at, ",\"country\":\"de\",\"score\":0.", 5, 10, bits >> 40);
+    memset(at, ' ', (size_t)(payload + ENCODE_PAYLOAD - at));
+    payload[ENCODE_PAYLOAD - 1] = '}';
+}
+
+void encode_event(const struct made *m, enum encode_filling filling, struct buffer *out)
+{
+    char payload[ENCODE_PAYLOAD + 1];
     char request[17], doc[ENCODE_DOC_SIZE], user[9];
     put_digits(request, 16, 16, events_mix(m->sample));
     encode_doc(m->doc, doc);
@@ -42,9 +68,11 @@ void encode_event(const struct made *m, struct buffer *out)
         put_digits(user, 8, 16, m->user);
         e.user = bytes_of(user, 8);
         e.version = bytes_text(encode_versions[m->version]);
-        e.payload = bytes_of(filling, sizeof filling);
+        fill(m->sample, filling, payload);
+        e.payload = bytes_of(payload, ENCODE_PAYLOAD);
     } else if (m->kind == MADE_FEATURES) {
-        e.features = bytes_of(filling, sizeof filling);
+        fill(~m->sample, filling, payload);
+        e.features = bytes_of(payload, ENCODE_PAYLOAD);
         e.has |= EVENT_HAS_FEATURES;
     }
     event_encode(&e, out);
@@ -52,8 +80,8 @@ void encode_event(const struct made *m, struct buffer *out)
 
 void encode_record(const struct made *m, uint32_t count, struct buffer *out)
 {
-    static const uint8_t filling[ENCODE_PAYLOAD] = {1};
-    char request[17], user[9];
+    char request[17], user[9], payload[ENCODE_PAYLOAD + 1];
+    fill(m->sample, ENCODE_TEXT, payload);
     put_digits(request, 16, 16, events_mix(m->sample));
     put_digits(user, 8, 16, m->user);
     event_encode(&(struct event){.stream = bytes_text(encode_streams[MADE_IMPRESSION]),
@@ -61,7 +89,7 @@ void encode_record(const struct made *m, uint32_t count, struct buffer *out)
                                  .user = bytes_of(user, 8),
                                  .version = bytes_text(encode_versions[m->version]),
                                  .time = m->time,
-                                 .payload = bytes_of(filling, sizeof filling),
+                                 .payload = bytes_of(payload, ENCODE_PAYLOAD),
                                  .has = EVENT_HAS_TIME},
                  out);
     for (uint32_t i = 0; i < count; i++) {

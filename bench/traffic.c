@@ -115,7 +115,7 @@ static void put_events(struct traffic *t, struct buffer *batch)
     for (int i = 0; i < TRAFFIC_BATCH; i++) {
         event.size = 0;
         events_next(&t->events, &m);
-        encode_event(&m, &event);
+        encode_event(&m, ENCODE_TEXT, &event);
         traffic_add_event(batch, buffer_view(&event));
     }
     t->time = m.time;

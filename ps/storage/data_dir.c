@@ -13,13 +13,13 @@
 #include "base/random.h"
 #include "ps/storage/state_db.h"
 
-enum { FORMAT_VERSION = 1, CURRENT_SIZE_MAX = 64, CLUSTER_SIZE = 32 };
+enum { FORMAT_VERSION = 2, CURRENT_SIZE_MAX = 64, CLUSTER_SIZE = 32 };
 
 /* Rows of LOG_META that are ours. */
 static const char identity_key[] = "identity"; /* {version u32, shards u32, hash seed u64, cluster 32 bytes} */
 static const char start_key[] = "start";       /* u64 */
 
-static const struct rocks_family log_families[LOG_FAMILY_COUNT] = {[LOG_BLOCK] = {"block", ROCKS_PLAIN},
+static const struct rocks_family log_families[LOG_FAMILY_COUNT] = {[LOG_BLOCK] = {"block", ROCKS_PACKED},
                                                                    [LOG_PRODUCER] = {"producer", ROCKS_PLAIN},
                                                                    [LOG_META] = {"meta", ROCKS_PLAIN},
                                                                    [LOG_REJECTED] = {"rejected", ROCKS_PLAIN},
@@ -118,10 +118,10 @@ static enum tm_code check_identity(struct data_dir *d, struct bytes row, uint32_
 {
     struct reader r = reader_of(row);
     uint32_t version = reader_u32(&r);
-    if (!r.bad && version > FORMAT_VERSION)
+    if (!r.bad && version != 0 && version != FORMAT_VERSION)
         return tm_error_set(err, TM_FAILED_PRECONDITION,
-                            "%s: made by a newer version: its format is %" PRIu32 ", this program reads up to %d",
-                            d->path, version, FORMAT_VERSION);
+                            "%s: made by %s version: its format is %" PRIu32 ", this program reads %d", d->path,
+                            version > FORMAT_VERSION ? "a newer" : "an older", version, FORMAT_VERSION);
     d->shards = reader_u32(&r);
     d->hash_seed = reader_u64(&r);
     const uint8_t *cluster = reader_take(&r, CLUSTER_SIZE);

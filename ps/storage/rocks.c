@@ -3,12 +3,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/pack.h"
 #include "ps/storage/disk.h"
 #include "ps/storage/rocks_parts.h"
 
 struct rocks_batch {
     struct rocks *db;
     rocksdb_writebatch_t *batch;
+    struct buffer packed;
 };
 
 static rocksdb_column_family_handle_t *handle(const struct rocks *r, size_t family)
@@ -20,7 +22,7 @@ static rocksdb_column_family_handle_t *handle(const struct rocks *r, size_t fami
 struct rocks_batch *rocks_batch_new(struct rocks *db)
 {
     struct rocks_batch *b = mem_new(1, sizeof *b);
-    *b = (struct rocks_batch){db, rocksdb_writebatch_create()};
+    *b = (struct rocks_batch){.db = db, .batch = rocksdb_writebatch_create()};
     return b;
 }
 
@@ -29,13 +31,33 @@ void rocks_batch_free(struct rocks_batch *b)
     if (!b)
         return;
     rocksdb_writebatch_destroy(b->batch);
+    buffer_close(&b->packed);
     free(b);
 }
 
 void rocks_batch_clear(struct rocks_batch *b) { rocksdb_writebatch_clear(b->batch); }
 
+static bool is_packed(const struct rocks *r, size_t family)
+{
+    return r->named[family].rows == ROCKS_PACKED || r->named[family].rows == ROCKS_PASSING;
+}
+
+/* A row as it was put: a view of what is stored, or of *buffer. */
+static enum tm_code unpack_row(const struct rocks *r, size_t family, struct buffer *buffer, struct bytes *row,
+                               struct tm_error *err)
+{
+    if (!is_packed(r, family) || unpack(*row, buffer, row))
+        return TM_OK;
+    return tm_error_set(err, TM_DATA_LOSS, "%s: a row of %s cannot be unpacked: it is damaged", r->path,
+                        r->named[family].name);
+}
+
 void rocks_batch_put(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value)
 {
+    if (is_packed(b->db, family)) {
+        pack(value, &b->packed);
+        value = buffer_view(&b->packed);
+    }
     rocksdb_writebatch_put_cf(b->batch, handle(b->db, family), (const char *)key.data, key.size,
                               (const char *)value.data, value.size);
 }
@@ -160,7 +182,11 @@ static enum tm_code get_row(struct rocks *db, size_t family, struct bytes key, s
     enum tm_code rc = rocks_take_words(db->path, "get", &words, err);
     if (slice) {
         const char *value = rocksdb_pinnableslice_value(slice, &size);
-        buffer_put(out, value, size);
+        CLEANUP(buffer_close) struct buffer raw = {0};
+        struct bytes row = bytes_of(value, size);
+        rc = unpack_row(db, family, &raw, &row, err);
+        if (rc == TM_OK)
+            buffer_put(out, row.data, row.size);
         rocksdb_pinnableslice_destroy(slice);
     } else if (rc == TM_OK) {
         rc = TM_NOT_FOUND;
@@ -212,17 +238,20 @@ static int compare(struct bytes a, struct bytes b)
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-static enum tm_code scan_range(struct rocks *db, rocksdb_iterator_t *it, const struct store_range *range,
+static enum tm_code scan_range(struct rocks *db, size_t family, rocksdb_iterator_t *it, const struct store_range *range,
                                store_visit *visit, struct tm_error *err)
 {
+    CLEANUP(buffer_close) struct buffer raw = {0};
     struct bytes start = compare(range->from, range->prefix) > 0 ? range->from : range->prefix;
     enum tm_code rc = TM_OK;
     for (rocksdb_iter_seek(it, (const char *)start.data, start.size); rc == TM_OK && rocksdb_iter_valid(it);
          rocksdb_iter_next(it)) {
-        struct bytes key = iterator_key(it);
+        struct bytes key = iterator_key(it), value = iterator_value(it);
         if (!has_prefix(key, range->prefix))
             break;
-        rc = visit(range->context, key, iterator_value(it), err);
+        rc = unpack_row(db, family, &raw, &value, err);
+        if (rc == TM_OK)
+            rc = visit(range->context, key, value, err);
     }
     if (rc == TM_OK)
         rc = iterator_end(db, it, err);
@@ -237,7 +266,7 @@ static enum tm_code scan_ranges(struct rocks *db, size_t family, rocksdb_readopt
     enum tm_code rc = TM_OK;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, options, handle(db, family));
     for (size_t i = 0; rc == TM_OK && i < count; i++)
-        rc = scan_range(db, it, &ranges[i], visit, err);
+        rc = scan_range(db, family, it, &ranges[i], visit, err);
     rocksdb_iter_destroy(it);
     return rc;
 }
@@ -291,13 +320,15 @@ enum tm_code rocks_get_patiently(struct rocks *db, size_t family, struct bytes k
 }
 
 /* Copy the row the iterator stands on, then end it, and the use of the handle. */
-static enum tm_code take_row(struct rocks *db, rocksdb_iterator_t *it, struct buffer *key, struct buffer *value,
-                             struct tm_error *err)
+static enum tm_code take_row(struct rocks *db, size_t family, rocksdb_iterator_t *it, struct buffer *key,
+                             struct buffer *value, struct tm_error *err)
 {
+    CLEANUP(buffer_close) struct buffer raw = {0};
     enum tm_code rc = TM_OK;
     key->size = value->size = 0;
     if (rocksdb_iter_valid(it)) {
         struct bytes k = iterator_key(it), v = iterator_value(it);
+        rc = unpack_row(db, family, &raw, &v, err);
         buffer_put(key, k.data, k.size);
         buffer_put(value, v.data, v.size);
     } else {
@@ -316,7 +347,7 @@ enum tm_code rocks_last(struct rocks *db, size_t family, struct buffer *key, str
         return rc;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->get, handle(db, family));
     rocksdb_iter_seek_to_last(it);
-    return take_row(db, it, key, value, err);
+    return take_row(db, family, it, key, value, err);
 }
 
 enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struct buffer *key, struct buffer *value,
@@ -327,7 +358,7 @@ enum tm_code rocks_floor(struct rocks *db, size_t family, struct bytes at, struc
         return rc;
     rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->get, handle(db, family));
     rocksdb_iter_seek_for_prev(it, (const char *)at.data, at.size);
-    return take_row(db, it, key, value, err);
+    return take_row(db, family, it, key, value, err);
 }
 
 /* ---- figures ---- */

@@ -134,8 +134,10 @@ static enum tm_code open_families(struct rocks *r, rocksdb_options_t *options, s
     char *words = NULL;
     const char **names = mem_new(r->families + 1, sizeof *names);
     const rocksdb_options_t **each = mem_new(r->families + 1, sizeof *each);
-    rocksdb_options_t *like[] = {
-        [ROCKS_PLAIN] = options, [ROCKS_SMALL] = small(options), [ROCKS_PASSING] = passing(options)};
+    rocksdb_options_t *like[] = {[ROCKS_PLAIN] = options,
+                                 [ROCKS_SMALL] = small(options),
+                                 [ROCKS_PACKED] = options,
+                                 [ROCKS_PASSING] = passing(options)};
     names[0] = "default";
     each[0] = options;
     for (size_t i = 0; i < r->families; i++) {

@@ -150,6 +150,51 @@ static void rows_come_back(void **state)
     rocks_close(NULL);
 }
 
+static struct rocks *open_packed(const char *path)
+{
+    static const struct rocks_family packed[] = {{"a", ROCKS_PACKED}, {"b", ROCKS_PASSING}};
+    struct rocks *db;
+    struct tm_error err;
+    assert_int_equal(rocks_open(path, ROCKS_STATE, packed, ARRAY_LEN(packed), &db, &err), TM_OK);
+    return db;
+}
+
+/* However it is read: by key, in a scan, as the last row. What was not packed by us is damage. */
+static void packed_rows_come_back(void **state)
+{
+    enum { SIZE = 100000 };
+    struct tm_error err;
+    char *text = mem_new(SIZE + 1, 1);
+    CLEANUP(buffer_close) struct buffer key = {0}, value = {0};
+    for (size_t i = 0; i < SIZE; i++)
+        text[i] = (char)('a' + i % 7);
+    struct rocks *db = open_packed(in(state, "db"));
+    struct rocks_batch *b = rocks_batch_new(db);
+    rocks_batch_put(b, 0, bytes_text("k"), bytes_text(text));
+    rocks_batch_put(b, 1, bytes_text("k"), bytes_text(text));
+    assert_true(rocks_batch_bytes(b) < SIZE / 10);
+    rocks_write(db, b);
+    rocks_batch_free(b);
+    for (size_t family = 0; family < 2; family++) {
+        assert_value(db, family, "k", text);
+        assert_int_equal(rocks_last(db, family, &key, &value, &err), TM_OK);
+        assert_int_equal(value.size, SIZE);
+        assert_int_equal(rocks_floor(db, family, bytes_text("z"), &key, &value, &err), TM_OK);
+        assert_memory_equal(value.data, text, SIZE);
+    }
+    assert_scan(db, "", "", "k ");
+    rocks_close(db);
+    db = open_ok(in(state, "db"), ROCKS_STATE);
+    put(db, 0, "l", "a row of another make");
+    rocks_close(db);
+    db = open_packed(in(state, "db"));
+    assert_int_equal(rocks_get(db, 0, bytes_text("l"), &value, &err), TM_DATA_LOSS);
+    assert_non_null(strstr(err.message, "a row of a cannot be unpacked"));
+    assert_int_equal(rocks_last(db, 0, &key, &value, &err), TM_DATA_LOSS);
+    rocks_close(db);
+    free(text);
+}
+
 static void scans_keep_their_bounds(void **state)
 {
     static const char *const keys[] = {"a", "b", "b1", "b2", "b\xff", "c"};
@@ -567,10 +612,13 @@ static void strange_data_directories_are_refused(void **state)
     assert_dir_refused(in(state, "no-current"), 64, TM_DATA_LOSS, "no-current/CURRENT: missing");
     run("cd '%s' && cp -r data odd && echo ../state/7 >odd/CURRENT", (char *)*state);
     assert_dir_refused(in(state, "odd"), 64, TM_DATA_LOSS, "must read like \"state/1\"");
-    write_identity(in(state, "data"), 1);
+    write_identity(in(state, "data"), 2);
     assert_dir_refused(in(state, "data"), 64, TM_DATA_LOSS, "identity in the log is damaged");
     run("rm -r '%s'", in(state, "data"));
-    write_identity(in(state, "data"), 2);
+    write_identity(in(state, "data"), 1);
+    assert_dir_refused(in(state, "data"), 64, TM_FAILED_PRECONDITION, "made by an older version: its format is 1");
+    run("rm -r '%s'", in(state, "data"));
+    write_identity(in(state, "data"), 3);
     assert_dir_refused(in(state, "data"), 64, TM_FAILED_PRECONDITION, "made by a newer version");
     assert_dir_refused("/proc/none", 64, TM_IO, "/proc/none");
 }
@@ -647,6 +695,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(rows_come_back),
+        TEST(packed_rows_come_back),
         TEST(scans_keep_their_bounds),
         TEST(last_and_floor),
         TEST(strange_databases_are_refused),
