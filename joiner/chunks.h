@@ -75,6 +75,14 @@ struct chunk_record {
 };
 struct chunk_record chunks_record(struct chunks *c, uint64_t commit, uint32_t offset);
 
+/* A decision will ask for it soon. */
+static inline void chunks_prefetch(const struct chunks *c, uint64_t commit, uint32_t offset)
+{
+    const uint8_t *p = c->ring[commit & (c->capacity - 1)].bytes.data + offset;
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + CHUNK_HEAD_BYTES);
+}
+
 /* A record of that commit needs not be kept for a restart (and its body not for a decision). */
 void chunks_release(struct chunks *c, uint64_t commit, bool body);
 

@@ -80,10 +80,10 @@ static void what_is_damaged_is_refused_or_of_its_size(void **state)
 static void a_mad_size_is_refused(void **state)
 {
     uint8_t packed[PACK_HEAD + 16] = {0};
-    struct buffer buffer = {0};
+    CLEANUP(buffer_close) struct buffer buffer = {0};
     struct bytes back;
     (void)state;
-    for (uint64_t size = 16 * 256; size <= UINT32_MAX; size *= 2) {
+    for (uint64_t size = 16 * 512; size <= UINT32_MAX; size *= 2) {
         uint32_t mad = (uint32_t)size;
         memcpy(packed, &mad, sizeof mad);
         assert_false(unpack(bytes_of(packed, sizeof packed), &buffer, &back));
