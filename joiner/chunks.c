@@ -11,9 +11,11 @@ struct record_head {
     struct hash128 key;
     union {
         struct hash128 doc;
-        double value; /* of what has no body: an action */
+        struct {
+            double value;
+            uint64_t event;
+        } action; /* of what has no body */
     };
-    uint64_t event;
 };
 static_assert(sizeof(struct record_head) == CHUNK_HEAD_BYTES, "the head of a stored record has no hidden padding");
 
@@ -151,12 +153,13 @@ uint32_t chunks_append(struct chunks *c, const struct joiner_record *r)
         .kind = CHUNK_RECORD,
         .withdraw = r->withdraw,
         .lot = (uint8_t)((rated ? LOT_RATE : 0) | (r->lot.left_out ? LOT_LEFT_OUT : 0) | (shares ? LOT_SHARED : 0)),
-        .key = r->key,
-        .event = r->event};
-    if (r->body.size)
+        .key = r->key};
+    if (r->body.size) {
         head.doc = r->doc;
-    else
-        head.value = r->value;
+    } else {
+        head.action.value = r->value;
+        head.action.event = r->event;
+    }
     struct share share = shares ? share_of(c, k, r) : (struct share){0};
     uint32_t offset = put_record(c, k, &head, rated ? &r->lot.rate : NULL, shares ? &share : NULL, r->body);
     k->waiting++;
@@ -198,7 +201,6 @@ bool chunk_next(struct bytes chunk, struct reader *r, struct joiner_record *reco
     *record = (struct joiner_record){.position = head.position,
                                      .time = head.time,
                                      .key = head.key,
-                                     .event = head.event,
                                      .version = head.version,
                                      .stream = head.stream,
                                      .withdraw = head.withdraw,
@@ -207,10 +209,12 @@ bool chunk_next(struct bytes chunk, struct reader *r, struct joiner_record *reco
                                      .body = bytes_of(p, head.size),
                                      .shared = shared,
                                      .sharers = sharers};
-    if (head.size)
+    if (head.size) {
         record->doc = head.doc;
-    else
-        record->value = head.value;
+    } else {
+        record->value = head.action.value;
+        record->event = head.action.event;
+    }
     return true;
 }
 

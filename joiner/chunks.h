@@ -1,9 +1,9 @@
 /* joiner/chunks.h - what came in and waits, one chunk per commit: one value on disk, one array in memory.
  *
  * A record is {size u32, version u32, position u64, time i64, weight f32, stream u8, kind u8, withdraw u8, lot u8,
- * key 16, doc 16, event u64}, the rate f32 where `lot` says that a rule of sampling fits, and then `size` bytes of body
- * (impressions and features). An action is stored without a body: only its marks are needed, and its value, f64, in
- * place of the doc, which is its impression's.
+ * key 16, doc 16}, the rate f32 where `lot` says that a rule of sampling fits, and then `size` bytes of body
+ * (impressions and features). An action is stored without a body: only its marks are needed, and {value f64, event
+ * u64} in place of the doc, which is its impression's; nobody asks for the event ids of others again.
  * What records share is a record by itself, of kind CHUNK_SHARED, once in front of all that come one behind the other.
  * Where `lot` says so they name it by {offset u32 in the chunk, sharers u32} behind the rate. It waits for nothing: its
  * bytes are there as long as the chunk's.
@@ -33,7 +33,7 @@ struct chunk {
         attributed; /* largest time in its attribution, which is held for actions of that time; INT64_MIN: nothing */
 };
 
-enum { CHUNK_SPARES = 4, CHUNK_HEAD_BYTES = 72 };
+enum { CHUNK_SPARES = 4, CHUNK_HEAD_BYTES = 64 };
 
 struct chunks {
     struct chunk *ring;
