@@ -43,7 +43,7 @@ struct stream_counts {
 #define SAMPLE_FATES(F)                                    \
     F(learned,  "changed the version's parameters")        \
     F(batched,  "waits in an open batch, or for its turn") \
-    F(held,     "waits: the version is paused")            \
+    F(held,     "waits: the version is paused, or catches up") \
     F(skipped,  "not to be learned, with a reason")
 /* clang-format on */
 
@@ -53,7 +53,7 @@ struct stream_counts {
     R(skipped_discarded,  "an operator discarded what was held")                                   \
     R(skipped_limit,      "more was held than the budget for held samples allows: the oldest went") \
     R(skipped_original,   "a correction of a sample that was not learned")                         \
-    R(skipped_reset,      "a correction of what a reset of the parameter made it forget")          \
+    R(skipped_reset,      "a reset, or another encoder: what was learned or waited is forgotten")        \
     R(skipped_reward,     "the version's reward has no value for its labels: a division by 0")     \
     R(skipped_no_features, "the version learns from features, and it has none")                    \
     R(skipped_dimension,  "its features are not as many as the version's")                         \

@@ -1,4 +1,5 @@
-/* joiner/run.h - one sorted run of decided keys: blocks in a store, a filter in memory.
+/* joiner/run.h - one sorted run of decided keys: blocks in a store, a filter in memory. It is what STORE_DECIDED holds;
+ * STORE_RUN holds what each commit changed about the keys in memory (joiner/decided.h).
  *
  * Blocks   entries (joiner/decided.h) in the order of their key's hash (hi, then lo). Block b holds the keys whose
  *          highest `shift` bits of hi are b, so that no index of blocks is needed: of a good hash they come out even.

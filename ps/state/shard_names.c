@@ -59,10 +59,7 @@ void shard_let_name_go(struct shard *s, struct doc_id id)
         doubt(s, id);
 }
 
-void shard_leave_names(struct shard *s)
-{
-    s->names.left = true;
-}
+void shard_leave_names(struct shard *s) { s->names.left = true; }
 
 bool shard_names_left(const struct shard *s) { return s->names.left || s->names.doubts > 0; }
 

@@ -1,7 +1,8 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
  * what), shard_features.c (from what), shard_lookup.c (from which rows of tables), shard_judge.c (how well),
  * shard_batches.c (when), shard_archive.c (what is kept), shard_catch_up.c (what was held), shard_documents.c (who is
- * admitted, who has expired), shard_reset.c (what is forgotten), shard_commit.c (commit, load). Nobody else includes
+ * admitted, who has expired), shard_names.c (whose name is needed), shard_encoder.c (which encoder), shard_reset.c
+ * (what is forgotten), shard_runs.c (where decided keys lie), shard_commit.c (commit, load). Nobody else includes
  * it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H

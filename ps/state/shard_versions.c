@@ -86,9 +86,9 @@ static const float *features_for(struct shard *s, const struct version_slot *slo
     return model_uses_features(slot->version->model) ? shard_x(s, slot, sample) : NULL;
 }
 
-/* Its text goes to the store with the sample that comes first, learned or held: nothing is stored of a document without
- * its name. Of a document that is only held it may go there several times. */
-static void note_held_doc(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+/* Its text goes to the store with the sample that comes first, learned, held or batched: nothing is stored of a
+ * document without its name. Of a document that is only held it may go there several times. */
+static void name_waiting_doc(struct shard *s, const struct version_slot *slot, const struct sample *sample)
 {
     struct doc_id id = doc_id_of(sample->doc);
     bool waits = slot->batches && batches_of(slot->batches, sample->doc) != BATCHES_NONE;
@@ -307,12 +307,12 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
     if (sample->kind == SAMPLE_NEW)
         tell_without_reward(s, slot, sample);
     if (slot_paused(s, slot) || slot_held(slot)) {
-        note_held_doc(s, slot, sample);
+        name_waiting_doc(s, slot, sample);
         shard_hold(s, slot, sample, place);
         return true;
     }
     if (slot->batches)
-        note_held_doc(s, slot, sample);
+        name_waiting_doc(s, slot, sample);
     if (shard_learn(s, slot, sample, joiner_expiry(s->joiner)))
         note_doc(s, doc_id_of(sample->doc), sample);
     return false;

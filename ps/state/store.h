@@ -16,7 +16,7 @@
     T(SHARD,   "shard",   "shard -> place in the input, watermarks, counters, cursors; written by every commit")   \
     T(CATALOG, "catalog", "shard -> join configuration and versions; written when they change")                    \
     T(CHUNK,   "chunk",   "shard, commit -> records that came in and wait to be decided")                          \
-    T(RUN,     "run",     "shard, commit -> decided keys, and what changed about them")                            \
+    T(RUN,     "run",     "shard, commit -> what changed about decided keys in memory; no sorted run")             \
     T(ATTRIBUTION, "attribution", "shard, commit -> what changed about actions with a key of their own")           \
     T(DECIDED, "decided", "shard -> sorted runs of decided keys: their list, filters, blocks (joiner/run.h)")      \
     T(SAMPLE,  "sample",  "shard, row -> samples, as long as a version that is paused may want them")              \

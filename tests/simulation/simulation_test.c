@@ -18,6 +18,7 @@
 #include "tests/simulation/gateway.h"
 #include "tests/simulation/mill.h"
 #include "tests/simulation/random.h"
+#include "tests/simulation/replay.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { CASES_DEFAULT = 2500 };
@@ -216,9 +217,20 @@ static int explain(uint64_t seed)
     world_print(&w);
     fflush(stdout);
     survives(run_one, &w, false);
-    printf("again: test_simulation --seed %" PRIu64 "\n", seed);
+    printf("again: test_simulation --seed %" PRIu64 ", or, as it is now, --replay a file of these lines:\n", seed);
+    replay_print(&w, stdout);
     world_close(&w);
     return 1;
+}
+
+static int replay(const char *path)
+{
+    struct world w;
+    replay_read(path, &w);
+    bool passes = survives(run_one, &w, false);
+    printf("%s: %s\n", path, passes ? "passes" : "fails");
+    world_close(&w);
+    return !passes;
 }
 
 static void print_coverage(const struct totals *t)
@@ -274,6 +286,8 @@ int main(int argc, char **argv)
     uint64_t cases = CASES_DEFAULT, first = 1;
     for (int i = 1; i + 1 < argc; i += 2) {
         uint64_t number = strtoull(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--replay") == 0)
+            return replay(argv[i + 1]);
         if (strcmp(argv[i], "--seed") == 0)
             return explain(number);
         if (strcmp(argv[i], "--cases") == 0)
@@ -284,7 +298,7 @@ int main(int argc, char **argv)
             argc = 0;
     }
     if (argc % 2 == 0) {
-        fprintf(stderr, "usage: test_simulation [--cases N] [--first SEED] | --seed SEED\n");
+        fprintf(stderr, "usage: test_simulation [--cases N] [--first SEED] | --seed SEED | --replay FILE\n");
         return 2;
     }
     return run_cases(first, cases);

@@ -143,6 +143,12 @@ struct world {
     T(FEATURES, "versions over features")                       \
     T(EMBEDDING_BATCHES, "embeddings whose samples wait")       \
     T(COVARIANCES, "priors with covariances")                   \
+    T(EMBEDDINGS, "embeddings")                                 \
+    T(TABLES, "tables")                                         \
+    T(BATCHES, "batches")                                       \
+    T(EVENT_TIME, "learning by event time")                     \
+    T(NEW_ENCODERS, "new encoders")                             \
+    T(VALIDATION, "validated versions")                         \
     T(SHADOWS, "versions that learn from others")               \
     T(PAUSES, "pauses")                                         \
     T(STALLED, "a stalled stream")                              \

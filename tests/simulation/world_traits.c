@@ -43,6 +43,27 @@ static bool any_over_features(const struct world *w)
     return false;
 }
 
+static bool any_table(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->join.join.streams; i++)
+        if (w->join.join.stream[i].kind == JOINER_TABLE)
+            return true;
+    return false;
+}
+
+static bool any_version(const struct world *w, bool (*is)(const struct version *v))
+{
+    for (uint32_t i = 0; i < w->versions; i++)
+        if (is(&w->version[i]))
+            return true;
+    return false;
+}
+
+static bool is_embedding(const struct version *v) { return v->model == &model_embedding; }
+static bool has_batches(const struct version *v) { return v->batch.samples > 1; }
+static bool is_by_event_time(const struct version *v) { return v->order == ORDER_EVENT_TIME; }
+static bool is_validated(const struct version *v) { return v->validate; }
+
 static bool any_waiting_embedding(const struct world *w)
 {
     for (uint32_t i = 0; i < w->versions; i++)
@@ -82,6 +103,12 @@ bool world_has(const struct world *w, enum world_trait trait)
     case WORLD_FEATURES: return any_over_features(w);
     case WORLD_EMBEDDING_BATCHES: return any_waiting_embedding(w);
     case WORLD_COVARIANCES: return any_covariance(w);
+    case WORLD_EMBEDDINGS: return any_version(w, is_embedding);
+    case WORLD_TABLES: return any_table(w);
+    case WORLD_BATCHES: return any_version(w, has_batches);
+    case WORLD_EVENT_TIME: return any_version(w, is_by_event_time);
+    case WORLD_NEW_ENCODERS: return any_act(w, ACT_ENCODER);
+    case WORLD_VALIDATION: return any_version(w, is_validated);
     case WORLD_SHADOWS: return any_shadow(w);
     case WORLD_PAUSES: return any_act(w, ACT_PAUSE);
     case WORLD_STALLED: return w->stalled != 0;
