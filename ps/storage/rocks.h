@@ -30,10 +30,10 @@ struct rocks; /* one open database */
 /* What the rows of a family are like. */
 enum rocks_rows {
     ROCKS_PLAIN,   /* nothing is done about them: few, or numbers */
-    ROCKS_SMALL,   /* many small ones that look alike: LZ4. Values of a hundred KiB are not worth its time. */
-    ROCKS_PACKED,  /* large ones, made smaller before they go into a batch (base/pack.h) */
-    ROCKS_PASSING, /* the same, of those that are deleted again, about in the order in which they came: each is written to a
-                      blob file once, and the file goes when its last row is deleted. Below 4 KiB they stay in
+    ROCKS_SMALL,   /* many small ones that look alike: RocksDB compresses their tables */
+    ROCKS_PACKED,  /* large ones: each is made smaller before it goes into a batch (base/pack.h) */
+    ROCKS_PASSING, /* the same, of those that are deleted again, about in the order in which they came: each is written
+                      to a blob file once, and the file goes when its last row is deleted. Below 4 KiB they stay in
                       tables. */
 };
 
