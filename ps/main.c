@@ -77,14 +77,14 @@ static void tell_warnings(const struct options *o, const char *path)
 }
 
 /* Read the configuration and hand it to act(). */
-static int with_options(const struct flags *flags, int (*act)(const struct options *o))
+static int with_options(const struct flags *flags, int (*act)(const struct options *o, const struct flags *flags))
 {
     struct options *o = mem_new(1, sizeof *o);
     struct option_problems problems = {0};
     read_options(flags, o, &problems);
     if (problems.count == 0)
         tell_warnings(o, flags->config ? flags->config : "configuration");
-    int code = problems.count ? tell_problems(&problems) : act(o);
+    int code = problems.count ? tell_problems(&problems) : act(o, flags);
     buffer_close(&problems.text);
     free(o);
     return code;
@@ -183,7 +183,8 @@ static int parse_flags(const struct command *self, int argc, char **argv, struct
     return 0;
 }
 
-static int run_with_flags(const struct command *self, int argc, char **argv, int (*act)(const struct options *o))
+static int run_with_flags(const struct command *self, int argc, char **argv,
+                          int (*act)(const struct options *o, const struct flags *flags))
 {
     struct flags flags = {.names = mem_new((size_t)argc, sizeof(char *)),
                           .values = mem_new((size_t)argc, sizeof(char *))};
@@ -197,22 +198,34 @@ static int run_with_flags(const struct command *self, int argc, char **argv, int
 
 /* ---- commands ---- */
 
-static int act_serve(const struct options *o)
+/* The same flags and environment; the file as it is now. */
+static enum tm_code read_again(void *flags, struct options *out, struct tm_error *err)
 {
-    struct tm_error err = {0};
-    return server_run(o, &err) == TM_OK ? 0 : command_failed(&err);
+    struct option_problems problems = {0};
+    read_options(flags, out, &problems);
+    return options_refuse(&problems, err);
 }
 
-static int act_show(const struct options *o)
+static int act_serve(const struct options *o, const struct flags *flags)
 {
+    struct tm_error err = {0};
+    struct flags same = *flags;
+    struct server_configuration again = {read_again, &same};
+    return server_run(o, &again, &err) == TM_OK ? 0 : command_failed(&err);
+}
+
+static int act_show(const struct options *o, const struct flags *flags)
+{
+    (void)flags;
     CLEANUP(buffer_close) struct buffer text = {0};
     options_show(o, &text);
     fwrite(text.data, 1, text.size, stdout);
     return command_flushed(0);
 }
 
-static int act_check(const struct options *o)
+static int act_check(const struct options *o, const struct flags *flags)
 {
+    (void)flags;
     printf("ok: %u version%s, %u stream%s\n", o->versions, o->versions == 1 ? "" : "s", o->streams,
            o->streams == 1 ? "" : "s");
     return command_flushed(0);

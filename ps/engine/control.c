@@ -61,16 +61,36 @@ enum tm_code control_append(struct engine *e, const struct buffer *control, uint
     return TM_OK;
 }
 
+void control_publish(struct engine *e)
+{
+    struct schema *s = mem_new(1, sizeof *s);
+    struct catalog *c = &s->catalog;
+    *c = (struct catalog){.joined = e->catalog.joined, .join = e->catalog.join, .key_fields = e->catalog.key_fields};
+    memcpy(c->stream_name, e->catalog.stream_name, sizeof c->stream_name);
+    memcpy(c->label_name, e->catalog.label_name, sizeof c->label_name);
+    memcpy(s->out_of_orderness_ms, e->sequencing.out_of_orderness_ms, sizeof s->out_of_orderness_ms);
+    s->older = atomic_load_explicit(&e->schema, memory_order_relaxed);
+    atomic_store_explicit(&e->schema, s, memory_order_release);
+}
+
 void control_follow(struct engine *e, const struct block *b)
 {
     struct reader r = reader_of(b->control_bytes);
     struct bytes control;
     struct tm_error err;
+    bool joined = false;
     if (b->controls == 0)
         return;
-    while (block_next_control(b, &r, &control))
-        if (catalog_apply(&e->catalog, control, NULL, &err) != TM_OK)
+    while (block_next_control(b, &r, &control)) {
+        struct catalog_change change;
+        if (catalog_apply(&e->catalog, control, &change, &err) != TM_OK)
             stop(STOP_BUG, "a control record that was checked: %s", err.message);
+        joined |= change.kind == CATALOG_JOINED;
+    }
+    if (joined) {
+        input_log_configure(e->log, &e->sequencing);
+        control_publish(e);
+    }
     registry_follow(e->registry, &e->catalog);
 }
 
@@ -101,7 +121,7 @@ static enum tm_code describe(struct engine *e, struct version_options *from, str
     enum tm_code rc = setup_check_version(e, from, err);
     if (rc != TM_OK)
         return rc;
-    setup_version(from, &e->schema, v);
+    setup_version(from, &e->catalog, v);
     set_sources(e, from, v);
     if (old)
         return refuse_taken(old, v, err);

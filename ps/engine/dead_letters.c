@@ -10,7 +10,8 @@
 
 static const char *stream_name(const struct engine *e, uint32_t stream)
 {
-    return stream < e->schema.join.streams ? e->schema.stream_name[stream] : NULL;
+    const struct catalog *schema = engine_schema(e);
+    return stream < schema->join.streams ? schema->stream_name[stream] : NULL;
 }
 
 static struct engine_dead_letter of_shard(const struct engine *e, uint32_t shard, const struct dead_letter *l)

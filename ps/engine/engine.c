@@ -142,10 +142,9 @@ static enum tm_code open_log(struct engine *e, const struct catalog *wanted, str
 /* What the data directory knows keeps its number, and the log is told by those. */
 static void number(struct engine *e, struct catalog *wanted)
 {
-    struct sequencer_options sequencing;
     setup_renumber(&e->options, &e->catalog, wanted);
-    setup_sequencer(&e->options, wanted, &sequencing);
-    input_log_configure(e->log, &sequencing);
+    setup_sequencer(&e->options, wanted, &e->sequencing);
+    input_log_configure(e->log, &e->sequencing);
 }
 
 static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_error *err)
@@ -174,17 +173,18 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         rc = setup_apply(e, wanted, err);
     if (rc == TM_OK)
         rc = catch_up_start(e, err);
-    e->schema = e->catalog; /* what stays as it is */
-    e->schema.version = NULL;
-    e->schema.encoder = NULL;
-    e->schema.audit = (struct audit){0};
-    e->schema.versions = 0;
+    control_publish(e);
     return rc == TM_OK ? engine_drain(e, &position, err) : rc;
 }
 
 /* What is there before any part is. */
 static void release(struct engine *e)
 {
+    for (struct schema *s = atomic_load(&e->schema), *older; s; s = older) {
+        older = s->older;
+        free(s);
+    }
+    free(e->configured);
     user_lists_close(&e->users);
     registry_close(e->registry);
     pressure_close(e->pressure);
@@ -200,6 +200,9 @@ enum tm_code engine_open(const struct options *options, const struct disk_watch 
     struct engine *e = mem_new(1, sizeof *e);
     struct catalog wanted = {0};
     e->options = *options;
+    e->configured = mem_new(1, sizeof *e->configured);
+    *e->configured = *options;
+    control_publish(e);
     e->registry = registry_open();
     pthread_mutex_init(&e->control, NULL);
     pthread_mutex_init(&e->progress_mutex, NULL);
@@ -217,7 +220,7 @@ enum tm_code engine_open(const struct options *options, const struct disk_watch 
              (unsigned long long)e->dir.start);
     make_parts(e);
     e->users.hash_seed = e->dir.hash_seed;
-    rc = engine_reload(e, err);
+    rc = engine_reload(e, NULL, err);
     if (rc == TM_OK)
         rc = setup_encoders(e, &wanted, err);
     if (rc == TM_OK)
@@ -253,7 +256,7 @@ void engine_close(struct engine *e)
     for (uint32_t i = 0; i < e->options.shards; i++)
         shard_close(e->shard[i]);
     encoders_close(e->encoders);
-    free(e->configured);
+    free(e->configured_encoder);
     input_log_close(e->log);
     lookup_rows_close(e->lookups);
     data_dir_close(&e->dir);
@@ -266,8 +269,17 @@ void engine_close(struct engine *e)
 
 const struct options *engine_options(const struct engine *e) { return &e->options; }
 const char *engine_generation(const struct engine *e) { return e->generation; }
-const struct catalog *engine_schema(const struct engine *e) { return &e->schema; }
-int engine_stream(const struct engine *e, struct bytes name) { return catalog_stream(&e->schema, name); }
+static const struct schema *schema_of(const struct engine *e)
+{
+    return atomic_load_explicit(&e->schema, memory_order_acquire);
+}
+
+const struct catalog *engine_schema(const struct engine *e) { return &schema_of(e)->catalog; }
+int engine_stream(const struct engine *e, struct bytes name) { return catalog_stream(engine_schema(e), name); }
+int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream)
+{
+    return schema_of(e)->out_of_orderness_ms[stream];
+}
 const struct version *engine_version(const struct engine *e, struct bytes name)
 {
     return registry_find(e->registry, name);
@@ -308,12 +320,12 @@ enum tm_code engine_admit(struct engine *e, bool events, struct tm_error *err)
 
 enum tm_code engine_admit_batch(struct engine *e, const struct submission *batch, struct tm_error *err)
 {
-    return pressure_admit(e->pressure, &e->schema.join, batch, clock_monotonic_ns(), err);
+    return pressure_admit(e->pressure, &engine_schema(e)->join, batch, clock_monotonic_ns(), err);
 }
 
 void engine_release_batch(struct engine *e, const struct submission *batch)
 {
-    pressure_release(e->pressure, &e->schema.join, batch);
+    pressure_release(e->pressure, &engine_schema(e)->join, batch);
 }
 
 void engine_on_disk(struct engine *e, void (*changed)(void *context, enum disk_state state), void *context)

@@ -39,9 +39,11 @@ const struct options *engine_options(const struct engine *e);
 const char *engine_generation(const struct engine *e); /* "restore.start" */
 
 /* The door: names to numbers. Lock-free. */
-/* Streams, labels and key; its versions are left out, because more of them come while the engine runs. Constant. */
+/* Streams, labels and key as they are now; its versions are left out. What it shows stays as it is: when streams or
+ * labels are added there is another one, with these at its beginning. */
 const struct catalog *engine_schema(const struct engine *e);
 int engine_stream(const struct engine *e, struct bytes name);                    /* index, or -1 */
+int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream);        /* ms */
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
 uint32_t engine_versions(const struct engine *e);                                /* how many; only grows */
 const struct version *engine_version_at(const struct engine *e, uint32_t i);     /* in the order they were made */
@@ -54,8 +56,11 @@ enum tm_code engine_find_encoder(const struct engine *e, const struct version *v
 uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* Who is blocked, and who may do what he likes. */
 struct user_lists *engine_users(struct engine *e);
-/* Read the lists of users again; TM_INVALID_ARGUMENT, TM_NOT_FOUND, TM_IO: they stay what they were. One at a time. */
-enum tm_code engine_reload(struct engine *e, struct tm_error *err);
+/* Take over what may change while the engine runs of a configuration that was read again (NULL: nothing): streams,
+ * labels, join.window, filters, sampling, encoders, versions that are new; the rest is for the next start. Then read
+ * the lists of users again. What is refused changes nothing of its kind: TM_INVALID_ARGUMENT, TM_FAILED_PRECONDITION,
+ * TM_RESOURCE_EXHAUSTED; of the lists TM_NOT_FOUND and TM_IO, too. Blocks. One at a time. */
+enum tm_code engine_reload(struct engine *e, const struct options *wanted, struct tm_error *err);
 /* When that was tried last (the wall clock; 0: never), and whether it succeeded. */
 struct engine_reloaded {
     int64_t at_ms;

@@ -55,7 +55,7 @@ void engine_status(struct engine *e, struct engine_status *out)
                                   .recovered_events = e->recovered_events,
                                   .version_count = registry_count(e->registry),
                                   .as_of = engine_gate(e),
-                                  .tables = lookup_any(&e->schema)};
+                                  .tables = lookup_any(engine_schema(e))};
     lookup_rows_count(e->lookups, &out->lookups);
     input_log_status(e->log, &out->log);
     disk_status(e->dir.disk, &out->disk);
@@ -70,7 +70,7 @@ void engine_status(struct engine *e, struct engine_status *out)
     out->commit_bytes = c->bytes;
     for (uint32_t i = 0; i < e->options.shards; i++) {
         const struct shard_counts *counts = &c->counts[i];
-        add_shard(counts, e->schema.join.streams, out);
+        add_shard(counts, engine_schema(e)->join.streams, out);
         out->shards[i] = (struct engine_shard_status){e->shard_worker[i], counts->position, counts->samples,
                                                       counts->undecided,  counts->decided,  counts->kept_bytes};
     }

@@ -38,12 +38,12 @@ enum tm_code engine_plan_encoder(struct engine *e, const struct version *v, cons
     return rc;
 }
 
-/* What the configuration of this start names for the version; "": nothing. */
+/* What the configuration names for the version; "": nothing. */
 static struct encoder_id configured(const struct engine *e, const struct version *v)
 {
-    for (uint32_t i = 0; i < e->options.versions; i++)
-        if (strcmp(e->options.version[i].name, v->name) == 0)
-            return e->configured[i];
+    for (uint32_t i = 0; i < e->configured_encoders; i++)
+        if (e->configured_encoder[i].version == v->id)
+            return e->configured_encoder[i].id;
     return (struct encoder_id){{0}};
 }
 

@@ -96,20 +96,36 @@ struct catch_up {
     pthread_cond_t came; /* a worker has fallen behind, or the engine is closing */
 };
 
+/* The join as some stretch of the log has it, for any thread. */
+struct schema {
+    struct catalog catalog; /* streams, labels and key, no versions */
+    int64_t out_of_orderness_ms[SEQUENCER_STREAMS_MAX];
+    struct schema *older;
+};
+
+/* What the file of a configured version makes; "": it has none. */
+struct configured_encoder {
+    uint32_t version; /* its id */
+    struct encoder_id id;
+};
+
 struct engine {
-    struct options options;
+    struct options options;              /* as it was started */
+    struct options *configured;          /* as read last; whoever holds `control` */
+    struct sequencer_options sequencing; /* likewise, and the log writer's when the join changes */
     struct data_dir dir;
     char generation[48];
     struct input_log *log;
     struct lookup_rows *lookups;
-    struct catalog schema;  /* streams, labels and key, no versions; constant once engine_open has returned */
-    struct catalog catalog; /* the fold of what came out of the log: the log writer's, see control.c */
+    struct schema *_Atomic schema; /* what engine_schema() shows; the older ones live as long as the engine */
+    struct catalog catalog;        /* the fold of what came out of the log: the log writer's, see control.c */
     struct user_lists users;
     _Atomic int64_t reloaded_ms; /* the wall clock; 0: never */
     _Atomic bool reload_failed;
     struct pressure *pressure;     /* what waits in the shards, and is on its way there */
     struct encoders *encoders;     /* of its versions, past and present */
-    struct encoder_id *configured; /* of each version of the options: what its file makes; "": it has none */
+    struct configured_encoder *configured_encoder; /* of each version that was configured last; whoever holds `control` */
+    uint32_t configured_encoders;
     struct registry *registry;     /* the same versions, for any thread */
     pthread_mutex_t control;       /* held from the check of a control record until every shard has applied it */
     struct shard **shard;
@@ -163,6 +179,8 @@ struct shard_version_counts inspect_version(struct engine *e, const struct versi
 /* control.c: what changes how later records are treated. */
 /* A block came out of the log: on the log writer's thread, before the workers get it. */
 void control_follow(struct engine *e, const struct block *b);
+/* Let all threads see the catalog's join. */
+void control_publish(struct engine *e);
 /* Returns when everything that was handed in before is in the log, in front of *position. Writes nothing itself. */
 enum tm_code control_pass(struct engine *e, uint64_t *position, struct tm_error *err);
 /* Append a control record and wait until every shard has applied it; *position is behind it. The caller has checked
@@ -192,6 +210,7 @@ enum tm_code setup_priors(struct engine *e, struct catalog *wanted, struct tm_er
 /* An encoder that is another one now: may it be, and then let it. */
 enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog *wanted, struct tm_error *err);
 enum tm_code setup_apply_encoders(struct engine *e, const struct catalog *wanted, struct tm_error *err);
+void setup_remember_encoders(struct engine *e, const struct catalog *wanted);
 bool setup_same_version(const struct version *a, const struct version *b); /* apart from name and id */
 uint32_t setup_next_id(const struct catalog *c);
 /* wanted: made by setup_catalog(). Streams and labels get the numbers that they have in `have`, new ones those behind

@@ -1,12 +1,50 @@
-/* What can be read again while the engine runs: the lists of users. */
+/* What can be read again while the engine runs: the configuration, as far as control records can change things, and the
+ * lists of users. */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "ps/engine/parts.h"
 
 struct user_lists *engine_users(struct engine *e) { return &e->users; }
 
-enum tm_code engine_reload(struct engine *e, struct tm_error *err)
+/* As at the start: everything is compared before anything is appended. e->configured: ours if it is refused. */
+static enum tm_code apply(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
-    enum tm_code rc = user_lists_read(&e->users, e->options.users_block, e->options.users_allow, err);
+    struct sequencer_options before = e->sequencing;
+    setup_renumber(e->configured, &e->catalog, wanted);
+    setup_sequencer(e->configured, wanted, &e->sequencing);
+    enum tm_code rc = setup_encoders(e, wanted, err);
+    if (rc == TM_OK)
+        rc = setup_apply(e, wanted, err);
+    if (rc != TM_OK)
+        e->sequencing = before;
+    return rc;
+}
+
+static enum tm_code read_configuration(struct engine *e, const struct options *options, struct tm_error *err)
+{
+    struct catalog wanted = {0};
+    enum tm_code rc = setup_catalog(options, &wanted, err);
+    if (rc != TM_OK)
+        return rc;
+    struct options *next = mem_new(1, sizeof *next), *before;
+    *next = *options;
+    pthread_mutex_lock(&e->control);
+    before = e->configured;
+    e->configured = next;
+    rc = apply(e, &wanted, err);
+    e->configured = rc == TM_OK ? next : before;
+    pthread_mutex_unlock(&e->control);
+    free(rc == TM_OK ? before : next);
+    catalog_close(&wanted);
+    return rc;
+}
+
+enum tm_code engine_reload(struct engine *e, const struct options *wanted, struct tm_error *err)
+{
+    enum tm_code rc = wanted ? read_configuration(e, wanted, err) : TM_OK;
+    if (rc == TM_OK)
+        rc = user_lists_read(&e->users, e->options.users_block, e->options.users_allow, err);
     atomic_store(&e->reload_failed, rc != TM_OK);
     atomic_store(&e->reloaded_ms, clock_wall_ms());
     return rc;

@@ -20,7 +20,7 @@ static void put_id(const struct sample_reader *r, const struct kept_sample *s, c
                    char id[static SAMPLE_ID_SIZE])
 {
     CLEANUP(buffer_close) struct buffer name = {0};
-    uint32_t fields = r->engine->schema.key_fields;
+    uint32_t fields = engine_schema(r->engine)->key_fields;
     add_text(&name, bytes_text(v ? v->name : ""));
     if (fields & JOINER_KEY_REQUEST)
         add_text(&name, s->event.request);

@@ -122,10 +122,10 @@ enum tm_code setup_check_version(const struct engine *e, struct version_options 
     for (uint32_t i = 0; i < e->catalog.versions; i++)
         versions[i] = e->catalog.version[i]->name;
     versions[e->catalog.versions] = v->name;
-    options_check_version(v, &e->options, &(struct option_names){versions, e->catalog.versions + 1}, &problems);
+    options_check_version(v, e->configured, &(struct option_names){versions, e->catalog.versions + 1}, &problems);
     free(versions);
     enum tm_code rc = options_refuse(&problems, err);
-    if (rc == TM_OK && option_reward_warning(v, &e->options, warning))
+    if (rc == TM_OK && option_reward_warning(v, e->configured, warning))
         log_line("warn", "version_reward", "version=%s %s", v->name, warning);
     return rc;
 }
@@ -314,7 +314,9 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
         rc = apply_limits(e, err);
     if (rc == TM_OK)
         rc = apply_rules(e, wanted, err);
-    if (rc == TM_OK)
+    if (rc == TM_OK) {
+        setup_remember_encoders(e, wanted);
         tell_others(&e->catalog, wanted);
+    }
     return rc;
 }

@@ -1,16 +1,15 @@
 /* The encoders of the configuration: kept in the data directory, and what is done when one is another than it was. */
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "ps/engine/parts.h"
 
 enum tm_code setup_encoders(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
-    e->configured = mem_new(wanted->versions, sizeof *e->configured);
-    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++) {
+    for (uint32_t i = 0; rc == TM_OK && i < wanted->versions; i++)
         if (wanted->version[i]->encoded)
-            rc = encoders_keep(e->encoders, e->options.version[i].encoder, &wanted->encoder[i], err);
-        e->configured[i] = wanted->encoder[i];
-    }
+            rc = encoders_keep(e->encoders, e->configured->version[i].encoder, &wanted->encoder[i], err);
     return rc;
 }
 
@@ -45,7 +44,7 @@ enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog
 {
     for (uint32_t i = 0; i < wanted->versions; i++) {
         const struct version *old = other_encoder(e, wanted, i);
-        if (old && e->options.version[i].on_new_representation == NEW_REPRESENTATION_REFUSE)
+        if (old && e->configured->version[i].on_new_representation == NEW_REPRESENTATION_REFUSE)
             return tm_error_set(err, TM_FAILED_PRECONDITION,
                                 "version %s learns from representation %s, and its encoder makes %s now; put the old "
                                 "file back, give the new one a version of its own, or let the version begin anew with "
@@ -71,4 +70,13 @@ enum tm_code setup_apply_encoders(struct engine *e, const struct catalog *wanted
         rc = control_append(e, &control, &position, err);
     }
     return rc;
+}
+
+void setup_remember_encoders(struct engine *e, const struct catalog *wanted)
+{
+    free(e->configured_encoder);
+    e->configured_encoder = mem_new(wanted->versions, sizeof *e->configured_encoder);
+    e->configured_encoders = wanted->versions;
+    for (uint32_t i = 0; i < wanted->versions; i++)
+        e->configured_encoder[i] = (struct configured_encoder){wanted->version[i]->id, wanted->encoder[i]};
 }

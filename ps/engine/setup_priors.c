@@ -86,7 +86,7 @@ enum tm_code setup_priors(struct engine *e, struct catalog *wanted, struct tm_er
     uint32_t made = 0; /* values of those that are made at this start */
     for (uint32_t i = 0; i < wanted->versions; i++) {
         struct version *v = wanted->version[i];
-        const char *from = e->options.version[i].prior_from;
+        const char *from = e->configured->version[i].prior_from;
         const struct version *old = catalog_find(&e->catalog, bytes_text(v->name));
         if (!from[0])
             continue;

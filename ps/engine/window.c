@@ -7,11 +7,11 @@ void engine_window(struct engine *e, struct engine_window *out)
 {
     struct committer *c = &e->committer;
     uint64_t taken = 0, bytes = 0;
-    *out = (struct engine_window){.stream = mem_new(e->schema.join.streams, sizeof *out->stream)};
+    *out = (struct engine_window){.stream = mem_new(JOINER_STREAMS_MAX, sizeof *out->stream)};
     pthread_mutex_lock(&c->mutex);
     for (uint32_t i = 0; i < e->options.shards; i++) {
         const struct shard_counts *counts = &c->counts[i];
-        for (uint32_t k = 0; k < e->schema.join.streams; k++) {
+        for (uint32_t k = 0; k < JOINER_STREAMS_MAX; k++) {
             if (counts->delays[k])
                 delays_merge(&out->stream[k].delays, counts->delays[k]);
             out->stream[k].late += counts->streams[k].late;

@@ -14,22 +14,19 @@ static void put_stream(const struct door *d, uint32_t stream, struct buffer *out
                                         [JOINER_IMPRESSION] = "impression",
                                         [JOINER_ACTION] = "action",
                                         [JOINER_TABLE] = "table"};
-    const struct catalog *c = d->schema;
-    const struct options *o = engine_options(d->engine);
+    const struct catalog *c = engine_schema(d->engine);
     enum { OPENED_STREAMS = 2, NAME = 1, KIND, OUT_OF_ORDERNESS };
     struct buffer info = {0};
     wire_put_bytes(&info, NAME, bytes_text(c->stream_name[stream]));
     wire_put_bytes(&info, KIND, bytes_text(kinds[c->join.stream[stream].kind]));
-    for (uint32_t i = 0; i < o->streams; i++)
-        if (strcmp(o->stream[i].name, c->stream_name[stream]) == 0)
-            wire_put_integer(&info, OUT_OF_ORDERNESS, (uint64_t)o->stream[i].out_of_orderness_ms);
+    wire_put_integer(&info, OUT_OF_ORDERNESS, (uint64_t)engine_out_of_orderness(d->engine, stream));
     put_nested(out, OPENED_STREAMS, &info);
 }
 
 static void pack_opened(const struct door *d, const struct submission *s, struct buffer *out)
 {
     enum { LAST_SEQUENCE = 1, WINDOW = 3 };
-    const struct joiner_config *join = &d->schema->join;
+    const struct joiner_config *join = &engine_schema(d->engine)->join;
     wire_put_integer(out, LAST_SEQUENCE, s->last_sequence);
     for (uint32_t i = 0; i < join->streams; i++)
         put_stream(d, i, out);

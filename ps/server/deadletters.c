@@ -14,7 +14,6 @@ enum { REQUEST_MAX = 4096, ID_MAX = 64 };
 struct deadletters {
     struct engine *engine;
     struct admin *admin;
-    struct door door; /* names the streams in messages */
 };
 
 /* ---- replies ---- */
@@ -134,10 +133,11 @@ static bool read_pair(const char *text, char between, uint64_t *a, uint64_t *b)
 
 static enum tm_code read_stream(const struct deadletters *d, const char *name, int *stream, struct tm_error *err)
 {
+    char names[DOOR_NAMES_MAX];
     *stream = name ? engine_stream(d->engine, bytes_text(name)) : -1;
     if (name && *stream < 0)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: \"%.*s\"; expected one of %s", CATALOG_NAME_MAX, name,
-                            d->door.streams);
+                            door_stream_names(d->engine, names));
     return TM_OK;
 }
 
@@ -259,7 +259,6 @@ struct deadletters *deadletters_open(struct engine *engine, struct admin *admin,
 {
     struct deadletters *d = mem_new(1, sizeof *d);
     *d = (struct deadletters){.engine = engine, .admin = admin};
-    door_open(&d->door, engine);
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ListDeadLetters", .start = list, .service = d});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/ShowDeadLetter", .start = show, .service = d});
     return d;

@@ -21,11 +21,15 @@ static void add_name(char list[static DOOR_NAMES_MAX], const char *name)
         snprintf(list + used, DOOR_NAMES_MAX - used, ", ...");
 }
 
-void door_open(struct door *d, struct engine *engine)
+void door_open(struct door *d, struct engine *engine) { *d = (struct door){.engine = engine}; }
+
+const char *door_stream_names(const struct engine *engine, char list[static DOOR_NAMES_MAX])
 {
-    *d = (struct door){.engine = engine, .schema = engine_schema(engine)};
-    for (uint32_t i = 0; i < d->schema->join.streams; i++)
-        add_name(d->streams, d->schema->stream_name[i]);
+    const struct catalog *schema = engine_schema(engine);
+    list[0] = '\0';
+    for (uint32_t i = 0; i < schema->join.streams; i++)
+        add_name(list, schema->stream_name[i]);
+    return list;
 }
 
 /* Those there are now. */
@@ -45,10 +49,11 @@ static int shown(struct bytes name) { return name.size <= CATALOG_NAME_MAX && wi
 static enum tm_code find_stream(const struct door *d, struct bytes name, uint32_t declared, uint8_t *stream,
                                 struct tm_error *err)
 {
+    char names[DOOR_NAMES_MAX];
     int index = engine_stream(d->engine, name);
     if (index < 0)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: \"%.*s\"; expected one of %s", shown(name),
-                            (const char *)name.data, d->streams);
+                            (const char *)name.data, door_stream_names(d->engine, names));
     if (!(declared >> index & 1))
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "stream: \"%.*s\" was not declared by open; expected one that was", shown(name),
@@ -117,7 +122,7 @@ static enum tm_code declared_streams(const struct door *d, const Tidemill__V1__O
                                      uint32_t *allowed, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
-    uint32_t all = (uint32_t)((UINT64_C(1) << d->schema->join.streams) - 1);
+    uint32_t all = UINT32_MAX; /* those, too, that come while the call is open */
     *declared = 0;
     for (size_t i = 0; rc == TM_OK && i < open->n_streams; i++) {
         uint8_t stream = 0;
@@ -150,7 +155,7 @@ enum tm_code door_read_open(const struct door *d, struct bytes content, struct p
 static enum tm_code check_watermark(const struct door *d, const Tidemill__V1__Watermark *w, int64_t now_ms,
                                     struct tm_error *err)
 {
-    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + d->schema->join.window_ms + 1;
+    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + engine_schema(d->engine)->join.window_ms + 1;
     if (!w->has_time)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "time: missing; expected milliseconds since 1970, UTC");
     if (w->time < 0 || w->time > most)
@@ -244,7 +249,7 @@ static enum tm_code resolve_named_version(struct resolver *r, const struct event
     char names[DOOR_NAMES_MAX];
     if (e->version.data)
         return resolve_version(r, e->version, err);
-    if (r->door->schema->join.stream[r->stream].kind != JOINER_IMPRESSION)
+    if (engine_schema(r->door->engine)->join.stream[r->stream].kind != JOINER_IMPRESSION)
         return TM_OK;
     return tm_error_set(err, TM_INVALID_ARGUMENT, "version: missing; expected one of %s",
                         version_names(r->door->engine, names));
@@ -253,7 +258,7 @@ static enum tm_code resolve_named_version(struct resolver *r, const struct event
 /* What the configuration has to say of an event, or of what items share. */
 static enum tm_code resolve_names(struct resolver *r, const struct event *e, const char **field, struct tm_error *err)
 {
-    const struct catalog *c = r->door->schema;
+    const struct catalog *c = engine_schema(r->door->engine);
     *field = "stream";
     enum tm_code rc = resolve_stream(r, e->stream, err);
     if (rc == TM_OK)
@@ -280,7 +285,7 @@ static struct submission_event *next_place(struct door_batch *b)
 static void add_event(struct resolver *r, struct door_batch *b, const struct event *e, struct bytes wire,
                       struct bytes doc)
 {
-    const struct joiner_stream *s = &r->door->schema->join.stream[r->stream];
+    const struct joiner_stream *s = &engine_schema(r->door->engine)->join.stream[r->stream];
     uint32_t shards = engine_options(r->door->engine)->shards;
     *next_place(b) = (struct submission_event){
         .wire = wire,
@@ -313,7 +318,7 @@ static void add_items(struct resolver *r, struct door_batch *b)
 static enum tm_code take_items(struct resolver *r, struct bytes wire, struct door_batch *b, const char **field,
                                struct tm_error *err)
 {
-    const struct catalog *c = r->door->schema;
+    const struct catalog *c = engine_schema(r->door->engine);
     enum tm_code rc = items_read(wire, r->now_ms, &r->items, field, err);
     if (rc == TM_OK)
         rc = resolve_names(r, &r->items.event, field, err);
@@ -344,7 +349,7 @@ static enum tm_code take_event(struct resolver *r, struct bytes wire, struct doo
     if (rc == TM_OK)
         rc = resolve_names(r, &e, field, err);
     if (rc == TM_OK)
-        rc = door_check_doc(r->door->schema, r->stream, &e, field, err);
+        rc = door_check_doc(engine_schema(r->door->engine), r->stream, &e, field, err);
     if (rc == TM_OK)
         add_event(r, b, &e, wire, e.doc);
     return rc;

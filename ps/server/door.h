@@ -23,11 +23,12 @@ enum {
 
 struct door {
     struct engine *engine;
-    const struct catalog *schema;
-    char streams[DOOR_NAMES_MAX]; /* "A, B, C": for messages */
 };
 
 void door_open(struct door *d, struct engine *engine);
+
+/* "A, B, C": for messages. */
+const char *door_stream_names(const struct engine *engine, char list[static DOOR_NAMES_MAX]);
 
 /* The version that is asked for; TM_NOT_FOUND names the nearest one, or all, when there is none of that name. */
 enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err);

@@ -23,7 +23,7 @@ static const uint32_t packed_field[SAMPLE_BATCH_PACKED] = {
 
 void sample_batch_open(struct sample_batch *b, struct engine *e, bool features)
 {
-    *b = (struct sample_batch){.engine = e, .features = features};
+    *b = (struct sample_batch){.engine = e, .features = features, .labels = engine_schema(e)->join.labels};
 }
 
 void sample_batch_close(struct sample_batch *b)
@@ -63,7 +63,7 @@ static uint32_t version_index(const struct sample_batch *b, const struct version
 
 static void put_labels(struct sample_batch *b, const struct kept_sample *s)
 {
-    for (uint32_t i = 0, n = engine_schema(b->engine)->join.labels; i < n; i++) {
+    for (uint32_t i = 0; i < b->labels; i++) {
         buffer_put_f64(&b->packed[LABELS], i < s->labels ? s->label[i] : 0);
         buffer_put_f64(&b->packed[OLD_LABELS], i < s->labels ? s->old_label[i] : 0);
     }
@@ -112,7 +112,7 @@ static void put_head(struct sample_batch *b, bool first, struct buffer *out)
     uint32_t versions = engine_versions(b->engine);
     if (first)
         wire_put_bytes(out, GENERATION, bytes_text(engine_generation(b->engine)));
-    for (uint32_t i = 0; first && i < schema->join.labels; i++)
+    for (uint32_t i = 0; first && i < b->labels; i++)
         wire_put_bytes(out, LABEL_NAMES, bytes_text(schema->label_name[i]));
     for (uint32_t i = 0; versions > b->versions_told && i < versions; i++)
         wire_put_bytes(out, VERSION_NAMES, bytes_text(engine_version_at(b->engine, i)->name));

@@ -11,6 +11,7 @@ enum { SAMPLE_BATCH_TEXTS = 8, SAMPLE_BATCH_PACKED = 17 };
 struct sample_batch {
     struct engine *engine;
     bool features;                             /* also features, payload and rows of tables */
+    uint32_t labels;                           /* as they were when the call began */
     uint32_t versions_told;                    /* names sent so far */
     uint32_t rows;                             /* gathered */
     struct buffer text[SAMPLE_BATCH_TEXTS];    /* fields with their tags */

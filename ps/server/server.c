@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -36,6 +37,7 @@ enum {
 
 struct server {
     const struct options *options;
+    const struct server_configuration *again;
     struct engine *engine;
     struct descriptors *descriptors;
     struct rpc *rpc;
@@ -100,10 +102,22 @@ static void *signals_main(void *context)
 }
 
 /* What failed changes nothing. */
-static void reload(struct engine *engine)
+static enum tm_code read_again(struct engine *engine, const struct server_configuration *again, struct tm_error *err)
+{
+    if (!again)
+        return engine_reload(engine, NULL, err);
+    struct options *wanted = mem_new(1, sizeof *wanted);
+    enum tm_code rc = again->read(again->context, wanted, err);
+    if (rc == TM_OK)
+        rc = engine_reload(engine, wanted, err);
+    free(wanted);
+    return rc;
+}
+
+static void reload(struct engine *engine, const struct server_configuration *again)
 {
     struct tm_error err;
-    if (engine_reload(engine, &err) != TM_OK) {
+    if (read_again(engine, again, &err) != TM_OK) {
         log_line("error", "reload_failed", "message=\"%s\"", err.message);
         return;
     }
@@ -125,11 +139,11 @@ static void signals_open(struct signals *s)
 }
 
 /* Until we are asked to leave. */
-static void signals_wait(struct signals *s, struct engine *engine)
+static void signals_wait(struct signals *s, struct engine *engine, const struct server_configuration *again)
 {
     while (!atomic_load(&s->leave)) {
         if (sem_wait(&s->asked) == 0 && atomic_exchange(&s->reload, false)) /* else interrupted by a debugger */
-            reload(engine);
+            reload(engine, again);
     }
 }
 
@@ -276,7 +290,7 @@ static enum tm_code serve(struct server *s, const struct options *options, struc
                                             .ranking = s->ranking,
                                         });
         print_start(s, options, &status);
-        signals_wait(signals, s->engine);
+        signals_wait(signals, s->engine, s->again);
     }
     engine_status_close(&status);
     services_close(s);
@@ -305,9 +319,9 @@ static void web_close(struct server *s)
     http_close(s->http);
 }
 
-enum tm_code server_run(const struct options *options, struct tm_error *err)
+enum tm_code server_run(const struct options *options, const struct server_configuration *again, struct tm_error *err)
 {
-    struct server s = {.options = options};
+    struct server s = {.options = options, .again = again};
     struct signals signals = {0};
     struct disk_watch watch = {&signals.leave, disk_changed_early, &s};
     signals_open(&signals);

@@ -12,6 +12,13 @@
 
 #include "ps/engine/options.h"
 
-enum tm_code server_run(const struct options *options, struct tm_error *err);
+/* How the configuration is read again on SIGHUP. TM_INVALID_ARGUMENT: what is wrong with it. */
+struct server_configuration {
+    enum tm_code (*read)(void *context, struct options *out, struct tm_error *err);
+    void *context;
+};
+
+/* again: NULL: only the lists of users are. */
+enum tm_code server_run(const struct options *options, const struct server_configuration *again, struct tm_error *err);
 
 #endif

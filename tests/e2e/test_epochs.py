@@ -1,5 +1,7 @@
 """The join of a live data directory changes: impressions keep the streams, labels and window under which they came."""
 
+import signal
+
 import harness
 from test_producers import T0
 
@@ -56,9 +58,9 @@ def send(server, events, ends=(), at=0):
 def test_an_impression_keeps_the_join_under_which_it_came(make_server):
     server = make_server(BEFORE).start()
     send(server, [impression(n) for n in OLD])
-    server.term()
     server.configure(AFTER)
-    server.start()
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("the join is another", lambda: "event=reloaded" in server.stderr())
     send(server, [impression(n) for n in NEW])
     send(server, [action("clicks", n, 15_000) for n in (*OLD[:30], *NEW[:30])])  # in time for the new window alone
     send(server, [action("buys", n, 1000) for n in (*OLD[:50], *NEW[:50])])
@@ -71,6 +73,11 @@ def test_an_impression_keeps_the_join_under_which_it_came(make_server):
     assert corrections == {"A": 30, "buyers": 30}  # clicks of the old ones came behind their window
     assert server.counts("A") == {"d0": (30, 70), "d1": (30, 70)}
     assert server.counts("buyers") == {"d0": (30, 70), "d1": (50, 50)}
+    server.configure(BEFORE)
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("the old join is refused", lambda: "event=reload_failed" in server.stderr())
+    assert "streams.buys is in the data directory, and not in the configuration" in server.stderr()
+    server.configure(AFTER)
     before = server.digests()
     server.kill9()
     server.start()

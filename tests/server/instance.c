@@ -20,7 +20,7 @@
 static void *serve(void *context)
 {
     struct instance *s = context;
-    s->code = server_run(&s->options, &s->err);
+    s->code = server_run(&s->options, NULL, &s->err);
     atomic_store(&s->ended, true);
     return NULL;
 }

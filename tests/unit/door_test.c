@@ -54,6 +54,12 @@ const struct catalog *engine_schema(const struct engine *e)
     return &catalog;
 }
 
+int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream)
+{
+    (void)e;
+    return strcmp(catalog.stream_name[stream], options.stream[0].name) == 0 ? options.stream[0].out_of_orderness_ms : 0;
+}
+
 uint32_t engine_versions(const struct engine *e)
 {
     (void)e;
