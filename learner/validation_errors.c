@@ -11,7 +11,7 @@ static const double z95 = 1.959963984540054, outside = 0.05;
 static double held(double x) { return fmin(fmax(x, -ERROR_MOST), ERROR_MOST); }
 
 /* Exact: what is below 2^53 units is rounded to one, what is above is whole. */
-static error_sum in_units(double x) { return (error_sum)rint(x * VALIDATION_UNIT); }
+static error_sum in_units(double x) { return (error_sum)round(x * VALIDATION_UNIT); }
 
 /* -ln of the density of t at distance `off` scales, in units of the scale. */
 static double surprise(double off, double freedom)

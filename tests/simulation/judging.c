@@ -122,6 +122,18 @@ static void check_requests(const struct place *at, const struct request_sample *
         mismatch("shard %u version %u: %u samples of a request, expected %u", at->shard, at->version + 1, have, want);
 }
 
+static void tell_errors(const struct place *at, const struct error_sums *got, const struct sum *want)
+{
+    mismatch("shard %u version %u kind %d: the errors of pane %" PRId64 ": %" PRIu64 " samples, weight %" PRId64
+             ", foretold %" PRId64
+             ", squared %.0f, absolute %.0f, reward %.0f, its square %.0f, density %.0f, expected %" PRIu64 ", %" PRId64
+             ", %" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64,
+             at->shard, at->version + 1, (int)at->kind, at->stretch, got->samples, got->weight, got->foretold,
+             (double)got->squared, (double)got->absolute, (double)got->reward, (double)got->reward_squared,
+             (double)got->density, want->real, want->real_weight, want->foretold, want->squared, want->absolute,
+             want->reward, want->reward_squared, want->density);
+}
+
 static void check_pane(const struct place *at, const struct validation_pane *got)
 {
     const struct lessons *l = &oracle_shard(at->history->oracle, at->shard)->lessons;
@@ -143,10 +155,7 @@ static void check_pane(const struct place *at, const struct validation_pane *got
         positives += got->score[VALIDATION_SCORES + i];
     }
     if (!errors_agree(&got->errors, &want))
-        mismatch("shard %u version %u kind %d: the errors of pane %" PRId64 ": %" PRIu64 " samples, weight %" PRId64
-                 ", squared %" PRId64 ", expected %" PRIu64 ", %" PRId64 ", %" PRId64,
-                 at->shard, at->version + 1, (int)at->kind, at->stretch, got->errors.samples, got->errors.weight,
-                 (int64_t)got->errors.squared, want.real, want.real_weight, want.squared);
+        tell_errors(at, &got->errors, &want);
     if (got->stretch != at->stretch || got->all.weight != want.weight || got->all.predicted != want.predicted ||
         got->all.positive != want.positive || got->loss != want.loss || negatives != want.negatives ||
         positives != want.positives)
