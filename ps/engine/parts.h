@@ -122,12 +122,13 @@ struct engine {
     struct user_lists users;
     _Atomic int64_t reloaded_ms; /* the wall clock; 0: never */
     _Atomic bool reload_failed;
-    struct pressure *pressure;     /* what waits in the shards, and is on its way there */
-    struct encoders *encoders;     /* of its versions, past and present */
-    struct configured_encoder *configured_encoder; /* of each version that was configured last; whoever holds `control` */
+    struct pressure *pressure; /* what waits in the shards, and is on its way there */
+    struct encoders *encoders; /* of its versions, past and present */
+    struct configured_encoder
+        *configured_encoder; /* of each version that was configured last; whoever holds `control` */
     uint32_t configured_encoders;
-    struct registry *registry;     /* the same versions, for any thread */
-    pthread_mutex_t control;       /* held from the check of a control record until every shard has applied it */
+    struct registry *registry; /* the same versions, for any thread */
+    pthread_mutex_t control;   /* held from the check of a control record until every shard has applied it */
     struct shard **shard;
     uint32_t *shard_worker; /* shard -> worker */
     struct worker *worker;

@@ -161,7 +161,8 @@ void engine_score(struct engine *e, struct scoring *s)
 
 static bool key_of(const struct engine *e, uint8_t stream, const struct event *shown, struct lookup_key *key)
 {
-    return lookup_key_of(shown, engine_schema(e), stream, hash_shard(shown->doc, e->options.shards), e->dir.hash_seed, key);
+    return lookup_key_of(shown, engine_schema(e), stream, hash_shard(shown->doc, e->options.shards), e->dir.hash_seed,
+                         key);
 }
 
 void engine_fetch_rows(struct engine *e, uint8_t stream, const struct event *shown, uint32_t count)
