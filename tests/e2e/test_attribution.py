@@ -85,3 +85,28 @@ def test_the_rule_belongs_to_the_data_directory(make_server):
     server.launch()
     assert not server.wait_ready()
     assert "streams.orders.attribute is last in the data directory, and all now" in server.stderr()
+
+
+def test_a_hot_user_starves_nobody(make_server):
+    """One user has most of the impressions and orders, of one document, in a shard with little room."""
+    server = make_server(CONFIG.replace("RULE", "last") + "memory: { join: 4MiB }\n").start()
+    flood, people, events = 4000, 60, []
+    for n in range(flood):
+        hot = {"user": "hot", "doc": "hot"}
+        events += [shown(f"hot{n}", "A", n, **hot), order(n, 100, event=f"hot{n}", **hot)]
+        if n < people:
+            own = {"user": f"u{n}", "doc": f"d{n % 5}"}
+            events += [shown(f"r{n}", "A", n, **own), shown(f"s{n}", "A", n + 1, **own)]
+            if n % 3 == 0:
+                events.append(order(n + 2, 100, event=f"o{n}", **own))
+    send(server, events, 60_000)
+    counts = server.counts("A")
+    positives, negatives = counts.pop("hot")
+    assert positives + negatives == flood and positives <= 16
+    want = {f"d{d}": [0, 0] for d in range(5)}
+    for n in range(people):
+        want[f"d{n % 5}"][0] += n % 3 == 0
+        want[f"d{n % 5}"][1] += 2 - (n % 3 == 0)
+    assert counts == {doc: tuple(c) for doc, c in want.items()}
+    streams = {s["name"]: s for s in server.settled_status()["streams"]}
+    assert streams["orders"]["filtered"] == flood - 16 and streams["impressions"]["matched"] == flood + 2 * people
