@@ -709,33 +709,6 @@ static void what_was_acknowledged_survives_a_kill(void **state)
     }
 }
 
-/* The limits say that everything may go; what some shard has not synced stays all the same, and what is held. */
-static void nothing_goes_that_a_shard_may_need(void **state)
-{
-    enum { BATCHES = 6, SYNCED = 4, HELD = 2 };
-    struct fixture *f = *state;
-    uint64_t end[BATCHES + 1], first = 0;
-    close_log(f);
-    f->options.retain_bytes = 1;
-    open_log(f);
-    start_log(f);
-    open_producer(f, "a");
-    for (uint64_t i = 1; i <= BATCHES; i++)
-        end[i] = send_batch(f, "a", i);
-    sleep_ms(250); /* two ticks: time enough to cut too much */
-    assert_int_equal(status_of(f).retained.first, 0);
-    input_log_hold(f->log, end[HELD]);
-    input_log_release(f->log, end[SYNCED]);
-    while ((first = status_of(f).retained.first) == 0)
-        sleep_ms(10);
-    sleep_ms(250);
-    assert_int_equal(status_of(f).retained.first, end[HELD]);
-    input_log_hold(f->log, UINT64_MAX);
-    while ((first = status_of(f).retained.first) == end[HELD])
-        sleep_ms(10);
-    assert_int_equal(first, end[SYNCED]);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
@@ -755,7 +728,6 @@ int main(int argc, char **argv)
         TEST(a_gap_is_found),
         TEST(a_damaged_block_is_found),
         TEST(the_log_must_reach_every_shard),
-        TEST(nothing_goes_that_a_shard_may_need),
         TEST(what_was_acknowledged_survives_a_kill),
     };
     program = argv[0];
