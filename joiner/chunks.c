@@ -176,6 +176,7 @@ void chunks_append_removed(struct chunks *c, uint64_t position, int64_t time, st
     buffer_put(b, &head, sizeof head);
     c->memory += b->capacity - before;
     c->used += sizeof head;
+    c->stored += sizeof head;
 }
 
 bool chunk_next(struct bytes chunk, struct reader *r, struct joiner_record *record, enum chunk_record_kind *kind)

@@ -48,7 +48,7 @@ struct chunks {
     uint32_t spares;
     size_t memory;   /* of the chunks' bytes, spares included */
     size_t used;     /* bytes of records in memory: what memory was asked for */
-    uint64_t stored; /* bytes of all records since chunks_open() */
+    uint64_t stored; /* bytes of all records and marks since chunks_open() */
 };
 
 void chunks_open(struct chunks *c, uint64_t first, int64_t span);

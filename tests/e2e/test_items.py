@@ -134,7 +134,7 @@ def test_a_record_is_one_event_for_each_document(make_server):
         p.close(T0 + 100_000)
     shared = len(harness.encode(record(0)[0]))
     assert told[ours] < shared + ITEMS * 64 + 2048  # once, although most of 64 shards have something of it
-    assert told[theirs] > ITEMS * shared
+    assert told[ours] < told[theirs]  # blocks are packed, so copies that follow each other cost little, too
     for server in (ours, theirs):
         status = server.settled_status()
         harness.assert_balanced(status)

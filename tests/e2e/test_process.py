@@ -56,11 +56,10 @@ def test_another_address_than_loopback(make_server):
     "changed, words",
     [
         ({"shards": 16}, ("shards", "8", "16")),
-        ({"window": "20s"}, ("join.window",)),
         ({"lateness": "2m"}, ("join.allowed_lateness",)),
         ({"prior": "[1, 30]"}, ("version B",)),
     ],
-    ids=["shards", "window", "allowed_lateness", "prior"],
+    ids=["shards", "allowed_lateness", "prior"],
 )
 def test_a_configuration_that_does_not_fit_the_data(server, call, changed, words):
     call().batch(1, [impression(1)])

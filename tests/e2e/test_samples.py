@@ -27,6 +27,7 @@ def load_demo():
     loader = importlib.machinery.SourceFileLoader("demo", str(harness.ROOT / "tools" / "demo"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("demo", loader))
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    sys.path.append(str(harness.ROOT / "tools"))
     loader.exec_module(module)
     sys.dont_write_bytecode = before
     return module
