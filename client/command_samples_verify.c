@@ -143,6 +143,8 @@ static enum tm_code recompute(struct verdict *v, const struct arguments *a, cons
     if (rc != TM_OK)
         return rc;
     summarize(p, &counts);
+    v->refused = counts.malformed + counts.refused;
+    v->all_labels = true;
     open_match(v, a, a->memory - recompute_memory(r));
     rc = recompute_tell(r, v->label, v->labels, v->match, err);
     recompute_close(r);

@@ -28,6 +28,7 @@ struct match {
     uint32_t *index; /* entry + 1 by key, open addressing; 0: free; twice the capacity */
     struct buffer text;
     bool begun, by_id, by_user, features;
+    uint64_t told; /* labels, by any sample of the file */
     uint64_t strays;
     /* The new samples of the shard whose samples come, in the order of their sequences. */
     struct made {
@@ -219,6 +220,7 @@ enum tm_code match_there_hashed(struct match *m, const struct told_sample *s, ui
     }
     memcpy(labels_of(m, e, false), s->label, m->options.labels * sizeof *s->label);
     e->told = s->labels;
+    m->told |= s->labels;
     e->thinned = s->keep > 0 && s->keep < 1;
     if (s->correction)
         return TM_OK;
@@ -312,6 +314,7 @@ static uint64_t reasons_of(const struct match *m, const struct entry *e)
 }
 
 size_t match_count(const struct match *m) { return m->count; }
+uint64_t match_told(const struct match *m) { return m->told; }
 uint64_t match_stray_corrections(const struct match *m) { return m->strays; }
 
 void match_at(const struct match *m, size_t i, struct match_pair *out)

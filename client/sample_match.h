@@ -69,6 +69,8 @@ struct match_pair {
 size_t match_count(const struct match *m);
 void match_at(const struct match *m, size_t i, struct match_pair *out); /* in the order in which they came */
 
+uint64_t match_told(const struct match *m); /* bits of labels that a sample of the file tells */
+
 /* Beside the pairs: corrections of samples that were not there to be corrected. */
 uint64_t match_stray_corrections(const struct match *m);
 

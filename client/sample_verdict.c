@@ -57,7 +57,26 @@ void verdict_judge(struct verdict *v)
     qsort(v->delay, v->delays, sizeof *v->delay, by_size);
 }
 
-bool verdict_identical(const struct verdict *v) { return v->same + v->count[MATCH_LEFT_OUT] == match_count(v->match); }
+bool verdict_same(const struct verdict *v) { return v->same + v->count[MATCH_LEFT_OUT] == match_count(v->match); }
+
+/* Where there is no sample, there is no label to miss. */
+static bool is_compared(const struct verdict *v, size_t label)
+{
+    return match_count(v->match) == 0 || (match_told(v->match) >> label & 1);
+}
+
+static bool is_complete(const struct verdict *v)
+{
+    bool labels = true;
+    for (size_t i = 0; i < v->labels; i++)
+        labels = labels && is_compared(v, i);
+    return v->refused == 0 && labels;
+}
+
+bool verdict_identical(const struct verdict *v)
+{
+    return verdict_same(v) && (v->all_labels ? is_complete(v) : v->refused == 0);
+}
 
 /* The smallest delay that this share of the samples does not exceed. */
 static int64_t delay_quantile(const struct verdict *v, double share)
@@ -133,6 +152,25 @@ static void print_examples(const struct verdict *v, uint64_t wanted)
     printer_close(p);
 }
 
+static void print_not_compared(const struct verdict *v)
+{
+    char refused[TEXT_NUMBER_SIZE];
+    if (!is_complete(v))
+        putchar('\n');
+    if (v->refused)
+        printf("not compared: %s records that were refused\n", text_count(v->refused, refused));
+    for (size_t i = 0; i < v->labels; i++)
+        if (!is_compared(v, i))
+            printf("not compared: label %s\n", v->label[i]);
+}
+
+static const char *last_word(const struct verdict *v)
+{
+    if (!verdict_same(v))
+        return "they differ";
+    return is_complete(v) ? "identical" : "the same in what was compared";
+}
+
 void verdict_print(const struct verdict *v, uint64_t examples)
 {
     char here[TEXT_NUMBER_SIZE], there[TEXT_NUMBER_SIZE];
@@ -145,11 +183,12 @@ void verdict_print(const struct verdict *v, uint64_t examples)
             printf(" %s %.6g s", quantiles[i].name, (double)delay_quantile(v, quantiles[i].share) / 1000);
         putchar('\n');
     }
-    if (!verdict_identical(v) && examples) {
+    if (!verdict_same(v) && examples) {
         putchar('\n');
         print_examples(v, examples);
     }
-    puts(verdict_identical(v) ? "\nidentical" : "\nthey differ");
+    print_not_compared(v);
+    printf("\n%s\n", last_word(v));
 }
 
 /* ---- for programs ---- */
@@ -211,6 +250,20 @@ static void put_reason(const struct verdict *v, int reason, uint64_t examples, s
     buffer_print(out, "]}");
 }
 
+static void put_not_compared(const struct verdict *v, struct buffer *out)
+{
+    const char *comma = "";
+    buffer_print(out, "\"refused\":%" PRIu64 ",\"labels_not_compared\":[", v->refused);
+    for (size_t i = 0; i < v->labels; i++) {
+        if (is_compared(v, i))
+            continue;
+        buffer_print(out, "%s", comma);
+        json_put_text(out, bytes_text(v->label[i]));
+        comma = ",";
+    }
+    buffer_print(out, "],");
+}
+
 void verdict_print_json(const struct verdict *v, uint64_t examples)
 {
     CLEANUP(buffer_close) struct buffer out = {0};
@@ -221,7 +274,9 @@ void verdict_print_json(const struct verdict *v, uint64_t examples)
     buffer_print(&out, ",\"stray_corrections\":%" PRIu64 ",\"delay_ms\":{", match_stray_corrections(v->match));
     for (size_t i = 0; v->delays && i < ARRAY_LEN(quantiles); i++)
         buffer_print(&out, "%s\"%s\":%" PRId64, i ? "," : "", quantiles[i].name, delay_quantile(v, quantiles[i].share));
-    buffer_print(&out, "},\"reasons\":[");
+    buffer_print(&out, "},");
+    put_not_compared(v, &out);
+    buffer_print(&out, "\"reasons\":[");
     for (int r = 0; r < reasons(v); r++) {
         if (r)
             buffer_put_u8(&out, ',');

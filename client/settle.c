@@ -54,7 +54,7 @@ static const Tidemill__V1__StreamStatus *laggard(const struct settle *s, const T
     const Tidemill__V1__StreamStatus *worst = NULL;
     for (size_t i = 0; i < m->n_streams; i++) {
         const Tidemill__V1__StreamStatus *t = m->streams[i];
-        if (t->has_watermark && t->watermark > s->newest + m->window_ms)
+        if (t->has_watermark && t->watermark > s->newest + m->end_window_ms)
             continue;
         if (t->holder && *t->holder && is_ours(s, t->holder))
             continue;

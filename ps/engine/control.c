@@ -69,6 +69,7 @@ void control_publish(struct engine *e)
     memcpy(c->stream_name, e->catalog.stream_name, sizeof c->stream_name);
     memcpy(c->label_name, e->catalog.label_name, sizeof c->label_name);
     memcpy(s->out_of_orderness_ms, e->sequencing.out_of_orderness_ms, sizeof s->out_of_orderness_ms);
+    s->end_window_ms = e->sequencing.window_ms;
     s->older = atomic_load_explicit(&e->schema, memory_order_relaxed);
     atomic_store_explicit(&e->schema, s, memory_order_release);
 }

@@ -144,6 +144,7 @@ static void number(struct engine *e, struct catalog *wanted)
 {
     setup_renumber(&e->options, &e->catalog, wanted);
     setup_sequencer(&e->options, wanted, &e->sequencing);
+    e->sequencing.window_ms = setup_end_window(e, wanted->join.window_ms);
     input_log_configure(e->log, &e->sequencing);
 }
 
@@ -280,6 +281,7 @@ int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream)
 {
     return schema_of(e)->out_of_orderness_ms[stream];
 }
+int64_t engine_end_window(const struct engine *e) { return schema_of(e)->end_window_ms; }
 const struct version *engine_version(const struct engine *e, struct bytes name)
 {
     return registry_find(e->registry, name);

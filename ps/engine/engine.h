@@ -36,14 +36,20 @@ enum tm_code engine_open(const struct options *options, const struct disk_watch 
 void engine_close(struct engine *e);
 
 const struct options *engine_options(const struct engine *e);
+/* By which configuration events become samples now: that which was read last and accepted, with the lists and limits of
+ * users of the start, which no other replaces. Waits for changes that are on their way. */
+void engine_configured(struct engine *e, struct options *out);
 const char *engine_generation(const struct engine *e); /* "restore.start" */
 
 /* The door: names to numbers. Lock-free. */
 /* Streams, labels and key as they are now; its versions are left out. What it shows stays as it is: when streams or
  * labels are added there is another one, with these at its beginning. */
 const struct catalog *engine_schema(const struct engine *e);
-int engine_stream(const struct engine *e, struct bytes name);                    /* index, or -1 */
-int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream);        /* ms */
+int engine_stream(const struct engine *e, struct bytes name);             /* index, or -1 */
+int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream); /* ms */
+/* How far behind the last event time watermarks have to go so that every window closes, ms: join.window, or that of older
+ * impressions which waited when it was made shorter. */
+int64_t engine_end_window(const struct engine *e);
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
 uint32_t engine_versions(const struct engine *e);                                /* how many; only grows */
 const struct version *engine_version_at(const struct engine *e, uint32_t i);     /* in the order they were made */

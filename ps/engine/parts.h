@@ -100,6 +100,7 @@ struct catch_up {
 struct schema {
     struct catalog catalog; /* streams, labels and key, no versions */
     int64_t out_of_orderness_ms[SEQUENCER_STREAMS_MAX];
+    int64_t end_window_ms;
     struct schema *older;
 };
 
@@ -220,6 +221,8 @@ void setup_renumber(const struct options *o, const struct catalog *have, struct 
 /* setup_join.c: streams, labels and window, with the numbers of `have`; then what the log has to know of them. */
 void setup_join(const struct options *o, const struct catalog *have, struct catalog *c);
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
+/* How far end marks go once the window is `wanted_ms`: the longest window of impressions that may still wait. */
+int64_t setup_end_window(struct engine *e, int64_t wanted_ms);
 /* May the join become the wanted one? Then let it. */
 enum tm_code setup_compare_join(struct engine *e, const struct catalog *wanted, struct tm_error *err);
 enum tm_code setup_apply_join(struct engine *e, const struct catalog *wanted, struct tm_error *err);

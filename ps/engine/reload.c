@@ -13,6 +13,7 @@ static enum tm_code apply(struct engine *e, struct catalog *wanted, struct tm_er
     struct sequencer_options before = e->sequencing;
     setup_renumber(e->configured, &e->catalog, wanted);
     setup_sequencer(e->configured, wanted, &e->sequencing);
+    e->sequencing.window_ms = setup_end_window(e, wanted->join.window_ms);
     enum tm_code rc = setup_encoders(e, wanted, err);
     if (rc == TM_OK)
         rc = setup_apply(e, wanted, err);
@@ -38,6 +39,17 @@ static enum tm_code read_configuration(struct engine *e, const struct options *o
     free(rc == TM_OK ? before : next);
     catalog_close(&wanted);
     return rc;
+}
+
+void engine_configured(struct engine *e, struct options *out)
+{
+    pthread_mutex_lock(&e->control);
+    *out = *e->configured;
+    pthread_mutex_unlock(&e->control);
+    memcpy(out->users_block, e->options.users_block, sizeof out->users_block);
+    memcpy(out->users_allow, e->options.users_allow, sizeof out->users_allow);
+    out->users_max_events = e->options.users_max_events;
+    out->users_per_ms = e->options.users_per_ms;
 }
 
 enum tm_code engine_reload(struct engine *e, const struct options *wanted, struct tm_error *err)

@@ -242,6 +242,21 @@ static enum tm_code compare_versions(const struct catalog *have, const struct ca
     return TM_OK;
 }
 
+static enum tm_code check_room(const struct catalog *have, const struct catalog *want, struct tm_error *err)
+{
+    uint32_t count = have->versions;
+    for (uint32_t i = 0; i < want->versions; i++) {
+        const char *name = want->version[i]->name;
+        if (catalog_find(have, bytes_text(name)) || count++ < ENGINE_VERSIONS_MAX)
+            continue;
+        return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
+                            "version %s: there are %u versions already, those of earlier configurations among them; "
+                            "expected at most %d in all",
+                            name, have->versions, ENGINE_VERSIONS_MAX);
+    }
+    return TM_OK;
+}
+
 /* What a shard keeps for paused versions, decisions and corrections is its part of the budgets. Changing them changes
  * what is learned, so they are a control record. */
 static enum tm_code apply_limits(struct engine *e, struct tm_error *err)
@@ -301,6 +316,8 @@ enum tm_code setup_apply(struct engine *e, struct catalog *wanted, struct tm_err
         rc = setup_priors(e, wanted, err);
     if (rc == TM_OK)
         rc = compare_versions(&e->catalog, wanted, err);
+    if (rc == TM_OK)
+        rc = check_room(&e->catalog, wanted, err);
     if (rc == TM_OK)
         rc = setup_compare_encoders(e, wanted, err);
     if (rc == TM_OK)

@@ -111,24 +111,37 @@ void setup_sequencer(const struct options *o, const struct catalog *wanted, stru
         out->out_of_orderness_ms[i] = find_stream(o, wanted->stream_name[i])->out_of_orderness_ms;
 }
 
-/* Of the oldest epoch with undecided impressions, as the shards' last commits know it: since then it can only have
- * become a newer one. */
-static uint32_t oldest_epoch(struct engine *e, uint32_t newest)
+/* The number of the oldest epoch with undecided impressions, as the shards' last commits know it: since then it can only
+ * have become a newer one. A shard that has not committed one yet may have impressions of every epoch there is. */
+static uint32_t oldest_epoch(struct engine *e)
 {
-    uint32_t oldest = newest;
+    const struct joiner_config *have = &e->catalog.join;
+    uint32_t oldest = have->epoch[have->epochs - 1].number;
     pthread_mutex_lock(&e->committer.mutex);
     for (uint32_t i = 0; i < e->options.shards; i++) {
         uint32_t epoch = e->committer.counts[i].oldest_epoch;
-        oldest = epoch > 0 && epoch < oldest ? epoch : oldest;
+        epoch = epoch > 0 ? epoch : have->epoch[0].number;
+        oldest = epoch < oldest ? epoch : oldest;
     }
     pthread_mutex_unlock(&e->committer.mutex);
     return oldest;
 }
 
+int64_t setup_end_window(struct engine *e, int64_t wanted_ms)
+{
+    const struct joiner_config *have = &e->catalog.join;
+    uint32_t oldest = have->epochs > 0 ? oldest_epoch(e) : 0;
+    int64_t longest = wanted_ms;
+    for (uint32_t i = 0; i < have->epochs; i++)
+        if (have->epoch[i].number >= oldest && have->epoch[i].window_ms > longest)
+            longest = have->epoch[i].window_ms;
+    return longest;
+}
+
 static enum tm_code check_epochs(struct engine *e, struct tm_error *err)
 {
     const struct joiner_config *have = &e->catalog.join;
-    uint32_t newest = have->epoch[have->epochs - 1].number, oldest = oldest_epoch(e, newest);
+    uint32_t newest = have->epoch[have->epochs - 1].number, oldest = oldest_epoch(e);
     if (newest + 1 - oldest < JOINER_EPOCHS_MAX)
         return TM_OK;
     return tm_error_set(err, TM_RESOURCE_EXHAUSTED,

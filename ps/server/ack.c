@@ -30,7 +30,7 @@ static void pack_opened(const struct door *d, const struct submission *s, struct
     wire_put_integer(out, LAST_SEQUENCE, s->last_sequence);
     for (uint32_t i = 0; i < join->streams; i++)
         put_stream(d, i, out);
-    wire_put_integer(out, WINDOW, (uint64_t)join->window_ms);
+    wire_put_integer(out, WINDOW, (uint64_t)engine_end_window(d->engine));
 }
 
 /* The rejects were packed at the door, where they were found; those of a repeated batch when it came first. */

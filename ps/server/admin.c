@@ -7,9 +7,11 @@
 #include "proto/wire.h"
 #include "ps/server/door.h"
 #include "ps/server/export.h"
+#include "ps/server/join_rules.h"
 #include "ps/server/operations.h"
 #include "ps/server/status.h"
 #include "tidemill/v1/admin.pb-c.h"
+#include "tidemill/v1/joining.pb-c.h"
 
 enum { ADMIN_REQUEST_MAX = 4096 };
 
@@ -47,7 +49,7 @@ static void status(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- Drain ---- */
 
-/* What Drain, Digest and Export wait with. */
+/* What Drain, Digest, JoinRules and Export wait with. */
 struct later {
     struct admin *admin;
     const struct version *version; /* NULL: all */
@@ -79,6 +81,25 @@ static void drain(void *service, struct rpc_call *call, struct bytes request)
 {
     if (guard(&tidemill__v1__drain_request__descriptor, request, call) == TM_OK)
         admin_later(service, call, later(service, NULL), drain_run);
+}
+
+/* ---- JoinRules ---- */
+
+static void join_rules_run(void *request, struct rpc_call *call)
+{
+    const struct later *l = request;
+    struct options *o = mem_new(1, sizeof *o);
+    struct buffer body = {0};
+    engine_configured(l->admin->engine, o);
+    join_rules_pack(o, &body);
+    free(o);
+    rpc_reply(call, &body);
+}
+
+static void join_rules(void *service, struct rpc_call *call, struct bytes request)
+{
+    if (guard(&tidemill__v1__join_rules_request__descriptor, request, call) == TM_OK)
+        admin_later(service, call, later(service, NULL), join_rules_run);
 }
 
 /* ---- Digest ---- */
@@ -181,6 +202,7 @@ struct admin *admin_open(struct engine *engine, struct rpc *rpc)
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/Drain", .start = drain, .service = a});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/Export", .start = export, .service = a});
     rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/Digest", .start = digest, .service = a});
+    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/JoinRules", .start = join_rules, .service = a});
     return a;
 }
 

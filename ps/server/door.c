@@ -155,7 +155,7 @@ enum tm_code door_read_open(const struct door *d, struct bytes content, struct p
 static enum tm_code check_watermark(const struct door *d, const Tidemill__V1__Watermark *w, int64_t now_ms,
                                     struct tm_error *err)
 {
-    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + engine_schema(d->engine)->join.window_ms + 1;
+    int64_t most = now_ms + EVENT_TIME_AHEAD_MS + engine_end_window(d->engine) + 1;
     if (!w->has_time)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "time: missing; expected milliseconds since 1970, UTC");
     if (w->time < 0 || w->time > most)

@@ -4,9 +4,6 @@
 
 #include "proto/wire.h"
 #include "ps/engine/option_table.h"
-#include "tidemill/v1/joining.pb-c.h"
-
-enum { REQUEST_MAX = 4096 };
 
 static void put_text(struct buffer *out, uint32_t number, const char *text)
 {
@@ -141,22 +138,4 @@ void join_rules_pack(const struct options *o, struct buffer *out)
         put_message(out, SAMPLING, &one);
     }
     put_users(o, out);
-}
-
-static void join_rules(void *service, struct rpc_call *call, struct bytes request)
-{
-    struct engine *e = service;
-    struct tm_error err;
-    struct buffer body = {0};
-    if (wire_guard(&tidemill__v1__join_rules_request__descriptor, request, REQUEST_MAX, &err) != TM_OK) {
-        rpc_fail(call, &err);
-        return;
-    }
-    join_rules_pack(engine_options(e), &body);
-    rpc_reply(call, &body);
-}
-
-void join_rules_add(struct engine *engine, struct rpc *rpc)
-{
-    rpc_add(rpc, &(struct rpc_method){.path = "/tidemill.v1.Admin/JoinRules", .start = join_rules, .service = engine});
 }

@@ -19,7 +19,6 @@
 #include "ps/server/events.h"
 #include "ps/server/health.h"
 #include "ps/server/http_api.h"
-#include "ps/server/join_rules.h"
 #include "ps/server/parameter_changes.h"
 #include "ps/server/parameters.h"
 #include "ps/server/ranking.h"
@@ -230,7 +229,6 @@ static void services_open(struct server *s, const struct options *options)
     s->samples = samples_open(s->engine, s->rpc);
     s->comparisons = comparisons_open(s->engine, s->rpc);
     s->window = window_open(s->engine, s->rpc);
-    join_rules_add(s->engine, s->rpc);
     s->health = health_open(s->rpc);
     s->reflection = reflection_open(s->descriptors, s->rpc);
     engine_on_disk(s->engine, disk_changed, s);

@@ -96,6 +96,7 @@ static void fill_node(struct engine *engine, const struct engine_status *s, Tide
     FILL(m, log_sync_ms_mean, log->syncs ? log->sync_ms_sum / (double)log->syncs : 0);
     FILL(m, log_sync_ms_max, log->sync_ms_max);
     FILL(m, window_ms, engine_schema(engine)->join.window_ms);
+    FILL(m, end_window_ms, engine_end_window(engine));
     FILL(m, pid, (uint32_t)getpid());
 }
 

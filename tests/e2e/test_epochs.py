@@ -1,9 +1,13 @@
 """The join of a live data directory changes: impressions keep the streams, labels and window under which they came."""
 
+import json
 import signal
+
+import pytest
 
 import harness
 from test_producers import T0
+from test_samples import write_lines
 
 BEFORE = """
 shards: 4
@@ -82,6 +86,55 @@ def test_an_impression_keeps_the_join_under_which_it_came(make_server):
     server.kill9()
     server.start()
     assert server.digests() == before
+
+
+@pytest.mark.parametrize("again", (False, True), ids=("by a signal", "by a restart"))
+def test_end_marks_close_the_windows_of_before_a_shorter_one(make_server, tmp_path, again):
+    server = make_server(harness.config(window="60s")).start()
+    events = [{"stream": "impressions", "request": f"r{n}", "doc": "d", "version": "A", "time": T0 + n} for n in range(40)]
+    clicks = [{"stream": "clicks", "request": "r1", "doc": "d", "time": T0 + 100}]
+    old, new = (write_lines(tmp_path / f"{i}.jsonl", part) for i, part in enumerate((events[:20] + clicks, events[20:])))
+    server.ingest(old, options=())
+    server.configure(harness.config(window="10s"))
+    if again:
+        server.term()
+        server.start()
+    else:
+        server.process.send_signal(signal.SIGHUP)
+        harness.wait_until("the window is another", lambda: "event=reloaded" in server.stderr())
+    status = server.status()
+    assert status["window_ms"] == 10_000 and status["end_window_ms"] == 60_000
+    server.ingest(new)
+    status = server.settled_status()
+    harness.assert_balanced(status)
+    assert server.counts("A") == {"d": (1, 39)}
+    server.term()
+    server.start()
+    assert server.status()["end_window_ms"] == 10_000  # nothing of before waits
+
+
+def test_events_are_recomputed_by_the_rules_of_now(make_server, tmp_path):
+    retain = "samples: { retain: 3650d }\n"
+    server = make_server(retain + BEFORE).start()
+    seen = "filters: [{ name: seen, stream: impressions, field: position, max: 5 }]\n"
+    server.configure(retain + seen + AFTER)
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("the join is another", lambda: "event=reloaded" in server.stderr())
+    shown = [{**impression(n), "position": n % 8} for n in NEW]
+    acted = [action("buys", n, 1000) for n in NEW[:50]] + [action("clicks", n, 15_000) for n in NEW[:30]]
+    events = write_lines(tmp_path / "events.jsonl", shown + acted)
+    server.ingest(events)
+    server.drain()
+    verdict = server.run("samples", "verify", "--recompute", str(events), "--quiet").stdout
+    assert verdict.startswith("74 samples here, 74 there") and verdict.endswith("\nidentical\n")
+    old = tmp_path / "before.yaml"
+    old.write_text(seen + BEFORE)
+    p = server.run("samples", "verify", "--recompute", str(events), "--config", str(old), "--quiet", code=2)
+    assert "not compared: 50 records that were refused" in p.stdout and "not compared: label bought" in p.stdout
+    assert p.stdout.endswith("\nthe same in what was compared\n")
+    p = server.run("samples", "verify", "--recompute", str(events), "--config", str(old), "--quiet", "-o", "json", code=2)
+    verdict = json.loads(p.stdout)
+    assert (verdict["identical"], verdict["refused"], verdict["labels_not_compared"]) == (False, 50, ["bought"])
 
 
 def test_what_cannot_change_is_refused_with_the_way(server):
