@@ -153,11 +153,12 @@ struct engine_change {
 };
 /* Where the prior of a new version comes from; {0}: from its options. */
 struct engine_prior {
-    const struct version *from; /* what its documents have learned (learner/pooled_prior.h); same weights */
+    const struct version *from; /* what its documents have learned (learner/pooled_prior.h); weights of the same */
     const double *values;       /* or these, as ps/state/weight_prior.h has them... */
     size_t count;
-    const char *source; /* ...from here, in words */
-    size_t others;      /* values of versions that are about to be made, too */
+    const char *source;  /* ...from here, in words */
+    size_t others;       /* values of versions that are about to be made, too */
+    const char *encoder; /* the representation that the version's encoder makes; NULL: it has none */
 };
 /* Fills in the defaults of *wanted. TM_INVALID_ARGUMENT: what the configuration's versions are refused for, too, or the
  * prior does not fit; TM_ALREADY_EXISTS: the name is taken, and whether by exactly such a version;

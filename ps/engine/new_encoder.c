@@ -14,6 +14,18 @@ static enum tm_code check_width(const struct version *v, const struct encoder *e
                         width, v->config.dimension, v->name);
 }
 
+/* Its documents would begin anew with what was learned, or said, of the representation that it leaves. */
+enum tm_code encoder_check_change(const struct version *v, const struct encoder_id *before,
+                                  const struct encoder_id *after, struct tm_error *err)
+{
+    if (!v->weight_prior || strcmp(before->text, after->text) == 0)
+        return TM_OK;
+    return tm_error_set(err, TM_FAILED_PRECONDITION,
+                        "version %s was made with a prior of every weight (%s), which is of representation %s; "
+                        "weights of %s are others: keep its encoder, and give the new one a version of its own",
+                        v->name, v->prior_source, before->text, after->text);
+}
+
 /* What is forgotten is said by the same plan as a reset of all documents. */
 enum tm_code engine_plan_encoder(struct engine *e, const struct version *v, const char *file,
                                  struct engine_encoder_plan *out, struct tm_error *err)
@@ -32,8 +44,10 @@ enum tm_code engine_plan_encoder(struct engine *e, const struct version *v, cons
     if (rc == TM_OK) {
         snprintf(out->before.text, sizeof out->before.text, "%s", before);
         out->after = encoder_representation(encoder);
-        engine_plan_reset(e, v, NULL, &all, &out->forgotten);
+        rc = encoder_check_change(v, &out->before, &out->after, err);
     }
+    if (rc == TM_OK)
+        engine_plan_reset(e, v, NULL, &all, &out->forgotten);
     encoder_close(encoder);
     return rc;
 }
@@ -68,6 +82,8 @@ static enum tm_code append(struct engine *e, const struct version *v, const stru
         *position = engine_applied(e);
         return TM_OK;
     }
+    if (encoder_check_change(v, before, id, err) != TM_OK)
+        return err->code;
     log_line("info", "new_representation", "version=%s was=%s is=%s its documents begin anew", v->name, before->text,
              id->text);
     catalog_pack_encoder_by_hand(v->id, id, &named, note, &control);

@@ -55,15 +55,36 @@ static enum tm_code pool(struct engine *e, const struct version *from, struct ve
     return rc == TM_OK ? TM_OK : tm_error_wrap(err, "version %s", from->name);
 }
 
+/* Weights mean the same only in the same model, of the same features. */
+static enum tm_code check_kind(const struct engine *e, const struct engine_prior *prior, const struct version *v,
+                               struct tm_error *err)
+{
+    const struct version *from = prior->from;
+    const char *theirs = from->encoded ? catalog_encoder(&e->catalog, from->id)->text : from->representation;
+    const char *ours = prior->encoder ? prior->encoder : v->representation;
+    if (!model_uses_features(from->model))
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "version %s is of model %s, which has no weights", from->name,
+                            from->model->name);
+    if (strcmp(from->model->name, v->model->name) != 0)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "version %s is of model %s, and weights of model %s are others; expected a version of "
+                            "model %s",
+                            from->name, from->model->name, v->model->name, v->model->name);
+    if (strcmp(theirs, ours) == 0)
+        return TM_OK;
+    return tm_error_set(err, TM_INVALID_ARGUMENT,
+                        "version %s has weights of representation %s; expected a version of the new one's, %s",
+                        from->name, theirs[0] ? theirs : "none", ours[0] ? ours : "none");
+}
+
 static enum tm_code set_from_version(struct engine *e, const struct engine_prior *prior, struct version *v,
                                      struct tm_error *err)
 {
     const struct version *from = prior->from;
-    if (!model_uses_features(from->model))
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "version %s is of model %s, which has no weights", from->name,
-                            from->model->name);
     uint32_t n = model_weights(&from->config);
-    enum tm_code rc = weight_prior_fits(v, weight_prior_sds(n), err);
+    enum tm_code rc = check_kind(e, prior, v, err);
+    if (rc == TM_OK)
+        rc = weight_prior_fits(v, weight_prior_sds(n), err);
     if (rc == TM_OK)
         rc = check_room(e, prior->others, is_full(from, v) ? weight_prior_covariances(n) : weight_prior_sds(n), err);
     return rc == TM_OK ? pool(e, from, v, err) : rc;

@@ -48,7 +48,8 @@ enum tm_code engine_plan_encoder(struct engine *e, const struct version *v, cons
                                  struct engine_encoder_plan *out, struct tm_error *err);
 /* The version learns by it from *position on (Encoder in ps/state/shard.h), and Pulls and rankings are of it. Later
  * starts keep it as long as the configuration names what it named at this one. TM_INVALID_ARGUMENT, TM_NOT_FOUND,
- * TM_IO: the file; TM_FAILED_PRECONDITION: the version has no encoder; TM_RESOURCE_EXHAUSTED: ENCODERS_MAX are open. */
+ * TM_IO: the file; TM_FAILED_PRECONDITION: the version has no encoder, or a prior of every weight, which the
+ * other's would not be of (weight_prior.h); TM_RESOURCE_EXHAUSTED: ENCODERS_MAX are open. */
 enum tm_code engine_set_encoder(struct engine *e, const struct version *v, const char *file,
                                 const struct audit_note *note, uint64_t *position, struct tm_error *err);
 

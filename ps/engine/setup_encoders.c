@@ -44,6 +44,10 @@ enum tm_code setup_compare_encoders(const struct engine *e, const struct catalog
 {
     for (uint32_t i = 0; i < wanted->versions; i++) {
         const struct version *old = other_encoder(e, wanted, i);
+        enum tm_code rc =
+            old ? encoder_check_change(old, catalog_encoder(&e->catalog, old->id), &wanted->encoder[i], err) : TM_OK;
+        if (rc != TM_OK)
+            return rc;
         if (old && e->configured->version[i].on_new_representation == NEW_REPRESENTATION_REFUSE)
             return tm_error_set(err, TM_FAILED_PRECONDITION,
                                 "version %s learns from representation %s, and its encoder makes %s now; put the old "

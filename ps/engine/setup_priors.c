@@ -31,22 +31,22 @@ static bool is_of(const struct version *old, const char *name)
     return old->weight_prior && size >= wanted && strcmp(old->prior_source + size - wanted, ending) == 0;
 }
 
-static enum tm_code set_from_version(struct engine *e, const char *name, const struct version *old, uint32_t others,
-                                     struct version *v, struct tm_error *err)
+static enum tm_code set_from_version(struct engine *e, const char *name, const struct version *old,
+                                     struct engine_prior prior, struct version *v, struct tm_error *err)
 {
-    const struct version *from = catalog_find(&e->catalog, bytes_text(name));
+    prior.from = catalog_find(&e->catalog, bytes_text(name));
     if (old && !is_of(old, name))
         return refuse_other(old, "got a version's name", err);
     if (old) {
         adopt(v, old);
         return TM_OK;
     }
-    if (!from)
+    if (!prior.from)
         return tm_error_set(err, TM_FAILED_PRECONDITION,
                             "there is no version %s yet that has learned something; start with it alone, and add the "
                             "version that begins with what it has learned later",
                             name);
-    return prior_of_new_version(e, &(struct engine_prior){.from = from, .others = others}, v, err);
+    return prior_of_new_version(e, &prior, v, err);
 }
 
 static enum tm_code compare_values(const struct version *old, const double *values, size_t count, struct tm_error *err)
@@ -56,8 +56,8 @@ static enum tm_code compare_values(const struct version *old, const double *valu
     return refuse_other(old, "the file has other values", err);
 }
 
-static enum tm_code set_from_file(struct engine *e, const char *path, const struct version *old, uint32_t others,
-                                  struct version *v, struct tm_error *err)
+static enum tm_code set_from_file(struct engine *e, const char *path, const struct version *old,
+                                  struct engine_prior prior, struct version *v, struct tm_error *err)
 {
     double *values;
     size_t count;
@@ -74,9 +74,11 @@ static enum tm_code set_from_file(struct engine *e, const char *path, const stru
     snprintf(source, sizeof source, "file %.*s", (int)sizeof source - 8, slash ? slash + 1 : path);
     if (old && (rc = compare_values(old, values, count, err)) == TM_OK)
         adopt(v, old);
-    else if (!old)
-        rc = prior_of_new_version(
-            e, &(struct engine_prior){.values = values, .count = count, .source = source, .others = others}, v, err);
+    prior.values = values;
+    prior.count = count;
+    prior.source = source;
+    if (!old)
+        rc = prior_of_new_version(e, &prior, v, err);
     free(values);
     return rc;
 }
@@ -90,8 +92,10 @@ enum tm_code setup_priors(struct engine *e, struct catalog *wanted, struct tm_er
         const struct version *old = catalog_find(&e->catalog, bytes_text(v->name));
         if (!from[0])
             continue;
-        enum tm_code rc = prior_option_is_file(from) ? set_from_file(e, from, old, made, v, err)
-                                                     : set_from_version(e, from, old, made, v, err);
+        const char *encoder = v->encoded ? wanted->encoder[i].text : NULL;
+        const struct engine_prior prior = {.others = made, .encoder = encoder};
+        enum tm_code rc = prior_option_is_file(from) ? set_from_file(e, from, old, prior, v, err)
+                                                     : set_from_version(e, from, old, prior, v, err);
         if (rc != TM_OK) {
             tm_error_wrap(err, "prior_from: %.200s", from);
             return tm_error_wrap(err, "version %s", v->name);

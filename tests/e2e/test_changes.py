@@ -167,7 +167,10 @@ def test_what_one_version_has_learned_is_the_prior_of_the_next(make_server):
     for words, code, message in (
         (["Y", "--prior-from", "B"], 2, "version B is of model beta"),
         (["Y", "--prior-from", "Z"], 5, 'no version "Z"'),
-        (["Y", "--prior-from", "X"], 2, "prior_from: 4 values; expected 6"),
+        (["Y", "--dimension", "3", "--prior-from", "L"], 2, "prior_from: 6 values; expected 8"),
+        (["Y", "--prior-from", "X"], 2, "version X is of model linear, and weights of model lr are others"),
+        (["Y", "--model", "linear", "--prior-from", "L"], 2, "version L is of model lr, and weights of model linear are others"),
+        (["Y", "--representation", "e3", "--prior-from", "L"], 2, "weights of representation none; expected a version of the new one's, e3"),
         (["Y", "--prior-from", "M"], 6, "0 documents have learned something"),
     ):
         assert message in server.run(*create, *words, code=code).stderr, words

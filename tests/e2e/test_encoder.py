@@ -214,6 +214,7 @@ def test_another_encoder_while_the_server_runs(make_server):
     assert done["before"] == first.representation and int(done["samples"]) == sum(first.n) == 30
     reply = server.pull("explore", ["d0", "d1"])
     assert reply.representation == done["encoder"] and list(reply.n) == [0, 0]
+    assert {representation for representation, _ in seen} == {first.representation, done["encoder"]}
     for representation, learned in seen:  # never the numbers of the one under the name of the other
         assert learned == 0 or representation == first.representation
     assert "nothing is to be changed" in server.run(*change).stdout
@@ -232,6 +233,45 @@ def test_another_encoder_while_the_server_runs(make_server):
         delay == LATER and time + delay > cut for time, _, _, delay in before
     )
     harness.assert_balanced(server.settled_status())
+
+
+def test_a_prior_of_weights_stays_with_its_encoder(make_server):
+    """Weights of one representation are no prior of another's: not after a change of encoders, not of a new version."""
+    server = make_server()
+    file, other = server.folder / "encoder.safetensors", server.folder / "other.safetensors"
+    prior = server.folder / "prior.safetensors"
+    network(1).write(file)
+    network(2).write(other)
+    prior.write_bytes(tensor_file({"mean": ((N + 1,), [0.5] * (N + 1)), "sd": ((N + 1,), [0.25] * (N + 1))}, {}))
+    text = configured(server.folder, "reset")
+    own = f"  - {{ name: own, model: lr, dimension: 32, encoder: {file}, on_new_representation: reset, prior_from: {prior} }}\n"
+    server.configure(text + own)
+    server.start()
+    feed(server, story(network(1), 0, 30)[0], STREAMS)
+    move_time(server, T0 + 100_000)
+    before = list(server.pull("own", ["d0"]).values)
+    assert before[0] == 0.5
+    change = ("version", "encoder", "own", "--file", str(other))
+    for words in (change, (*change, "--reason", "better", "--execute")):
+        said = server.run(*words, code=6).stderr
+        assert "version own was made with a prior of every weight (file prior.safetensors)" in said and "a version of its own" in said
+    assert "nothing is to be changed" in server.run(*change[:-1], str(file)).stdout
+    assert list(server.pull("own", ["d0"]).values) == before
+    create = ("version", "create", "Y", "--model", "lr", "--dimension", "32", "--prior-from", "explore")
+    encoder = server.pull("explore", ["d0"]).representation
+    assert f"weights of representation {encoder}; expected a version of the new one's, none" in server.run(*create, code=2).stderr
+    assert "created version Y" in server.run(*create, "--representation", encoder).stdout
+    server.term()
+    server.configure(text + own.replace(str(file), str(other)))
+    code, said = refused(server)
+    assert code == 6 and "version own was made with a prior of every weight" in said
+    later = f"  - {{ name: later, model: lr, dimension: 32, encoder: {other}, prior_from: explore }}\n"
+    server.configure(text + own + later)
+    code, said = refused(server)
+    assert code == 2 and f"version later: prior_from: explore: version explore has weights of representation {encoder}" in said
+    server.configure(text + own + later.replace(str(other), str(file)))
+    server.start()
+    assert server.pull("later", ["d0"]).representation == encoder
 
 
 def watch(server, seen, stop):
@@ -268,6 +308,22 @@ def test_a_file_that_is_no_encoder_is_refused_by_name(make_server, content, mess
     assert not (server.data / "log").exists()
 
 
+HUGE = 1e155  # a number whose square is none
+
+
+def huge_numbers(server):
+    """As text, which says what the floats of a feature or a weight cannot; returns how many are taken."""
+    shown = [{"stream": "impressions", "version": "explore", "request": f"h{n}", "doc": "d0", "time": T0 + n} for n in range(3)]
+    odd = ({"features": [HUGE, 1, 1]}, {"features": [1, 1, 1], "weight": HUGE}, {"features": [1, 1, 1]})
+    events = [{**e, **o} for e, o in zip(shown, odd)]
+    events.append({"stream": "clicks", "request": "h2", "doc": "d0", "time": T0 + 50, "value": HUGE})
+    path = server.folder / "huge.jsonl"
+    path.write_text("".join(json.dumps(e) + "\n" for e in events))
+    p = server.ingest(path, options=(), code=2)
+    print(p.stdout, p.stderr)
+    return 2
+
+
 def test_nothing_that_is_no_number_gets_into_a_table(make_server):
     net = network(1)
     server = make_server()
@@ -294,8 +350,10 @@ def test_nothing_that_is_no_number_gets_into_a_table(make_server):
             event.update(propensity=rng.choice((0.5, 1.0) * 8 + (0.0,)))
             batch = [packed(event)]
             if n % 2:
-                batch.append({"stream": "clicks", "request": f"r{n}", "doc": f"d{n % 3}", "time": T0 + n * 100 + 50})
+                click = {"stream": "clicks", "request": f"r{n}", "doc": f"d{n % 3}", "time": T0 + n * 100 + 50}
+                batch.append({**click, "value": rng.choice((1.0, -1.0, HUGE))})
             taken += not call.batch(call.sequence + 1, batch).rejected
+        taken += huge_numbers(server)
         call.watermarks(T0 + 200_000, STREAMS)
         call.cancel()
     server.drain()
