@@ -7,6 +7,7 @@ Equal digests mean that both have learned the same, bit for bit.
 import json
 import random
 import re
+import struct
 import threading
 import time
 
@@ -82,15 +83,19 @@ class Feed:
         self.rng = rng or random.Random(1)
         self.next, self.events, self.late = 0, [], []
         self.sequence = 0
+        self.features = 0  # of an impression
 
     def impression(self, n):
-        return {
+        shown = {
             "stream": "impressions",
             "request": f"{self.client}{n}",
             "doc": f"d{self.rng.randrange(500)}",
             "version": self.version,
             "time": T0 + n,
         }
+        if self.features:
+            shown["features"] = struct.pack(f"<{self.features}f", *(self.rng.gauss(0, 1) for _ in range(self.features)))
+        return shown
 
     def click(self, shown, delay, k=0):
         return {
@@ -288,6 +293,36 @@ def test_versions_made_at_run_time_survive(server, make_server):
     server.launch()
     assert not server.wait_ready() and server.process.returncode == 6
     assert "version C" in server.stderr()
+
+
+FORMS = {
+    "full": "model: lr, dimension: 3, half_life: 1h",
+    "diagonal": "model: lr, dimension: 3, covariance: diagonal, half_life: 1h, batch: { samples: 2 }",
+    "linear": "model: linear, dimension: 3, half_life: 1h",
+    "embedding": "model: embedding, dimension: 3, optimizer: adam",
+}
+
+
+def test_two_of_one_description_learn_the_same_bits(make_server):
+    """Of every model: new samples, corrections, a kill in between. Two that differ a little tell that digests see it."""
+    pairs = "".join(f"  - {{ name: {n}{k}, {m}, samples_from: [A] }}\n" for n, m in FORMS.items() for k in "12")
+    other = f"  - {{ name: other, {FORMS['full']}, prior_sd: 1.0000001, samples_from: [A] }}\n"
+    server = make_server(config() + pairs + other).start()
+    feed = Feed(server)
+    feed.features = 3
+    feed.samples(1500)
+    feed.corrections(200)
+    server.kill9()
+    server.start()
+    feed.samples(500)
+    feed.corrections(100)
+    harness.assert_balanced(server.settled_status())
+    digests = server.digests()
+    for name in FORMS:
+        counts = server.version(f"{name}1")
+        assert counts["new_samples"]["learned"] > 1000 and counts["corrections"]["learned"] > 0, name
+        assert digests[f"{name}1"] == digests[f"{name}2"], name
+    assert len({digests[f"{name}1"] for name in FORMS} | {digests["other"], digests["A"]}) == len(FORMS) + 2
 
 
 # ---- pause and resume ----
