@@ -47,8 +47,8 @@ const char *engine_generation(const struct engine *e); /* "restore.start" */
 const struct catalog *engine_schema(const struct engine *e);
 int engine_stream(const struct engine *e, struct bytes name);             /* index, or -1 */
 int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream); /* ms */
-/* How far behind the last event time watermarks have to go so that every window closes, ms: join.window, or that of older
- * impressions which waited when it was made shorter. */
+/* How far behind the last event time watermarks have to go so that every window closes, ms: join.window, or that of
+ * older impressions which waited when it was made shorter. */
 int64_t engine_end_window(const struct engine *e);
 const struct version *engine_version(const struct engine *e, struct bytes name); /* NULL: no such version */
 uint32_t engine_versions(const struct engine *e);                                /* how many; only grows */
