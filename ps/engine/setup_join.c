@@ -111,8 +111,8 @@ void setup_sequencer(const struct options *o, const struct catalog *wanted, stru
         out->out_of_orderness_ms[i] = find_stream(o, wanted->stream_name[i])->out_of_orderness_ms;
 }
 
-/* The number of the oldest epoch with undecided impressions, as the shards' last commits know it: since then it can only
- * have become a newer one. A shard that has not committed one yet may have impressions of every epoch there is. */
+/* The number of the oldest epoch with undecided impressions, as the shards' last commits know it: since then it can
+ * only have become a newer one. A shard that has not committed one yet may have impressions of every epoch there is. */
 static uint32_t oldest_epoch(struct engine *e)
 {
     const struct joiner_config *have = &e->catalog.join;

@@ -1,8 +1,8 @@
 /* ps/server/admin.h - tidemill.v1.Admin: how is it going, and what takes longer. Versions: versions.h.
  *
- * Status   answered at once. Drain, Digest and Export wait for disks and shards, JoinRules for changes of the join, so they are
- *          operations (operations.h). Export streams (export.h); a reader that takes nothing is given up, since it holds up
- *          whoever comes behind it.
+ * Status   answered at once. Drain, Digest and Export wait for disks and shards, JoinRules for changes of the join, so
+ *          they are operations (operations.h). Export streams (export.h); a reader that takes nothing is given up,
+ *          since it holds up whoever comes behind it.
  * Threads  any. */
 #ifndef TIDEMILL_PS_SERVER_ADMIN_H
 #define TIDEMILL_PS_SERVER_ADMIN_H

@@ -1,5 +1,5 @@
-/* ps/server/join_rules.h - by which rules events become samples, for those who work them out again: what Admin.JoinRules
- * answers (admin.h).
+/* ps/server/join_rules.h - by which rules events become samples, for those who work them out again: what
+ * Admin.JoinRules answers (admin.h).
  *
  * It is what the configuration says, whatever the data directory was made with: a server does not start when they
  * differ in what decides labels, and refuses to take over such a one.

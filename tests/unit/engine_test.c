@@ -716,35 +716,6 @@ static void test_other_configurations_are_refused(void **state)
     engine_close(e);
 }
 
-/* Configurations with ever new names: what were versions once stay, and there is a bound on all of them. */
-static void test_the_bound_on_versions_holds_for_configurations(void **state)
-{
-    struct options o;
-    struct tm_error err = {0};
-    struct engine *e = open_in(state, "2");
-    enum tm_code rc = TM_OK;
-    uint64_t position = 0;
-    while (rc == TM_OK) {
-        const uint32_t count = engine_versions(e);
-        assert_true(count <= ENGINE_VERSIONS_MAX);
-        position = engine_durable(e);
-        options_of(&o, *state, "2");
-        for (uint32_t i = 0; o.versions < OPTION_VERSIONS_MAX; i++) {
-            struct version_options *v = &o.version[o.versions++];
-            *v = (struct version_options){.model = "beta"};
-            snprintf(v->name, sizeof v->name, "v%u", count + i);
-        }
-        rc = engine_reload(e, &o, &err);
-    }
-    assert_int_equal(rc, TM_RESOURCE_EXHAUSTED);
-    if (!strstr(err.message, "version v1000: there are 994 versions already") || !strstr(err.message, "at most 1000"))
-        fail_msg("%s", err.message);
-    assert_int_equal(engine_versions(e), 994); /* 2 and 16 times 62: no part of what was refused */
-    assert_int_equal(engine_durable(e), position);
-    engine_close(e);
-    engine_close(open_in(state, "2"));
-}
-
 static void test_a_version_may_come_later(void **state)
 {
     struct options o;
@@ -958,7 +929,6 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_what_is_exported_is_what_is_pulled),
         IN_A_FOLDER(test_crashes),
         IN_A_FOLDER(test_other_configurations_are_refused),
-        IN_A_FOLDER(test_the_bound_on_versions_holds_for_configurations),
         IN_A_FOLDER(test_a_version_may_come_later),
         IN_A_FOLDER(test_two_engines_on_one_directory),
         IN_A_FOLDER(test_pulls_while_events_stream_in),
