@@ -209,8 +209,8 @@ enum tm_code setup_encoders(struct engine *e, struct catalog *wanted, struct tm_
 /* setup_priors.c. Once the state is there: versions that are made get the prior of their prior_from, those that are
  * there are checked against it. */
 enum tm_code setup_priors(struct engine *e, struct catalog *wanted, struct tm_error *err);
-/* new_encoder.c. May v, which learns from `before`, begin anew with `after`? TM_FAILED_PRECONDITION: not with a prior of
- * every weight of `before`. */
+/* new_encoder.c. May v, which learns from `before`, begin anew with `after`? TM_FAILED_PRECONDITION: not with a prior
+ * of every weight of `before`. */
 enum tm_code encoder_check_change(const struct version *v, const struct encoder_id *before,
                                   const struct encoder_id *after, struct tm_error *err);
 /* An encoder that is another one now: may it be, and then let it. */

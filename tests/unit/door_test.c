@@ -60,6 +60,12 @@ int64_t engine_out_of_orderness(const struct engine *e, uint32_t stream)
     return strcmp(catalog.stream_name[stream], options.stream[0].name) == 0 ? options.stream[0].out_of_orderness_ms : 0;
 }
 
+int64_t engine_end_window(const struct engine *e)
+{
+    (void)e;
+    return catalog.join.window_ms;
+}
+
 uint32_t engine_versions(const struct engine *e)
 {
     (void)e;
