@@ -11,6 +11,10 @@
  *          of a sample, and no covariance can lose its sign. In the batch form this equals a linear term in the
  *          objective of the next batch: -r'w added to half q (w - m)^2 moves m to m + r / q, and that can be done at
  *          once.
+ * Error    against a refit with the right labels, n = 8, three of ten positives 150 samples late (tests/unit/
+ *          lr_correction_test.c): full 0.18 nats after 300 samples and 0.04 after 2,000, positives foretold 4 % and 1 %
+ *          too many; diagonal 0.9 and 0.45 nats, 12 % and 3 %. Without corrections 5.8 and 32 nats, 26 % and 30 % too
+ *          few.
  * Taking out  a sample is exchanged for nothing: mean -= covariance c0 (y0 - p0) x0. Its curvature stays, so what is
  *          taken out and learned again gives its certainty twice, its label once.
  * Bound    a correction moves the score of its sample by LR_SHIFT_MAX at most.

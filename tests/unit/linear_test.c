@@ -143,6 +143,51 @@ static void test_corrections_are_exact(void **state)
     }
 }
 
+/* The k-th of a million samples, whenever it is asked for. */
+static struct example kth(uint64_t k, const struct model_config *config, float *x)
+{
+    uint64_t seed = k + 1;
+    fill_features(&seed, x, config->dimension, 1);
+    return sample(x, 2 * (double)x[0] - (double)x[1] + 3 + 0.3 * normal(&seed));
+}
+
+/* A million samples learned as 0, then corrected one by one in another order, against sums in long double. */
+static void test_drift(void **state)
+{
+    enum { COUNT = 1000000, DIMENSION = 3, N = DIMENSION + 1, SUMS = 2 + N + N * (N + 1) / 2 };
+    struct model_config config = config_of(DIMENSION);
+    struct linear_block *b = block_new(&model_linear, &config);
+    long double sum[SUMS] = {COUNT}, worst = 0;
+    float x[DIMENSION];
+    (void)state;
+    for (uint64_t k = 0; k < COUNT; k++) {
+        struct example e = kth(k, &config, x);
+        double wide[N], r = e.reward;
+        features_expand(&config, x, wide);
+        for (uint32_t i = 0; i < N; i++)
+            r -= features_prior_mean(&config, i) * wide[i];
+        sum[1] += (long double)r * r;
+        for (uint32_t i = 0; i < N; i++) {
+            sum[2 + i] += (long double)r * wide[i];
+            for (uint32_t j = 0; j <= i; j++)
+                sum[2 + N + packed_at(i, j)] += (long double)wide[i] * wide[j];
+        }
+        e.reward = 0;
+        model_linear.learn(&config, b, &e, 1);
+    }
+    for (uint64_t k = 0; k < COUNT; k++) {
+        struct example e = kth(k * 7919 % COUNT, &config, x);
+        struct correction c = {e, e};
+        c.before.reward = 0;
+        model_linear.correct(&config, b, &c);
+    }
+    for (int i = 0; i < SUMS; i++)
+        worst = fmaxl(worst, fabsl((&b->weight)[i] - sum[i]) / COUNT);
+    print_message("a million samples and their corrections: sums off by %.1e of a sample's share\n", (double)worst);
+    assert_true(worst < 1e-11 && model_linear.valid(&config, b));
+    free(b);
+}
+
 /* All taken out again: the prior, and no sum below zero. */
 static void test_nothing_left(void **state)
 {
@@ -273,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_against_definitions),
         cmocka_unit_test(test_recovers),
         cmocka_unit_test(test_corrections_are_exact),
+        cmocka_unit_test(test_drift),
         cmocka_unit_test(test_nothing_left),
         cmocka_unit_test(test_forgets),
         cmocka_unit_test(test_reading),

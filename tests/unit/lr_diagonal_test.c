@@ -213,6 +213,43 @@ static void test_one_is_a_batch(void **state)
     }
 }
 
+/* A million samples one by one, against the same steps taken in long double. */
+static void test_drift(void **state)
+{
+    enum { COUNT = 1000000, DIMENSION = 7, N = DIMENSION + 1 };
+    struct model_config config = plain(DIMENSION, true, COVARIANCE_DIAGONAL);
+    struct lr_diagonal_block *b = block_new(&model_lr_diagonal, &config);
+    long double mean[N], precision[N];
+    double wide[N], worst_mean = 0, worst_precision = 0;
+    uint64_t seed = 5;
+    (void)state;
+    for (uint32_t i = 0; i < N; i++) {
+        mean[i] = b->value[i];
+        precision[i] = precision_of(b, N)[i];
+    }
+    for (int k = 0; k < COUNT; k++) {
+        float x[DIMENSION];
+        fill_features(&seed, x, DIMENSION, 1);
+        features_expand(&config, x, wide);
+        struct example e = sample(x, uniform(&seed) < lr_logistic(0.7 * wide[0] - 0.5 * wide[1] - 2));
+        model_lr_diagonal.learn(&config, b, &e, 1);
+        double mode = dot(wide, b->value, N); /* the score where it was solved */
+        for (uint32_t i = 0; i < N; i++) {
+            mean[i] += (e.reward - lr_logistic(mode)) * wide[i] / precision[i];
+            precision[i] += lr_curvature(mode) * wide[i] * wide[i];
+        }
+    }
+    for (uint32_t i = 0; i < N; i++) {
+        worst_mean = fmax(worst_mean, (double)(fabsl(b->value[i] - mean[i]) * sqrtl(precision[i])));
+        worst_precision = fmax(worst_precision, (double)fabsl(precision_of(b, N)[i] / precision[i] - 1));
+    }
+    print_message("a million samples: mean off by %.1e sd, precisions by %.1e\n", worst_mean, worst_precision);
+    assert_true(worst_mean < 1e-9 && worst_precision < 1e-11 && b->head.repairs == 0);
+    assert_int_equal(b->head.positives + b->head.negatives, COUNT);
+    assert_near(b->value[0], 0.7, 0.1, "what the samples were made with");
+    free(b);
+}
+
 static void test_order_within_a_batch(void **state)
 {
     static struct batch batch;
@@ -374,11 +411,17 @@ static void test_shift_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batch_is_the_mode),        cmocka_unit_test(test_hard_batches),
-        cmocka_unit_test(test_single_samples),           cmocka_unit_test(test_one_is_a_batch),
-        cmocka_unit_test(test_order_within_a_batch),     cmocka_unit_test(test_large),
-        cmocka_unit_test(test_flips_and_the_next_batch), cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_shift_is_bounded),         cmocka_unit_test(test_retract),
+        cmocka_unit_test(test_batch_is_the_mode),
+        cmocka_unit_test(test_hard_batches),
+        cmocka_unit_test(test_single_samples),
+        cmocka_unit_test(test_one_is_a_batch),
+        cmocka_unit_test(test_order_within_a_batch),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_flips_and_the_next_batch),
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_shift_is_bounded),
+        cmocka_unit_test(test_retract),
+        cmocka_unit_test(test_drift),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
