@@ -71,13 +71,8 @@ static enum tm_code open_reader(struct engine *e, struct comparison *c, enum sam
 static enum tm_code open_requests(struct engine *e, struct comparison *c, struct tm_error *err)
 {
     enum tm_code rc = TM_OK;
-    for (int i = 0; rc == TM_OK && i < 2; i++) {
-        const struct version *v = c->query.version[i];
-        const struct encoder *encoder;
-        rc = engine_find_encoder(e, v, &encoder, err);
-        if (rc == TM_OK)
-            c->request[i] = request_estimate_open(e, v, encoder, c->query.candidates);
-    }
+    for (int i = 0; rc == TM_OK && i < 2; i++)
+        rc = request_estimate_open(e, c->query.version[i], c->query.candidates, &c->request[i], err);
     return rc;
 }
 
@@ -208,15 +203,16 @@ uint64_t comparison_total(const struct comparison *c)
 
 /* ---- the result ---- */
 
-static void take_estimate(struct comparison *c, int i)
+static enum tm_code take_estimate(struct comparison *c, int i, struct tm_error *err)
 {
     struct comparison_result *r = &c->result;
     struct policy_estimate *estimate = &r->report.estimate[i];
     if (!r->requests[i].tried)
-        return;
-    request_estimate_result(c->request[i], &r->requests[i].summary, estimate);
+        return TM_OK;
+    enum tm_code rc = request_estimate_result(c->request[i], &r->requests[i].summary, estimate, err);
     r->requests[i].told = r->requests[i].summary.refusal == REQUEST_FINE && r->requests[i].summary.requests > 0;
     estimate->refused = !r->requests[i].told && r->samples[i] == 0;
+    return rc;
 }
 
 enum tm_code comparison_result(struct comparison *c, struct comparison_result *out, struct tm_error *err)
@@ -233,8 +229,9 @@ enum tm_code comparison_result(struct comparison *c, struct comparison_result *o
                             "versions %s and %s: no sample of that time is kept; they are after their decision, for "
                             "samples.retain, and a version has those of the impressions that name it",
                             c->query.version[0]->name, c->query.version[1]->name);
-    for (int i = 0; i < 2; i++)
-        take_estimate(c, i);
+    enum tm_code rc = TM_OK;
+    for (int i = 0; rc == TM_OK && i < 2; i++)
+        rc = take_estimate(c, i, err);
     *out = *r;
-    return TM_OK;
+    return rc;
 }

@@ -49,7 +49,8 @@ enum tm_code comparison_step(struct comparison *c, bool *end, struct tm_error *e
 uint64_t comparison_done(const struct comparison *c);
 uint64_t comparison_total(const struct comparison *c);
 
-/* At the end, once. TM_FAILED_PRECONDITION: there is no sample of either. */
+/* At the end, once. TM_FAILED_PRECONDITION: there is no sample of either. TM_ABORTED: a version whose choices were
+ * worked out got another encoder meanwhile. */
 enum tm_code comparison_result(struct comparison *c, struct comparison_result *out, struct tm_error *err);
 
 #endif

@@ -32,6 +32,7 @@ struct request_estimate {
     struct engine *engine;
     const struct version *target;
     const struct encoder *encoder;
+    const char *representation; /* that it makes; NULL: there is none */
     enum request_candidates wanted;
     struct request_summary summary;
     struct logged_requests log;
@@ -49,19 +50,30 @@ struct request_estimate {
     struct off_policy_requests sums;
 };
 
-struct request_estimate *request_estimate_open(struct engine *e, const struct version *target,
-                                               const struct encoder *encoder, enum request_candidates candidates)
+/* Parameters are read from memory: when this returns, all are of the encoder that was found, or of a newer one, which
+ * request_estimate_result sees. */
+static enum tm_code settle_encoder(struct request_estimate *r, struct tm_error *err)
+{
+    uint64_t position;
+    r->representation = engine_version_encoder(r->engine, r->target);
+    enum tm_code rc = engine_find_encoder(r->engine, r->target, &r->encoder, err);
+    return rc == TM_OK && r->encoder ? engine_drain(r->engine, &position, err) : rc;
+}
+
+enum tm_code request_estimate_open(struct engine *e, const struct version *target, enum request_candidates candidates,
+                                   struct request_estimate **out, struct tm_error *err)
 {
     const struct catalog *c = engine_schema(e);
     struct request_estimate *r = mem_new(1, sizeof *r);
-    *r = (struct request_estimate){.engine = e, .target = target, .encoder = encoder, .wanted = candidates};
+    *r = (struct request_estimate){.engine = e, .target = target, .wanted = candidates};
     r->tables = version_input_tables(c, r->table);
     for (uint32_t i = 0; i < c->join.streams; i++)
         r->feature_streams |= c->join.stream[i].kind == JOINER_FEATURES;
     logged_requests_open(&r->log, model_uses_features(target->model) ? target->config.dimension : 0,
                          LOGGED_REQUESTS_BYTES);
     r->candidates = mem_new(1, sizeof *r->candidates);
-    return r;
+    *out = r;
+    return settle_encoder(r, err);
 }
 
 void request_estimate_close(struct request_estimate *r)
@@ -243,6 +255,7 @@ static void find_chances(struct request_estimate *r, uint64_t request, uint32_t 
                         .docs = c->doc,
                         .count = c->count,
                         .x = c->x,
+                        .encoder = r->representation,
                         .arms = c->arm,
                         .means = c->mean,
                         .known = c->known};
@@ -332,11 +345,14 @@ void request_estimate_step(struct request_estimate *r, bool *end)
 uint64_t request_estimate_done(const struct request_estimate *r) { return r->at; }
 uint64_t request_estimate_total(const struct request_estimate *r) { return r->log.samples; }
 
-void request_estimate_result(const struct request_estimate *r, struct request_summary *summary,
-                             struct policy_estimate *out)
+enum tm_code request_estimate_result(const struct request_estimate *r, struct request_summary *summary,
+                                     struct policy_estimate *out, struct tm_error *err)
 {
     *summary = r->summary;
     summary->requests = r->sums.requests;
+    if (engine_version_encoder(r->engine, r->target) != r->representation)
+        return tm_error_set(err, TM_ABORTED, "version %s got another encoder meanwhile; ask again", r->target->name);
     if (summary->refusal == REQUEST_FINE && summary->requests > 0)
         policy_estimate_of_requests(&r->sums, out);
+    return TM_OK;
 }

@@ -53,8 +53,10 @@ struct request_summary {
 
 struct request_estimate;
 
-struct request_estimate *request_estimate_open(struct engine *e, const struct version *target,
-                                               const struct encoder *encoder, enum request_candidates candidates);
+/* *out is there to be closed whatever is returned. Blocks, if the version has an encoder: until shards have no
+ * parameters of an earlier one. */
+enum tm_code request_estimate_open(struct engine *e, const struct version *target, enum request_candidates candidates,
+                                   struct request_estimate **out, struct tm_error *err);
 void request_estimate_close(struct request_estimate *r); /* NULL is fine */
 
 /* One sample of the log. decision: position, propensity, reward (NaN: none) and times. */
@@ -68,8 +70,8 @@ void request_estimate_step(struct request_estimate *r, bool *end);
 uint64_t request_estimate_done(const struct request_estimate *r);
 uint64_t request_estimate_total(const struct request_estimate *r);
 
-/* *out is left alone if there is no estimate. */
-void request_estimate_result(const struct request_estimate *r, struct request_summary *summary,
-                             struct policy_estimate *out);
+/* *out is left alone if there is no estimate. TM_ABORTED: the version got another encoder since it was opened. */
+enum tm_code request_estimate_result(const struct request_estimate *r, struct request_summary *summary,
+                                     struct policy_estimate *out, struct tm_error *err);
 
 #endif

@@ -124,6 +124,11 @@ void shard_judge_batch(struct judge *j, const struct trial *trial)
     j->changed[VALIDATION_PREQUENTIAL] = true;
 }
 
+bool shard_has_judged(const struct version_slot *slot, const struct sample *correction)
+{
+    return predictions_find(&slot->judge->kept, correction->original) != NULL;
+}
+
 void shard_judge_again(struct version_slot *slot, const struct sample *sample, double before, double after)
 {
     struct judge *j = slot->judge;

@@ -243,6 +243,7 @@ void shard_judge_tell(struct shard *s, struct sample *sample); /* what it must c
 /* The version has got the new sample while this is its document's block (NULL: none); and has learned of a correction,
  * from one reward to another; and is about to learn a batch. */
 void shard_judge(struct version_slot *slot, const struct sample *sample, const void *block, const struct example *e);
+bool shard_has_judged(const struct version_slot *slot, const struct sample *correction); /* its original */
 void shard_judge_again(struct version_slot *slot, const struct sample *sample, double before, double after);
 void shard_judge_batch(struct judge *j, const struct trial *trial);
 size_t shard_judge_unfrozen(const struct shard *s);

@@ -237,8 +237,7 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
     slot->corrections.clamped += is_in && after.cut;
 }
 
-/* The original was learned, and forgotten by a reset since. The prediction for it is judged by the right label all the
- * same. */
+/* The original was learned, and forgotten since. The prediction for it is judged by the right label all the same. */
 static void pass_by_parameter(struct version_slot *slot, const struct sample *sample)
 {
     const struct version *v = slot->version;
@@ -249,12 +248,21 @@ static void pass_by_parameter(struct version_slot *slot, const struct sample *sa
                           version_example(v, sample, sample->labels, sample->keep, NULL).example.reward);
 }
 
+/* The original was made for another encoder; whether it was learned or refused cannot be told any more. */
+static void pass_by_encoder(struct version_slot *slot, const struct sample *sample)
+{
+    if (slot->judge && !shard_has_judged(slot, sample))
+        skip(&slot->corrections, &slot->corrections.skipped_reset);
+    else
+        pass_by_parameter(slot, sample);
+}
+
 /* One that waits gets other labels, whatever its features are; for any other they are read again. */
 static void correct(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
     cursor_pass(&slot->cursor, sample->sequence);
     if (sample->original < slot->encoded_from) {
-        skip(&slot->corrections, &slot->corrections.skipped_reset);
+        pass_by_encoder(slot, sample);
         return;
     }
     if (slot->batches)

@@ -8,6 +8,7 @@ import struct
 import harness
 import pytest
 from event_files import T0, write
+from network import tensor_file
 
 CONFIG = """
 shards: 4
@@ -26,10 +27,14 @@ versions:
   - { name: greedy, model: lr, dimension: 2, policy: greedy, epsilon: 0.1, samples_from: [served] }
   - { name: thompson, model: lr, dimension: 2, epsilon: 0.1, samples_from: [served] }
   - { name: narrow, model: lr, dimension: 5, samples_from: [served] }
+  - { name: encoded, model: lr, dimension: 2, policy: greedy, epsilon: 0.1, encoder: FILE, samples_from: [served] }
 """
 DOCS, REQUESTS, EPSILON = ["x", "y", "z"], 300, 0.1
 TASTE = {"x": (2, 0), "y": (-2, 1), "z": (0, -1)}
-
+IDENTITY = tensor_file(
+    {"layers.0.weight": ((2, 2), [1.0, 0.0, 0.0, 1.0]), "layers.0.bias": ((2,), [0.0, 0.0])},
+    {"tidemill.encoder": "1", "tidemill.dense": "2", "tidemill.activations": "identity"},
+)
 
 SINGLE_THIRD = struct.unpack("<f", struct.pack("<f", 1 / 3))[0]
 
@@ -64,7 +69,9 @@ def make_log(folder):
 def played(tmp_path_factory):
     folder = tmp_path_factory.mktemp("requests")
     files, log = make_log(folder)
-    server = harness.Server(folder / "server", CONFIG).start()
+    encoder = folder / "identity.safetensors"
+    encoder.write_bytes(IDENTITY)
+    server = harness.Server(folder / "server", CONFIG.replace("FILE", str(encoder))).start()
     server.ingest(files[0])
     server.ingest(*files[1:])
     server.drain()
@@ -126,6 +133,15 @@ def test_a_greedy_version_is_weighed_as_by_hand(played):
     assert reply["versions"][1]["described_by"] == "requests"
     assert got["snips"]["lower"] > reply["versions"][0]["mean"]["value"]  # it orders better than chance did
     assert any("learns from these samples" in w for w in reply["warnings"])
+
+
+def test_an_encoder_that_changes_nothing_changes_no_estimate(played):
+    server, _ = played
+    plain = compare(server, "served", "greedy")[1]["greedy", "served"]
+    encoded = compare(server, "served", "encoded")[1]["encoded", "served"]
+    kinds = ("ips", "snips", "dr", "mean_weight")
+    got, want = ([e[kind][of] for kind in kinds for of in ("value", "error")] for e in (encoded, plain))
+    assert got == pytest.approx(want, rel=1e-6)
 
 
 def test_draws_repeat_and_lie_near_the_greedy_one(played):

@@ -120,6 +120,28 @@ static double judged_weight(const struct sample *s, double keep, bool excluded)
     return excluded ? 0 : fmin(s->weight / keep, 1048576);
 }
 
+static void judge_again(struct jury *jury, struct judgement *j, const struct sample *s, double before, double after)
+{
+    double weight = judged_weight(s, s->keep, s->excluded);
+    if (before != after || judged_weight(s, s->old_keep, s->old_excluded) != weight)
+        judging_correct(jury, j, after, weight);
+}
+
+/* The original came before another encoder: what was predicted of it is judged by its label of now all the same. */
+static void pass_by_encoder(struct student *me, const struct version *v, uint32_t version, struct lesson *lesson,
+                            struct lesson *original)
+{
+    const struct sample *s = &lesson->sample;
+    struct judgement *j = &original->judgement[version];
+    struct example was, now;
+    bool ignored;
+    lesson->fate[version] = LESSON_RESET;
+    example_of(v, s, s->old_labels, s->old_keep, NULL, &was, &ignored);
+    example_of(v, s, s->labels, s->keep, NULL, &now, &ignored);
+    if (j->judged[VALIDATION_SERVED] || j->judged[VALIDATION_PREQUENTIAL])
+        judge_again(&me->jury, j, s, was.reward, now.reward);
+}
+
 static bool dealt_with(const struct lesson *x, uint32_t version)
 {
     return x->fate[version] == LESSON_LEARNED || x->fate[version] == LESSON_REWARD ||
@@ -156,7 +178,7 @@ static void learn(struct lessons *l, const struct catalog *c, uint32_t version, 
     struct lesson *original = s->kind == SAMPLE_NEW ? lesson : &l->lesson[s->original - 1];
     float room[LESSONS_VALUES_MAX];
     if (s->kind == SAMPLE_CORRECTION && s->original <= l->student[version].encoded_from) {
-        lesson->fate[version] = LESSON_RESET;
+        pass_by_encoder(&l->student[version], v, version, lesson, original);
         return;
     }
     enum lesson_fate first = original->fate[version];
@@ -166,7 +188,6 @@ static void learn(struct lessons *l, const struct catalog *c, uint32_t version, 
                          : NULL;
     void *belief = l->student[version].belief[lesson->doc];
     struct example was, now;
-    double weight = judged_weight(s, s->keep, s->excluded);
     bool ignored, is = example_of(v, s, s->labels, s->keep, x, &now, &lesson->cut[version]);
     bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, s->old_keep, x, &was, &ignored);
     bool filtered = s->excluded;
@@ -190,9 +211,8 @@ static void learn(struct lessons *l, const struct catalog *c, uint32_t version, 
                                         : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW && is)
         judge(l, v, version, lesson, &now);
-    else if (v->validate && s->kind == SAMPLE_CORRECTION &&
-             (was.reward != now.reward || judged_weight(s, s->old_keep, s->old_excluded) != weight))
-        judging_correct(&l->student[version].jury, &original->judgement[version], now.reward, weight);
+    else if (v->validate && s->kind == SAMPLE_CORRECTION)
+        judge_again(&l->student[version].jury, &original->judgement[version], s, was.reward, now.reward);
     if (gone)
         return;
     if (waits(v)) {
