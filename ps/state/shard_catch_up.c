@@ -20,7 +20,10 @@ static void hold_less(struct shard *s, struct version_slot *slot, struct sample_
 {
     CHECK(n > 0 && counts->held >= n);
     counts->held -= n;
-    s->holding -= slot_held(slot) == 0;
+    if (slot_held(slot) > 0)
+        return;
+    s->holding--;
+    s->names.look_at = WATERMARK_NONE; /* what was doubted because of it is looked at now */
 }
 
 /* The corrections stay held: they are to be found in the log. */

@@ -3,8 +3,8 @@
  *
  * Precise  when a document's last parameters go its name goes with them, unless something waits that may be learned
  *          into it: a sample in a batch or for its turn, or any sample that is held. Then it is doubted, and looked at
- *          again when time has moved on by a sixteenth of allowed_lateness and nothing is held: with one pass over what
- *          waits, for all that are doubted.
+ *          again when nothing is held, at once if something was, else when time has moved on by a sixteenth of
+ *          allowed_lateness: with one pass over what waits, for all that are doubted.
  * Kept     where samples were skipped by a filter or because of their reward a correction may bring them in, and it
  *          knows no name: there every name stays.
  * Left     names of samples that were held or waited and are never learned, those doubted when the shard stops, and

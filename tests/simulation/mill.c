@@ -357,14 +357,15 @@ static bool somebody_has(const struct mill *m, uint32_t shard, struct doc_id id)
     return false;
 }
 
-/* Has any sample of the shard waited, been given up, or been passed by but for a correction? Then names may stay, too. */
+/* Has any sample of the shard waited, been given up, or been passed by but for a correction, or a correction of what was
+ * not learned, which is named while it is held? Then names may stay, too. */
 static bool has_waited(const struct shard_counts *counts)
 {
     for (uint32_t i = 0; i < counts->versions; i++) {
         const struct sample_counts *c = &counts->version[i].fresh;
         const struct sample_counts *d = &counts->version[i].corrections;
         if (c->held || d->held || c->batched || d->batched || c->skipped_discarded || c->skipped_limit ||
-            c->skipped_reset || c->skipped_filtered || c->skipped_reward)
+            c->skipped_reset || c->skipped_filtered || c->skipped_reward || d->skipped_original)
             return true;
     }
     return false;
