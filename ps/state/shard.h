@@ -71,7 +71,8 @@
  * Encoder  a version may have one (learner/encoder.h): its samples' raw features become x when they are learned, or x
  *          comes itself and names the encoder's representation. When a control record changes the encoder, the
  *          version's documents begin anew, what it holds is discarded, and corrections of samples made before are
- *          skipped, those of their predictions, too: what was learned from one representation never mixes with another.
+ *          skipped: what was learned from one representation never mixes with another. Predictions that were made for
+ *          them are judged by the right label all the same.
  * Commit   shard_commit() freezes everything that changed since the last one, with the position it stands for, into one
  *          atomic store_batch. shard_load() is its inverse.
  * Threads  one writer; tables may be read by anybody inside rcu_enter/rcu_leave. */
