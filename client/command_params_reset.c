@@ -40,8 +40,10 @@ static error_t parse_reset(int key, char *argument, struct argp_state *state)
     }
 }
 
-static void print_reset(const ResetRequest *r, const ResetReply *m)
+static void print_reset(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    const ResetRequest *r = (const ResetRequest *)request;
+    const ResetReply *m = (const ResetReply *)reply;
     char documents[TEXT_NUMBER_SIZE], samples[TEXT_NUMBER_SIZE];
     const char *what = m->has_position ? "forgotten" : m->documents ? "would be forgotten" : "nothing to forget";
     printf("version %s: %s documents with parameters, %s samples: %s\n", r->version,
@@ -66,19 +68,12 @@ int command_params_reset(const struct command *self, int argc, char **argv)
     };
     ResetRequest request = TIDEMILL__V1__RESET_PARAMETERS_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     request.by = getenv("USER");
     command_parse(self, options, parse_reset, &request, &settings, argc, argv);
-    enum tm_code rc = command_call(&settings, "/tidemill.v1.Admin/ResetParameters", &request.base,
-                                   &tidemill__v1__reset_parameters_reply__descriptor, &reply, &err);
-    if (rc == TM_OK && settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else if (rc == TM_OK)
-        print_reset(&request, (const ResetReply *)reply);
-    wire_free(reply);
+    int code = command_show(&settings, "/tidemill.v1.Admin/ResetParameters", &request.base,
+                            &tidemill__v1__reset_parameters_reply__descriptor, print_reset);
     free(request.docs);
-    return rc == TM_OK ? command_flushed(0) : command_failed(&err);
+    return code;
 }
 
 /* ---- changes ---- */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "client/commands.h"
-#include "proto/wire.h"
 #include "tidemill/v1/changes.pb-c.h"
 
 enum { KEY_FILE = 1, KEY_REASON, KEY_EXECUTE };
@@ -45,8 +44,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-static void print_reply(const Request *r, const Reply *m)
+static void print_reply(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    const Request *r = (const Request *)request;
+    const Reply *m = (const Reply *)reply;
     static const char *const names[] = {"encoder", "representation"};
     char documents[TEXT_NUMBER_SIZE], samples[TEXT_NUMBER_SIZE];
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
@@ -76,17 +77,8 @@ int command_version_encoder(const struct command *self, int argc, char **argv)
     };
     struct arguments a = {.request = TIDEMILL__V1__SET_ENCODER_REQUEST__INIT};
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     a.request.by = getenv("USER");
     command_parse(self, options, parse, &a, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/SetEncoder", &a.request.base,
-                     &tidemill__v1__set_encoder_reply__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        print_reply(&a.request, (const Reply *)reply);
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/SetEncoder", &a.request.base,
+                        &tidemill__v1__set_encoder_reply__descriptor, print_reply);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "proto/wire.h"
 
 enum { KEY_SERVER = 1000, KEY_TIMEOUT, NAME_MAX_SIZE = 64, TYPO_MAX = 2 };
 
@@ -221,6 +222,21 @@ enum tm_code command_call(const struct settings *settings, const char *method, c
     enum tm_code rc = connection_call(c, method, request, reply_type, settings->timeout_ms, reply, err);
     connection_close(c);
     return rc;
+}
+
+int command_show(const struct settings *settings, const char *method, const ProtobufCMessage *request,
+                 const ProtobufCMessageDescriptor *reply_type, command_print *print)
+{
+    struct tm_error err = {0};
+    ProtobufCMessage *reply = NULL;
+    if (command_call(settings, method, request, reply_type, &reply, &err) != TM_OK)
+        return command_failed(&err);
+    if (settings->output == OUTPUT_JSON)
+        print_json_line(reply);
+    else
+        print(request, reply);
+    wire_free(reply);
+    return command_flushed(0);
 }
 
 /* ---- finding ---- */

@@ -66,6 +66,10 @@ int command_flushed(int code);
 /* One call to settings->server. */
 enum tm_code command_call(const struct settings *settings, const char *method, const ProtobufCMessage *request,
                           const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply, struct tm_error *err);
+/* The same, and its reply is shown: as JSON if settings say so, else by `print`. Returns the exit code. */
+typedef void command_print(const ProtobufCMessage *request, const ProtobufCMessage *reply);
+int command_show(const struct settings *settings, const char *method, const ProtobufCMessage *request,
+                 const ProtobufCMessageDescriptor *reply_type, command_print *print);
 
 int command_deadletters_list(const struct command *self, int argc, char **argv);
 int command_deadletters_show(const struct command *self, int argc, char **argv);

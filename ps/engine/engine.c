@@ -139,15 +139,6 @@ static enum tm_code open_log(struct engine *e, const struct catalog *wanted, str
     return input_log_open(&o, &e->log, err);
 }
 
-/* What the data directory knows keeps its number, and the log is told by those. */
-static void number(struct engine *e, struct catalog *wanted)
-{
-    setup_renumber(&e->options, &e->catalog, wanted);
-    setup_sequencer(&e->options, wanted, &e->sequencing);
-    e->sequencing.window_ms = setup_end_window(e, wanted->join.window_ms);
-    input_log_configure(e->log, &e->sequencing);
-}
-
 static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
     int64_t started = clock_monotonic_ns();
@@ -163,8 +154,10 @@ static enum tm_code recover(struct engine *e, struct catalog *wanted, struct tm_
         CHECK(engine_wait_applied(e, input_log_head(e->log), -1));
     if (rc == TM_OK)
         rc = copy_catalog(e, err);
-    if (rc == TM_OK)
-        number(e, wanted);
+    if (rc == TM_OK) {
+        setup_number(e, wanted);
+        input_log_configure(e->log, &e->sequencing);
+    }
     for (uint32_t i = 0; i < e->workers; i++)
         e->recovered_events += atomic_load(&e->worker[i].events);
     e->recovery_ms = (double)(clock_monotonic_ns() - started) / 1e6;

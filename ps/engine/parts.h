@@ -225,8 +225,9 @@ void setup_renumber(const struct options *o, const struct catalog *have, struct 
 /* setup_join.c: streams, labels and window, with the numbers of `have`; then what the log has to know of them. */
 void setup_join(const struct options *o, const struct catalog *have, struct catalog *c);
 void setup_sequencer(const struct options *o, const struct catalog *wanted, struct sequencer_options *out);
-/* How far end marks go once the window is `wanted_ms`: the longest window of impressions that may still wait. */
-int64_t setup_end_window(struct engine *e, int64_t wanted_ms);
+/* What the data directory knows keeps its number in `wanted`, which is of e->configured, and e->sequencing follows. Its
+ * window, for end marks, is the longest of impressions that may still wait. */
+void setup_number(struct engine *e, struct catalog *wanted);
 /* May the join become the wanted one? Then let it. */
 enum tm_code setup_compare_join(struct engine *e, const struct catalog *wanted, struct tm_error *err);
 enum tm_code setup_apply_join(struct engine *e, const struct catalog *wanted, struct tm_error *err);

@@ -11,9 +11,7 @@ struct user_lists *engine_users(struct engine *e) { return &e->users; }
 static enum tm_code apply(struct engine *e, struct catalog *wanted, struct tm_error *err)
 {
     struct sequencer_options before = e->sequencing;
-    setup_renumber(e->configured, &e->catalog, wanted);
-    setup_sequencer(e->configured, wanted, &e->sequencing);
-    e->sequencing.window_ms = setup_end_window(e, wanted->join.window_ms);
+    setup_number(e, wanted);
     enum tm_code rc = setup_encoders(e, wanted, err);
     if (rc == TM_OK)
         rc = setup_apply(e, wanted, err);

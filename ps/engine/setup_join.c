@@ -127,7 +127,7 @@ static uint32_t oldest_epoch(struct engine *e)
     return oldest;
 }
 
-int64_t setup_end_window(struct engine *e, int64_t wanted_ms)
+static int64_t end_window(struct engine *e, int64_t wanted_ms)
 {
     const struct joiner_config *have = &e->catalog.join;
     uint32_t oldest = have->epochs > 0 ? oldest_epoch(e) : 0;
@@ -136,6 +136,13 @@ int64_t setup_end_window(struct engine *e, int64_t wanted_ms)
         if (have->epoch[i].number >= oldest && have->epoch[i].window_ms > longest)
             longest = have->epoch[i].window_ms;
     return longest;
+}
+
+void setup_number(struct engine *e, struct catalog *wanted)
+{
+    setup_renumber(e->configured, &e->catalog, wanted);
+    setup_sequencer(e->configured, wanted, &e->sequencing);
+    e->sequencing.window_ms = end_window(e, wanted->join.window_ms);
 }
 
 static enum tm_code check_epochs(struct engine *e, struct tm_error *err)
