@@ -5,9 +5,10 @@ import csv
 import json
 import pathlib
 import signal
-import socket
 import subprocess
 import time
+
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = ROOT / "build" / "release" / "tidemill"
@@ -15,12 +16,6 @@ BINARY = ROOT / "build" / "release" / "tidemill"
 
 class ServerError(Exception):
     pass
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def spawn(command, **streams):

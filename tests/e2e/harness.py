@@ -42,8 +42,9 @@ def _make_stubs():
 
 
 _make_stubs()
-sys.path.insert(0, str(STUBS))
+sys.path[:0] = [str(STUBS), str(ROOT / "tools")]
 
+from ports import free_port  # noqa: E402
 from tidemill.v1 import events_pb2, parameters_pb2  # noqa: E402
 from tidemill.v1 import events_pb2_grpc, parameters_pb2_grpc  # noqa: E402
 
@@ -88,7 +89,7 @@ class Server:
         self.data = self.folder / "data"
         self.config_file = self.folder / "tidemill.yaml"
         self.configure(text or config())
-        self.port = 0
+        self.port = free_port()
         self.http = None  # "http://127.0.0.1:PORT" of the running server
         self.process = None
         self.ready_seconds = None
