@@ -94,8 +94,10 @@ static void print_counts(const Tidemill__V1__ListDeadLettersReply *m)
     printer_close(p);
 }
 
-static void print_list(const Tidemill__V1__ListDeadLettersReply *m)
+static void print_list(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    (void)request;
+    const Tidemill__V1__ListDeadLettersReply *m = (const Tidemill__V1__ListDeadLettersReply *)reply;
     if (m->n_letters)
         print_letters(m);
     if (m->n_letters && m->n_counts)
@@ -123,19 +125,9 @@ int command_deadletters_list(const struct command *self, int argc, char **argv)
     };
     Tidemill__V1__ListDeadLettersRequest request = TIDEMILL__V1__LIST_DEAD_LETTERS_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, options, parse_list, &request, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/ListDeadLetters", &request.base,
-                     &tidemill__v1__list_dead_letters_reply__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        print_list((const Tidemill__V1__ListDeadLettersReply *)reply);
-
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/ListDeadLetters", &request.base,
+                        &tidemill__v1__list_dead_letters_reply__descriptor, print_list);
 }
 
 /* ---- show ---- */

@@ -159,31 +159,27 @@ int command_params_export(const struct command *self, int argc, char **argv)
 
 /* ---- digest ---- */
 
+static void print_digests(const ProtobufCMessage *request, const ProtobufCMessage *reply)
+{
+    (void)request;
+    static const char *const names[] = {"version", "digest", "documents"};
+    const Tidemill__V1__DigestReply *m = (const Tidemill__V1__DigestReply *)reply;
+    struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < m->n_digests; i++)
+        printer_row(p, (struct cell[]){cell_text(m->digests[i]->version), cell_text(m->digests[i]->digest),
+                                       cell_count(m->digests[i]->documents)});
+    printer_close(p);
+}
+
 int command_params_digest(const struct command *self, int argc, char **argv)
 {
     static const struct argp_option options[] = {{"version", KEY_VERSION, "NAME", 0, "One version (default: all)", 0},
                                                  {0}};
-    static const char *const names[] = {"version", "digest", "documents"};
     struct arguments a = {0};
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
     Tidemill__V1__DigestRequest request = TIDEMILL__V1__DIGEST_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    struct tm_error err = {0};
     command_parse(self, options, parse, &a, &settings, argc, argv);
     request.version = a.version;
-    if (command_call(&settings, "/tidemill.v1.Admin/Digest", &request.base, &tidemill__v1__digest_reply__descriptor,
-                     &reply, &err) != TM_OK)
-        return command_failed(&err);
-    const Tidemill__V1__DigestReply *m = (const Tidemill__V1__DigestReply *)reply;
-    if (settings.output == OUTPUT_JSON) {
-        print_json_line(reply);
-    } else {
-        struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
-        for (size_t i = 0; i < m->n_digests; i++)
-            printer_row(p, (struct cell[]){cell_text(m->digests[i]->version), cell_text(m->digests[i]->digest),
-                                           cell_count(m->digests[i]->documents)});
-        printer_close(p);
-    }
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/Digest", &request.base, &tidemill__v1__digest_reply__descriptor,
+                        print_digests);
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "client/commands.h"
-#include "proto/wire.h"
 #include "tidemill/v1/changes.pb-c.h"
 
 enum { KEY_VERSION = 1, KEY_ALL, KEY_REASON, KEY_EXECUTE };
@@ -87,8 +86,10 @@ static error_t parse_changes(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
-static void print_changes(const Tidemill__V1__ListParameterChangesReply *m)
+static void print_changes(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    (void)request;
+    const Tidemill__V1__ListParameterChangesReply *m = (const Tidemill__V1__ListParameterChangesReply *)reply;
     static const char *const names[] = {"time", "version", "what", "by", "reason"};
     struct printer *p = printer_open(stdout, OUTPUT_TABLE, names, ARRAY_LEN(names));
     for (size_t i = 0; i < m->n_changes; i++) {
@@ -105,16 +106,7 @@ int command_params_changes(const struct command *self, int argc, char **argv)
                                                  {0}};
     Tidemill__V1__ListParameterChangesRequest request = TIDEMILL__V1__LIST_PARAMETER_CHANGES_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, options, parse_changes, &request.version, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/ListParameterChanges", &request.base,
-                     &tidemill__v1__list_parameter_changes_reply__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        print_changes((const Tidemill__V1__ListParameterChangesReply *)reply);
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/ListParameterChanges", &request.base,
+                        &tidemill__v1__list_parameter_changes_reply__descriptor, print_changes);
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "client/commands.h"
-#include "proto/wire.h"
 #include "tidemill/v1/ranking.pb-c.h"
 
 enum { KEY_REQUEST = 1, KEY_USER, KEY_STREAM, KEY_VALUE };
@@ -48,6 +47,13 @@ static double *repeat(double value, size_t count)
     return list;
 }
 
+static void print_rewarded(const ProtobufCMessage *request, const ProtobufCMessage *reply)
+{
+    size_t docs = ((const Tidemill__V1__RewardRequest *)request)->n_docs;
+    printf("%zu action%s at position %" PRIu64 "\n", docs, docs == 1 ? "" : "s",
+           ((const Tidemill__V1__RewardReply *)reply)->position);
+}
+
 int command_reward(const struct command *self, int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -59,24 +65,14 @@ int command_reward(const struct command *self, int argc, char **argv)
     };
     struct arguments a = {.request = TIDEMILL__V1__REWARD_REQUEST__INIT};
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, options, parse, &a, &settings, argc, argv);
     a.request.has_durable = a.request.durable = true;
     if (a.has_value) {
         a.request.n_values = a.request.n_docs;
         a.request.values = repeat(a.value, a.request.n_docs);
     }
-    enum tm_code rc = command_call(&settings, "/tidemill.v1.Ranking/Reward", &a.request.base,
-                                   &tidemill__v1__reward_reply__descriptor, &reply, &err);
+    int code = command_show(&settings, "/tidemill.v1.Ranking/Reward", &a.request.base,
+                            &tidemill__v1__reward_reply__descriptor, print_rewarded);
     free(a.request.values);
-    if (rc != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        printf("%zu action%s at position %" PRIu64 "\n", a.request.n_docs, a.request.n_docs == 1 ? "" : "s",
-               ((const Tidemill__V1__RewardReply *)reply)->position);
-    wire_free(reply);
-    return command_flushed(0);
+    return code;
 }

@@ -5,7 +5,6 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "client/commands.h"
-#include "proto/wire.h"
 #include "tidemill/v1/samples.pb-c.h"
 
 enum { BAR = 20, BAR_SIZE = 48, SIZE = 32 };
@@ -107,8 +106,10 @@ static void print_memory(const Tidemill__V1__SampleWindowReply *m)
         puts("memory: not known; since the start too little has come to measure it");
 }
 
-static void print_people(const Tidemill__V1__SampleWindowReply *m)
+static void print_people(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    (void)request;
+    const Tidemill__V1__SampleWindowReply *m = (const Tidemill__V1__SampleWindowReply *)reply;
     for (size_t i = 0; i < m->n_streams; i++)
         print_stream(m->streams[i]);
     if (!m->n_streams)
@@ -135,18 +136,7 @@ int command_samples_window(const struct command *self, int argc, char **argv)
     };
     Tidemill__V1__SampleWindowRequest request = TIDEMILL__V1__SAMPLE_WINDOW_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, options, parse_window, &request, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/SampleWindow", &request.base,
-                     &tidemill__v1__sample_window_reply__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON) {
-        print_json_message(stdout, reply);
-        putchar('\n');
-    } else {
-        print_people((const Tidemill__V1__SampleWindowReply *)reply);
-    }
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/SampleWindow", &request.base,
+                        &tidemill__v1__sample_window_reply__descriptor, print_people);
 }

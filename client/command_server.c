@@ -6,23 +6,19 @@
 #include "proto/wire.h"
 #include "tidemill/v1/admin.pb-c.h"
 
+static void print_drained(const ProtobufCMessage *request, const ProtobufCMessage *reply)
+{
+    (void)request;
+    printf("drained up to position %" PRIu64 "\n", ((const Tidemill__V1__DrainReply *)reply)->position);
+}
+
 int command_drain(const struct command *self, int argc, char **argv)
 {
     Tidemill__V1__DrainRequest request = TIDEMILL__V1__DRAIN_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/Drain", &request.base, &tidemill__v1__drain_reply__descriptor,
-                     &reply, &err) != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        printf("drained up to position %" PRIu64 "\n", ((const Tidemill__V1__DrainReply *)reply)->position);
-
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/Drain", &request.base, &tidemill__v1__drain_reply__descriptor,
+                        print_drained);
 }
 
 static enum tm_code check_health(const struct settings *settings, const char *service, bool *serving,

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "client/commands.h"
-#include "proto/wire.h"
 #include "tidemill/v1/admin.pb-c.h"
 
 enum { AGE_SIZE = 64, DISK_SIZE = 128, HOLDER_SIZE = 21 };
@@ -210,8 +209,10 @@ static uint64_t set_aside(const Tidemill__V1__StatusReply *m)
     return n;
 }
 
-static void print_people(const Tidemill__V1__StatusReply *m)
+static void print_people(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    (void)request;
+    const Tidemill__V1__StatusReply *m = (const Tidemill__V1__StatusReply *)reply;
     print_streams(m);
     putchar('\n');
     print_fates(m);
@@ -228,17 +229,7 @@ int command_status(const struct command *self, int argc, char **argv)
 {
     Tidemill__V1__StatusRequest request = TIDEMILL__V1__STATUS_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/Status", &request.base, &tidemill__v1__status_reply__descriptor,
-                     &reply, &err) != TM_OK)
-        return command_failed(&err);
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        print_people((const Tidemill__V1__StatusReply *)reply);
-
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/Status", &request.base, &tidemill__v1__status_reply__descriptor,
+                        print_people);
 }

@@ -219,23 +219,20 @@ static void print_version(const VersionStatus *v)
 
 /* ---- list ---- */
 
+static void print_list(const ProtobufCMessage *request, const ProtobufCMessage *reply)
+{
+    (void)request;
+    const Tidemill__V1__ListVersionsReply *m = (const Tidemill__V1__ListVersionsReply *)reply;
+    print_versions(m->versions, m->n_versions);
+}
+
 int command_version_list(const struct command *self, int argc, char **argv)
 {
     Tidemill__V1__ListVersionsRequest request = TIDEMILL__V1__LIST_VERSIONS_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
     command_parse(self, NULL, NULL, NULL, &settings, argc, argv);
-    if (command_call(&settings, "/tidemill.v1.Admin/ListVersions", &request.base,
-                     &tidemill__v1__list_versions_reply__descriptor, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    const Tidemill__V1__ListVersionsReply *m = (const Tidemill__V1__ListVersionsReply *)reply;
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else
-        print_versions(m->versions, m->n_versions);
-    wire_free(reply);
-    return command_flushed(0);
+    return command_show(&settings, "/tidemill.v1.Admin/ListVersions", &request.base,
+                        &tidemill__v1__list_versions_reply__descriptor, print_list);
 }
 
 /* ---- show ---- */
@@ -258,16 +255,14 @@ static error_t parse_name(int key, char *argument, struct argp_state *state)
     }
 }
 
-static enum tm_code fetch(const struct settings *settings, char *name, ProtobufCMessage **reply, struct tm_error *err)
-{
-    Tidemill__V1__ShowVersionRequest request = TIDEMILL__V1__SHOW_VERSION_REQUEST__INIT;
-    request.version = name;
-    return command_call(settings, "/tidemill.v1.Admin/ShowVersion", &request.base,
-                        &tidemill__v1__show_version_reply__descriptor, reply, err);
-}
+static const char show_method[] = "/tidemill.v1.Admin/ShowVersion";
 
-static void print_shown(const Tidemill__V1__ShowVersionReply *m)
+static void print_shown(const ProtobufCMessage *request, const ProtobufCMessage *reply)
 {
+    (void)request;
+    const Tidemill__V1__ShowVersionReply *m = (const Tidemill__V1__ShowVersionReply *)reply;
+    if (!m->version)
+        return;
     print_version(m->version);
     if (m->n_validations > 0) {
         putchar('\n');
@@ -280,20 +275,11 @@ static void print_shown(const Tidemill__V1__ShowVersionReply *m)
 
 int command_version_show(const struct command *self, int argc, char **argv)
 {
+    Tidemill__V1__ShowVersionRequest request = TIDEMILL__V1__SHOW_VERSION_REQUEST__INIT;
     struct settings settings = {.outputs = 1u << OUTPUT_TABLE | 1u << OUTPUT_JSON};
-    struct tm_error err = {0};
-    ProtobufCMessage *reply = NULL;
-    char *name = NULL;
-    command_parse(self, NULL, parse_name, &name, &settings, argc, argv);
-    if (fetch(&settings, name, &reply, &err) != TM_OK)
-        return command_failed(&err);
-    const Tidemill__V1__ShowVersionReply *m = (const Tidemill__V1__ShowVersionReply *)reply;
-    if (settings.output == OUTPUT_JSON)
-        print_json_line(reply);
-    else if (m->version)
-        print_shown(m);
-    wire_free(reply);
-    return command_flushed(0);
+    command_parse(self, NULL, parse_name, &request.version, &settings, argc, argv);
+    return command_show(&settings, show_method, &request.base, &tidemill__v1__show_version_reply__descriptor,
+                        print_shown);
 }
 
 /* ---- pause and resume ---- */
@@ -350,10 +336,13 @@ static error_t parse_resume(int key, char *argument, struct argp_state *state)
 /* Which of the two is a decision about samples, so nobody makes it by leaving a word out. */
 static int explain_resume(const struct settings *settings, char *name)
 {
+    Tidemill__V1__ShowVersionRequest request = TIDEMILL__V1__SHOW_VERSION_REQUEST__INIT;
     struct tm_error err = {0};
     ProtobufCMessage *reply = NULL;
     char count[TEXT_NUMBER_SIZE];
-    if (fetch(settings, name, &reply, &err) != TM_OK)
+    request.version = name;
+    if (command_call(settings, show_method, &request.base, &tidemill__v1__show_version_reply__descriptor, &reply,
+                     &err) != TM_OK)
         return command_failed(&err);
     const VersionStatus *v = ((const Tidemill__V1__ShowVersionReply *)reply)->version;
     fprintf(stderr,
