@@ -4,35 +4,35 @@
 #include <stdlib.h>
 
 #include "learner/features.h"
+#include "ps/server/rank_ids.h"
 #include "ps/state/version_input.h"
+#include "tidemill/v1/events.pb-c.h"
 
-/* Numbers of a candidate, the context's among them. */
-static enum tm_code measure(const struct rank_request *q, uint32_t *width, struct tm_error *err)
+/* What a request says of its candidates. */
+struct told {
+    const struct rank_request *q;
+    uint32_t shared, width; /* numbers: of the context, and with it of each candidate */
+    struct rank_ids ids;
+};
+
+static enum tm_code measure(struct told *t, struct tm_error *err)
 {
+    const struct rank_request *q = t->q;
     size_t shared = q->context.size / sizeof(float), own = q->features.size / sizeof(float);
-    *width = (uint32_t)(shared + own / q->count);
     if (own % q->count != 0)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "features: %zu numbers of %" PRIu32 " candidates; expected as many of each", own, q->count);
+    own /= q->count;
+    if (shared + own > FEATURES_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "features: %zu of each candidate behind %zu of context; expected at most %d together", own,
+                            shared, FEATURES_MAX);
+    t->shared = (uint32_t)shared;
+    t->width = (uint32_t)(shared + own);
     return TM_OK;
 }
 
-static enum tm_code check_shape(const struct rank_request *q, const struct version *v, const struct encoder *encoder,
-                                uint32_t width, struct tm_error *err)
-{
-    size_t shared = q->context.size / sizeof(float);
-    uint32_t expected = encoder ? encoder_layout(encoder)->dense : v->config.dimension;
-    if (encoder && encoder_layout(encoder)->field_count)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "features: the encoder of version %s takes ids; candidates are described by numbers alone",
-                            v->name);
-    if (model_uses_features(v->model) && width != expected)
-        return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "features: %zu of each candidate behind %zu of context; expected %" PRIu32
-                            " together, the %s of version %s",
-                            width - shared, shared, expected, encoder ? "encoder's input" : "dimension", v->name);
-    return TM_OK;
-}
+/* ---- does the version take it? ---- */
 
 /* As of events: what names the encoder's representation is encoded already, and *encoder becomes NULL. */
 static enum tm_code check_representation(const struct rank_request *q, const struct version *v,
@@ -51,93 +51,21 @@ static enum tm_code check_representation(const struct rank_request *q, const str
     return TM_OK;
 }
 
-static void gather(const struct rank_request *q, struct rank_features *f)
-{
-    size_t shared = q->context.size, own = q->features.size / q->count;
-    f->raw = mem_new((size_t)q->count * f->width, sizeof *f->raw);
-    uint8_t *at = (uint8_t *)f->raw;
-    for (uint32_t i = 0; i < q->count; i++, at += shared + own) {
-        if (shared)
-            memcpy(at, q->context.data, shared);
-        if (own)
-            memcpy(at + shared, q->features.data + i * own, own);
-    }
-}
-
-static enum tm_code encode(const struct rank_request *q, const struct encoder *encoder, struct rank_features *f,
-                           struct tm_error *err)
-{
-    struct encoder_input *rows = mem_new(q->count, sizeof *rows);
-    enum tm_code rc = TM_OK;
-    for (uint32_t i = 0; rc == TM_OK && i < q->count; i++) {
-        rows[i].dense = f->raw + (size_t)i * f->width;
-        rc = encoder_takes(encoder, &rows[i], err);
-        if (rc != TM_OK)
-            tm_error_wrap(err, "docs[%" PRIu32 "]", i);
-    }
-    if (rc == TM_OK) {
-        float *room = mem_new(encoder_room(encoder), sizeof *room);
-        f->x = mem_new((size_t)q->count * encoder_width(encoder), sizeof *f->x);
-        encoder_run(encoder, rows, q->count, room, f->x);
-        free(room);
-    }
-    free(rows);
-    return rc;
-}
-
-static enum tm_code check_range(const struct rank_request *q, const struct version *v, const struct rank_features *f,
+static enum tm_code check_shape(const struct told *t, const struct version *v, const struct encoder *encoder,
                                 struct tm_error *err)
 {
-    struct example sample = {.weight = 1};
-    for (uint32_t i = 0; i < q->count; i++) {
-        sample.x = f->x + (size_t)i * v->config.dimension;
-        if (features_take(&v->config, &sample, err) != TM_OK)
-            return tm_error_wrap(err, "docs[%" PRIu32 "]", i);
-    }
-    return TM_OK;
-}
-
-/* ---- with rows of tables ---- */
-
-/* Of one candidate, as a shard makes it of an impression's event and the rows. */
-struct gathering {
-    struct buffer packed;
-    struct feature_vector vector;
-    struct encoding encoding;
-};
-
-static enum tm_code pack_candidate(const struct rank_request *q, const struct rank_tables *t,
-                                   const struct rank_features *f, uint32_t candidate, struct buffer *out,
-                                   struct tm_error *err)
-{
-    struct event sent = {.representation = q->representation};
-    out->size = 0;
-    if (f->raw) {
-        sent.features = bytes_of(f->raw + (size_t)candidate * f->width, f->width * sizeof *f->raw);
-        sent.has = EVENT_HAS_FEATURES;
-    }
-    feature_pack(out, &sent);
-    for (uint32_t k = 0; k < t->count; k++)
-        if (!version_input_add_row(out, rank_tables_row(t, candidate, k)))
-            return tm_error_set(err, TM_FAILED_PRECONDITION,
-                                "docs[%" PRIu32 "]: table %s has no row with features for it, so a sample of it would "
-                                "have none",
-                                candidate, t->schema->stream_name[t->stream[k]]);
-    return TM_OK;
-}
-
-static enum tm_code take_candidate(const struct version *v, const struct encoder *encoder, struct gathering *g,
-                                   uint32_t candidate, float *x, struct tm_error *err)
-{
-    struct bytes packed = buffer_view(&g->packed);
-    CHECK(feature_vector_unpack(packed, &g->vector));
-    encoding_forget(&g->encoding);
-    enum joiner_reason reason = version_input_judge(v, encoder, &g->vector, &g->encoding, packed, 1);
-    if (reason != REASON_NONE)
+    uint32_t expected = encoder ? encoder_layout(encoder)->dense : v->config.dimension;
+    if (t->width != expected)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
-                            "docs[%" PRIu32 "]: with the rows of its tables %s, version %s; %s", candidate,
-                            joiner_reason_meaning(reason), v->name, joiner_reason_hint(reason));
-    memcpy(x, version_input_x(encoder, &g->vector, &g->encoding, packed), v->config.dimension * sizeof *x);
+                            "features: %" PRIu32 " of each candidate behind %" PRIu32 " of context; expected %" PRIu32
+                            " together, the %s of version %s",
+                            t->width - t->shared, t->shared, expected, encoder ? "encoder's numbers" : "dimension",
+                            v->name);
+    if (t->ids.id && !(encoder && encoder_layout(encoder)->field_count))
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "ids: %zu with those of context_ids; expected none, version %s takes numbers alone%s",
+                            t->ids.end[t->q->count], v->name,
+                            t->q->representation.size ? " of that representation" : "");
     return TM_OK;
 }
 
@@ -149,62 +77,161 @@ static bool has_feature_streams(const struct catalog *c)
     return false;
 }
 
-static enum tm_code take_with_rows(const struct rank_request *q, const struct version *v, const struct encoder *encoder,
-                                   const struct rank_tables *t, struct rank_features *f, struct tm_error *err)
+/* What is known before the rows are behind it. */
+static enum tm_code check_before_rows(const struct told *t, const struct catalog *schema, struct tm_error *err)
 {
-    struct gathering g = {0};
-    enum tm_code rc = TM_OK;
-    if (!f->raw && has_feature_streams(t->schema))
+    if (t->ids.id)
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "ids: rows of tables come behind what is sent, and nothing can come behind ids; expected "
+                            "them in rows of the last table alone");
+    if (t->width == 0 && has_feature_streams(schema))
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "features: missing; where there are feature streams, rows of tables alone are no features");
-    f->x = mem_new((size_t)q->count * v->config.dimension, sizeof *f->x);
-    for (uint32_t i = 0; rc == TM_OK && i < q->count; i++) {
-        rc = pack_candidate(q, t, f, i, &g.packed, err);
-        if (rc == TM_OK)
-            rc = take_candidate(v, encoder, &g, i, f->x + (size_t)i * v->config.dimension, err);
+    return TM_OK;
+}
+
+/* ---- what events carry ---- */
+
+static void put_numbers(const struct told *t, uint32_t candidate, struct buffer *out)
+{
+    size_t own = (t->width - t->shared) * sizeof(float);
+    buffer_put(out, t->q->context.data, t->q->context.size);
+    buffer_put(out, t->q->features.data ? t->q->features.data + candidate * own : NULL, own);
+}
+
+/* Every number, be it 0, and a one for each id. */
+static void put_sparse(const struct told *t, uint32_t candidate, struct buffer *out)
+{
+    const float one = 1;
+    const uint32_t *id = t->ids.id + t->ids.end[candidate];
+    size_t ids = t->ids.end[candidate + 1] - t->ids.end[candidate];
+    for (uint32_t i = 0; i < t->width; i++)
+        buffer_put_u32(out, i);
+    buffer_put(out, id, ids * sizeof *id);
+    put_numbers(t, candidate, out);
+    for (size_t k = 0; k < ids; k++)
+        buffer_put(out, &one, sizeof one);
+}
+
+static void gather(const struct told *t, struct rank_features *f)
+{
+    f->there = true;
+    f->encoding = t->ids.id ? TIDEMILL__V1__FEATURE_ENCODING__SPARSE_FLOAT32 : TIDEMILL__V1__FEATURE_ENCODING__FLOAT32;
+    f->end = mem_new(t->q->count + 1, sizeof *f->end);
+    for (uint32_t i = 0; i < t->q->count; i++) {
+        if (t->ids.id)
+            put_sparse(t, i, &f->sent);
+        else
+            put_numbers(t, i, &f->sent);
+        f->end[i + 1] = f->sent.size;
     }
-    buffer_close(&g.packed);
-    feature_vector_close(&g.vector);
-    encoding_close(&g.encoding);
+}
+
+/* ---- x ---- */
+
+static enum tm_code check_range(const struct told *t, const struct version *v, const struct rank_features *f,
+                                struct tm_error *err)
+{
+    struct example sample = {.weight = 1};
+    for (uint32_t i = 0; i < t->q->count; i++) {
+        sample.x = f->x + (size_t)i * v->config.dimension;
+        if (features_take(&v->config, &sample, err) != TM_OK)
+            return tm_error_wrap(err, "docs[%" PRIu32 "]", i);
+    }
+    return TM_OK;
+}
+
+/* One candidate as a shard packs an impression's event and the rows. */
+static enum tm_code pack_candidate(const struct told *t, const struct rank_tables *tables,
+                                   const struct rank_features *f, uint32_t candidate, struct buffer *out,
+                                   struct tm_error *err)
+{
+    struct event sent = {.representation = t->q->representation, .encoding = f->encoding};
+    if (f->there) {
+        sent.features = rank_features_sent(f, candidate);
+        sent.has = EVENT_HAS_FEATURES;
+    }
+    feature_pack(out, &sent);
+    for (uint32_t k = 0; k < tables->count; k++)
+        if (!version_input_add_row(out, rank_tables_row(tables, candidate, k)))
+            return tm_error_set(err, TM_FAILED_PRECONDITION,
+                                "docs[%" PRIu32 "]: table %s has no row with features for it, so a sample of it would "
+                                "have none",
+                                candidate, tables->schema->stream_name[tables->stream[k]]);
+    return TM_OK;
+}
+
+static enum tm_code pack_all(const struct told *t, const struct rank_tables *tables, const struct rank_features *f,
+                             struct buffer *whole, struct bytes *packed, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    size_t from = 0;
+    for (uint32_t i = 0; rc == TM_OK && i < t->q->count; i++) {
+        rc = pack_candidate(t, tables, f, i, whole, err);
+        packed[i].size = whole->size - from;
+        from = whole->size;
+    }
+    from = 0;
+    for (uint32_t i = 0; rc == TM_OK && i < t->q->count; from += packed[i++].size)
+        packed[i].data = whole->data + from;
+    return rc;
+}
+
+static enum tm_code take_packed(const struct told *t, const struct version *v, const struct encoder *encoder,
+                                const struct rank_tables *tables, struct rank_features *f, struct tm_error *err)
+{
+    struct bytes *packed = mem_new(t->q->count, sizeof *packed);
+    CLEANUP(buffer_close) struct buffer whole = {0};
+    uint32_t refused = 0;
+    f->x = mem_new((size_t)t->q->count * v->config.dimension, sizeof *f->x);
+    enum tm_code rc = pack_all(t, tables, f, &whole, packed, err);
+    if (rc == TM_OK && version_input_take_all(v, encoder, packed, t->q->count, f->x, &refused, err) != REASON_NONE)
+        rc = tm_error_wrap(err, tables->count ? "docs[%" PRIu32 "]: with the rows of its tables" : "docs[%" PRIu32 "]",
+                           refused);
+    free(packed);
     return rc;
 }
 
 /* ---- all of it ---- */
 
-static enum tm_code take_sent(const struct rank_request *q, const struct version *v, const struct encoder *encoder,
-                              struct rank_features *f, struct tm_error *err)
+static enum tm_code take(const struct told *t, const struct version *v, const struct encoder *encoder,
+                         const struct rank_tables *tables, struct rank_features *f, struct tm_error *err)
 {
-    enum tm_code rc = check_representation(q, v, &encoder, err);
-    if (rc == TM_OK)
-        rc = check_shape(q, v, encoder, f->width, err);
-    if (rc != TM_OK || f->width == 0)
+    bool learns = model_uses_features(v->model), rows = learns && tables->count > 0;
+    enum tm_code rc = rows ? check_before_rows(t, tables->schema, err) : check_representation(t->q, v, &encoder, err);
+    if (rc == TM_OK && learns && !rows)
+        rc = check_shape(t, v, encoder, err);
+    if (rc != TM_OK)
         return rc;
-    gather(q, f);
-    if (encoder)
-        rc = encode(q, encoder, f, err);
-    else
-        f->x = f->raw;
-    return rc == TM_OK && model_uses_features(v->model) ? check_range(q, v, f, err) : rc;
+    if (t->width || t->ids.id || (learns && !rows))
+        gather(t, f);
+    if (!learns)
+        return TM_OK;
+    if (rows || encoder)
+        return take_packed(t, v, encoder, tables, f, err);
+    f->x = (float *)(void *)f->sent.data;
+    return check_range(t, v, f, err);
 }
 
 enum tm_code rank_features_take(const struct rank_request *q, const struct version *v, const struct encoder *encoder,
                                 const struct rank_tables *tables, struct rank_features *f, struct tm_error *err)
 {
+    struct told t = {.q = q};
     *f = (struct rank_features){0};
-    enum tm_code rc = measure(q, &f->width, err);
-    if (rc != TM_OK)
-        return rc;
-    if (tables->count == 0 || !model_uses_features(v->model))
-        return take_sent(q, v, encoder, f, err);
-    if (f->width)
-        gather(q, f);
-    return take_with_rows(q, v, encoder, tables, f, err);
+    enum tm_code rc = measure(&t, err);
+    if (rc == TM_OK)
+        rc = rank_ids_merge(q, t.width, &t.ids, err);
+    if (rc == TM_OK)
+        rc = take(&t, v, encoder, tables, f, err);
+    rank_ids_close(&t.ids);
+    return rc;
 }
 
 void rank_features_close(struct rank_features *f)
 {
-    if (f->x != f->raw)
+    if (f->x != (float *)(void *)f->sent.data)
         free(f->x);
-    free(f->raw);
+    buffer_close(&f->sent);
+    free(f->end);
     *f = (struct rank_features){0};
 }

@@ -29,6 +29,9 @@ static const struct {
     [RANK_EPSILON]          = {"epsilon",          WIRE_FIXED64},
     [RANK_WIDTH]            = {"width",            WIRE_FIXED64},
     [RANK_STREAM]           = {"stream",           WIRE_BYTES},
+    [RANK_CONTEXT_IDS]      = {"context_ids",      WIRE_BYTES},
+    [RANK_IDS]              = {"ids",              WIRE_BYTES},
+    [RANK_ID_COUNTS]        = {"id_counts",        WIRE_BYTES},
 };
 /* clang-format on */
 
@@ -61,6 +64,45 @@ static enum tm_code add_numbers(struct buffer *list, const struct wire_field *f,
     else
         buffer_put(list, f->bytes.data, f->bytes.size);
     return TM_OK;
+}
+
+static enum tm_code add_id(struct buffer *list, uint32_t field, uint64_t id, struct tm_error *err)
+{
+    if (id > UINT32_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "%s[%zu]: %" PRIu64 "; expected at most %" PRIu32,
+                            fields[field].name, list->size / sizeof(uint32_t), id, UINT32_MAX);
+    buffer_put_u32(list, (uint32_t)id);
+    return TM_OK;
+}
+
+static enum tm_code add_ids(struct buffer *list, const struct wire_field *f, struct tm_error *err)
+{
+    enum tm_code rc = TM_OK;
+    if (f->type == WIRE_VARINT)
+        return add_id(list, f->number, f->integer, err);
+    const uint8_t *p = f->bytes.data, *end = p + f->bytes.size;
+    while (rc == TM_OK && p < end) {
+        uint64_t id;
+        p = wire_varint(p, end, &id);
+        if (!p)
+            return tm_error_set(err, TM_INVALID_ARGUMENT, "%s[%zu]: cut short, or more than 64 bits",
+                                fields[f->number].name, list->size / sizeof(uint32_t));
+        rc = add_id(list, f->number, id, err);
+    }
+    return rc;
+}
+
+/* The lists of numbers; NULL: the field is none of them. */
+static struct buffer *list_of(struct rank_request *q, uint32_t field)
+{
+    switch (field) {
+    case RANK_CONTEXT: return &q->context;
+    case RANK_FEATURES: return &q->features;
+    case RANK_CONTEXT_IDS: return &q->context_ids;
+    case RANK_IDS: return &q->ids;
+    case RANK_ID_COUNTS: return &q->id_counts;
+    default: return NULL;
+    }
 }
 
 static enum tm_code take_text(struct rank_request *q, const struct wire_field *f, struct tm_error *err)
@@ -105,13 +147,14 @@ static enum tm_code take_field(struct rank_request *q, const struct wire_field *
 {
     if (f->number >= RANK_FIELDS || !fields[f->number].name)
         return TM_OK;
-    bool numbers = f->number == RANK_CONTEXT || f->number == RANK_FEATURES;
-    if (f->type != fields[f->number].type && !(numbers && f->type == WIRE_FIXED32))
+    struct buffer *list = list_of(q, f->number);
+    bool floats = list == &q->context || list == &q->features;
+    if (f->type != fields[f->number].type && !(list && f->type == (floats ? WIRE_FIXED32 : WIRE_VARINT)))
         return tm_error_set(err, TM_INVALID_ARGUMENT, "%s: wire type %d; expected %d", fields[f->number].name,
                             (int)f->type, (int)fields[f->number].type);
     q->has |= 1u << f->number;
-    if (numbers)
-        return add_numbers(f->number == RANK_CONTEXT ? &q->context : &q->features, f, err);
+    if (list)
+        return floats ? add_numbers(list, f, err) : add_ids(list, f, err);
     return f->type == WIRE_BYTES ? take_text(q, f, err) : take_number(q, f, err);
 }
 
@@ -120,6 +163,9 @@ void rank_request_close(struct rank_request *q)
     free(q->docs);
     buffer_close(&q->context);
     buffer_close(&q->features);
+    buffer_close(&q->context_ids);
+    buffer_close(&q->ids);
+    buffer_close(&q->id_counts);
 }
 
 enum tm_code rank_request_scan(struct bytes wire, struct rank_request *q, struct tm_error *err)

@@ -1,7 +1,7 @@
 /* ps/server/rank_request.h - a RankRequest as it came, scanned without a copy of its texts.
  *
  * Memory   views point into the request; close gives back the rest.
- * Bounds   RANK_DOCS_MAX candidates, RANK_PAYLOAD_MAX bytes of payload; numbers are bounded by the message.
+ * Bounds   RANK_DOCS_MAX candidates, RANK_PAYLOAD_MAX bytes of payload; numbers and ids are bounded by the message.
  * Errors   TM_INVALID_ARGUMENT names field, value and expectation. What depends on the version and the configuration is
  *          not looked at here. */
 #ifndef TIDEMILL_PS_SERVER_RANK_REQUEST_H
@@ -31,6 +31,9 @@ enum rank_field {
     RANK_EPSILON,
     RANK_WIDTH,
     RANK_STREAM,
+    RANK_CONTEXT_IDS,
+    RANK_IDS,
+    RANK_ID_COUNTS,
     RANK_FIELDS
 };
 
@@ -38,7 +41,8 @@ struct rank_request {
     struct bytes version, request, user, representation, payload, stream; /* data NULL: not sent */
     struct bytes *docs;
     uint32_t count;
-    struct buffer context, features; /* float32 */
+    struct buffer context, features;           /* float32 */
+    struct buffer context_ids, ids, id_counts; /* uint32 */
     enum policy_kind policy;
     double epsilon, width;
     uint32_t propensity_draws, slots;

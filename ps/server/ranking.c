@@ -241,9 +241,9 @@ static struct event impression(const struct rank *r, uint32_t place)
         e.propensity = logged_propensity(c->propensity);
         e.has |= EVENT_HAS_PROPENSITY;
     }
-    if (r->features.raw) {
-        uint32_t width = r->features.width;
-        e.features = bytes_of(r->features.raw + (size_t)c->arm * width, width * sizeof(float));
+    if (r->features.there) {
+        e.features = rank_features_sent(&r->features, c->arm);
+        e.encoding = r->features.encoding;
         e.has |= EVENT_HAS_FEATURES;
     }
     return e;

@@ -1,33 +1,43 @@
 #include "ps/state/encoding.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "tidemill/v1/events.pb-c.h"
 
+enum { PAIR = sizeof(uint32_t) + sizeof(float) }; /* bytes of an index and its value */
+
 void encoding_close(struct encoding *e)
 {
-    free(e->dense);
-    free(e->x);
-    free(e->room);
-    free(e->id);
+    free(e->memory);
     *e = (struct encoding){0};
 }
 
+/* One row on its way in. */
 struct input {
-    struct encoding *e;
     const struct encoder_layout *layout;
+    float *dense;
+    struct encoder_bag *bag;
+    uint32_t *id;         /* where the next one goes */
     uint32_t at;          /* numbers that came */
     bool sparse;          /* the end was reached */
     uint32_t field, base; /* of ids: that of the last one, and the index of its first row */
+    struct tm_error *err; /* words for a refusal; may be NULL */
 };
+
+static enum joiner_reason refuse_numbers(const struct input *in, size_t numbers)
+{
+    tm_error_set(in->err, TM_INVALID_ARGUMENT, "%zu numbers; the encoder takes %" PRIu32, numbers, in->layout->dense);
+    return REASON_WRONG_DIMENSION;
+}
 
 static enum joiner_reason take_dense(struct input *in, struct bytes values)
 {
     size_t n = values.size / sizeof(float);
     if (in->at + n > in->layout->dense)
-        return REASON_WRONG_DIMENSION;
+        return refuse_numbers(in, in->at + n);
     if (n)
-        memcpy(in->e->dense + in->at, values.data, n * sizeof(float));
+        memcpy(in->dense + in->at, values.data, n * sizeof(float));
     in->at += (uint32_t)n;
     return REASON_NONE;
 }
@@ -36,29 +46,34 @@ static enum joiner_reason take_dense(struct input *in, struct bytes values)
 static enum joiner_reason take_id(struct input *in, uint64_t index, float value)
 {
     const struct encoder_layout *l = in->layout;
-    struct encoding *e = in->e;
     for (; in->field < l->field_count && index - in->base >= l->field[in->field].rows; in->field++)
         in->base += l->field[in->field].rows;
-    if (in->field == l->field_count)
+    if (in->field == l->field_count) {
+        tm_error_set(in->err, TM_INVALID_ARGUMENT,
+                     "id %" PRIu64 "; the encoder's numbers and tables end before %" PRIu32, index, in->base);
         return REASON_WRONG_DIMENSION;
-    if (value != 1 || e->bag[in->field].count == ENCODER_BAG_MAX)
+    }
+    struct encoder_bag *bag = &in->bag[in->field];
+    if (value != 1) {
+        tm_error_set(in->err, TM_INVALID_ARGUMENT, "id %" PRIu64 ": value %g; expected 1", index, (double)value);
         return REASON_FEATURE_RANGE;
-    if (e->bag[in->field].count++ == 0)
-        e->bag[in->field].id = e->id + e->ids;
-    e->id[e->ids++] = (uint32_t)(index - in->base);
+    }
+    if (bag->count == ENCODER_BAG_MAX) {
+        tm_error_set(in->err, TM_INVALID_ARGUMENT, "id %" PRIu64 ": field %s has more than %d ids", index,
+                     l->field[in->field].name, ENCODER_BAG_MAX);
+        return REASON_FEATURE_RANGE;
+    }
+    if (bag->count++ == 0)
+        bag->id = in->id;
+    *in->id++ = (uint32_t)(index - in->base);
     return REASON_NONE;
 }
 
 static enum joiner_reason take_sparse(struct input *in, struct bytes pairs)
 {
-    size_t n = pairs.size / (sizeof(uint32_t) + sizeof(float));
+    size_t n = pairs.size / PAIR;
     enum joiner_reason reason = REASON_NONE;
-    struct encoding *e = in->e;
     uint64_t from = in->at;
-    if (n > e->id_capacity) {
-        e->id = mem_grow(e->id, n, sizeof *e->id);
-        e->id_capacity = n;
-    }
     in->sparse = true;
     in->base = in->layout->dense;
     for (size_t i = 0; reason == REASON_NONE && i < n; i++) {
@@ -67,7 +82,7 @@ static enum joiner_reason take_sparse(struct input *in, struct bytes pairs)
         memcpy(&index, pairs.data + i * sizeof index, sizeof index);
         memcpy(&value, pairs.data + n * sizeof index + i * sizeof value, sizeof value);
         if (from + index < in->layout->dense)
-            e->dense[from + index] = value;
+            in->dense[from + index] = value;
         else
             reason = take_id(in, from + index, value);
     }
@@ -82,39 +97,82 @@ static enum joiner_reason read_input(struct input *in, struct bytes packed)
         reader_take(&r, reader_u16(&r)); /* the representation */
         uint8_t encoding = reader_u8(&r);
         struct bytes features = reader_bytes(&r);
-        if (r.bad || in->sparse)
+        if (r.bad || in->sparse) {
+            tm_error_set(in->err, TM_INVALID_ARGUMENT, "something lies behind a sparse vector, which has no end");
             return REASON_WRONG_DIMENSION;
+        }
         reason = encoding == TIDEMILL__V1__FEATURE_ENCODING__SPARSE_FLOAT32 ? take_sparse(in, features)
                                                                             : take_dense(in, features);
     }
     if (reason == REASON_NONE && !in->sparse && in->at < in->layout->dense)
-        return REASON_WRONG_DIMENSION;
+        return refuse_numbers(in, in->at);
     return reason;
 }
 
-static void make_room(struct encoding *e, const struct encoder *encoder)
+/* One piece of memory for all arrays; what needs the widest alignment comes first. */
+static void make_room(struct encoding *e, const struct encoder *encoder, size_t count, size_t ids)
 {
     const struct encoder_layout *l = encoder_layout(encoder);
-    e->dense = mem_grow(e->dense, l->dense + 1, sizeof *e->dense);
-    e->x = mem_grow(e->x, encoder_width(encoder), sizeof *e->x);
-    e->room = mem_grow(e->room, encoder_room(encoder), sizeof *e->room);
-    memset(e->dense, 0, l->dense * sizeof *e->dense);
-    memset(e->bag, 0, l->field_count * sizeof *e->bag);
-    e->ids = 0;
+    size_t bags = count * l->field_count, dense = count * l->dense, x = count * encoder_width(encoder);
+    size_t floats = dense + x + encoder_room(encoder);
+    size_t size = count * sizeof *e->row + bags * sizeof *e->bag + floats * sizeof(float) + ids * sizeof *e->id;
+    if (size > e->capacity) {
+        free(e->memory);
+        e->memory = mem_grow(NULL, size, 1);
+        e->capacity = size;
+    }
+    e->row = e->memory;
+    e->bag = (void *)(e->row + count);
+    e->dense = (void *)(e->bag + bags);
+    e->x = e->dense + dense;
+    e->room = e->x + x;
+    e->id = (void *)(e->dense + floats);
+    memset(e->bag, 0, bags * sizeof *e->bag);
+    memset(e->dense, 0, dense * sizeof *e->dense);
+}
+
+static enum joiner_reason read_all(struct encoding *e, const struct encoder *encoder, const struct bytes *packed,
+                                   uint32_t count, uint32_t *refused, struct tm_error *err)
+{
+    const struct encoder_layout *l = encoder_layout(encoder);
+    enum joiner_reason reason = REASON_NONE;
+    uint32_t *id = e->id;
+    for (uint32_t i = 0; reason == REASON_NONE && i < count; i++) {
+        struct input in = {.layout = l,
+                           .dense = e->dense + (size_t)i * l->dense,
+                           .bag = e->bag + (size_t)i * l->field_count,
+                           .id = id,
+                           .err = err};
+        *refused = i;
+        e->row[i] = (struct encoder_input){in.dense, in.bag};
+        reason = read_input(&in, packed[i]);
+        if (reason == REASON_NONE && encoder_takes(encoder, &e->row[i], err) != TM_OK)
+            reason = REASON_FEATURE_RANGE;
+        id = in.id;
+    }
+    return reason;
+}
+
+enum joiner_reason encoding_take_all(struct encoding *e, const struct encoder *encoder, const struct bytes *packed,
+                                     uint32_t count, uint32_t *refused, struct tm_error *err)
+{
+    size_t ids = 0;
+    for (uint32_t i = 0; i < count; i++)
+        ids += packed[i].size / PAIR;
+    encoding_forget(e);
+    make_room(e, encoder, count, ids);
+    enum joiner_reason reason = read_all(e, encoder, packed, count, refused, err);
+    if (reason == REASON_NONE)
+        encoder_run(encoder, e->row, count, e->room, e->x);
+    return reason;
 }
 
 enum joiner_reason encoding_take(struct encoding *e, const struct encoder *encoder, struct bytes packed)
 {
+    uint32_t refused;
     if (e->encoder == encoder)
         return e->refused;
-    struct input in = {.e = e, .layout = encoder_layout(encoder)};
-    make_room(e, encoder);
-    const struct encoder_input row = {e->dense, e->bag};
+    e->refused = encoding_take_all(e, encoder, &packed, 1, &refused, NULL);
     e->encoder = encoder;
-    e->refused = read_input(&in, packed);
-    if (e->refused == REASON_NONE && encoder_takes(encoder, &row, NULL) != TM_OK)
-        e->refused = REASON_FEATURE_RANGE;
-    if (e->refused == REASON_NONE)
-        encoder_run(encoder, &row, 1, e->room, e->x);
     return e->refused;
 }

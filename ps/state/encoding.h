@@ -8,7 +8,8 @@
  * Refused   REASON_WRONG_DIMENSION: numbers missing or left over, an index that no table has, something behind a sparse
  *           vector. REASON_FEATURE_RANGE: a number beyond ENCODER_INPUT_MAX, an id whose value is not 1, more than
  *           ENCODER_BAG_MAX of a field.
- * Memory    owned: room for numbers, ids and tile of the encoder used last, at most 300 KiB and the ids of one event.
+ * Memory    owned: room for numbers, ids, tile and x of what was encoded, at most 250 KiB and the ids of one event for
+ *           a sample alone; it does not shrink.
  * Threads   one owner. */
 #ifndef TIDEMILL_PS_STATE_ENCODING_H
 #define TIDEMILL_PS_STATE_ENCODING_H
@@ -19,10 +20,13 @@
 struct encoding {
     const struct encoder *encoder; /* of x; NULL: nothing is encoded */
     enum joiner_reason refused;    /* why it could not be */
-    float *dense, *x, *room;
+    float *x;
+    struct encoder_input *row; /* in `memory`, as what follows and x */
+    struct encoder_bag *bag;
+    float *dense, *room;
     uint32_t *id;
-    size_t ids, id_capacity;
-    struct encoder_bag bag[ENCODER_FIELDS_MAX];
+    void *memory;
+    size_t capacity;
 };
 
 void encoding_close(struct encoding *e);
@@ -32,5 +36,10 @@ static inline void encoding_forget(struct encoding *e) { e->encoder = NULL; }
 
 /* Encode, unless it is encoded already. REASON_NONE: e->x holds it. */
 enum joiner_reason encoding_take(struct encoding *e, const struct encoder *encoder, struct bytes packed);
+
+/* The features of `count` samples in one call of the encoder. REASON_NONE: e->x holds a row of each. Else *refused is
+ * the first that cannot be encoded, and *err names the number or id. What was at hand is forgotten. */
+enum joiner_reason encoding_take_all(struct encoding *e, const struct encoder *encoder, const struct bytes *packed,
+                                     uint32_t count, uint32_t *refused, struct tm_error *err);
 
 #endif

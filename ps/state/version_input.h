@@ -23,6 +23,12 @@ enum joiner_reason version_input_judge(const struct version *v, const struct enc
 const float *version_input_x(const struct encoder *encoder, const struct feature_vector *vector, struct encoding *e,
                              struct bytes packed);
 
+/* The same of samples of weight 1 with these features, one for each of `packed`: x, the version's dimension of each,
+ * encoded in one call. REASON_NONE, or *refused is one whose features it does not take and *err says why. */
+enum joiner_reason version_input_take_all(const struct version *v, const struct encoder *encoder,
+                                          const struct bytes *packed, uint32_t count, float *x, uint32_t *refused,
+                                          struct tm_error *err);
+
 /* Streams that are tables, by their names; returns how many. */
 uint32_t version_input_tables(const struct catalog *c, uint8_t stream[static JOINER_STREAMS_MAX]);
 

@@ -116,7 +116,7 @@ def test_the_last_layer_is_learned_on_the_representation(make_server):
         assert f"representation: expected {encoder}" in wrong.value.details()
         with pytest.raises(grpc.RpcError) as wrong:
             stub.Rank(ranking_pb2.RankRequest(context=x, **ask))
-        assert "the encoder of version explore takes ids" in wrong.value.details()
+        assert "32 of context; expected 12 together, the encoder's numbers of version explore" in wrong.value.details()
     # What was encoded elsewhere names the representation; what names another is set aside.
     late = samples[-1][0] + 60_000
     x = net.encode([0.5] * DENSE, [])

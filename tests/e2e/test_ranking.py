@@ -15,7 +15,8 @@ import grpc
 import pytest
 
 import harness
-from network import tensor_file
+from network import Network, tensor_file
+from test_tables import expected_click
 from tidemill.v1 import ranking_pb2, ranking_pb2_grpc
 
 sys.path.insert(0, str(harness.ROOT / "python"))
@@ -230,7 +231,47 @@ def test_candidates_are_encoded_as_samples_are(make_server, tmp_path):
         ask["context"] = [0.5]
         with pytest.raises(grpc.RpcError) as e:
             stub.Rank(ranking_pb2.RankRequest(**ask))
-        assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT and "expected 3 together, the encoder's input" in e.value.details()
+        assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT and "expected 3 together, the encoder's numbers" in e.value.details()
+
+
+def test_ids_of_candidates_are_encoded_as_samples_are(make_server, tmp_path):
+    """What is logged names the numbers and ids of the request, and its sample has the score of the network as it is written."""
+    net, docs, own = Network(5, 2, 30, 4, (16, 3)), ["a", "b", "c"], ([7, 20], [], [1])
+    net.write(tmp_path / "encoder.safetensors")
+    version = f"  - {{ name: net, model: lr, dimension: 3, covariance: full, encoder: {tmp_path}/encoder.safetensors }}\n"
+    server = make_server(CONFIG + version).start()
+    ids = {"context_ids": [2 + 4], "ids": [2 + i for i in sum(own, [])], "id_counts": list(map(len, own))}
+    ask = {"version": "net", "docs": docs, "context": [0.5], "features": [-1.0, 0.0, 2.0], **ids}
+    with server.channel() as channel:
+        stub = ranking_pb2_grpc.RankingStub(channel)
+        for i in range(3):
+            stub.Rank(ranking_pb2.RankRequest(**ask, request=f"q{i}", slots=3))
+            stub.Reward(ranking_pb2.RewardRequest(request=f"q{i}", docs=docs[: i + 1], durable=True))
+        harness.wait_until("all have learned", lambda: list(server.pull("net", docs).n) == [3, 3, 3])
+        server.drain()
+        looked = json.loads(server.run("rank", "--version", "net", "--candidates", json.dumps(ask), "-o", "json").stdout)
+        there = post(server, "/v1/rank", {**ask, "log": False})[1]["means"]
+        before = {doc: list(server.pull("net", [doc]).values) for doc in docs}
+        reply = stub.Rank(ranking_pb2.RankRequest(**ask, request="last", slots=3))
+        assert list(reply.means) == there and {c["doc"]: c["mean"] for c in looked["candidates"]} == dict(zip(docs, there))
+        for change, message in (
+            ({"ids": [2 + 30], "id_counts": [0, 0, 1]}, "docs[2]: id 32; the encoder's numbers and tables end before 32"),
+            ({"context_ids": [1]}, "context_ids[0]: 1; expected 2 or more, behind the numbers"),
+            ({"version": "lr", "context": [1, 2]}, "expected none, version lr takes numbers alone"),
+        ):
+            with pytest.raises(grpc.RpcError) as e:
+                stub.Rank(ranking_pb2.RankRequest(**{**ask, **change}))
+            assert (e.value.code(), message in e.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, True), e.value.details()
+
+    def last():
+        kept = map(json.loads, server.run("samples", "export", "--features", "--quiet").stdout.splitlines())
+        return {s["doc"]: s for s in kept if s["request"] == "last" and s["kind"] == "new"}
+
+    harness.wait_until("the samples of the last one", lambda: len(last()) == 3)
+    for doc, third, bag, mean in zip(docs, ask["features"], own, reply.means):
+        sample, numbers, all_ids = last()[doc], [0.5, third], sorted([4, *bag])
+        assert sample["features"] == net.raw(numbers, all_ids) and float32(sample["score"]) == float32(mean)
+        assert mean == pytest.approx(expected_click(before[doc], net.encode(numbers, all_ids)), abs=1e-6)
 
 
 def post(server, path, body):
