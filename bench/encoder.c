@@ -93,12 +93,15 @@ static void multiply_all(struct world *w)
 {
     const struct encoder_layout *l = encoder_layout(w->encoder);
     int rows = (int)w->batch;
-    for (size_t i = 0; i < ROWS; i += w->batch)
+    for (size_t i = 0; i < ROWS; i += w->batch) {
+        const float *weights = w->weights;
         for (uint32_t k = 0; k < l->layer_count; k++) {
             int in = (int)l->layer[k].in, out = (int)l->layer[k].out;
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, out, in, 1, w->from, in, l->layer[k].weight, in,
-                        0, w->to, out);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, out, in, 1, w->from, in, weights, in, 0, w->to,
+                        out);
+            weights += (size_t)(in + 1) * (size_t)out;
         }
+    }
 }
 
 /* What a version with an encoder does with a sample: one row encoded alone, and its last layer learned. */

@@ -56,12 +56,6 @@ void blas_add_product(double alpha, double *a, double beta, const double *b, uin
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, order, order, beta, b, order, alpha, a, order);
 }
 
-void blas_add_rows(float *c, const float *a, const float *b, uint32_t rows, uint32_t columns, uint32_t inner)
-{
-    int m = (int)rows, n = (int)columns, k = (int)inner;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, k, b, k, 1, c, n);
-}
-
 bool blas_invert(double *a, uint32_t n)
 {
     double square[BLAS_MAX * BLAS_MAX];

@@ -2,7 +2,7 @@
  *
  * ns a call, one core: a Cholesky factor 250 at n = 8, 2,200 at 32, 15,000 at 64 (own loops: 160, 4,400, 21,000), the
  * inverse by it 950, 7,400, 43,000 in all (LAPACK's packed routines: 1,350, 12,600, 67,000). Products of a matrix and a
- * vector and rank-one updates are own loops (learner/vector.h).
+ * vector and rank-one updates are own loops (learner/vector.h), and so is what an encoder multiplies (learner/dense.h).
  * Shapes   square matrices: n x n by rows, n <= BLAS_MAX. Packed ones: learner/packed.h. Others are named.
  * Threads  any number may call. OpenBLAS itself is held to one thread from the moment it is loaded, and those that it
  *          began are ended: small matrices only lose by more, equal inputs give equal bits on one machine, and no
@@ -33,9 +33,6 @@ void blas_solve(const double *c, double *x, uint32_t n);
 
 /* Square a, its lower triangle: a := alpha a + beta b'b */
 void blas_add_product(double alpha, double *a, double beta, const double *b, uint32_t n);
-
-/* c += a b': c is rows x columns, a rows x inner, b columns x inner, all by rows, none empty, of floats. */
-void blas_add_rows(float *c, const float *a, const float *b, uint32_t rows, uint32_t columns, uint32_t inner);
 
 /* Packed a := its inverse. False: as blas_factor, and a is as it was. */
 bool blas_invert(double *a, uint32_t n);

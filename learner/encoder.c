@@ -4,13 +4,13 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "learner/blas.h"
-#include "learner/draw.h"
+#include "learner/dense.h"
 
 struct encoder {
-    struct encoder_layout layout; /* its weights lie in `weights` */
-    float *weights;
-    uint32_t widest; /* of what goes in, and of all layers */
+    struct encoder_layout layout;           /* its tables lie in `memory`; layers have no weights of their own there */
+    const float *layer[ENCODER_LAYERS_MAX]; /* packed (learner/dense.h), in `memory`, too */
+    float *memory;
+    uint32_t widest; /* of what goes in, and of all layers as they come out */
     struct encoder_id id;
 };
 
@@ -85,11 +85,10 @@ static enum tm_code check_layer(const struct encoder_layout *l, uint32_t i, uint
     return rc == TM_OK ? check_finite(layer->bias, layer->out, "bias of layer", i, err) : rc;
 }
 
-/* *weights, from 0: numbers in all; *widest as in struct encoder. */
-static enum tm_code check_layout(const struct encoder_layout *l, size_t *weights, uint32_t *widest,
-                                 struct tm_error *err)
+static enum tm_code check_layout(const struct encoder_layout *l, struct tm_error *err)
 {
     uint64_t in = l->dense;
+    size_t weights = 0;
     CHECK(l->field_count <= ENCODER_FIELDS_MAX && l->layer_count <= ENCODER_LAYERS_MAX);
     if (l->layer_count < 1)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "no layers; expected 1 to %d", ENCODER_LAYERS_MAX);
@@ -97,41 +96,53 @@ static enum tm_code check_layout(const struct encoder_layout *l, size_t *weights
         if (check_field(l, i, err) != TM_OK)
             return TM_INVALID_ARGUMENT;
         in += l->field[i].width;
-        *weights += size_of_table(&l->field[i]);
+        weights += size_of_table(&l->field[i]);
     }
     if (in < 1 || in > ENCODER_WIDTH_MAX)
         return tm_error_set(err, TM_INVALID_ARGUMENT, "%llu numbers go into the first layer; expected 1 to %d",
                             (unsigned long long)in, ENCODER_WIDTH_MAX);
-    *widest = (uint32_t)in;
     for (uint32_t i = 0; i < l->layer_count; i++) {
         if (check_layer(l, i, (uint32_t)in, err) != TM_OK)
             return TM_INVALID_ARGUMENT;
         in = l->layer[i].out;
-        *widest = in > *widest ? (uint32_t)in : *widest;
-        *weights += size_of_weight(&l->layer[i]) + in;
+        weights += size_of_weight(&l->layer[i]) + in;
     }
-    if (*weights > ENCODER_WEIGHTS_MAX)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "%zu weights; expected at most %d", *weights,
-                            ENCODER_WEIGHTS_MAX);
+    if (weights > ENCODER_WEIGHTS_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "%zu weights; expected at most %d", weights, ENCODER_WEIGHTS_MAX);
     return TM_OK;
 }
 
-static const float *keep(const float *from, size_t count, float **to)
+static size_t size_of_layer(const struct encoder_layer *l) { return dense_size(l->in, l->out); }
+
+/* Floats in memory, and what makes up for where it begins. */
+static size_t size_of_all(const struct encoder_layout *l)
 {
-    float *kept = memcpy(*to, from, count * sizeof *from);
-    *to += count;
-    return kept;
+    size_t size = DENSE_ALIGNMENT / sizeof(float);
+    for (uint32_t i = 0; i < l->layer_count; i++)
+        size += size_of_layer(&l->layer[i]);
+    for (uint32_t i = 0; i < l->field_count; i++)
+        size += size_of_table(&l->field[i]);
+    return size;
 }
 
+/* Layers first: each takes whole lines of the cache. */
 static void copy_weights(struct encoder *e)
 {
     struct encoder_layout *l = &e->layout;
-    float *to = e->weights;
-    for (uint32_t i = 0; i < l->field_count; i++)
-        l->field[i].table = keep(l->field[i].table, size_of_table(&l->field[i]), &to);
+    float *to = e->memory + (-(uintptr_t)e->memory % DENSE_ALIGNMENT) / sizeof *to;
+    e->widest = l->layer[0].in;
     for (uint32_t i = 0; i < l->layer_count; i++) {
-        l->layer[i].weight = keep(l->layer[i].weight, size_of_weight(&l->layer[i]), &to);
-        l->layer[i].bias = keep(l->layer[i].bias, l->layer[i].out, &to);
+        struct encoder_layer *layer = &l->layer[i];
+        dense_pack(layer->weight, layer->bias, layer->in, layer->out, to);
+        e->layer[i] = to;
+        to += size_of_layer(layer);
+        layer->weight = layer->bias = NULL;
+        e->widest = dense_padded(layer->out) > e->widest ? dense_padded(layer->out) : e->widest;
+    }
+    for (uint32_t i = 0; i < l->field_count; i++) {
+        struct encoder_field *f = &l->field[i];
+        f->table = memcpy(to, f->table, size_of_table(f) * sizeof *to);
+        to += size_of_table(f);
     }
 }
 
@@ -169,25 +180,25 @@ static struct encoder_id identify(const struct encoder_layout *l)
 
 /* ---- encoding ---- */
 
-static void activate(enum encoder_activation a, float *restrict v, uint32_t count)
+static void activate(enum encoder_activation a, float *restrict v, size_t count)
 {
     if (a == ACTIVATION_RELU)
-        for (uint32_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++)
             v[i] = v[i] < 0 ? 0 : v[i];
     if (a == ACTIVATION_TANH)
-        for (uint32_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++)
             v[i] = tanhf(v[i]);
 }
 
-/* A whole tile through all layers, from a to b and back; returns where the last one left it. */
-static float *run_tile(const struct encoder *e, float *a, float *b)
+/* Rows through all layers, from a to b and back; returns where the last one left them. */
+static const float *run_layers(const struct encoder *e, size_t rows, float *a, float *b)
 {
+    size_t stride = e->layout.layer[0].in;
     for (uint32_t i = 0; i < e->layout.layer_count; i++) {
         const struct encoder_layer *l = &e->layout.layer[i];
-        for (uint32_t row = 0; row < ENCODER_TILE; row++)
-            memcpy(b + (size_t)row * l->out, l->bias, l->out * sizeof *b);
-        blas_add_rows(b, a, l->weight, ENCODER_TILE, l->out, l->in);
-        activate(l->activation, b, ENCODER_TILE * l->out);
+        dense_run(e->layer[i], l->in, l->out, a, stride, rows, b);
+        stride = dense_padded(l->out);
+        activate(l->activation, b, rows * stride);
         float *held = a;
         a = b;
         b = held;
@@ -226,62 +237,33 @@ void encoder_run(const struct encoder *e, const struct encoder_input *rows, size
         size_t now = count - done < ENCODER_TILE ? count - done : ENCODER_TILE;
         for (size_t i = 0; i < now; i++)
             gather(e, &rows[done + i], room + i * in);
-        memset(room + now * in, 0, (ENCODER_TILE - now) * in * sizeof *room);
-        const float *x = run_tile(e, room, room + ENCODER_TILE * e->widest);
-        memcpy(out + done * width, x, now * width * sizeof *out);
+        const float *x = run_layers(e, now, room, room + ENCODER_TILE * e->widest);
+        for (size_t i = 0; i < now; i++)
+            memcpy(out + (done + i) * width, x + i * dense_padded(width), width * sizeof *out);
     }
-}
-
-/* Equal rows all over a tile: are they equal behind it? */
-static enum tm_code check_places(const struct encoder *e, struct tm_error *err)
-{
-    float *room = mem_new(encoder_room(e), sizeof *room);
-    struct draw stream = draw_begin(1, 0, 0);
-    uint32_t in = e->layout.layer[0].in, width = encoder_width(e);
-    for (uint32_t i = 0; i < in; i++)
-        room[i] = (float)(2 * draw_uniform(&stream) - 1);
-    for (uint32_t row = 1; row < ENCODER_TILE; row++)
-        memcpy(room + row * in, room, in * sizeof *room);
-    const float *x = run_tile(e, room, room + ENCODER_TILE * e->widest);
-    bool equal = true;
-    for (uint32_t row = 1; row < ENCODER_TILE; row++)
-        equal = equal && memcmp(x, x + row * width, width * sizeof *x) == 0;
-    free(room);
-    if (!equal)
-        return tm_error_set(err, TM_FAILED_PRECONDITION,
-                            "matrix products of this processor depend on the place of a row; set OPENBLAS_CORETYPE to "
-                            "another kernel (Haswell, Sandybridge, ...)");
-    return TM_OK;
 }
 
 /* ---- what callers see ---- */
 
 enum tm_code encoder_open(const struct encoder_layout *layout, struct encoder **ret, struct tm_error *err)
 {
-    size_t weights = 0;
-    uint32_t widest = 0;
-    enum tm_code rc = check_layout(layout, &weights, &widest, err);
+    enum tm_code rc = check_layout(layout, err);
     if (rc != TM_OK)
         return rc;
     struct encoder *e = mem_new(1, sizeof *e);
     e->layout = *layout;
-    e->weights = mem_grow(NULL, weights, sizeof *e->weights);
-    e->widest = widest;
+    e->id = identify(layout);
+    e->memory = mem_grow(NULL, size_of_all(layout), sizeof *e->memory);
     copy_weights(e);
-    e->id = identify(&e->layout);
-    rc = check_places(e, err);
-    if (rc == TM_OK)
-        *ret = e;
-    else
-        encoder_close(e);
-    return rc;
+    *ret = e;
+    return TM_OK;
 }
 
 void encoder_close(struct encoder *e)
 {
     if (!e)
         return;
-    free(e->weights);
+    free(e->memory);
     free(e);
 }
 

@@ -4,15 +4,15 @@
  *          ENCODER_ACTIVATIONS. A field's ids are rows of its table, summed or averaged (an embedding bag); no ids give
  *          zeros. Weights are fixed when the encoder is opened; nothing here learns.
  * Shapes   W: out x in by rows, as PyTorch's Linear keeps it; tables: rows x width. Everything is float.
- * Bits     rows are encoded in tiles of ENCODER_TILE, filled up with zeros, so that every product has the same shape: a
- *          row gives the same bits alone, in any batch, and at any place of it, on one machine. That places of a tile
- *          agree is up to the kernel that OpenBLAS picks for the processor: encoder_open tries it.
+ * Bits     a row gives the same bits alone, in any batch, and at any place of it; and on every processor, but for what
+ *          tanhf of the system's library rounds otherwise (learner/dense.h).
  * Identity encoder_representation is XXH3-128 (seed 0), as 32 hexadecimal digits, of a text: "tidemill encoder 1\n",
  *          "dense N\n", per field "field NAME POOLING ROWS WIDTH HASH\n", per layer "layer IN OUT ACTIVATION HASH
  *          HASH\n" (W, b), each HASH that of the numbers as they lie in memory. So equal weights in equal roles have
  *          equal names, however their file is laid out. Samples, parameters and requests carry it; what was learned of
  *          one representation means nothing in another.
- * Memory   an encoder copies its weights and is not changed by use; room and arrays of a call are the caller's.
+ * Memory   an encoder copies its weights, those of layers as learner/dense.h packs them, and is not changed by use;
+ *          room and arrays of a call are the caller's.
  * Threads  any number on one encoder, each with its own room.
  * Errors   what a file or a sender can get wrong is TM_INVALID_ARGUMENT with its place. encoder_run CHECKs what
  *          encoder_takes refuses. Weights can be such that sums overflow: then x holds an infinity or a NaN, which
@@ -24,7 +24,7 @@
 #include "base/error.h"
 
 enum {
-    ENCODER_TILE = 8, /* rows */
+    ENCODER_TILE = 6, /* rows that go through all layers together: DENSE_ROWS */
     ENCODER_LAYERS_MAX = 16,
     ENCODER_WIDTH_MAX = 4096, /* of a layer, or of what goes in */
     ENCODER_FIELDS_MAX = 64,
@@ -90,11 +90,12 @@ struct encoder_input {
     const struct encoder_bag *bag; /* field_count */
 };
 
-/* TM_INVALID_ARGUMENT: layers that do not fit together, bounds, weights that are not finite. TM_FAILED_PRECONDITION:
- * this processor's products depend on the place in a tile. On TM_OK the caller ends *ret with encoder_close(). */
+/* TM_INVALID_ARGUMENT: layers that do not fit together, bounds, weights that are not finite. On TM_OK the caller ends
+ * *ret with encoder_close(). */
 enum tm_code encoder_open(const struct encoder_layout *layout, struct encoder **ret, struct tm_error *err);
 void encoder_close(struct encoder *e); /* NULL is fine */
 
+/* Without the weights of layers (NULL). */
 const struct encoder_layout *encoder_layout(const struct encoder *e);
 struct encoder_id encoder_representation(const struct encoder *e);
 uint32_t encoder_width(const struct encoder *e); /* of x */
