@@ -190,7 +190,7 @@ void sample_json(const struct sample_view *s, bool features, struct buffer *out)
     put_count(out, "sequence", s->sequence);
     put_count(out, "position", s->position);
     put_text(out, "generation", s->names->generation ? s->names->generation : "");
-    if (features && !s->corrects)
+    if (features && (!s->corrects || s->features.size)) /* of a correction: what came after the decision */
         put_features(out, s);
     if (s->tables.size) {
         put_key(out, "tables");

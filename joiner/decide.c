@@ -16,6 +16,27 @@ static void judge(const struct joiner *j, uint32_t labels, const struct label_ac
     verdict_of(j->config.label, labels, &j->config.label_filters, actions, count, impression_time, out);
 }
 
+/* What samples of a decided key have in common. Its features are where they were. */
+static struct sample sample_of(const struct decided_key *k, enum sample_kind kind, uint64_t position,
+                               const struct correction_of *of)
+{
+    return (struct sample){.original = k->sequence,
+                           .kind = kind,
+                           .version = k->version,
+                           .key = k->key,
+                           .doc = of->doc,
+                           .impression_time = k->time,
+                           .position = position,
+                           .weight = (double)k->weight,
+                           .keep = 1,
+                           .old_keep = k->standing == DECIDED_THINNED ? (double)k->rate : 1,
+                           .rate = (double)k->rate,
+                           .place = {k->row, k->offset},
+                           .old_place = {k->row, k->offset},
+                           .elsewhere = of->elsewhere,
+                           .label_count = k->labels};
+}
+
 /* From the verdict that was told last to that of now; moves it on. */
 void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *told, const struct verdict *now,
                     uint64_t position, const struct correction_of *of)
@@ -24,26 +45,12 @@ void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *tol
     bool is_new = k->standing == DECIDED_LEFT_OUT; /* until it has a label nobody asks whether it is excluded */
     if (labels_equal(told->labels, now->labels, labels) && (is_new || told->excluded == now->excluded))
         return;
-    struct sample s = {.original = k->sequence,
-                       .kind = is_new ? SAMPLE_NEW : SAMPLE_CORRECTION,
-                       .version = k->version,
-                       .key = k->key,
-                       .doc = of->doc,
-                       .impression_time = k->time,
-                       .position = position,
-                       .weight = (double)k->weight,
-                       .keep = 1,
-                       .old_keep = k->standing == DECIDED_THINNED ? (double)k->rate : 1,
-                       .rate = (double)k->rate,
-                       .place = {k->row, k->offset},
-                       .elsewhere = of->elsewhere,
-                       .late = is_new,
-                       .behind = is_new,
-                       .body = is_new ? of->body : (struct bytes){0},
-                       .shared = is_new ? of->shared : (struct bytes){0},
-                       .label_count = labels,
-                       .excluded = now->excluded,
-                       .old_excluded = !is_new && told->excluded};
+    struct sample s = sample_of(k, is_new ? SAMPLE_NEW : SAMPLE_CORRECTION, position, of);
+    s.late = s.behind = is_new;
+    s.body = is_new ? of->body : (struct bytes){0};
+    s.shared = is_new ? of->shared : (struct bytes){0};
+    s.excluded = now->excluded;
+    s.old_excluded = !is_new && told->excluded;
     memcpy(s.old_labels, told->labels, labels * sizeof *s.old_labels);
     memcpy(s.labels, now->labels, labels * sizeof *s.labels);
     *told = *now;
@@ -84,6 +91,30 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
                    &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared});
 }
 
+void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
+{
+    struct verdict now;
+    const struct sample_features came = {r->body, r->shared, r->stream};
+    struct sample s = sample_of(k, SAMPLE_CORRECTION, r->position, &(struct correction_of){.doc = r->doc});
+    joiner_verdict_now(j, k, &now);
+    memcpy(s.labels, now.labels, s.label_count * sizeof *s.labels);
+    memcpy(s.old_labels, now.labels, s.label_count * sizeof *s.labels);
+    s.excluded = s.old_excluded = now.excluded;
+    s.keep = s.old_keep;
+    s.features = &came;
+    s.feature_count = 1;
+    s.body = r->body;
+    s.shared = r->shared;
+    if (k->standing == DECIDED_LEFT_OUT)
+        j->output.left_out(j->output.self, &s);
+    else
+        emit(j, &s);
+    k->features |= j->feature_bit[r->stream];
+    k->row = s.place.row;
+    k->offset = s.place.offset;
+    decided_changed(&j->decided, k);
+}
+
 enum { NOTES_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX * 2 }; /* actions and withdrawals */
 
 /* The notes of a key by (time, position): the order in which labels change. */
@@ -117,6 +148,7 @@ static struct decided_key *remember(struct joiner *j, const struct sample *s, co
     uint64_t bytes = DECIDED_ENTRY;
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_note *n = &j->pending.notes[notes[i]];
+        k->features |= j->feature_bit[n->stream];
         if (j->config.stream[n->stream].kind != JOINER_ACTION)
             continue;
         bytes += DECIDED_ENTRY_ACTION;
@@ -210,7 +242,6 @@ static void tell(struct joiner *j, struct sample *s, const struct joiner_epoch *
 static uint32_t gather(struct joiner *j, uint32_t stream_count, const uint32_t *notes, uint32_t count,
                        struct sample_features features[static JOINER_STREAMS_MAX])
 {
-    uint8_t streams[JOINER_STREAMS_MAX];
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_note *n = &j->pending.notes[notes[i]];
@@ -218,13 +249,10 @@ static uint32_t gather(struct joiner *j, uint32_t stream_count, const uint32_t *
             continue;
         uint32_t at = found++;
         CHECK(found <= JOINER_STREAMS_MAX); /* a second one of a stream is a duplicate */
-        for (; at > 0 && streams[at - 1] > n->stream; at--) {
-            streams[at] = streams[at - 1];
+        for (; at > 0 && features[at - 1].stream > n->stream; at--)
             features[at] = features[at - 1];
-        }
-        streams[at] = n->stream;
         struct chunk_record r = chunks_record(&j->chunks, n->chunk, n->offset);
-        features[at] = (struct sample_features){r.body, r.shared};
+        features[at] = (struct sample_features){r.body, r.shared, n->stream};
     }
     return found;
 }
@@ -301,7 +329,7 @@ static void announce(struct joiner *j, const struct due_item *item, uint32_t ite
         if (!joiner_waits(j, &item[i]))
             continue;
         struct chunk_record r = chunks_record(&j->chunks, k->chunk, k->offset);
-        shown[count++] = (struct sample_features){r.body, r.shared};
+        shown[count++] = (struct sample_features){r.body, r.shared, r.stream};
     }
     if (count > 0)
         j->output.coming(j->output.self, shown, count);

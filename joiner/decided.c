@@ -207,6 +207,7 @@ static void encode(const struct decided *d, const struct decided_key *k, struct 
     buffer_put(run, &k->rate, sizeof k->rate);
     buffer_put_u8(run, k->standing);
     buffer_put_u8(run, k->labels);
+    buffer_put_u16(run, k->features);
     buffer_put_u16(run, count);
     for (uint32_t i = k->actions; i != DECIDED_NONE; i = d->actions[i].next) {
         const struct decided_action *a = &d->actions[i];
@@ -277,6 +278,7 @@ static struct decided_key *load_one(struct decided *d, struct reader *r)
         memcpy(&stored.rate, p, sizeof stored.rate);
     stored.standing = reader_u8(r);
     stored.labels = reader_u8(r);
+    stored.features = reader_u16(r);
     uint16_t count = reader_u16(r);
     if (r->bad || !makes_sense(&stored) || count > 2 * DECIDED_COUNTED_MAX) {
         r->bad = true;

@@ -4,8 +4,8 @@
  * many, all of them leave memory for a sorted run (joiner/runs.h); one that an action comes for is put back, and leaves
  * again with the next.
  * Entry    as it is stored: {key 16, time i64, sequence u64, settled u64, row u64, offset u32, version u32, weight f32,
- *          rate f32, standing u8, labels u8, count u16} and `count` actions {event u64, time i64, value f64, stream u8,
- *          came u8}.
+ *          rate f32, standing u8, labels u8, features u16, count u16} and `count` actions {event u64, time i64,
+ *          value f64, stream u8, came u8}.
  * Memory   72 bytes a key + 11-21 of index + 32 per action. Pointers found live until the next put or expire.
  * Threads  one owner. */
 #ifndef TIDEMILL_JOINER_DECIDED_H
@@ -33,17 +33,17 @@ struct decided_key {
     uint32_t offset;
     uint32_t version;
     float weight;
-    uint8_t changed;  /* on the list of the next run */
-    uint8_t standing; /* enum decided_standing */
-    uint8_t labels;   /* that its sample has */
-    uint8_t zero;
-    uint32_t actions; /* list of what came for it, by (time, position); or DECIDED_NONE */
-    float rate;       /* with which a negative of its kind is kept */
+    uint8_t changed : 1;  /* on the list of the next run */
+    uint8_t standing : 7; /* enum decided_standing */
+    uint8_t labels;       /* that its sample has */
+    uint16_t features;    /* bits of the feature streams that have come: joiner.feature_bit */
+    uint32_t actions;     /* list of what came for it, by (time, position); or DECIDED_NONE */
+    float rate;           /* with which a negative of its kind is kept */
 };
 static_assert(sizeof(struct decided_key) == 72, "a decided key is 72 bytes");
 
 #define DECIDED_NONE UINT32_MAX
-enum { DECIDED_ENTRY = 68, DECIDED_ENTRY_ACTION = 26 };
+enum { DECIDED_ENTRY = 70, DECIDED_ENTRY_ACTION = 26 };
 enum { DECIDED_COUNTED_MAX = JOINER_STREAMS_MAX * JOINER_ACTIONS_MAX };
 
 /* An action, its withdrawal, or both: it counts if it came and its withdrawal did not. */

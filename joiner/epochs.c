@@ -147,5 +147,6 @@ void joiner_change(struct joiner *j, const struct joiner_config *config, struct 
     due_open(&j->decisions[slot]);
     j->config = *config;
     j->output = output;
+    joiner_number_features(j);
     joiner_advance(j, j->watermark); /* features wait less long for their impressions if the window is smaller */
 }

@@ -2,6 +2,15 @@
 
 #include "joiner/joiner_state.h"
 
+void joiner_number_features(struct joiner *j)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < j->config.streams; i++)
+        if (j->config.stream[i].kind == JOINER_FEATURES)
+            j->feature_bit[i] = (uint16_t)(1u << count++);
+    CHECK(count <= JOINER_FEATURE_STREAMS_MAX);
+}
+
 struct joiner *joiner_open(const struct joiner_config *config, struct joiner_output output)
 {
     struct joiner *j = mem_new(1, sizeof *j);
@@ -12,6 +21,7 @@ struct joiner *joiner_open(const struct joiner_config *config, struct joiner_out
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         j->watermark[i] = WATERMARK_NONE;
     joiner_open_epochs(j);
+    joiner_number_features(j);
     pending_open(&j->pending);
     decided_open(&j->decided);
     remembered_open(&j->remembered, joiner_span(j));
@@ -300,6 +310,16 @@ static enum joiner_reason take_afterwards(struct joiner *j, struct decided_key *
     return REASON_NONE;
 }
 
+/* Features whose sample is made already. */
+static enum joiner_reason take_late_features(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
+{
+    if (k->features & j->feature_bit[r->stream])
+        return REASON_DUPLICATE;
+    joiner_match(j, r->stream, false, r->time, k->time);
+    joiner_amend_features(j, k, r);
+    return REASON_NONE;
+}
+
 /* A record whose impression is not here (yet). */
 static enum joiner_reason too_late(const struct joiner *j, const struct joiner_record *r)
 {
@@ -316,11 +336,9 @@ static enum joiner_reason take_note(struct joiner *j, const struct joiner_record
     if (p && p->chunk) {
         reason = unfit(j, r->stream, r->version, r->time, p->version, p->time);
     } else {
-        struct decided_key *k = features ? NULL : joiner_reopen(j, r->key, joiner_known_from(j, r));
+        struct decided_key *k = joiner_reopen(j, r->key, joiner_known_from(j, r));
         if (k)
-            return take_afterwards(j, k, r);
-        if (features && joiner_was_decided(j, r))
-            return REASON_LATE;
+            return features ? take_late_features(j, k, r) : take_afterwards(j, k, r);
         reason = too_late(j, r);
     }
     if (reason == REASON_NONE && p)

@@ -22,6 +22,8 @@
  *   come before its action, and waits for it; then that will not count. It has the horizons and fates of an action of
  *   its time: one that met its impression is matched, even if its action never comes; a second one is a duplicate. The
  *   action stays matched, and its event id stays taken.
+ * Features that come after their sample was decided correct it: the labels stay, the features are what came, whatever
+ *   of the key came before or comes later. A negative that was left out has them when it becomes a sample.
  * Attribution  an action of a stream with a key of its own belongs to impressions under that key by the stream's rule:
  *   joiner/attribution.h. It waits for the first of them as any early action does; what it adds to their labels, and
  *   what it takes along when an earlier or later impression or a withdrawal arrives, is told by corrections, in the
@@ -34,8 +36,7 @@
  *   action       without an impression: late on arrival, orphaned when it waited, once its time < I - L;
  *                with an undecided one: late when its time > t + within. One that precedes its impression counts:
  *                clocks differ.
- *   features     the same without an impression, with W = max(window, 1 minute) in place of L; late when the key is
- *                decided
+ *   features     the same without an impression, with W = max(window, 1 minute) in place of L
  *   decided key  forgotten when t < expiry = min(I - L, every labelled action stream: watermark - within)
  *   All of them only grow with the watermarks, so it makes no difference in how many steps these advance.
  * Near enough  so that not all that was ever decided must be asked for every record, one at time s knows a decided
@@ -82,6 +83,7 @@
 
 enum {
     JOINER_STREAMS_MAX = 32,
+    JOINER_FEATURE_STREAMS_MAX = 16,
     JOINER_ACTION_KEYS_MAX = 3, /* sets of key fields with doc, but the join key */
     JOINER_COMING_MAX = 64,
     JOINER_EPOCHS_MAX = 8, /* with undecided impressions, at once */
@@ -101,10 +103,11 @@ enum joiner_attribute {
 
 struct joiner_stream {
     enum joiner_stream_kind kind;
-    int64_t within_ms; /* actions */
-    int64_t before_ms; /* actions: how long before their impression they count; 0: without limit */
-    bool required;     /* features */
-    uint64_t labels;   /* actions: bits of the labels they set */
+    int64_t within_ms;  /* actions */
+    int64_t before_ms;  /* actions: how long before their impression they count; 0: without limit */
+    bool required;      /* features: the gate waits for them */
+    uint32_t dimension; /* features: values that are 0 while they have not come; 0: nothing stands in for them */
+    uint64_t labels;    /* actions: bits of the labels they set */
     enum joiner_attribute attribute;
     uint32_t key_fields; /* of attributed actions and of tables: enum joiner_key_field */
     bool payload_only;   /* tables: their features are no part of samples */
@@ -180,7 +183,7 @@ struct joiner_output {
      * are empty when only the record's marks were kept while it waited. */
     void (*aside)(void *self, const struct joiner_record *r, enum joiner_reason reason);
     /* A negative was decided and left out: it is no sample yet (sequence 0); its place is kept, as a sample's is.
-     * May be NULL while there are no rules of sampling. */
+     * Again, as a correction, when features come for it. May be NULL while there are no rules of sampling. */
     void (*left_out)(void *self, struct sample *s);
     /* Impressions with these events are about to be decided, JOINER_COMING_MAX at most: what their samples need may be
      * fetched together. May be NULL. */

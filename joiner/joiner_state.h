@@ -20,6 +20,7 @@ struct joiner_floor {
 struct joiner {
     struct joiner_config config;
     struct joiner_output output;
+    uint16_t feature_bit[JOINER_STREAMS_MAX]; /* one for each stream of features; of others 0 */
     int64_t watermark[JOINER_STREAMS_MAX];
     int64_t gate[JOINER_EPOCHS_MAX]; /* of each epoch; WATERMARK_NONE: nothing is decided */
     struct joiner_floor floor;
@@ -104,13 +105,16 @@ void joiner_drop_impression(struct joiner *j, uint32_t number); /* with its note
 /* Is the item's key undecided? It may be stale: what it was for is gone, and its place used again. */
 bool joiner_waits(const struct joiner *j, const struct due_item *item);
 void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* notes whose impression cannot come */
+void joiner_number_features(struct joiner *j);                            /* there is a configuration, or another one */
 void joiner_keep_bounds(struct joiner *j); /* let the oldest go while more is held, or remembered, than may be */
 
 /* decide.c: the undecided key with this number becomes a sample (on_arrival: the gate had passed it when it came), and
- * all whose time the gate has passed do; an action, or its withdrawal, comes for a decided one. */
+ * all whose time the gate has passed do; an action, or its withdrawal, comes for a decided one; features do, the first
+ * of their stream. */
 void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival);
 void joiner_decide_due(struct joiner *j);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
+void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
 
 /* The document, and an event of it for a sample that was left out and is made now. */
 struct correction_of {

@@ -25,7 +25,7 @@
     R(REJECTED, "rejected", "it was refused at the door and never logged",                                      \
       "field and message say what was expected; the sender was told, and may mend the event and send it again") \
     R(NO_FEATURES, "no_features", "its version learns from features, and its sample has none",                  \
-      "send features with the impression or in every feature stream (required: true waits), and rows of all tables")  \
+      "send features with the impression or in every feature stream (or give it a dimension), and rows of all tables") \
     R(WRONG_DIMENSION, "wrong_dimension", "its features are not as many as the version's dimension",            \
       "does the sender's schema fit the version? A sparse vector may only come last, with indices below it")    \
     R(FEATURE_RANGE, "feature_range", "a feature is not within a million, or its weight is not",                \

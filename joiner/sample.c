@@ -11,7 +11,7 @@ enum {
     HAS_ITEM = 128,
 };
 
-enum { IS_EXCLUDED = 16, WAS_EXCLUDED = 32, IS_BEHIND = 64 }; /* with the kind */
+enum { IS_EXCLUDED = 16, WAS_EXCLUDED = 32, IS_BEHIND = 64, HAS_OLD_FEATURES = 128 }; /* with the kind */
 
 /* A label that is a small whole number, as nearly all are, is one byte; any other is this byte and its 8. */
 enum { LABEL_AS_DOUBLE = 255 };
@@ -42,8 +42,10 @@ void sample_encode(const struct sample *s, struct buffer *out)
                   (s->place.row ? HAS_FEATURES : 0) | (s->old_keep != 1 ? HAS_OLD_KEEP : 0) |
                   (s->rate != 1 ? HAS_RATE : 0) | (s->told ? HAS_REQUEST : 0) | (s->named ? HAS_ITEM : 0));
     buffer_reserve(out, 320);
-    buffer_put_u8(out, (uint8_t)((uint32_t)s->kind | (s->excluded ? IS_EXCLUDED : 0) |
-                                 (s->old_excluded ? WAS_EXCLUDED : 0) | (s->behind ? IS_BEHIND : 0)));
+    bool moved = s->kind == SAMPLE_CORRECTION && !sample_place_same(s->place, s->old_place);
+    buffer_put_u8(out,
+                  (uint8_t)((uint32_t)s->kind | (s->excluded ? IS_EXCLUDED : 0) | (s->old_excluded ? WAS_EXCLUDED : 0) |
+                            (s->behind ? IS_BEHIND : 0) | (moved ? HAS_OLD_FEATURES : 0)));
     buffer_put_u8(out, has);
     buffer_put_u64(out, s->sequence);
     buffer_put_u32(out, s->version);
@@ -78,6 +80,10 @@ void sample_encode(const struct sample *s, struct buffer *out)
     }
     if (has & HAS_ITEM)
         buffer_put_u64(out, s->item);
+    if (moved) {
+        buffer_put_u64(out, s->old_place.row);
+        buffer_put_u32(out, s->old_place.offset);
+    }
 }
 
 static void decode_request(struct reader *r, struct sample *out)
@@ -93,7 +99,7 @@ void sample_decode(struct reader *r, struct sample *out)
 {
     *out = (struct sample){.weight = 1, .keep = 1, .old_keep = 1, .rate = 1};
     uint8_t kind = reader_u8(r);
-    out->kind = (enum sample_kind)(kind & ~(uint32_t)(IS_EXCLUDED | WAS_EXCLUDED | IS_BEHIND));
+    out->kind = (enum sample_kind)(kind & ~(uint32_t)(IS_EXCLUDED | WAS_EXCLUDED | IS_BEHIND | HAS_OLD_FEATURES));
     out->excluded = kind & IS_EXCLUDED;
     out->old_excluded = kind & WAS_EXCLUDED;
     out->behind = kind & IS_BEHIND;
@@ -134,6 +140,12 @@ void sample_decode(struct reader *r, struct sample *out)
     out->named = has & HAS_ITEM;
     if (out->named)
         out->item = reader_u64(r);
+    if (out->kind == SAMPLE_CORRECTION)
+        out->old_place = out->place;
+    if (kind & HAS_OLD_FEATURES) {
+        out->old_place.row = reader_u64(r);
+        out->old_place.offset = reader_u32(r);
+    }
     if (out->kind > SAMPLE_CORRECTION)
         r->bad = true;
 }

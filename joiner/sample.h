@@ -8,6 +8,8 @@
  *          what was learned with old_keep; what it says instead has keep 1. A negative that was left out and becomes
  *          positive is a *new* sample with keep 1, made by the action; later corrections name that one. What has been
  *          positive once keeps 1, whatever becomes of its labels.
+ * Features of a sample are those that have come until it is decided. One that comes later makes a correction with the
+ *          labels of now before and after, and with the record among its features.
  * Excluded a filter of samples (joiner/verdict.h) says that nobody is to learn it, of the labels as they are now; a
  *          correction says what was said of the old ones. Labels may be the same then, before and after.
  * Memory   a sample is a value; the events it was made from live during the call that hands it over. */
@@ -28,6 +30,7 @@ struct sample_place {
 /* An event, in one part or two: of a feature stream, mostly. */
 struct sample_features {
     struct bytes body, shared;
+    uint8_t stream;
 };
 
 struct sample {
@@ -50,8 +53,11 @@ struct sample {
     double old_labels[JOINER_LABELS_MAX]; /* corrections: as they were */
     bool excluded, old_excluded;          /* old_: corrections */
     struct sample_place place; /* of the features; whoever takes the new sample says it, corrections bring it back */
-    /* Of a new one, where its features are kept: their bytes; and how many rows in front of its own were kept then,
-     * because no later sample refers to an older one. */
+    /* Of a correction: where they were. Another place than that of now if features have come: then whoever takes the
+     * correction says the new one. */
+    struct sample_place old_place;
+    /* Where new features are kept: their bytes; and how many rows in front of its own were kept then, because no later
+     * sample refers to an older one. */
     uint32_t feature_bytes, feature_reach;
 
     /* Of a new one that will be judged (learner/validation.h); whoever takes the sample says it. */
@@ -62,7 +68,8 @@ struct sample {
     bool named;    /* of a new one for a version that draws a document's first parameters; whoever takes it says it */
     uint64_t item; /* draw_key() of the document */
 
-    /* During the call that hands a new sample over, and not stored. */
+    /* During the call that hands the sample over, and not stored: of new ones, and of corrections that bring features,
+     * which have these alone, and body and shared are they. */
     bool elsewhere;      /* made by an event that shares only the document with the impression */
     bool late;           /* a negative that was left out before: its place is where its features lie since */
     uint8_t stream;      /* the impression's */
@@ -72,6 +79,22 @@ struct sample {
     const struct sample_features *features; /* at most one of each stream, in the order of the streams */
     uint32_t feature_count;
 };
+
+static inline bool sample_brings_features(const struct sample *s)
+{
+    return s->kind == SAMPLE_CORRECTION && s->feature_count > 0;
+}
+
+static inline bool sample_place_same(struct sample_place a, struct sample_place b)
+{
+    return a.row == b.row && a.offset == b.offset;
+}
+
+/* Features came for it that changed something: they are kept at another place. */
+static inline bool sample_moved(const struct sample *s)
+{
+    return s->kind == SAMPLE_CORRECTION && !sample_place_same(s->place, s->old_place);
+}
 
 /* Is there any label? Only samples without are left out. */
 static inline bool sample_is_positive(const double *labels, uint32_t count)

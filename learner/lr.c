@@ -39,10 +39,10 @@ static void add(const struct model_config *config, double *out, double c, const 
         out[config->dimension] += c;
 }
 
-static bool same_but_for_the_label(const struct model_config *config, const struct example *a, const struct example *b)
+bool lr_same_features(const struct model_config *config, const struct correction *change)
 {
-    return a->weight == b->weight && a->offset == b->offset &&
-           (a->x == b->x || memcmp(a->x, b->x, config->dimension * sizeof *a->x) == 0);
+    const float *a = change->before.x, *b = change->after.x;
+    return a == b || memcmp(a, b, config->dimension * sizeof *a) == 0;
 }
 
 static double pull(const struct model_config *config, const struct example *e, const double *mean)
@@ -55,7 +55,7 @@ void lr_exchange(const struct model_config *config, const double *mean, const st
 {
     const struct example *before = &change->before, *after = &change->after;
     memset(gradient, 0, model_weights(config) * sizeof *gradient);
-    if (same_but_for_the_label(config, before, after)) {
+    if (before->weight == after->weight && before->offset == after->offset && lr_same_features(config, change)) {
         add(config, gradient, after->weight * (after->reward - before->reward), after->x);
     } else {
         add(config, gradient, pull(config, after, mean), after->x);

@@ -160,6 +160,26 @@ static void diagonal_learn(const struct model_config *config, void *block, const
     }
 }
 
+static double score_at(const struct model_config *config, const double *mean, const struct example *e)
+{
+    return vector_dot_features(e->x, mean, config->dimension) + (config->intercept ? mean[config->dimension] : 0) +
+           e->offset;
+}
+
+static void exchange_curvature(const struct model_config *config, struct lr_diagonal_block *b,
+                               const struct correction *change, double left)
+{
+    uint32_t n = model_weights(config), d = config->dimension;
+    const struct example *before = &change->before, *after = &change->after;
+    double in = left * after->weight * lr_curvature(score_at(config, mean_of(b), after));
+    double out = left * before->weight * lr_curvature(score_at(config, mean_of(b), before));
+    for (uint32_t i = 0; i < n; i++) {
+        double *precision = &precision_of(b, n)[i], least = fmin(*precision, prior_precision(config, i));
+        double came = i < d ? (double)after->x[i] : 1, was = i < d ? (double)before->x[i] : 1;
+        *precision = fmax(*precision + in * came * came - out * was * was, least);
+    }
+}
+
 static void diagonal_correct(const struct model_config *config, void *block, const struct correction *change)
 {
     struct lr_diagonal_block *b = block;
@@ -169,6 +189,8 @@ static void diagonal_correct(const struct model_config *config, void *block, con
     features_count_change(&b->head, change);
     double left = tally_remaining(config->decay_per_ms, b->head.time, change->before.time);
     lr_exchange(config, mean_of(b), change, step);
+    if (!lr_same_features(config, change))
+        exchange_curvature(config, b, change, left);
     for (uint32_t i = 0; i < n; i++)
         step[i] *= left / precision_of(b, n)[i];
     vector_add(mean_of(b), lr_limit(config, change, step), step, n);

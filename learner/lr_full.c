@@ -183,6 +183,24 @@ static void full_learn(const struct model_config *config, void *block, const str
         learn_one(config, block, &samples[i]);
 }
 
+/* In what came, then out what was: so the covariance is never larger than it need be. */
+static void exchange_curvature(const struct model_config *config, struct lr_full_block *b,
+                               const struct correction *change, double left)
+{
+    struct sight s;
+    uint32_t n = model_weights(config);
+    const struct example *before = &change->before, *after = &change->after;
+    look(config, b, after->x, &s);
+    double in = left * after->weight * lr_curvature(s.mean + after->offset);
+    in /= 1 + in * fmax(s.variance, 0);
+    if (can_shrink(covariance_of(b, n), &s, in, n))
+        packed_add_square(covariance_of(b, n), -in, s.u, n);
+    look(config, b, before->x, &s);
+    double out = left * before->weight * lr_curvature(s.mean + before->offset), variance = fmax(s.variance, 0);
+    out = fmin(out, 0.5 / variance);
+    packed_add_square(covariance_of(b, n), out / (1 - out * variance), s.u, n);
+}
+
 static void full_correct(const struct model_config *config, void *block, const struct correction *change)
 {
     struct lr_full_block *b = block;
@@ -192,6 +210,8 @@ static void full_correct(const struct model_config *config, void *block, const s
     features_count_change(&b->head, change);
     double left = remaining(config, b->head.time, change->before.time);
     lr_exchange(config, mean_of(b), change, gradient);
+    if (!lr_same_features(config, change))
+        exchange_curvature(config, b, change, left);
     packed_multiply(covariance_of(b, n), gradient, n, step);
     for (uint32_t i = 0; i < n; i++)
         step[i] *= left;

@@ -110,7 +110,7 @@ const struct option_row option_scalars[] = {
      .min = "1MiB",
      .max = "1024TiB",
      .help =
-         "What decided samples may take on disk, over all shards, while they can be corrected: 68 B each and 26 B an "
+         "What decided samples may take on disk, over all shards, while they can be corrected: 70 B each and 26 B an "
          "action; 1.3 to 1.7 B of it in memory. When it is full, the oldest sixteenth of the horizon is given up: no "
          "corrections, and impressions of that time come too late."},
     NOT_YET("memory.table"),

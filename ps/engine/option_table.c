@@ -43,6 +43,16 @@ static const struct option_row stream_rows[] = {
      .offset = OF(required),
      .preset = "false",
      .help = "Feature streams: a sample waits until this stream has passed its impression."},
+    {.key = "dimension",
+     .type = OPTION_COUNT,
+     .offset = OF(dimension),
+     .derived = "none",
+     .example = "8",
+     .min = "1",
+     .max = "4095",
+     .help = "Feature streams that are not required: how many features a record has. So many zeros stand in for a "
+             "record that has not come when its sample is decided; without it such a sample is learned when the record "
+             "comes."},
     {.key = "key",
      .type = OPTION_KEY_FIELDS,
      .offset = OF(key_fields),

@@ -44,6 +44,7 @@ struct stream_options {
     bool within_given;               /* false: within_ms follows join.allowed_lateness */
     int64_t before_ms;               /* actions; 0: without limit */
     bool required;                   /* features; default false */
+    uint32_t dimension;              /* features that are not required; 0: not given */
     uint32_t key_fields;             /* enum option_key_field. Actions: 0 is the join key; tables: always given */
     bool payload_only;               /* tables; default false */
     enum option_attribute attribute; /* of a key of its own; default last */

@@ -134,7 +134,7 @@ static void check_key(const struct checking *c, const struct stream_options *s, 
 
 static void check_streams(const struct checking *c)
 {
-    uint32_t impressions = 0;
+    uint32_t impressions = 0, features = 0;
     for (uint32_t i = 0; i < c->o->streams; i++) {
         const struct stream_options *s = &c->o->stream[i];
         impressions += s->kind == STREAM_IMPRESSION;
@@ -146,7 +146,14 @@ static void check_streams(const struct checking *c)
             option_problem(c->problems, c->path, &s->place, "streams[%u].payload_only: only tables have it", i);
         if (s->required && s->kind != STREAM_FEATURES)
             option_problem(c->problems, c->path, &s->place, "streams[%u].required: only feature streams have it", i);
+        if (s->dimension && (s->required || s->kind != STREAM_FEATURES))
+            option_problem(c->problems, c->path, &s->place,
+                           "streams[%u].dimension: only feature streams that are not required have it", i);
+        features += s->kind == STREAM_FEATURES;
     }
+    if (features > JOINER_FEATURE_STREAMS_MAX)
+        option_problem(c->problems, c->path, NULL, "streams: %u of kind features; expected at most %d", features,
+                       JOINER_FEATURE_STREAMS_MAX);
     if (c->o->streams > 0 && impressions == 0)
         option_problem(c->problems, c->path, NULL, "streams: none of kind impression; expected at least one");
 }

@@ -22,6 +22,8 @@ static bool is_shown(const struct option_list *list, const struct option_row *ro
         return stream->kind == STREAM_ACTION || stream->before_ms;
     if (row->offset == offsetof(struct stream_options, required))
         return stream->kind == STREAM_FEATURES || stream->required;
+    if (row->offset == offsetof(struct stream_options, dimension))
+        return stream->dimension != 0;
     if (row->offset == offsetof(struct stream_options, payload_only))
         return stream->kind == STREAM_TABLE || stream->payload_only;
     if (row->offset == offsetof(struct stream_options, key_fields))

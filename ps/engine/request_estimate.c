@@ -112,11 +112,12 @@ static bool gather(struct request_estimate *r, const struct kept_sample *s)
 {
     const struct catalog *c = engine_schema(r->engine);
     r->packed.size = 0;
-    if (!feature_pack(&r->packed, &s->event) && r->feature_streams)
+    if (!feature_pack(&r->packed, FEATURES_NO_STREAM, &s->event) && r->feature_streams)
         return false;
     for (uint32_t t = 0; t < r->tables; t++) {
         bool has_features = !c->join.stream[r->table[t]].payload_only;
-        if (has_features && !version_input_add_row(&r->packed, kept_row(s->tables, c->stream_name[r->table[t]])))
+        struct bytes row = kept_row(s->tables, c->stream_name[r->table[t]]);
+        if (has_features && !version_input_add_row(&r->packed, r->table[t], row))
             return false;
     }
     return r->packed.size > 0;

@@ -39,8 +39,11 @@ static struct joiner_stream stream_of(const struct options *o, const struct stre
                                                     [STREAM_IMPRESSION] = JOINER_IMPRESSION,
                                                     [STREAM_ACTION] = JOINER_ACTION,
                                                     [STREAM_TABLE] = JOINER_TABLE};
-    struct joiner_stream out = {
-        .kind = kinds[s->kind], .within_ms = s->within_ms, .before_ms = s->before_ms, .required = s->required};
+    struct joiner_stream out = {.kind = kinds[s->kind],
+                                .within_ms = s->within_ms,
+                                .before_ms = s->before_ms,
+                                .required = s->required,
+                                .dimension = s->dimension};
     if (s->kind == STREAM_TABLE) {
         out.key_fields = s->key_fields;
         out.payload_only = s->payload_only;

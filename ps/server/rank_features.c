@@ -151,9 +151,9 @@ static enum tm_code pack_candidate(const struct told *t, const struct rank_table
         sent.features = rank_features_sent(f, candidate);
         sent.has = EVENT_HAS_FEATURES;
     }
-    feature_pack(out, &sent);
+    feature_pack(out, FEATURES_NO_STREAM, &sent);
     for (uint32_t k = 0; k < tables->count; k++)
-        if (!version_input_add_row(out, rank_tables_row(tables, candidate, k)))
+        if (!version_input_add_row(out, tables->stream[k], rank_tables_row(tables, candidate, k)))
             return tm_error_set(err, TM_FAILED_PRECONDITION,
                                 "docs[%" PRIu32 "]: table %s has no row with features for it, so a sample of it would "
                                 "have none",

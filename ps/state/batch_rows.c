@@ -4,7 +4,15 @@
 
 #include "ps/state/batches.h"
 
-enum { IS_TURN = 1, IS_CORRECTION = 2, IS_LATE = 4, IS_WHOLE = 8, FLAGS_ALL = 15 };
+enum {
+    IS_TURN = 1,
+    IS_CORRECTION = 2,
+    IS_LATE = 4,
+    IS_WHOLE = 8,
+    WAS_NOTHING = 16,
+    IS_NOTHING = 32,
+    FLAGS_ALL = 63,
+};
 
 static void row_key(uint8_t key[static BATCHES_KEY], const struct batches *b, uint64_t serial)
 {
@@ -17,7 +25,8 @@ static void encode_sample(const struct batches *b, uint32_t number, struct buffe
 {
     const struct batched *s = &b->sample[number];
     buffer_put_u8(out, (uint8_t)((s->place == BATCHED_TURN ? IS_TURN : 0) | (s->correction ? IS_CORRECTION : 0) |
-                                 (s->late ? IS_LATE : 0) | (s->whole ? IS_WHOLE : 0)));
+                                 (s->late ? IS_LATE : 0) | (s->whole ? IS_WHOLE : 0) |
+                                 (s->was_nothing ? WAS_NOTHING : 0) | (s->is_nothing ? IS_NOTHING : 0)));
     buffer_put(out, &s->key, sizeof s->key);
     buffer_put(out, &s->doc, sizeof s->doc);
     buffer_put_u64(out, s->sample.lo);
@@ -30,7 +39,7 @@ static void encode_sample(const struct batches *b, uint32_t number, struct buffe
     buffer_put_i64(out, s->time);
     buffer_put_i64(out, s->due);
     buffer_put_u32(out, s->corrections);
-    buffer_put(out, batches_x(b, number), b->dimension * sizeof(float));
+    buffer_put(out, batches_x(b, number), b->stride * sizeof(float));
 }
 
 static void decode_sample(struct reader *r, struct batched *s)
@@ -39,7 +48,9 @@ static void decode_sample(struct reader *r, struct batched *s)
     *s = (struct batched){.place = flags & IS_TURN ? BATCHED_TURN : BATCHED_OPEN,
                           .correction = flags & IS_CORRECTION,
                           .late = flags & IS_LATE,
-                          .whole = flags & IS_WHOLE};
+                          .whole = flags & IS_WHOLE,
+                          .was_nothing = flags & WAS_NOTHING,
+                          .is_nothing = flags & IS_NOTHING};
     s->key = reader_hash128(r);
     s->doc = reader_hash128(r);
     s->sample.lo = reader_u64(r);
@@ -100,12 +111,12 @@ enum tm_code batches_load_row(struct batches *b, struct bytes key, struct bytes 
     struct batched s;
     uint64_t serial = key.size == BATCHES_KEY ? key_get_u64(key.data + 6) : 0;
     decode_sample(&r, &s);
-    if (r.bad || reader_left(&r) != b->dimension * sizeof(float) || serial == 0 || serial >= b->serial)
+    if (r.bad || reader_left(&r) != b->stride * sizeof(float) || serial == 0 || serial >= b->serial)
         return tm_error_set(err, TM_DATA_LOSS, "version %" PRIu32 ": batched sample %" PRIu64 " is damaged", b->version,
                             serial);
-    float x[MODEL_DIAGONAL_MAX];
+    float x[2 * MODEL_DIAGONAL_MAX];
     memcpy(x, r.at, reader_left(&r));
-    uint32_t number = batches_put(b, &s, x);
+    uint32_t number = batches_put(b, &s, x, x + b->dimension);
     b->sample[number].place = s.place;
     b->sample[number].stored = true;
     batches_place(b, number, serial);

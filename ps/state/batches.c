@@ -2,12 +2,13 @@
 
 #include <stdlib.h>
 
-void batches_open(struct batches *b, uint32_t shard, uint32_t version, uint32_t dimension, uint64_t *unfrozen)
+void batches_open(struct batches *b, const struct batches_options *o)
 {
-    *b = (struct batches){.shard = shard,
-                          .version = version,
-                          .dimension = dimension,
-                          .unfrozen = unfrozen,
+    *b = (struct batches){.shard = o->shard,
+                          .version = o->version,
+                          .dimension = o->dimension,
+                          .stride = o->corrections_wait ? 2 * o->dimension : o->dimension,
+                          .unfrozen = o->unfrozen,
                           .clock = INT64_MIN,
                           .serial = 1,
                           .free_sample = BATCHES_NONE,
@@ -36,14 +37,14 @@ static void grow_samples(struct batches *b)
     uint32_t from = b->sample_capacity;
     b->sample_capacity = from ? 2 * from : 16;
     b->sample = mem_grow(b->sample, b->sample_capacity, sizeof *b->sample);
-    b->x = mem_grow(b->x, (size_t)b->sample_capacity * b->dimension, sizeof *b->x);
+    b->x = mem_grow(b->x, (size_t)b->sample_capacity * b->stride, sizeof *b->x);
     for (uint32_t i = b->sample_capacity; i-- > from;) {
         b->sample[i] = (struct batched){.next = b->free_sample}; /* nowhere */
         b->free_sample = i;
     }
 }
 
-uint32_t batches_put(struct batches *b, const struct batched *sample, const float *x)
+uint32_t batches_put(struct batches *b, const struct batched *sample, const float *x, const float *was)
 {
     if (b->free_sample == BATCHES_NONE)
         grow_samples(b);
@@ -53,7 +54,9 @@ uint32_t batches_put(struct batches *b, const struct batched *sample, const floa
     b->sample[number].place = BATCHED_NOWHERE;
     b->sample[number].changed = b->sample[number].stored = false;
     if (b->dimension)
-        memcpy(b->x + (size_t)number * b->dimension, x, b->dimension * sizeof *x);
+        memcpy(b->x + (size_t)number * b->stride, x, b->dimension * sizeof *x);
+    if (b->stride > b->dimension)
+        memcpy(b->x + (size_t)number * b->stride + b->dimension, was, b->dimension * sizeof *was);
     b->samples++;
     return number;
 }
@@ -232,6 +235,32 @@ void batches_relabel(struct batches *b, uint32_t number, double reward, double w
     s->weight = weight;
     s->corrections += corrections;
     note_change(b, number);
+}
+
+void batches_refit(struct batches *b, uint32_t number, const float *x, bool is_nothing)
+{
+    if (b->dimension)
+        memcpy(b->x + (size_t)number * b->stride, x, b->dimension * sizeof *x);
+    b->sample[number].is_nothing = is_nothing;
+    note_change(b, number);
+}
+
+void batches_leave(struct batches *b, uint32_t number)
+{
+    uint32_t batch = batches_of(b, b->sample[number].doc), before = BATCHES_NONE;
+    struct open_batch *o = &b->batch[batch];
+    if (o->count == 1) {
+        batches_remove(b, batch);
+        return;
+    }
+    for (uint32_t i = o->first; i != number; i = b->sample[i].next)
+        before = i;
+    *(before == BATCHES_NONE ? &o->first : &b->sample[before].next) = b->sample[number].next;
+    if (o->last == number)
+        o->last = before;
+    o->count--;
+    o->positives -= b->sample[number].reward >= 0.5;
+    batches_drop(b, number);
 }
 
 void batches_remove(struct batches *b, uint32_t batch)

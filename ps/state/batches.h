@@ -24,7 +24,7 @@
 #include "ps/state/store.h"
 
 #define BATCHES_NONE UINT32_MAX
-enum { BATCHES_KEY = 14, BATCHES_SAMPLE_BYTES = 192 /* and 4 a feature */ };
+enum { BATCHES_KEY = 14, BATCHES_SAMPLE_BYTES = 192 /* and 4 a feature, 8 where corrections wait */ };
 
 enum batched_place { BATCHED_NOWHERE, BATCHED_OPEN, BATCHED_TURN };
 
@@ -39,7 +39,9 @@ struct batched {
     int64_t time;                  /* of the impression */
     int64_t due;                   /* of a turn: when it comes; else when the batch was opened */
     uint32_t corrections;          /* of it that wait with it */
-    bool correction;               /* it was learned already */
+    bool correction;               /* it was learned already, or, if it was_nothing, gone by */
+    bool was_nothing;              /* its features did not fit: a correction alone tells of it */
+    bool is_nothing;               /* they do not any more: there is nothing to learn */
     bool late;                     /* its turn is among the corrections: it is found by its sample */
     bool whole;                    /* it stands for itself alone, and was judged: see learner/trial.h */
 
@@ -59,11 +61,12 @@ struct open_batch {
 
 struct batches {
     uint32_t shard, version, dimension;
+    uint32_t stride;            /* floats a sample: twice the dimension where corrections wait, who know both sides */
     int64_t clock;              /* event time that the version has come to; INT64_MIN before the first sample */
     uint64_t serial;            /* the next one */
     uint32_t samples, expected; /* expected: while loading, as the last commit counted them */
     struct batched *sample;     /* by number */
-    float *x;                   /* dimension each */
+    float *x;                   /* stride each: as it is, and as it was learned */
     uint32_t sample_capacity, free_sample;
     struct open_batch *batch; /* by number */
     uint32_t open, batch_capacity, free_batch, oldest, newest;
@@ -77,23 +80,33 @@ struct batches {
     size_t losses, loss_capacity;
 };
 
-/* unfrozen: a sum of the owner's, which this keeps its part of. It outlives the batches. */
-void batches_open(struct batches *b, uint32_t shard, uint32_t version, uint32_t dimension, uint64_t *unfrozen);
+struct batches_options {
+    uint32_t shard, version;
+    uint32_t dimension;    /* 0: samples without features */
+    bool corrections_wait; /* until their turn: they keep what was learned, too */
+    uint64_t *unfrozen;    /* a sum of the owner's, which this keeps its part of; it outlives the batches */
+};
+void batches_open(struct batches *b, const struct batches_options *options);
 void batches_close(struct batches *b);
 
 static inline uint64_t batches_sample_bytes(const struct batches *b)
 {
-    return BATCHES_SAMPLE_BYTES + 4 * (uint64_t)b->dimension;
+    return BATCHES_SAMPLE_BYTES + 4 * (uint64_t)b->stride;
 }
 static inline uint64_t batches_bytes(const struct batches *b) { return b->samples * batches_sample_bytes(b); }
 
-/* A copy of what the caller says of a sample; x: dimension features. Returns its number. Pointers into a struct batches
- * live until the next call of this. */
-uint32_t batches_put(struct batches *b, const struct batched *sample, const float *x);
+/* A copy of what the caller says of a sample; x, was: dimension features, as they are and as they were. Returns its
+ * number. Pointers into a struct batches live until the next call of this. */
+uint32_t batches_put(struct batches *b, const struct batched *sample, const float *x, const float *was);
 void batches_drop(struct batches *b, uint32_t number); /* one that is in no batch and waits no more */
 static inline const float *batches_x(const struct batches *b, uint32_t number)
 {
-    return b->x + (size_t)number * b->dimension;
+    return b->x + (size_t)number * b->stride;
+}
+/* Where corrections wait. */
+static inline const float *batches_was(const struct batches *b, uint32_t number)
+{
+    return batches_x(b, number) + b->dimension;
 }
 
 /* Its turn comes at sample.due. */
@@ -113,6 +126,10 @@ uint32_t batches_of(const struct batches *b, struct hash128 doc); /* BATCHES_NON
 uint32_t batches_find(const struct batches *b, struct hash128 doc, uint64_t sequence);
 /* One of a batch, or a late turn, has other labels. */
 void batches_relabel(struct batches *b, uint32_t number, double reward, double weight, uint32_t corrections);
+/* And other features. */
+void batches_refit(struct batches *b, uint32_t number, const float *x, bool is_nothing);
+/* One goes from its batch, which goes with its last one. */
+void batches_leave(struct batches *b, uint32_t number);
 /* Its samples were learned. */
 void batches_remove(struct batches *b, uint32_t batch);
 
@@ -127,9 +144,6 @@ enum tm_code batches_loaded(const struct batches *b, struct tm_error *err);
 /* ---- for the files of this part ---- */
 void batches_place(struct batches *b, uint32_t number, uint64_t serial); /* where sample.place says, with this serial */
 enum { BATCHES_ROW_HEAD = 109 };
-static inline uint64_t batches_row_bytes(const struct batches *b)
-{
-    return BATCHES_ROW_HEAD + 4 * (uint64_t)b->dimension;
-}
+static inline uint64_t batches_row_bytes(const struct batches *b) { return BATCHES_ROW_HEAD + 4 * (uint64_t)b->stride; }
 
 #endif

@@ -37,10 +37,22 @@ static enum tm_code read_stream(struct catalog *c, size_t i, const Tidemill__V1_
                                                .required = s->required,
                                                .attribute = (enum joiner_attribute)s->attribute,
                                                .key_fields = s->key_fields,
-                                               .payload_only = s->payload_only};
+                                               .payload_only = s->payload_only,
+                                               .dimension = s->dimension};
     if (!joiner_key_fits(&c->join.stream[i], c->key_fields))
         return tm_error_set(err, TM_DATA_LOSS, "stream %zu has rule %u, key %u", i, s->attribute, s->key_fields);
     return catalog_read_name(c->stream_name[i], s->name, "stream", err);
+}
+
+static enum tm_code count_features(const JoinSpec *spec, struct tm_error *err)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < spec->n_streams; i++)
+        count += spec->streams[i]->kind == JOINER_FEATURES;
+    return count <= JOINER_FEATURE_STREAMS_MAX
+               ? TM_OK
+               : tm_error_set(err, TM_DATA_LOSS, "%u streams of features; expected at most %d", count,
+                              JOINER_FEATURE_STREAMS_MAX);
 }
 
 /* Into a catalog that has nothing of a join yet. */
@@ -55,7 +67,9 @@ static enum tm_code read_spec(struct catalog *c, const JoinSpec *spec, struct tm
                                      .window_ms = spec->window_ms,
                                      .allowed_lateness_ms = spec->allowed_lateness_ms};
     c->key_fields = spec->key_fields;
-    enum tm_code rc = label_filters_read(spec, &c->join.label_filters, err);
+    enum tm_code rc = count_features(spec, err);
+    if (rc == TM_OK)
+        rc = label_filters_read(spec, &c->join.label_filters, err);
     for (size_t i = 0; rc == TM_OK && i < spec->n_streams; i++)
         rc = read_stream(c, i, spec->streams[i], err);
     if (rc == TM_OK)
@@ -135,6 +149,8 @@ static void describe_stream(const struct joiner_stream *from, Tidemill__V1__Stre
     s->before_ms = from->before_ms;
     s->required = from->required;
     s->payload_only = from->payload_only;
+    s->has_dimension = from->dimension > 0;
+    s->dimension = from->dimension;
     if (!from->key_fields)
         return;
     s->has_attribute = s->has_key_fields = true;
@@ -268,6 +284,8 @@ static enum tm_code same_stream(const char *name, const struct joiner_stream *a,
         rc = same_key("streams", name, a->key_fields, b->key_fields, err);
     if (rc == TM_OK)
         rc = same_word(name, "payload_only", answers, a->payload_only, b->payload_only, err);
+    if (rc == TM_OK)
+        rc = same_number("streams", name, "dimension", "", a->dimension, b->dimension, err);
     return rc;
 }
 

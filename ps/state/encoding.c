@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ps/state/feature_vector.h"
 #include "tidemill/v1/events.pb-c.h"
 
 enum { PAIR = sizeof(uint32_t) + sizeof(float) }; /* bytes of an index and its value */
@@ -39,6 +40,15 @@ static enum joiner_reason take_dense(struct input *in, struct bytes values)
     if (n)
         memcpy(in->dense + in->at, values.data, n * sizeof(float));
     in->at += (uint32_t)n;
+    return REASON_NONE;
+}
+
+/* They are 0 already. */
+static enum joiner_reason take_blank(struct input *in, uint32_t zeros)
+{
+    if (zeros > in->layout->dense - in->at)
+        return refuse_numbers(in, (size_t)in->at + zeros);
+    in->at += zeros;
     return REASON_NONE;
 }
 
@@ -94,15 +104,14 @@ static enum joiner_reason read_input(struct input *in, struct bytes packed)
     struct reader r = reader_of(packed);
     enum joiner_reason reason = REASON_NONE;
     while (reason == REASON_NONE && reader_left(&r)) {
-        reader_take(&r, reader_u16(&r)); /* the representation */
-        uint8_t encoding = reader_u8(&r);
-        struct bytes features = reader_bytes(&r);
-        if (r.bad || in->sparse) {
+        struct feature_part part;
+        if (!feature_part_next(&r, &part) || in->sparse) {
             tm_error_set(in->err, TM_INVALID_ARGUMENT, "something lies behind a sparse vector, which has no end");
             return REASON_WRONG_DIMENSION;
         }
-        reason = encoding == TIDEMILL__V1__FEATURE_ENCODING__SPARSE_FLOAT32 ? take_sparse(in, features)
-                                                                            : take_dense(in, features);
+        reason = part.encoding == FEATURES_BLANK                                   ? take_blank(in, part.zeros)
+                 : part.encoding == TIDEMILL__V1__FEATURE_ENCODING__SPARSE_FLOAT32 ? take_sparse(in, part.features)
+                                                                                   : take_dense(in, part.features);
     }
     if (reason == REASON_NONE && !in->sparse && in->at < in->layout->dense)
         return refuse_numbers(in, in->at);

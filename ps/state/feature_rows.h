@@ -19,7 +19,12 @@
 #include "joiner/sample.h"
 #include "ps/state/store.h"
 
-enum { FEATURE_ROW_BYTES = 64 << 10, FEATURE_ROWS_CACHED = 4, FEATURE_STRETCHES = 32 };
+enum {
+    FEATURE_ROW_BYTES = 64 << 10,
+    FEATURE_PACKED_MAX = FEATURE_ROW_BYTES - 4,
+    FEATURE_ROWS_CACHED = 4,
+    FEATURE_STRETCHES = 32
+};
 
 struct feature_stretch {
     uint64_t end;   /* its rows are in front of this one */
@@ -48,7 +53,7 @@ struct feature_rows {
 void feature_rows_open(struct feature_rows *f, uint32_t shard);
 void feature_rows_close(struct feature_rows *f);
 
-/* At most FEATURE_ROW_BYTES - 4 bytes, of an impression of this time. */
+/* At most FEATURE_PACKED_MAX bytes, of an impression of this time. */
 struct sample_place feature_rows_append(struct feature_rows *f, struct bytes packed, int64_t time);
 
 /* What was appended there: a view until the next call. TM_DATA_LOSS: the row is damaged or missing. */

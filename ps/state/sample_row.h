@@ -1,8 +1,8 @@
 /* ps/state/sample_row.h - samples as they are kept for people and their tools: rows that can be read alone.
  *
  * A row holds samples of one shard whose sequences follow each other. Of a new sample it holds the impression's event
- * as it came, of a correction the ids of what caused it, so that both name request, document and user as text. The
- * version is its id in the catalog.
+ * as it came, of a correction the ids of what caused it, so that both name request, document and user as text; and its
+ * features, if it is features that came late. The version is its id in the catalog.
  * Layout   little-endian: {format u8, count u32, first sequence u64, oldest and newest time of decision i64}, then for
  *          each sample {kind u8, and 16 in it if it is excluded, 32 if it was; labels u8, version u32, impression time
  *          i64, decided at i64, position u64, weight f64, keep f64, label f64..., of a correction {original u64, old
@@ -28,7 +28,7 @@ struct kept_sample {
     double weight, keep;
     double label[JOINER_LABELS_MAX], old_label[JOINER_LABELS_MAX];
     bool excluded, old_excluded; /* joiner/sample.h */
-    struct bytes wire;           /* the impression's Event; corrections: one with ids alone */
+    struct bytes wire;           /* the impression's Event; corrections: ids and new features */
     struct bytes shared;         /* to be appended: its other part; what was read is whole */
     struct event event;          /* the same, read */
     struct bytes tables;         /* rows read for it, packed; empty: none, more than EVENT_SIZE_MAX, or a correction */

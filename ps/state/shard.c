@@ -41,6 +41,7 @@ void shard_close(struct shard *s)
     feature_rows_close(&s->features);
     feature_vector_close(&s->hand.vector);
     encoding_close(&s->encoding);
+    free(s->old_x);
     buffer_close(&s->hand.packed);
     buffer_close(&s->tables.found);
     buffer_close(&s->tables.rows);
@@ -144,7 +145,7 @@ static void fetch_rows(struct shard *s, const struct joiner_record *record, cons
     int64_t gate = joiner_gate(&s->catalog.join, s->watermark);
     for (uint32_t i = 0; i < n; i++)
         if (readable[i] && s->catalog.join.stream[record[i].stream].kind == JOINER_IMPRESSION && record[i].time < gate)
-            shown[count++] = (struct sample_features){record[i].body, record[i].shared};
+            shown[count++] = (struct sample_features){record[i].body, record[i].shared, record[i].stream};
     if (count > 0)
         shard_coming(s, shown, count);
 }

@@ -18,14 +18,22 @@
  *          moves a paused version.
  * Discard  skips the new samples held until then, at once; the corrections among them apply as if it had not been.
  * Features are gathered when a sample is made, for the versions that learn from them: the impression's own, or those
- *          of one record of every feature stream, and behind them those of one row of every table that is not
+ *          of one record of every feature stream (zeros, as many as its `dimension`, where none has come; without a
+ *          dimension the sample has no features), and behind them those of one row of every table that is not
  *          payload_only (ps/state/lookup.h); their vectors one behind the other, each kind in the order of the streams'
  *          names. The row is the one that counts where the sample is made: at the end of the block that lets time pass
  *          it, or at the place of its impression when that is decided on arrival. A version refuses a sample that has
  *          none, or not as many as its dimension, or one beyond its range, or those of another representation than it
  *          wants: counted as skipped, and set aside once; its corrections are skipped like those of any sample that was
- *          not learned. What somebody takes is kept, for corrections and for who holds it: a row that comes later
- *          changes nothing.
+ *          not learned. What somebody takes is kept, for corrections and for who holds it, and so is what may still be
+ *          made whole: a row that comes later changes nothing.
+ * Late     features correct their sample: what was learned of x and y is exchanged for the new x and y; a sample that
+ *          was refused is learned, if it fits now; one that does not fit any more is taken out, or left as it is by a
+ *          model that cannot take samples out, and then nothing corrects it any more. An impression that brought its
+ *          own features has no others. In a batch the sample gets them in place; with order: event_time when its
+ *          corrections have their turn. Predictions stay what they were when they were made, and are judged by the
+ *          label of now: a sample that was refused has none, one that is taken out keeps its. A version that skips
+ *          samples, discarded or beyond the limit, skips those that it refused among them, too.
  * Filtered what a filter of samples excludes is skipped by every version that would learn it. A correction that takes a
  *          sample out of the filters lets it be learned, one that puts it there takes out what was learned.
  * Batches  a version with batch.samples > 1 learns a document's samples together, with one call of its model: when the

@@ -16,6 +16,26 @@ static void put_ids(struct bytes body, struct bytes shared, bool only_doc, struc
     event_encode(&ids, out);
 }
 
+/* The ids, and the features that came. */
+static struct bytes features_of_correction(struct shard *s, const struct sample *sample)
+{
+    struct event e;
+    shard_read_event(sample->body, sample->shared, &e);
+    const struct event kept = {.doc = e.doc,
+                               .request = e.request,
+                               .user = e.user,
+                               .representation = e.representation,
+                               .features = e.features,
+                               .encoding = e.encoding,
+                               .items = e.items,
+                               .item_features = e.item_features,
+                               .item_encoding = e.item_encoding,
+                               .has = e.has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES)};
+    s->newest_ids.size = 0;
+    event_encode(&kept, &s->newest_ids);
+    return buffer_view(&s->newest_ids);
+}
+
 /* A correction has no event of its own. It is made while the event is joined that causes it, an action or the
  * impression that the action waited for; or, as time passes, right behind the sample that it corrects. One that was
  * made elsewhere shares the document with that event; the other ids are those of the original. */
@@ -32,7 +52,9 @@ void shard_archive(struct shard *s, const struct sample *sample)
     struct bytes event = sample->body, shared = sample->shared;
     if (!archive_keeps(&s->archive))
         return;
-    if (sample->kind == SAMPLE_CORRECTION)
+    if (sample_brings_features(sample))
+        event = features_of_correction(s, sample);
+    else if (sample->kind == SAMPLE_CORRECTION)
         event = ids_of_correction(s, sample);
     else if (sample->late || !s->at_hand)
         put_ids(sample->body, sample->shared, sample->elsewhere, &s->newest_ids);

@@ -12,8 +12,12 @@ void shard_batches_open(struct shard *s, struct version_slot *slot)
     if (!version_waits(v))
         return;
     slot->batches = mem_new(1, sizeof *slot->batches);
-    batches_open(slot->batches, s->options.id, v->id, model_uses_features(v->model) ? v->config.dimension : 0,
-                 &s->batch_unfrozen);
+    batches_open(slot->batches,
+                 &(struct batches_options){.shard = s->options.id,
+                                           .version = v->id,
+                                           .dimension = model_uses_features(v->model) ? v->config.dimension : 0,
+                                           .corrections_wait = v->order == ORDER_EVENT_TIME,
+                                           .unfrozen = &s->batch_unfrozen});
     s->batcher = mem_grow(s->batcher, s->batching + 1, sizeof *s->batcher);
     s->batcher[s->batching++] = (uint32_t)(slot - s->slot);
     s->batches_due = s->batching == 1 ? INT64_MAX : s->batches_due;
@@ -25,9 +29,6 @@ void shard_batches_close(struct version_slot *slot)
         batches_close(slot->batches);
     free(slot->batches);
 }
-
-/* The slot of the i-th version that waits. */
-static struct version_slot *batcher(const struct shard *s, uint32_t i) { return &s->slot[s->batcher[i]]; }
 
 static struct example example_of(const struct batches *b, uint32_t number)
 {
@@ -69,18 +70,19 @@ static void fire(struct shard *s, struct version_slot *slot, uint32_t batch, uin
     struct batches *b = slot->batches;
     const struct open_batch o = b->batch[batch];
     struct example *samples = mem_new(o.count, sizeof *samples);
-    uint64_t corrections = 0;
+    uint64_t corrections = 0, fresh = 0;
     uint32_t n = 0;
     bool whole = true;
     for (uint32_t i = o.first; i != BATCHES_NONE; i = b->sample[i].next) {
         samples[n++] = example_of(b, i);
         corrections += b->sample[i].corrections;
+        fresh += !b->sample[i].was_nothing;
         whole = whole && b->sample[i].whole;
     }
     CHECK(n == o.count);
     try_posterior(slot, o.doc, samples, n, whole);
     shard_put_in(slot, doc_id_of(o.doc), samples, n);
-    settle(slot, n, corrections);
+    settle(slot, fresh, corrections);
     ++*trigger;
     s->batch_bytes -= n * batches_sample_bytes(b);
     batches_remove(b, batch);
@@ -104,6 +106,20 @@ static void drop(struct shard *s, struct version_slot *slot, uint32_t number)
     batches_drop(slot->batches, number);
 }
 
+/* Into a batch, or learned at once. */
+static void join(struct shard *s, struct version_slot *slot, uint32_t number)
+{
+    struct batches *b = slot->batches;
+    if (slot->version->batch.samples > 1) {
+        fire_if_full(s, slot, batches_join(b, number));
+        return;
+    }
+    struct example e = example_of(b, number);
+    shard_put_in(slot, doc_id_of(b->sample[number].doc), &e, 1);
+    settle(slot, !b->sample[number].was_nothing, b->sample[number].corrections);
+    drop(s, slot, number);
+}
+
 /* One of a batch has other labels: they may complete it. */
 static void relabel(struct shard *s, struct version_slot *slot, uint32_t number, const struct batched *w)
 {
@@ -113,11 +129,45 @@ static void relabel(struct shard *s, struct version_slot *slot, uint32_t number,
         fire_if_full(s, slot, batches_of(b, w->doc));
 }
 
-/* One that was learned is really something else. */
-static void amend(struct shard *s, struct version_slot *slot, uint32_t number)
+/* What waits in a batch is really something else, or nothing that can be learned. */
+static void amend_batched(struct shard *s, struct version_slot *slot, uint32_t original, uint32_t number)
+{
+    struct batches *b = slot->batches;
+    const struct batched w = b->sample[number], o = b->sample[original];
+    if (w.is_nothing) {
+        settle(slot, !o.was_nothing, o.corrections + w.corrections);
+        s->batch_bytes -= batches_sample_bytes(b);
+        batches_leave(b, original);
+    } else {
+        batches_relabel(b, original, w.reward, w.weight, w.corrections);
+        batches_refit(b, original, batches_x(b, number), false);
+    }
+    drop(s, slot, number);
+    if (batches_of(b, w.doc) != BATCHES_NONE)
+        fire_if_full(s, slot, batches_of(b, w.doc));
+}
+
+/* What was learned is really something else. */
+static void amend_learned(struct version_slot *slot, const struct batched *w, struct example *after, const float *was)
+{
+    struct example before = *after;
+    before.reward = w->old_reward;
+    before.weight = w->old_weight;
+    before.x = slot->batches->dimension ? was : NULL;
+    if (w->is_nothing || shard_differs(slot->version, &before, after))
+        shard_change_in(slot, doc_id_of(w->doc), &before, w->is_nothing ? NULL : after);
+}
+
+/* was: its features as they were. */
+static void amend(struct shard *s, struct version_slot *slot, uint32_t number, const float *was)
 {
     struct batches *b = slot->batches;
     const struct batched w = b->sample[number];
+    uint32_t original = batches_find(b, w.doc, w.sample.lo);
+    if (original != BATCHES_NONE) {
+        amend_batched(s, slot, original, number);
+        return;
+    }
     if (resets_cut(&slot->resets, doc_id_of(w.doc), w.sample.lo)) { /* it was forgotten while the correction waited */
         slot->corrections.batched -= w.corrections;
         slot->corrections.skipped += w.corrections;
@@ -125,44 +175,30 @@ static void amend(struct shard *s, struct version_slot *slot, uint32_t number)
         drop(s, slot, number);
         return;
     }
-    struct example after = example_of(b, number), before = after;
-    before.reward = w.old_reward;
-    before.weight = w.old_weight;
-    if (before.reward != after.reward || before.weight != after.weight)
-        shard_change_in(slot, doc_id_of(w.doc), &before, &after);
-    settle(slot, 0, w.corrections);
-    drop(s, slot, number);
-}
-
-/* The turn of a correction has come: its original was learned, or lies in a batch by now. */
-static void take_correction(struct shard *s, struct version_slot *slot, uint32_t number)
-{
-    const struct batched w = slot->batches->sample[number];
-    uint32_t original = batches_find(slot->batches, w.doc, w.sample.lo);
-    if (original == BATCHES_NONE) {
-        amend(s, slot, number);
+    if (w.was_nothing && !w.is_nothing) { /* now it is a sample like any other */
+        b->sample[number].correction = b->sample[number].late = false;
+        join(s, slot, number);
         return;
     }
+    struct example after = example_of(b, number);
+    if (!w.was_nothing)
+        amend_learned(slot, &w, &after, was);
+    settle(slot, 0, w.corrections);
     drop(s, slot, number);
-    relabel(s, slot, original, &w);
 }
 
 /* The turn of a sample has come: it is in nobody's hands. */
 static void take(struct shard *s, struct version_slot *slot, uint32_t number)
 {
-    struct batches *b = slot->batches;
-    if (b->sample[number].correction) {
-        take_correction(s, slot, number);
-        return;
+    const struct batched *w = &slot->batches->sample[number];
+    if (w->correction) {
+        amend(s, slot, number, batches_was(slot->batches, number));
+    } else if (w->is_nothing) {
+        settle(slot, 1, w->corrections);
+        drop(s, slot, number);
+    } else {
+        join(s, slot, number);
     }
-    if (slot->version->batch.samples > 1) {
-        fire_if_full(s, slot, batches_join(b, number));
-        return;
-    }
-    struct example e = example_of(b, number);
-    shard_put_in(slot, doc_id_of(b->sample[number].doc), &e, 1);
-    settle(slot, 1, b->sample[number].corrections);
-    drop(s, slot, number);
 }
 
 /* ---- time ---- */
@@ -206,12 +242,12 @@ static int64_t due_of(const struct version_slot *slot)
 }
 
 /* What is due changes in steps alone: so who asks between them need not look at the versions. */
-static void note_due(struct shard *s)
+void shard_note_batches_due(struct shard *s)
 {
     s->batches_due = INT64_MAX;
     for (uint32_t i = 0; i < s->batching; i++)
-        if (is_current(s, batcher(s, i)) && due_of(batcher(s, i)) < s->batches_due)
-            s->batches_due = due_of(batcher(s, i));
+        if (is_current(s, shard_batcher(s, i)) && due_of(shard_batcher(s, i)) < s->batches_due)
+            s->batches_due = due_of(shard_batcher(s, i));
 }
 
 void shard_pass_batches(struct shard *s)
@@ -220,9 +256,9 @@ void shard_pass_batches(struct shard *s)
         return;
     int64_t gate = joiner_gate_now(s->joiner);
     for (uint32_t i = 0; gate != WATERMARK_NONE && i < s->batching; i++)
-        if (is_current(s, batcher(s, i)))
-            pass(s, batcher(s, i), gate);
-    note_due(s);
+        if (is_current(s, shard_batcher(s, i)))
+            pass(s, shard_batcher(s, i), gate);
+    shard_note_batches_due(s);
 }
 
 bool shard_batches_due(const struct shard *s, int64_t gate) { return s->batching && gate >= s->batches_due; }
@@ -235,7 +271,7 @@ static struct version_slot *who_goes_first(struct shard *s)
 {
     struct version_slot *oldest = NULL, *next = NULL;
     for (uint32_t i = 0; i < s->batching; i++) {
-        struct version_slot *slot = batcher(s, i);
+        struct version_slot *slot = shard_batcher(s, i);
         const struct batches *b = slot->batches;
         if (slot_paused(s, slot))
             continue;
@@ -276,10 +312,11 @@ static struct batched batched_of(const struct sample *sample, const struct examp
                             .whole = sample->rate == 1 && sample->weight <= VALIDATION_WEIGHT_MAX};
 }
 
-static uint32_t put(struct shard *s, struct version_slot *slot, const struct batched *w, const float *x)
+static uint32_t put(struct shard *s, struct version_slot *slot, const struct batched *w, const float *x,
+                    const float *was)
 {
     s->batch_bytes += batches_sample_bytes(slot->batches);
-    return batches_put(slot->batches, w, x);
+    return batches_put(slot->batches, w, x, was);
 }
 
 void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x)
@@ -294,25 +331,37 @@ void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sa
         shard_judge(slot, sample, shard_block_of(slot, sample->doc), &e.example);
     struct batched w = batched_of(sample, &e.example, sample->sequence);
     if (v->order == ORDER_ARRIVAL) {
-        take(s, slot, put(s, slot, &w, x));
+        take(s, slot, put(s, slot, &w, x, x));
     } else {
         w.late = sample->behind; /* not: behind the clock, which a version that catches up has less far */
         w.due = w.late ? w.time + s->catalog.join.allowed_lateness_ms : w.time;
         slot->fired.behind += w.late;
-        batches_wait(slot->batches, put(s, slot, &w, x));
+        batches_wait(slot->batches, put(s, slot, &w, x, x));
     }
     shard_keep_batch_bound(s);
 }
 
+bool shard_can_take_out(const struct version_slot *slot, const struct sample *correction)
+{
+    const struct batches *b = slot->batches;
+    if (slot->version->model->retract || !b)
+        return slot->version->model->retract != NULL;
+    if (slot->version->order == ORDER_ARRIVAL)
+        return batches_find(b, correction->doc, correction->original) != BATCHES_NONE;
+    uint32_t late = batches_late(b, correction->original);
+    return late != BATCHES_NONE && (!b->sample[late].correction || b->sample[late].was_nothing);
+}
+
 /* What a correction makes of its original. */
-static struct batched corrected(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x)
+static struct batched corrected(struct shard *s, struct version_slot *slot, const struct sample *sample,
+                                const struct sample_fit *fit)
 {
     const struct version *v = slot->version;
-    struct version_example before = version_example(v, sample, sample->old_labels, sample->old_keep, x);
-    struct version_example after = version_example(v, sample, sample->labels, sample->keep, x);
+    struct version_example before = version_example(v, sample, sample->old_labels, sample->old_keep, fit->x_was);
+    struct version_example after = version_example(v, sample, sample->labels, sample->keep, fit->x_is);
     CHECK(before.known && after.known);
     slot->corrections.batched++;
-    slot->corrections.clamped += after.cut;
+    slot->corrections.clamped += fit->is && after.cut;
     if (slot->judge)
         shard_judge_again(slot, sample, before.example.reward, after.example.reward);
     struct batched w = batched_of(sample, &after.example, sample->original);
@@ -320,20 +369,28 @@ static struct batched corrected(struct shard *s, struct version_slot *slot, cons
     w.old_weight = before.example.weight;
     w.corrections = 1;
     w.correction = w.late = true;
+    w.was_nothing = !fit->was;
+    w.is_nothing = !fit->is;
+    w.whole = w.whole && fit->was;
     w.due = w.time + s->catalog.join.allowed_lateness_ms;
     return w;
 }
 
-/* With order: event_time all corrections of a sample are one, and it comes when there can be no more: a batch that the
- * sample lies in is not changed before. */
+/* Where a correction, or what it corrects, waits and may be changed at once. With order: event_time all corrections of
+ * a sample are one, and it comes when there can be no more: a batch that the sample lies in is not changed before. */
+static uint32_t waiting_for(const struct version_slot *slot, const struct sample *sample)
+{
+    return slot->version->order == ORDER_ARRIVAL ? batches_find(slot->batches, sample->doc, sample->original)
+                                                 : batches_late(slot->batches, sample->original);
+}
+
 bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    struct batches *b = slot->batches;
-    uint32_t waiting = slot->version->order == ORDER_ARRIVAL ? batches_find(b, sample->doc, sample->original)
-                                                             : batches_late(b, sample->original);
-    if (waiting == BATCHES_NONE)
+    static const struct sample_fit as_it_is = {.was = true, .is = true};
+    uint32_t waiting = waiting_for(slot, sample);
+    if (waiting == BATCHES_NONE || slot->batches->sample[waiting].is_nothing)
         return false;
-    struct batched w = corrected(s, slot, sample, NULL);
+    struct batched w = corrected(s, slot, sample, &as_it_is);
     relabel(s, slot, waiting, &w);
     return true;
 }
@@ -341,19 +398,36 @@ bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struc
 bool shard_batch_has(const struct version_slot *slot, const struct sample *sample)
 {
     const struct batches *b = slot->batches;
-    return b && slot->version->order == ORDER_EVENT_TIME &&
-           (batches_find(b, sample->doc, sample->original) != BATCHES_NONE ||
-            (sample->impression_time >= b->clock && batches_turns_have(b, sample->original)));
+    if (!b)
+        return false;
+    return waiting_for(slot, sample) != BATCHES_NONE ||
+           (slot->version->order == ORDER_EVENT_TIME &&
+            (batches_find(b, sample->doc, sample->original) != BATCHES_NONE ||
+             (sample->impression_time >= b->clock && batches_turns_have(b, sample->original))));
 }
 
-void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x)
+/* Until its turn, with others of the same sample, or with the sample itself. */
+static void wait_correction(struct shard *s, struct version_slot *slot, const struct batched *w,
+                            const struct sample_fit *fit)
 {
-    struct batched w = corrected(s, slot, sample, x);
-    uint32_t number = put(s, slot, &w, x);
+    struct batches *b = slot->batches;
+    uint32_t waiting = batches_late(b, w->sample.lo);
+    if (waiting == BATCHES_NONE) {
+        batches_wait(b, put(s, slot, w, fit->x_is, fit->x_was));
+        return;
+    }
+    batches_relabel(b, waiting, w->reward, w->weight, w->corrections);
+    batches_refit(b, waiting, fit->x_is, w->is_nothing);
+}
+
+void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample,
+                            const struct sample_fit *fit)
+{
+    const struct batched w = corrected(s, slot, sample, fit);
     if (slot->version->order == ORDER_ARRIVAL)
-        amend(s, slot, number);
+        amend(s, slot, put(s, slot, &w, fit->x_is, fit->x_was), fit->x_was);
     else
-        batches_wait(slot->batches, number);
+        wait_correction(s, slot, &w, fit);
     shard_keep_batch_bound(s);
 }
 
@@ -381,7 +455,7 @@ void shard_forget_batches(struct shard *s, struct version_slot *slot)
         batches_drop(b, number);
     s->batch_bytes = 0;
     for (uint32_t i = 0; i < s->batching; i++)
-        s->batch_bytes += batches_bytes(batcher(s, i)->batches);
+        s->batch_bytes += batches_bytes(shard_batcher(s, i)->batches);
     skip_batched(&slot->fresh);
     skip_batched(&slot->corrections);
     shard_leave_names(s);
@@ -395,49 +469,4 @@ int64_t shard_batches_horizon(const struct shard *s, const struct version_slot *
     if (__builtin_sub_overflow(clock, s->catalog.join.allowed_lateness_ms, &clock))
         return INT64_MIN;
     return clock < horizon ? clock : horizon;
-}
-
-/* ---- the durable half ---- */
-
-void shard_batches_commit(struct shard *s, struct store_batch *out)
-{
-    for (uint32_t i = 0; i < s->batching; i++)
-        batches_freeze(batcher(s, i)->batches, out);
-}
-
-void shard_batches_encode(const struct version_slot *slot, struct buffer *out)
-{
-    batches_encode(slot->batches, out);
-#define T(name, help) buffer_put_u64(out, slot->fired.name);
-    BATCH_COUNTS(T)
-#undef T
-}
-
-void shard_batches_decode(struct version_slot *slot, struct reader *r)
-{
-    batches_decode(slot->batches, r);
-#define T(name, help) slot->fired.name = reader_u64(r);
-    BATCH_COUNTS(T)
-#undef T
-}
-
-static enum tm_code load_row(void *context, struct bytes key, struct bytes value, struct tm_error *err)
-{
-    struct shard *s = context;
-    struct version_slot *slot = key.size == BATCHES_KEY ? shard_slot(s, key_get_u32(key.data + 2)) : NULL;
-    if (!slot || !slot->batches)
-        return tm_error_set(err, TM_DATA_LOSS, "a batched sample of a version that has no batches");
-    return batches_load_row(slot->batches, key, value, err);
-}
-
-enum tm_code shard_batches_load(struct shard *s, const struct store *store, struct bytes prefix, struct tm_error *err)
-{
-    enum tm_code rc = store->scan(store->self, STORE_BATCH, prefix, prefix, load_row, s, err);
-    s->batch_bytes = 0;
-    for (uint32_t i = 0; rc == TM_OK && i < s->batching; i++) {
-        rc = batches_loaded(batcher(s, i)->batches, err);
-        s->batch_bytes += batches_bytes(batcher(s, i)->batches);
-    }
-    note_due(s);
-    return rc;
 }

@@ -64,35 +64,63 @@ static bool listens(const struct version *v, uint32_t source)
     return false;
 }
 
-/* Does a version that holds samples pass this one? What it refuses it has not held. */
-static bool passes(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+/* A version that holds samples goes by one that it has not held: of another's, or one that it refused. Those are
+ * corrected when features come; where it skips samples it skips them, too. */
+static bool goes_by(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    if (!listens(slot->version, sample->version))
-        return true;
-    return sample->kind == SAMPLE_NEW &&
-           (cursor_discards(&slot->cursor, sample->sequence) || shard_refusal(s, slot, sample) != REASON_NONE);
+    bool is_its = listens(slot->version, sample->version);
+    if (is_its && (sample->kind == SAMPLE_CORRECTION || (!cursor_discards(&slot->cursor, sample->sequence) &&
+                                                         shard_refusal(s, slot, sample) == REASON_NONE)))
+        return false;
+    if (!is_its || cursor_discards(&slot->cursor, sample->sequence))
+        cursor_pass(&slot->cursor, sample->sequence);
+    else if (slot_paused(s, slot))
+        cursor_skip(&slot->cursor, sample->sequence, sample->decided_at);
+    else
+        cursor_learn(&slot->cursor, sample->sequence, slot->horizon);
+    return true;
+}
+
+/* Nothing is held any more: of what is left it has refused what is its own. */
+static void go_to_the_head(struct shard *s, struct version_slot *slot)
+{
+    struct cursor *c = &slot->cursor;
+    uint64_t from = c->next > c->discarded ? c->next : c->discarded, head = joiner_sequence(s->joiner);
+    if (from > head)
+        return;
+    cursor_learn(c, from, slot->horizon);
+    if (from < head)
+        cursor_learn(c, head, slot->horizon);
+}
+
+/* It was named when it was held; that of what is not learned goes. */
+static void let_name_go(struct shard *s, const struct version_slot *slot, const struct sample *sample)
+{
+    if ((!slot->batches || sample_moved(sample)) && table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE)
+        shard_let_name_go(s, doc_id_of(sample->doc));
 }
 
 /* Returns whether the version had something to do with it. */
 static bool take(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    if (sample->kind == SAMPLE_NEW && sample->place.row)
+    bool is_new = sample->kind == SAMPLE_NEW, gives_up = is_new && slot_paused(s, slot);
+    if (is_new && sample->place.row)
         slot->features_from = sample->place.row - sample->feature_reach;
-    if (passes(s, slot, sample)) {
-        cursor_pass(&slot->cursor, sample->sequence);
+    if (goes_by(s, slot, sample))
         return false;
-    }
-    if (sample->kind == SAMPLE_NEW && slot_paused(s, slot)) {
+    if (gives_up) {
         cursor_skip(&slot->cursor, sample->sequence, sample->decided_at);
         slot->fresh.skipped++;
         slot->fresh.skipped_limit++;
         shard_leave_names(s);
     } else {
         shard_learn(s, slot, sample, slot->horizon);
-        if (!slot->batches && table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE)
-            shard_let_name_go(s, doc_id_of(sample->doc)); /* it was named when it was held, and is not learned */
     }
-    hold_less(s, slot, sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections, 1);
+    hold_less(s, slot, is_new ? &slot->fresh : &slot->corrections, 1);
+    if (!gives_up)
+        let_name_go(s, slot, sample);
+    if (slot_held(slot) == 0)
+        go_to_the_head(s, slot);
     return true;
 }
 

@@ -2,7 +2,7 @@
 #include "ps/state/shard_state.h"
 
 enum {
-    SHARD_FORMAT = 17,
+    SHARD_FORMAT = 18,
     SHARD_KEY = 2,   /* shard */
     COMMIT_KEY = 10, /* shard, commit number */
 };

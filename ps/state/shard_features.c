@@ -1,43 +1,40 @@
 /* The features of samples: from the events that brought them to the rows that keep them, and back to the learner. */
 #include "ps/state/shard_state.h"
 
-/* Streams of a kind, whose features are a part of the sample: those of its epoch. */
-static uint32_t streams_of(const struct shard *s, const struct sample *sample, enum joiner_stream_kind kind)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < sample->streams; i++)
-        count += s->catalog.join.stream[i].kind == kind && !s->catalog.join.stream[i].payload_only;
-    return count;
-}
-
-static bool pack(struct buffer *out, struct bytes body, struct bytes shared)
+static bool pack(struct buffer *out, uint8_t stream, struct bytes body, struct bytes shared)
 {
     struct event e;
     shard_read_event(body, shared, &e);
-    return feature_pack(out, &e);
+    return feature_pack(out, stream, &e);
 }
 
-/* The impression's own features; else those of the records of all feature streams, if each has brought some. */
-static bool gather_sent(const struct shard *s, const struct sample *sample, struct buffer *out)
+/* False: no record of the stream with features has come. */
+static bool pack_stream(const struct sample *sample, uint8_t stream, struct buffer *out)
 {
-    if (pack(out, sample->body, sample->shared))
-        return true;
-    if (sample->feature_count == 0 || sample->feature_count < streams_of(s, sample, JOINER_FEATURES))
-        return false;
     for (uint32_t i = 0; i < sample->feature_count; i++)
-        if (!pack(out, sample->features[i].body, sample->features[i].shared))
-            return false;
-    return true;
+        if (sample->features[i].stream == stream)
+            return pack(out, stream, sample->features[i].body, sample->features[i].shared);
+    return false;
 }
 
-/* Tables add to what was sent, or stand alone where no stream sends features. */
+/* The impression's own features; else those of the records of all feature streams of its epoch, or a blank where none
+ * has come. */
+static void gather_sent(const struct shard *s, const struct sample *sample, struct buffer *out)
+{
+    const struct joiner_config *join = &s->catalog.join;
+    if (pack(out, sample->stream, sample->body, sample->shared))
+        return;
+    for (uint32_t i = 0; i < sample->streams; i++)
+        if (join->stream[i].kind == JOINER_FEATURES && !pack_stream(sample, (uint8_t)i, out))
+            feature_pack_blank(out, (uint8_t)i, join->stream[i].dimension);
+}
+
+/* Tables add to what was sent, or stand alone where no stream sends features. False: there are none. */
 static bool gather(struct shard *s, const struct sample *sample, struct buffer *out)
 {
     out->size = 0;
-    bool sent = gather_sent(s, sample, out);
-    if (streams_of(s, sample, JOINER_TABLE) == 0)
-        return sent;
-    return (sent || streams_of(s, sample, JOINER_FEATURES) == 0) && shard_add_rows(s, sample, out);
+    gather_sent(s, sample, out);
+    return shard_add_rows(s, sample, out) && out->size > 0;
 }
 
 /* Of the features at hand. */
@@ -60,44 +57,56 @@ static bool somebody_takes(struct shard *s, const struct sample *sample)
     return false;
 }
 
-/* What nobody takes need not be kept: the same samples without features are refused, too. */
+bool shard_keep_features(struct shard *s, struct sample *sample, struct bytes packed)
+{
+    if (packed.size > FEATURE_PACKED_MAX)
+        return false;
+    sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
+    sample->feature_bytes = (uint32_t)packed.size;
+    sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
+    return true;
+}
+
+/* What nobody takes need not be kept, as long as nothing can come to make it whole: the same samples without features
+ * are refused, too. */
+static void keep_what_is_at_hand(struct shard *s, struct sample *sample)
+{
+    if (s->hand.vector.open || somebody_takes(s, sample))
+        shard_keep_features(s, sample, buffer_view(&s->hand.packed));
+    s->hand.place = sample->place;
+}
+
 void shard_bring_features(struct shard *s, struct sample *sample)
 {
     struct features_at_hand *hand = &s->hand;
     hand->sequence = sample->sequence;
+    hand->place = (struct sample_place){0};
     hand->there = gather(s, sample, &hand->packed);
     encoding_forget(&s->encoding);
     if (!hand->there)
         return;
-    struct bytes packed = buffer_view(&hand->packed);
-    CHECK(feature_vector_unpack(packed, &hand->vector));
-    if (!somebody_takes(s, sample))
-        return;
-    sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
-    sample->feature_bytes = (uint32_t)packed.size;
-    sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
+    CHECK(feature_vector_unpack(buffer_view(&hand->packed), &hand->vector));
+    keep_what_is_at_hand(s, sample);
 }
 
 /* Where they lie since it was left out may be far behind: a new sample has a place of its own. */
 void shard_bring_again(struct shard *s, struct sample *sample)
 {
-    bool taken = shard_features(s, sample) && somebody_takes(s, sample);
+    bool there = shard_features(s, sample) != NULL;
     sample->place = (struct sample_place){0};
-    if (!taken)
-        return;
-    struct bytes packed = buffer_view(&s->hand.packed);
-    sample->place = feature_rows_append(&s->features, packed, sample->impression_time);
-    sample->feature_bytes = (uint32_t)packed.size;
-    sample->feature_reach = (uint32_t)(sample->place.row - s->features.first);
+    s->hand.place = sample->place;
+    if (there)
+        keep_what_is_at_hand(s, sample);
 }
 
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample)
 {
     struct features_at_hand *hand = &s->hand;
     struct bytes packed;
-    if (hand->sequence == sample->sequence)
+    if (hand->sequence == sample->sequence && sample_place_same(hand->place, sample->place))
         return hand->there ? &hand->vector : NULL;
     hand->sequence = sample->sequence;
+    hand->place = sample->place;
     hand->there = false;
     encoding_forget(&s->encoding);
     if (sample->place.row == 0 || s->trouble.code != TM_OK)
@@ -127,13 +136,14 @@ const float *shard_x(struct shard *s, const struct version_slot *slot, const str
     return version_input_x(slot->encoder, v, &s->encoding, buffer_view(&s->hand.packed));
 }
 
-static uint64_t *counter_of(struct sample_counts *c, enum joiner_reason reason)
+void shard_count_refusal(struct sample_counts *c, enum joiner_reason reason)
 {
+    c->skipped++;
     switch (reason) {
-    case REASON_NO_FEATURES: return &c->skipped_no_features;
-    case REASON_WRONG_DIMENSION: return &c->skipped_dimension;
-    case REASON_FEATURE_RANGE: return &c->skipped_range;
-    default: CHECK(reason == REASON_WRONG_REPRESENTATION); return &c->skipped_representation;
+    case REASON_NO_FEATURES: c->skipped_no_features++; break;
+    case REASON_WRONG_DIMENSION: c->skipped_dimension++; break;
+    case REASON_FEATURE_RANGE: c->skipped_range++; break;
+    default: CHECK(reason == REASON_WRONG_REPRESENTATION); c->skipped_representation++;
     }
 }
 
@@ -156,8 +166,7 @@ bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sampl
     enum joiner_reason reason = shard_refusal(s, slot, sample);
     if (reason == REASON_NONE)
         return false;
-    slot->fresh.skipped++;
-    ++*counter_of(&slot->fresh, reason);
+    shard_count_refusal(&slot->fresh, reason);
     shard_write_letter(s, sample, reason);
     return true;
 }

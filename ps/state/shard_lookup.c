@@ -75,7 +75,8 @@ bool shard_add_rows(struct shard *s, const struct sample *sample, struct buffer 
     const struct sample_tables *tables = &s->tables;
     for (uint32_t t = 0; t < tables->count; t++)
         if (has_features(s, t) && tables->stream[t] < sample->streams &&
-            !version_input_add_row(out, bytes_of(tables->rows.data + tables->at[t], tables->size[t])))
+            !version_input_add_row(out, tables->stream[t],
+                                   bytes_of(tables->rows.data + tables->at[t], tables->size[t])))
             return false;
     return true;
 }

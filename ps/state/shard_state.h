@@ -1,9 +1,9 @@
 /* ps/state/shard_state.h - the inside of a shard, shared by its parts: shard.c (step), shard_versions.c (who learns
- * what), shard_features.c (from what), shard_lookup.c (from which rows of tables), shard_judge.c (how well),
- * shard_batches.c (when), shard_archive.c (what is kept), shard_catch_up.c (what was held), shard_documents.c (who is
- * admitted, who has expired), shard_names.c (whose name is needed), shard_encoder.c (which encoder), shard_reset.c
- * (what is forgotten), shard_runs.c (where decided keys lie), shard_commit.c (commit, load). Nobody else includes
- * it. */
+ * what), shard_features.c (from what), shard_mend.c (when that comes late), shard_lookup.c (from which rows of
+ * tables), shard_judge.c (how well), shard_batches.c and shard_batches_store.c (when), shard_archive.c (what is kept),
+ * shard_catch_up.c (what was held), shard_documents.c (who is admitted, who has expired), shard_names.c (whose name is
+ * needed), shard_encoder.c (which encoder), shard_reset.c (what is forgotten), shard_runs.c (where decided keys lie),
+ * shard_commit.c (commit, load). Nobody else includes it. */
 #ifndef TIDEMILL_PS_STATE_SHARD_STATE_H
 #define TIDEMILL_PS_STATE_SHARD_STATE_H
 
@@ -87,8 +87,9 @@ struct doc_names {
 
 /* The features of one sample at a time, while it goes round. */
 struct features_at_hand {
-    uint64_t sequence; /* whose they are; 0: nobody's yet */
-    bool there;        /* it has some */
+    uint64_t sequence;         /* whose they are; 0: nobody's yet */
+    struct sample_place place; /* and which of them: features that come later make others */
+    bool there;                /* it has some */
     struct buffer packed;
     struct feature_vector vector;
     uint64_t letter; /* the newest sample that became a dead letter */
@@ -128,6 +129,7 @@ struct shard {
     struct features_at_hand hand;
     struct sample_tables tables;
     struct encoding encoding; /* of what is at hand */
+    float *old_x;             /* what a sample was learned from before its features came; NULL: not needed yet */
     uint32_t feature_slots;   /* of versions that learn from features */
     uint32_t judges;          /* versions that are judged */
     uint32_t mortals;         /* versions whose documents come and go */
@@ -206,6 +208,13 @@ bool shard_put_in(struct version_slot *slot, struct doc_id id, const struct exam
 void shard_change_in(struct version_slot *slot, struct doc_id id, const struct example *before,
                      const struct example *after);
 
+/* Is there something to correct? */
+static inline bool shard_differs(const struct version *v, const struct example *a, const struct example *b)
+{
+    return a->reward != b->reward || a->weight != b->weight ||
+           (a->x != b->x && memcmp(a->x, b->x, v->config.dimension * sizeof *a->x) != 0);
+}
+
 /* The most that it weighs: the same for a sample and its corrections. */
 static inline double shard_weight(const struct sample *sample) { return sample->weight / sample->rate; }
 
@@ -214,6 +223,8 @@ static inline double shard_weight(const struct sample *sample) { return sample->
 void shard_bring_features(struct shard *s, struct sample *sample);
 /* The same for a negative that was left out and is a sample now. */
 void shard_bring_again(struct shard *s, struct sample *sample);
+/* Where features lie that somebody takes, or will when all have come. False: they are more than any version takes. */
+bool shard_keep_features(struct shard *s, struct sample *sample, struct bytes packed);
 /* Decoded once for a sample, until another's are asked for. NULL: it has none, or s->trouble. */
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample);
 /* What the version learns of a sample that it does not refuse from: its features, or what its encoder makes of them. */
@@ -225,8 +236,22 @@ enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slo
 void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason);
 /* A new sample goes by a version that cannot learn it: counted and set aside. False: it can. */
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
+void shard_count_refusal(struct sample_counts *c, enum joiner_reason reason);
 uint64_t shard_features_held(
     const struct shard *s); /* rows from here on are needed for held samples; UINT64_MAX: none */
+
+/* shard_mend.c */
+/* A correction brings features: they are kept with those that were there, and the sample says where. */
+void shard_mend_features(struct shard *s, struct sample *sample);
+/* Whether the version can learn a correction's sample from the features it had, and from those it has; they are the
+ * same if none have come. Where it cannot, the x of the other side stands in: what weighs nothing needs one, too. Both
+ * views live until the next sample's features are asked for. */
+struct sample_fit {
+    bool was, is;
+    enum joiner_reason refused; /* why not, as it is */
+    const float *x_was, *x_is;  /* NULL: fits nobody, or the model learns from labels alone */
+};
+struct sample_fit shard_fit(struct shard *s, const struct version_slot *slot, const struct sample *sample);
 
 /* shard_lookup.c */
 void shard_order_tables(struct shard *s); /* there is a join configuration, or another one */
@@ -265,6 +290,7 @@ static inline int64_t shard_horizon(const struct shard *s, const struct version_
 }
 
 /* shard_batches.c: of versions whose samples wait */
+static inline struct version_slot *shard_batcher(const struct shard *s, uint32_t i) { return &s->slot[s->batcher[i]]; }
 void shard_batches_open(struct shard *s, struct version_slot *slot); /* if it is one */
 void shard_batches_close(struct version_slot *slot);
 /* A new sample that it does not refuse. */
@@ -272,13 +298,17 @@ void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sa
 /* A correction of what waits, and gets other labels where it is. False: there is no such thing. */
 bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struct sample *sample);
 /* Any other correction of what the version has. */
-void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x);
-/* Is the correction's original one that is not learned yet? */
+void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample,
+                            const struct sample_fit *fit);
+/* Is the correction's original one that is not learned yet, or does another correction of it wait? */
 bool shard_batch_has(const struct version_slot *slot, const struct sample *sample);
+/* Can what it has of the original be taken out of it? */
+bool shard_can_take_out(const struct version_slot *slot, const struct sample *correction);
 void shard_batches_pass_to(struct shard *s, struct version_slot *slot, int64_t decided_at); /* a correction's */
 /* As shard_horizon(), and no correction of an older impression waits. */
 int64_t shard_batches_horizon(const struct shard *s, const struct version_slot *slot);
-void shard_pass_batches(struct shard *s); /* versions that have learned all there is come to the gate */
+void shard_note_batches_due(struct shard *s); /* what is due has changed otherwise than by a step */
+void shard_pass_batches(struct shard *s);     /* versions that have learned all there is come to the gate */
 bool shard_batches_due(const struct shard *s, int64_t gate);
 /* What waits was made for another encoder: it is never learned. */
 void shard_forget_batches(struct shard *s, struct version_slot *slot);

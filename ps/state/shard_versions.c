@@ -92,7 +92,8 @@ static void name_waiting_doc(struct shard *s, const struct version_slot *slot, c
 {
     struct doc_id id = doc_id_of(sample->doc);
     bool waits = slot->batches && batches_of(slot->batches, sample->doc) != BATCHES_NONE;
-    if (sample->kind == SAMPLE_NEW && !waits && table_find(slot->table, id) == TABLE_NONE)
+    if ((sample->kind == SAMPLE_NEW || sample_moved(sample)) && !waits &&
+        table_find(slot->table, id) == TABLE_NONE)
         note_doc(s, id, sample);
 }
 
@@ -213,12 +214,15 @@ static bool learn_new(struct version_slot *slot, const struct sample *sample, co
     return did.fresh;
 }
 
-/* From what the old labels say that the version has learned to what it should have: the original is one of its. */
-static void learn_correction(struct version_slot *slot, const struct sample *sample, const float *x)
+/* From what the old labels and features say that the version has learned to what it should have: it has gone by the
+ * original, and made of it what it could. */
+static void learn_correction(struct version_slot *slot, const struct sample *sample, const struct sample_fit *fit)
 {
-    struct version_example before = version_example(slot->version, sample, sample->old_labels, sample->old_keep, x);
-    struct version_example after = version_example(slot->version, sample, sample->labels, sample->keep, x);
-    bool was_in = before.known && !sample->old_excluded, is_in = after.known && !sample->excluded;
+    const struct version *v = slot->version;
+    struct version_example before = version_example(v, sample, sample->old_labels, sample->old_keep, fit->x_was);
+    struct version_example after = version_example(v, sample, sample->labels, sample->keep, fit->x_is);
+    bool was_in = before.known && !sample->old_excluded && fit->was;
+    bool is_in = after.known && !sample->excluded && fit->is;
     if (slot->judge)
         shard_judge_again(slot, sample, before.example.reward, after.example.reward);
     if (!was_in && !is_in) {
@@ -231,54 +235,65 @@ static void learn_correction(struct version_slot *slot, const struct sample *sam
     }
     if (!was_in)
         learn_into(slot, sample, &after.example);
-    else if (!is_in || before.example.reward != after.example.reward || before.example.weight != after.example.weight)
+    else if (!is_in || shard_differs(v, &before.example, &after.example))
         shard_change_in(slot, doc_id_of(sample->doc), &before.example, is_in ? &after.example : NULL);
     slot->corrections.learned++;
     slot->corrections.clamped += is_in && after.cut;
 }
 
+static void judge_again(struct version_slot *slot, const struct sample *sample)
+{
+    const struct version *v = slot->version;
+    shard_judge_again(slot, sample,
+                      version_example(v, sample, sample->old_labels, sample->old_keep, NULL).example.reward,
+                      version_example(v, sample, sample->labels, sample->keep, NULL).example.reward);
+}
+
 /* The original was learned, and forgotten since. The prediction for it is judged by the right label all the same. */
 static void pass_by_parameter(struct version_slot *slot, const struct sample *sample)
 {
-    const struct version *v = slot->version;
     skip(&slot->corrections, &slot->corrections.skipped_reset);
     if (slot->judge)
-        shard_judge_again(slot, sample,
-                          version_example(v, sample, sample->old_labels, sample->old_keep, NULL).example.reward,
-                          version_example(v, sample, sample->labels, sample->keep, NULL).example.reward);
+        judge_again(slot, sample);
 }
 
-/* The original was made for another encoder; whether it was learned or refused cannot be told any more. */
-static void pass_by_encoder(struct version_slot *slot, const struct sample *sample)
+/* The original may have been learned, judged, and passed by since; or it was refused from the beginning: whether the
+ * prediction for it was judged is all that can still be told. */
+static void pass_by_prediction(struct version_slot *slot, const struct sample *sample, uint64_t *reason)
 {
-    if (slot->judge && !shard_has_judged(slot, sample))
-        skip(&slot->corrections, &slot->corrections.skipped_reset);
-    else
-        pass_by_parameter(slot, sample);
+    skip(&slot->corrections, reason);
+    if (slot->judge && shard_has_judged(slot, sample))
+        judge_again(slot, sample);
 }
 
-/* One that waits gets other labels, whatever its features are; for any other they are read again. */
+/* The version has gone by the original: learned it, or would have if its features had fitted. One that waits gets other
+ * labels, whatever its features are, unless they change, too; for any other they are read again. */
 static void correct(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
+    struct sample_counts *c = &slot->corrections;
     cursor_pass(&slot->cursor, sample->sequence);
-    if (sample->original < slot->encoded_from) {
-        pass_by_encoder(slot, sample);
+    if (sample->original < slot->encoded_from) { /* made for another encoder */
+        pass_by_prediction(slot, sample, &c->skipped_reset);
         return;
     }
     if (slot->batches)
         shard_batches_pass_to(s, slot, sample->decided_at);
-    bool learned = cursor_learned(&slot->cursor, sample->original);
-    if (learned && slot->batches && shard_batch_relabel(s, slot, sample))
+    bool moved = model_uses_features(slot->version->model) && !sample_place_same(sample->place, sample->old_place);
+    bool gone_by = cursor_learned(&slot->cursor, sample->original);
+    if (gone_by && slot->batches && !moved && shard_batch_relabel(s, slot, sample))
         return;
-    if (!learned || shard_refusal(s, slot, sample) != REASON_NONE)
-        skip(&slot->corrections, &slot->corrections.skipped_original);
+    const struct sample_fit fit = gone_by ? shard_fit(s, slot, sample) : (struct sample_fit){0};
+    if (!fit.was && !fit.is)
+        pass_by_prediction(slot, sample, &c->skipped_original);
     else if (!version_is_mortal(slot->version) && resets_cut(&slot->resets, doc_id_of(sample->doc), sample->original) &&
              !shard_batch_has(slot, sample))
         pass_by_parameter(slot, sample);
+    else if (!fit.is && !shard_can_take_out(slot, sample))
+        shard_count_refusal(c, fit.refused);
     else if (slot->batches)
-        shard_batch_correction(s, slot, sample, features_for(s, slot, sample));
+        shard_batch_correction(s, slot, sample, &fit);
     else
-        learn_correction(slot, sample, features_for(s, slot, sample));
+        learn_correction(slot, sample, &fit);
 }
 
 bool shard_learn(struct shard *s, struct version_slot *slot, const struct sample *sample, int64_t horizon)
@@ -310,8 +325,11 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
                   struct sample_log_place place)
 {
     (sample->kind == SAMPLE_NEW ? &slot->fresh : &slot->corrections)->samples++;
-    if (sample->kind == SAMPLE_NEW && shard_refuse(s, slot, sample))
+    if (sample->kind == SAMPLE_NEW && shard_refuse(s, slot, sample)) {
+        if (slot_held(slot) == 0) /* gone by: features that come later make it one that is learned */
+            cursor_learn(&slot->cursor, sample->sequence, joiner_expiry(s->joiner));
         return false;
+    }
     if (sample->kind == SAMPLE_NEW)
         tell_without_reward(s, slot, sample);
     if (slot_paused(s, slot) || slot_held(slot)) {
@@ -319,10 +337,12 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
         shard_hold(s, slot, sample, place);
         return true;
     }
-    if (slot->batches)
+    if (slot->batches || sample_moved(sample))
         name_waiting_doc(s, slot, sample);
     if (shard_learn(s, slot, sample, joiner_expiry(s->joiner)))
         note_doc(s, doc_id_of(sample->doc), sample);
+    if (sample_moved(sample) && table_find(slot->table, doc_id_of(sample->doc)) == TABLE_NONE)
+        shard_let_name_go(s, doc_id_of(sample->doc)); /* they changed nothing, or what waits */
     return false;
 }
 
@@ -339,18 +359,27 @@ uint32_t shard_first_route(const struct shard *s, uint32_t source)
     return low;
 }
 
+/* What a new sample needs beside its labels, or one whose features came late. */
+static void complete(struct shard *s, struct sample *sample)
+{
+    bool is_new = sample->kind == SAMPLE_NEW, brings_features = sample_brings_features(sample);
+    if (s->tables.count && is_new && !sample->late)
+        shard_find_rows(s, sample);
+    if (s->feature_slots && is_new)
+        sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
+    if (s->feature_slots && brings_features)
+        shard_mend_features(s, sample);
+    if (s->judges && is_new)
+        shard_judge_tell(s, sample);
+    if (s->drawers && (is_new || brings_features))
+        shard_name_document(sample);
+}
+
 void shard_take_sample(void *self, struct sample *sample)
 {
     struct shard *s = self;
     uint32_t held = 0;
-    if (s->tables.count && sample->kind == SAMPLE_NEW && !sample->late)
-        shard_find_rows(s, sample);
-    if (s->feature_slots && sample->kind == SAMPLE_NEW)
-        sample->late ? shard_bring_again(s, sample) : shard_bring_features(s, sample);
-    if (s->judges && sample->kind == SAMPLE_NEW)
-        shard_judge_tell(s, sample);
-    if (s->drawers && sample->kind == SAMPLE_NEW)
-        shard_name_document(sample);
+    complete(s, sample);
     struct sample_log_place place = sample_log_end(&s->log);
     sample_log_append(&s->log, sample);
     shard_archive(s, sample);
@@ -368,6 +397,11 @@ void shard_take_sample(void *self, struct sample *sample)
 void shard_leave_out(void *self, struct sample *sample)
 {
     struct shard *s = self;
+    if (sample_brings_features(sample)) {
+        if (s->feature_slots)
+            shard_mend_features(s, sample);
+        return;
+    }
     if (s->tables.count)
         shard_find_rows(s, sample);
     if (s->feature_slots)

@@ -5,7 +5,7 @@
 /* x itself came, not what it is made of. */
 static bool is_encoded(const struct encoder *encoder, const struct feature_vector *vector)
 {
-    return !encoder || feature_vector_is(vector, encoder_representation(encoder).text);
+    return !encoder || (!vector->blank && feature_vector_is(vector, encoder_representation(encoder).text));
 }
 
 static enum joiner_reason judge_raw(const struct version *v, const struct encoder *encoder,
@@ -25,7 +25,7 @@ enum joiner_reason version_input_judge(const struct version *v, const struct enc
                                        const struct feature_vector *vector, struct encoding *e, struct bytes packed,
                                        double weight)
 {
-    if (!encoder || !vector)
+    if (!encoder || !vector || !vector->whole)
         return feature_vector_judge(vector, v, v->representation, weight);
     if (is_encoded(encoder, vector))
         return feature_vector_judge(vector, v, encoder_representation(encoder).text, weight);
@@ -132,13 +132,13 @@ uint32_t version_input_tables(const struct catalog *c, uint8_t stream[static JOI
     return count;
 }
 
-bool version_input_add_row(struct buffer *packed, struct bytes row)
+bool version_input_add_row(struct buffer *packed, uint8_t stream, struct bytes row)
 {
     struct event e = {0};
     if (row.size) /* it was read when it was stored */
         CHECK(event_scan(row, &e, NULL) == TM_OK);
     if (!(e.has & EVENT_HAS_FEATURES))
         return false;
-    feature_pack(packed, &e);
+    feature_pack(packed, stream, &e);
     return true;
 }

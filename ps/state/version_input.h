@@ -33,6 +33,6 @@ enum joiner_reason version_input_take_all(const struct version *v, const struct 
 uint32_t version_input_tables(const struct catalog *c, uint8_t stream[static JOINER_STREAMS_MAX]);
 
 /* One table's row behind what is packed. row: its event; empty: there is none. False: there are no features. */
-bool version_input_add_row(struct buffer *packed, struct bytes row);
+bool version_input_add_row(struct buffer *packed, uint8_t stream, struct bytes row);
 
 #endif

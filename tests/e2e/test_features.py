@@ -261,3 +261,52 @@ def test_versions_over_features_at_run_time(make_server):
     server.term()
     server.start()  # a version made at run time needs no line in the configuration
     assert list(server.pull("new", ["nobody"]).values) == list(reply.values)[:9]
+
+
+def test_features_that_come_late_leave_what_the_truth_would_have(make_server):
+    """Samples learned with zeros for `context`, or not at all for want of `users`; then their features come."""
+    config = CONFIG.replace("kind: features, required: true", "kind: features").replace(
+        "name: context, kind: features", "name: context, kind: features, dimension: 1"
+    )
+    rng = random.Random(3)
+    shown, late, truth = [], [], []
+    for n in range(30):
+        time, doc = T0 + n * 500, rng.choice(DOCS)
+        key = {"request": f"r{n}", "doc": doc}
+        x = [number(rng) for _ in range(3)]
+        shown.append({"stream": "impressions", "version": "lr", "time": time, **key})
+        users = {"stream": "users", "time": time, "features": x[1:], "representation": "v1", **key}
+        (late if n % 3 == 0 else shown).append(users)
+        late.append({"stream": "context", "time": time, "features": x[:1], "representation": "v1", **key})
+        truth.append((time, 0, doc, x, n % 4 == 0))
+    clicks = [
+        {"stream": "clicks", "time": time + 30_000, "request": f"r{n}", "doc": doc}
+        for n, (time, _, doc, _, positive) in enumerate(truth)
+        if positive
+    ]
+    server = make_server(config + "samples: { retain: 1h }\n")
+    server.start()
+    feed(server, sorted(shown, key=lambda e: e["time"]))
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open()
+        call.watermarks(truth[-1][0] + 10_001, STREAMS)
+        call.batch(call.sequence + 1, [packed(e) for e in clicks[:4] + late[:20]])
+        call.cancel()
+    server.drain()
+    assert server.version("linear")["new_samples"]["skipped_no_features"] == 10
+    server.kill9()
+    server.start()
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open()
+        call.batch(call.sequence + 1, [packed(e) for e in late[20:] + late[:3] + clicks[4:]])
+        call.cancel()
+    server.drain()
+    assert_near(values_of(server, "linear"), {doc: b.values() for doc, b in replay(truth, linear).items()})
+    status = server.settled_status()
+    harness.assert_balanced(status)
+    assert next(s for s in status["streams"] if s["name"] == "context")["matched"] == len(truth)
+    exported = server.run("samples", "export", "--quiet", "--features").stdout.splitlines()
+    corrections = [json.loads(line) for line in exported if "corrects" in line]
+    assert sum(bool(c.get("features")) for c in corrections) == len(late)

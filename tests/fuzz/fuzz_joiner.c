@@ -33,7 +33,7 @@ static void on_sample(void *self, struct sample *s)
     CHECK(s->original < s->sequence && (s->original > 0) == (s->kind == SAMPLE_CORRECTION));
     CHECK(s->kind == SAMPLE_CORRECTION || !s->old_excluded);
     CHECK(s->kind == SAMPLE_NEW || !labels_equal(s->labels, s->old_labels, s->label_count) ||
-          s->excluded != s->old_excluded);
+          s->excluded != s->old_excluded || sample_brings_features(s));
 }
 
 static void on_aside(void *self, const struct joiner_record *r, enum joiner_reason reason)

@@ -71,14 +71,29 @@ static void put_in(struct lessons *l, const struct version *v, uint32_t version,
         original->life[version] = me->life[doc];
 }
 
+static enum joiner_reason refusal(const struct version *v, const struct encoder *encoder,
+                                  const struct lesson_features *f);
+
+/* Had the document begun, as it is now, when the version went by the sample? */
+static bool had_begun(const struct lessons *l, uint32_t version, uint32_t doc, uint32_t at)
+{
+    for (uint32_t i = 0; i <= at; i++)
+        if (l->lesson[i].doc == doc && l->lesson[i].life[version] > 0 &&
+            l->lesson[i].life[version] == l->student[version].life[doc])
+            return true;
+    return false;
+}
+
 /* Do the parameters hold what a correction corrects? */
 static bool is_held(const struct lessons *l, const struct version *v, uint32_t version, const struct lesson *correction)
 {
     const struct lesson *original = &l->lesson[correction->sample.original - 1];
     if (!is_mortal(v))
         return true;
-    return original->life[version] > 0 && original->life[version] == l->student[version].life[original->doc] &&
-           !lessons_expired(l, v, version, original->doc, correction->sample.decided_at);
+    bool held = original->fate[version] == LESSON_REFUSED && original->life[version] == 0
+                    ? had_begun(l, version, original->doc, (uint32_t)(original - l->lesson))
+                    : original->life[version] > 0 && original->life[version] == l->student[version].life[original->doc];
+    return held && !lessons_expired(l, v, version, original->doc, correction->sample.decided_at);
 }
 
 static double prediction(const struct version *v, const void *belief, const float *x, int64_t time)
@@ -127,15 +142,15 @@ static void judge_again(struct jury *jury, struct judgement *j, const struct sam
         judging_correct(jury, j, after, weight);
 }
 
-/* The original came before another encoder: what was predicted of it is judged by its label of now all the same. */
-static void pass_by_encoder(struct student *me, const struct version *v, uint32_t version, struct lesson *lesson,
-                            struct lesson *original)
+/* The original came before another encoder, or fits no more: what was predicted of it is judged by its label of now all
+ * the same. */
+static void pass_by_prediction(struct student *me, const struct version *v, uint32_t version, struct lesson *lesson,
+                               struct lesson *original)
 {
     const struct sample *s = &lesson->sample;
     struct judgement *j = &original->judgement[version];
     struct example was, now;
     bool ignored;
-    lesson->fate[version] = LESSON_RESET;
     example_of(v, s, s->old_labels, s->old_keep, NULL, &was, &ignored);
     example_of(v, s, s->labels, s->keep, NULL, &now, &ignored);
     if (j->judged[VALIDATION_SERVED] || j->judged[VALIDATION_PREQUENTIAL])
@@ -151,7 +166,7 @@ static bool dealt_with(const struct lesson *x, uint32_t version)
 /* Did x itself come? */
 static bool is_encoded(const struct encoder *encoder, const struct lesson_features *f)
 {
-    return strcmp(f->representation, encoder_representation(encoder).text) == 0;
+    return f->named && strcmp(f->representation, encoder_representation(encoder).text) == 0;
 }
 
 /* What the version learns from: room, or the features themselves. */
@@ -168,7 +183,36 @@ static const float *input_of(const struct encoder *encoder, const struct lesson_
 
 static bool has(const struct lesson *x, uint32_t version)
 {
-    return dealt_with(x, version) || x->fate[version] == LESSON_BATCHED || x->fate[version] == LESSON_ADMISSION;
+    return dealt_with(x, version) || x->fate[version] == LESSON_BATCHED || x->fate[version] == LESSON_ADMISSION ||
+           (x->fate[version] == LESSON_REFUSED && x->gone_by[version]);
+}
+
+static bool differ(const struct version *v, const struct example *a, const struct example *b)
+{
+    bool same = !model_uses_features(v->model) || memcmp(a->x, b->x, v->config.dimension * sizeof *a->x) == 0;
+    return a->reward != b->reward || a->weight != b->weight || !same;
+}
+
+/* Into the parameters at once: from what it was, if it was in them, to what it is, if it is to be. */
+static void apply(struct lessons *l, const struct version *v, uint32_t version, struct lesson *lesson,
+                  const struct example *was, const struct example *now)
+{
+    bool correction = lesson->sample.kind == SAMPLE_CORRECTION;
+    struct lesson *original = correction ? &l->lesson[lesson->sample.original - 1] : lesson;
+    void *belief = l->student[version].belief[lesson->doc];
+    if (correction && !is_held(l, v, version, lesson)) {
+        lesson->fate[version] = LESSON_GONE;
+    } else if (was && !now) {
+        v->model->retract(&v->config, belief, was);
+    } else if (was && differ(v, was, now)) {
+        v->model->correct(&v->config, belief, &(struct correction){*was, *now});
+    } else if (!was && now) {
+        if (correction)
+            begin(l, v, version, original);
+        put_in(l, v, version, original, now);
+        if (is_mortal(v) && original->life[version] == 0)
+            lesson->fate[version] = LESSON_ADMISSION;
+    }
 }
 
 static void learn(struct lessons *l, const struct catalog *c, uint32_t version, struct lesson *lesson)
@@ -176,65 +220,62 @@ static void learn(struct lessons *l, const struct catalog *c, uint32_t version, 
     const struct version *v = c->version[version];
     const struct sample *s = &lesson->sample;
     struct lesson *original = s->kind == SAMPLE_NEW ? lesson : &l->lesson[s->original - 1];
-    float room[LESSONS_VALUES_MAX];
+    float room[LESSONS_VALUES_MAX], old_room[LESSONS_VALUES_MAX];
     if (s->kind == SAMPLE_CORRECTION && s->original <= l->student[version].encoded_from) {
-        pass_by_encoder(&l->student[version], v, version, lesson, original);
+        lesson->fate[version] = LESSON_RESET;
+        pass_by_prediction(&l->student[version], v, version, lesson, original);
         return;
     }
-    enum lesson_fate first = original->fate[version];
-    bool fitted = s->kind == SAMPLE_NEW || (first != LESSON_REFUSED && first != LESSON_NONE);
-    const float *x = fitted && model_uses_features(v->model)
-                         ? input_of(l->student[version].encoder, &original->features, room)
-                         : NULL;
-    void *belief = l->student[version].belief[lesson->doc];
+    const struct encoder *encoder = l->student[version].encoder;
+    bool correction = s->kind == SAMPLE_CORRECTION, uses = model_uses_features(v->model);
+    bool fits = refusal(v, encoder, &lesson->features) == REASON_NONE;
+    bool fitted = correction && refusal(v, encoder, &lesson->was) == REASON_NONE;
+    const float *x = fits && uses ? input_of(encoder, &lesson->features, room) : NULL;
+    const float *old_x = fitted && uses ? input_of(encoder, &lesson->was, old_room) : x;
+    x = x ? x : old_x;
     struct example was, now;
     bool ignored, is = example_of(v, s, s->labels, s->keep, x, &now, &lesson->cut[version]);
-    bool had = s->kind == SAMPLE_CORRECTION && example_of(v, s, s->old_labels, s->old_keep, x, &was, &ignored);
+    bool had = correction && example_of(v, s, s->old_labels, s->old_keep, old_x, &was, &ignored);
     bool filtered = s->excluded;
     now.item = original->sample.item; /* which a correction does not carry */
-    had = had && !s->old_excluded;
-    is = is && !s->excluded;
+    had = had && !s->old_excluded && fitted;
+    is = is && !s->excluded && fits;
     lesson->cut[version] = lesson->cut[version] && is;
     if (waits(v) && (s->kind == SAMPLE_CORRECTION ? v->order == ORDER_ARRIVAL : true))
         waiting_pass(l, c, version, v->order == ORDER_ARRIVAL ? s->decided_at : s->impression_time);
-    if (s->kind == SAMPLE_CORRECTION && !has(original, version)) {
+    if (correction && (!has(original, version) || (!fits && !fitted))) {
         lesson->fate[version] = LESSON_ORIGINAL;
+        pass_by_prediction(&l->student[version], v, version, lesson, original);
         return;
     }
     bool gone = (original->forgotten[version] || original->before_reset[version]) &&
                 !waiting_has(&l->student[version].waiting, (uint32_t)(original - l->lesson));
     if (s->kind == SAMPLE_NEW && is && !waits(v))
         begin(l, v, version, lesson);
+    if (correction && !gone && !fits && !v->model->retract &&
+        !waiting_unlearned(&l->student[version].waiting, v, (uint32_t)(original - l->lesson))) {
+        lesson->fate[version] = LESSON_REFUSED;
+        lesson->refused[version] = refusal(v, encoder, &lesson->features);
+        return;
+    }
     lesson->fate[version] = gone        ? LESSON_RESET
                             : had || is ? LESSON_LEARNED
                             : filtered  ? LESSON_FILTERED
                                         : LESSON_REWARD;
     if (v->validate && s->kind == SAMPLE_NEW && is)
         judge(l, v, version, lesson, &now);
-    else if (v->validate && s->kind == SAMPLE_CORRECTION)
+    else if (v->validate && correction)
         judge_again(&l->student[version].jury, &original->judgement[version], s, was.reward, now.reward);
     if (gone)
         return;
+    if (correction && uses && s->place.row != s->old_place.row)
+        lesson->mended[version] = !fitted ? MENDED_IN : !fits ? MENDED_OUT : MENDED_X;
     if (waits(v)) {
-        waiting_take(l, c, version, (uint32_t)(lesson - l->lesson), &was, &now);
+        waiting_take(l, c, version, (uint32_t)(lesson - l->lesson), &was, &now, fitted, fits);
         waiting_keep_bound(l, c);
         return;
     }
-    if (s->kind == SAMPLE_CORRECTION && !is_held(l, v, version, lesson)) {
-        lesson->fate[version] = LESSON_GONE;
-        return;
-    }
-    if (had && !is)
-        v->model->retract(&v->config, belief, &was);
-    else if (had && (was.reward != now.reward || was.weight != now.weight))
-        v->model->correct(&v->config, belief, &(struct correction){was, now});
-    else if (!had && is) {
-        if (s->kind == SAMPLE_CORRECTION)
-            begin(l, v, version, original);
-        put_in(l, v, version, original, &now);
-        if (is_mortal(v) && original->life[version] == 0)
-            lesson->fate[version] = LESSON_ADMISSION;
-    }
+    apply(l, v, version, lesson, had ? &was : NULL, is ? &now : NULL);
 }
 
 static enum joiner_reason refusal(const struct version *v, const struct encoder *encoder,
@@ -245,7 +286,7 @@ static enum joiner_reason refusal(const struct version *v, const struct encoder 
         return REASON_NONE;
     if (!f->there)
         return REASON_NO_FEATURES;
-    if ((raw || (!encoder && v->representation[0])) && strcmp(v->representation, f->representation) != 0)
+    if (f->named && (raw || (!encoder && v->representation[0])) && strcmp(v->representation, f->representation) != 0)
         return REASON_WRONG_REPRESENTATION;
     if (f->broken || f->count > v->config.dimension || (!f->sparse && f->count < v->config.dimension))
         return REASON_WRONG_DIMENSION;
@@ -273,18 +314,43 @@ bool lessons_take_features(const struct lessons *l, const struct catalog *c, uin
     return false;
 }
 
-static void count_bytes(struct lessons *l, const struct catalog *c, struct lesson *lesson)
+static bool somebody_learns_from_features(const struct catalog *c)
+{
+    for (uint32_t i = 0; i < c->versions; i++)
+        if (model_uses_features(c->version[i]->model))
+            return true;
+    return false;
+}
+
+bool lessons_keep_features(const struct lessons *l, const struct catalog *c, uint32_t source,
+                           const struct lesson_features *f)
+{
+    return somebody_learns_from_features(c) && f->packed > 0 && (f->open || lessons_take_features(l, c, source, f));
+}
+
+/* A correction that brings features says that their place is another one than it was. */
+static void count_bytes(struct lessons *l, struct lesson *lesson)
 {
     CLEANUP(buffer_close) struct buffer encoded = {0};
     struct sample *s = &lesson->sample;
-    if (s->kind == SAMPLE_CORRECTION) {
-        s->place.row = l->lesson[s->original - 1].sample.place.row;
-    } else if (lessons_take_features(l, c, s->version, &lesson->features)) {
-        s->place.row = 1;
+    bool moved = s->place.row != s->old_place.row;
+    if (!moved)
+        s->place.row = s->old_place.row = lesson->features.kept;
+    if (moved || (s->kind == SAMPLE_NEW && lesson->features.kept))
         s->feature_bytes = lesson->features.packed;
-    }
     sample_encode(s, &encoded);
     l->bytes += encoded.size + s->feature_bytes;
+}
+
+static void note_features(struct lessons *l, struct lesson *lesson, const struct lesson_features *features)
+{
+    uint32_t at = (uint32_t)(lesson - l->lesson);
+    struct lesson *original = lesson->sample.kind == SAMPLE_NEW ? lesson : &l->lesson[lesson->sample.original - 1];
+    if (lesson->sample.kind == SAMPLE_CORRECTION)
+        lesson->was = lesson->features = l->lesson[original->latest].features;
+    if (features)
+        lesson->features = *features;
+    original->latest = at;
 }
 
 enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
@@ -296,20 +362,20 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
     l->lesson = mem_grow(l->lesson, l->lessons, sizeof *l->lesson);
     struct lesson *lesson = &l->lesson[at];
     *lesson = (struct lesson){.sample = *sample, .doc = doc, .before = l->bytes};
-    if (features)
-        lesson->features = *features;
+    note_features(l, lesson, features);
     for (uint32_t i = 0; features && i < c->versions; i++) {
-        lesson->sample.told |= c->version[i]->validate; /* who holds it may be judged */
+        lesson->sample.told |= c->version[i]->validate && sample->kind == SAMPLE_NEW; /* who holds it may be judged */
         lesson->sample.named |= c->version[i]->model == &model_embedding;
     }
     if (lesson->sample.named)
         lesson->sample.item = draw_key(bytes_text(world_doc(doc)));
-    count_bytes(l, c, lesson);
+    count_bytes(l, lesson);
     for (uint32_t i = 0; i < c->versions; i++) {
         struct student *me = &l->student[i];
         if (!listens(c->version[i], sample->version))
             continue;
-        if (features && refusal(c->version[i], me->encoder, features) != REASON_NONE) {
+        if (sample->kind == SAMPLE_NEW && refusal(c->version[i], me->encoder, features) != REASON_NONE) {
+            lesson->gone_by[i] = me->held == 0;
             lesson->fate[i] = LESSON_REFUSED;
             lesson->refused[i] = refusal(c->version[i], me->encoder, features);
             refused = refused ? refused : lesson->refused[i];
@@ -339,6 +405,9 @@ void lessons_leave_out(struct lessons *l, const struct catalog *c, uint32_t vers
 void lessons_discard(struct lessons *l, uint32_t version)
 {
     for (uint32_t i = 0; i < l->lessons; i++)
+        if (l->lesson[i].fate[version] == LESSON_HELD && l->lesson[i].sample.kind == SAMPLE_NEW)
+            l->student[version].discarded = l->lessons;
+    for (uint32_t i = 0; i < l->lessons; i++)
         if (l->lesson[i].fate[version] == LESSON_HELD && l->lesson[i].sample.kind == SAMPLE_NEW) {
             l->lesson[i].fate[version] = LESSON_DISCARDED;
             l->student[version].held--;
@@ -358,7 +427,7 @@ void lessons_reset(struct lessons *l, const struct version *v, uint32_t version,
         struct lesson *x = &l->lesson[i];
         if (x->doc != doc || x->sample.kind != SAMPLE_NEW)
             continue;
-        x->forgotten[version] |= dealt_with(x, version);
+        x->forgotten[version] |= dealt_with(x, version) || (x->fate[version] == LESSON_REFUSED && x->gone_by[version]);
         x->before_reset[version] |= x->fate[version] == LESSON_BATCHED;
     }
     if (me->known[doc])
@@ -395,19 +464,32 @@ bool lessons_behind(const struct lessons *l, const struct catalog *c)
     return false;
 }
 
+/* What it refused while it held others it goes by like them, but where samples are skipped. */
+static void go_by(struct lessons *l, const struct catalog *c, uint32_t version, uint32_t at)
+{
+    struct lesson *lesson = &l->lesson[at];
+    if (lesson->fate[version] == LESSON_REFUSED && at >= l->student[version].discarded)
+        lesson->gone_by[version] = !paused(c, version);
+}
+
 /* Returns whether the version had something to do with the sample. */
 static bool take(struct lessons *l, const struct catalog *c, uint32_t version, uint32_t at)
 {
     struct student *me = &l->student[version];
     struct lesson *lesson = &l->lesson[at];
     me->at++;
-    if (lesson->fate[version] != LESSON_HELD)
+    if (lesson->fate[version] != LESSON_HELD) {
+        go_by(l, c, version, at);
         return false;
+    }
     me->held--;
     if (paused(c, version) && lesson->sample.kind == SAMPLE_NEW)
         lesson->fate[version] = LESSON_LIMIT;
     else
         learn(l, c, version, lesson);
+    for (uint32_t i = at + 1; me->held == 0 && i < l->lessons; i++)
+        if (l->lesson[i].fate[version] == LESSON_REFUSED && i >= me->discarded)
+            l->lesson[i].gone_by[version] = true;
     return true;
 }
 

@@ -37,9 +37,15 @@ enum lesson_fate {
     LESSON_REFUSED,   /* its features do not fit the version */
 };
 
+/* What features that came late have changed for a version that learned from them. */
+enum lesson_mending { MENDED_NOTHING, MENDED_X, MENDED_IN, MENDED_OUT };
+
 /* What a sample was predicted from. */
 struct lesson_features {
-    bool there;
+    bool there;                  /* nothing is missing but what zeros stand in for */
+    bool open;                   /* a record of some stream may still come; missing: and nothing stands in for it */
+    bool missing, named;         /* named: some record has come */
+    bool kept;                   /* until corrections */
     double weight;               /* of the sample, as a negative */
     float x[LESSONS_VALUES_MAX]; /* 0 where none was named */
     uint32_t count;          /* values of a dense vector; of a sparse one, or one that ends sparse, at least so many */
@@ -52,10 +58,14 @@ struct lesson_features {
 struct lesson {
     struct sample sample;
     uint32_t doc;                    /* index of the document */
-    struct lesson_features features; /* of a new sample */
+    struct lesson_features features; /* as they are */
+    struct lesson_features was;      /* of a correction: as they were */
+    uint32_t latest;                 /* of a new sample: the lesson that tells its features of now */
     size_t before;                   /* encoded bytes of all samples in front of it */
     enum lesson_fate fate[LESSONS_VERSIONS_MAX];
-    uint32_t waiter[LESSONS_VERSIONS_MAX];            /* batched: with whom it waits */
+    bool gone_by[LESSONS_VERSIONS_MAX];    /* refused: features that come later make it one of its own */
+    uint32_t waiter[LESSONS_VERSIONS_MAX]; /* batched: with whom it waits */
+    enum lesson_mending mended[LESSONS_VERSIONS_MAX];
     bool cut[LESSONS_VERSIONS_MAX];                   /* the reward was beyond the model's range */
     bool put[LESSONS_VERSIONS_MAX];                   /* a new sample: at some time it was in the parameters */
     bool forgotten[LESSONS_VERSIONS_MAX];             /* a new sample: the parameter it was learned into was reset */
@@ -67,7 +77,8 @@ struct lesson {
 
 struct student {
     uint32_t held;
-    uint32_t at; /* while something is held: index of the sample it goes on with */
+    uint32_t at;        /* while something is held: index of the sample it goes on with */
+    uint32_t discarded; /* samples in front of this index are not learned any more, if they were held or refused */
     bool known[LESSONS_DOCS_MAX];
     uint64_t belief[LESSONS_DOCS_MAX][LESSONS_BLOCK_MAX / 8];
     const struct encoder *encoder;    /* NULL: it has none */
@@ -89,12 +100,15 @@ struct lessons {
 
 void lessons_close(struct lessons *l);
 
-/* A sample was made; features: of a new one, else NULL. Returns why the first version that refuses it does so. */
+/* A sample was made; features: of a new one, or those that came late, else NULL. Returns why the first version that refuses it does so. */
 enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
                                const struct lesson_features *features);
 /* A negative of that version (id) was left out. */
 void lessons_leave_out(struct lessons *l, const struct catalog *c, uint32_t version);
-/* Are they kept: does anybody learn from them? source: id of the version whose samples they belong to. */
+/* Are they kept: does anybody learn from them, or may when all have come? */
+bool lessons_keep_features(const struct lessons *l, const struct catalog *c, uint32_t source,
+                           const struct lesson_features *f);
+/* Does anybody learn from them? source: id of the version whose samples they belong to. */
 bool lessons_take_features(const struct lessons *l, const struct catalog *c, uint32_t source,
                            const struct lesson_features *features);
 /* It learns by this encoder from now on (NULL: as features come). anew: it is another one than before. */

@@ -165,10 +165,11 @@ static void add_values(struct lesson_features *f, const struct event *e, uint32_
 {
     char representation[40];
     text_of(representation, sizeof representation, e->representation);
-    if (f->packed && strcmp(f->representation, representation) != 0)
+    if (f->named && strcmp(f->representation, representation) != 0)
         snprintf(representation, sizeof representation, "?");
     memcpy(f->representation, representation, sizeof representation);
-    f->packed += (uint32_t)(2 + e->representation.size + 1 + 4 + features.size);
+    f->named = true;
+    f->packed += (uint32_t)(1 + 2 + e->representation.size + 1 + 4 + features.size);
     f->broken = f->broken || f->sparse;
     uint32_t values = (uint32_t)features.size / (encoding ? 8 : 4), from = f->count;
     for (uint32_t i = 0; i < values; i++) {
@@ -180,6 +181,17 @@ static void add_values(struct lesson_features *f, const struct event *e, uint32_
         f->count = from + at + 1;
     }
     f->sparse = f->sparse || encoding != 0;
+}
+
+/* A stream of features has not come. */
+static void add_blank(struct lesson_features *f, uint32_t zeros)
+{
+    f->packed += 1 + 2 + 1 + 4 + 4;
+    f->open = true;
+    f->missing = f->missing || zeros == 0;
+    f->broken = f->broken || f->sparse;
+    f->count += zeros;
+    CHECK(f->count <= LESSONS_VALUES_MAX);
 }
 
 /* What one record brought: of an item first what is shared, then its own. False: it brought nothing. */
@@ -208,7 +220,7 @@ static uint32_t next_table(const struct catalog *c, uint32_t after)
 
 /* Behind what was sent: a row of every table, or the sample has no features at all. */
 static struct lesson_features with_tables(const struct oracle *o, const struct oracle_record *r,
-                                          struct lesson_features f, bool possible)
+                                          struct lesson_features f)
 {
     uint32_t streams = o->epoch[r->epoch].streams;
     struct event shown;
@@ -216,46 +228,41 @@ static struct lesson_features with_tables(const struct oracle *o, const struct o
     for (uint32_t t = next_table(&o->catalog, NOBODY); t != NOBODY; t = next_table(&o->catalog, t)) {
         if (t >= streams)
             continue;
-        const struct told_row *row = told_rows_find(&o->rows, &o->catalog, (uint8_t)t, &shown, r->time, o->here);
-        f.there = possible && row && add_features(&f, row->wire, (struct bytes){0});
-        if (!f.there)
+        const struct told_row *row =
+            told_rows_find(&o->rows, &o->catalog, (uint8_t)t, &shown, r->time, r->decided_here);
+        if (!row || !add_features(&f, row->wire, (struct bytes){0}))
             return (struct lesson_features){0};
     }
+    f.there = f.packed > 0 && !f.missing;
     return f;
 }
 
-/* The impression's own features, or one record of every feature stream. *streams: there are such streams. */
-static struct lesson_features features_sent(const struct oracle *o, const struct oracle_shard *s, uint32_t impression,
-                                            bool *streams)
+static bool has_own_features(const struct oracle_record *impression)
 {
-    struct lesson_features f = {0};
-    *streams = false;
-    f.weight = s->record[impression].weight / (double)s->record[impression].lot.rate; /* the most that it weighs */
-    f.there = add_features(&f, s->record[impression].wire, s->record[impression].shared);
-    if (f.there)
-        return f;
-    for (uint32_t stream = 0; stream < o->epoch[s->record[impression].epoch].streams; stream++) {
+    struct lesson_features ignored = {0};
+    return add_features(&ignored, impression->wire, impression->shared);
+}
+
+/* The impression's own features, or one record of every feature stream that it knows, or zeros where it has not come. */
+static struct lesson_features features_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    const struct oracle_record *shown = &s->record[impression];
+    struct lesson_features f = {.weight = shown->weight / (double)shown->lot.rate}; /* the most that it weighs */
+    if (add_features(&f, shown->wire, shown->shared))
+        return with_tables(o, shown, f);
+    for (uint32_t stream = 0; stream < o->epoch[shown->epoch].streams; stream++) {
         bool came = false;
         if (o->catalog.join.stream[stream].kind != JOINER_FEATURES)
             continue;
-        *streams = true;
         for (uint32_t i = 0; i < s->records; i++) {
             const struct oracle_record *r = &s->record[i];
             if (r->stream == stream && r->fate == FATE_MATCHED && r->impression == impression)
                 came = add_features(&f, r->wire, r->shared);
         }
         if (!came)
-            return (struct lesson_features){0};
+            add_blank(&f, o->catalog.join.stream[stream].dimension);
     }
-    f.there = *streams;
-    return f;
-}
-
-static struct lesson_features features_of(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
-{
-    bool streams;
-    struct lesson_features f = features_sent(o, s, impression, &streams);
-    return with_tables(o, &s->record[impression], f, f.there || !streams);
+    return with_tables(o, shown, f);
 }
 
 static bool is_negative(const struct oracle *o, const double *labels)
@@ -275,10 +282,28 @@ static void tell(const struct oracle *o, const struct oracle_record *r, struct s
     sample->request = (uint32_t)(r->was_left_out ? draw_mix(sample->position) : hash_128(e.request, o->hash_seed).lo);
 }
 
-static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
-                 const double *labels, bool excluded, uint64_t position)
+/* came: the features of a correction that some came for, kept at another place if `moved`. */
+struct change {
+    const struct lesson_features *came;
+    bool moved;
+};
+
+/* Of a new one; one that was left out has what was kept. */
+static struct lesson_features first_features(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
 {
-    struct lesson_features features = {0};
+    const struct oracle_record *r = &s->record[impression];
+    struct lesson_features f = {0};
+    if (!r->was_left_out)
+        f = features_of(o, s, impression);
+    else if (r->features.kept)
+        f = r->features;
+    f.kept = lessons_keep_features(&s->lessons, &o->catalog, r->version, &f);
+    return f;
+}
+
+static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
+                 const double *labels, bool excluded, uint64_t position, struct change change)
+{
     struct oracle_record *r = &s->record[impression];
     struct sample sample = {.sequence = s->lessons.lessons + 1,
                             .kind = kind,
@@ -294,27 +319,48 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                             .old_keep = 1,
                             .rate = (double)r->lot.rate,
                             .behind = kind == SAMPLE_NEW && (r->on_arrival || r->was_left_out),
+                            .place.row = change.moved,
                             .excluded = excluded,
                             .old_excluded = kind == SAMPLE_CORRECTION && r->excluded};
     if (kind == SAMPLE_CORRECTION) {
         sample.original = r->sequence;
         memcpy(sample.old_labels, r->labels, sizeof r->labels);
         sample.old_keep = r->keep;
+        sample.keep = change.came ? r->keep : sample.keep;
     } else {
         r->sequence = sample.sequence;
+        r->features = first_features(o, s, impression);
+        tell(o, r, &sample);
     }
     memcpy(sample.labels, labels, sizeof r->labels);
     memcpy(r->labels, labels, sizeof r->labels);
     r->keep = sample.keep;
     r->excluded = excluded;
-    if (kind == SAMPLE_NEW && (!r->was_left_out || r->features_kept))
-        features = r->was_left_out ? r->features : features_of(o, s, impression);
-    if (kind == SAMPLE_NEW)
-        tell(o, r, &sample);
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
-                                             kind == SAMPLE_NEW ? &features : NULL);
-    if (refused && !r->was_left_out)
+                                             kind == SAMPLE_NEW ? &r->features : change.came);
+    if (refused && kind == SAMPLE_NEW && !r->was_left_out)
         r->refused = refused;
+}
+
+/* Features for an impression that is decided; they are put to those that were kept. */
+static void add_late(struct oracle *o, struct oracle_shard *s, uint32_t impression, uint32_t at)
+{
+    struct oracle_record *r = &s->record[impression];
+    struct lesson_features brought = {0}, now = r->features;
+    const struct change change = {
+        .came = &now,
+        .moved = r->features.kept && !has_own_features(r) && s->record[at].stream < o->epoch[r->epoch].streams &&
+                 add_features(&brought, s->record[at].wire, s->record[at].shared),
+    };
+    double labels[JOINER_LABELS_MAX];
+    memcpy(labels, r->labels, sizeof labels);
+    if (change.moved) {
+        now = features_of(o, s, impression);
+        now.kept = true;
+    }
+    if (r->keep > 0)
+        emit(o, s, impression, SAMPLE_CORRECTION, labels, r->excluded, s->record[at].position, change);
+    r->features = now;
 }
 
 static bool acts_on(const struct oracle *o, const struct oracle_record *r, uint32_t impression)
@@ -508,7 +554,7 @@ static void correct(struct oracle *o, struct oracle_shard *s, uint32_t impressio
     for (uint32_t i = 0; i < o->catalog.join.labels; i++)
         changed = changed || labels[i] != r->labels[i];
     if (changed)
-        emit(o, s, impression, there ? SAMPLE_CORRECTION : SAMPLE_NEW, labels, excluded, position);
+        emit(o, s, impression, there ? SAMPLE_CORRECTION : SAMPLE_NEW, labels, excluded, position, (struct change){0});
 }
 
 static uint32_t last_action(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
@@ -524,7 +570,7 @@ static void leave_out(struct oracle *o, struct oracle_shard *s, uint32_t impress
     struct oracle_record *r = &s->record[impression];
     r->was_left_out = true;
     r->features = features_of(o, s, impression);
-    r->features_kept = lessons_take_features(&s->lessons, &o->catalog, r->version, &r->features);
+    r->features.kept = lessons_keep_features(&s->lessons, &o->catalog, r->version, &r->features);
     lessons_leave_out(&s->lessons, &o->catalog, r->version);
 }
 
@@ -536,10 +582,11 @@ static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression
     for (; next != NOBODY && s->record[next].time <= closes; next = next_action(o, s, impression, next))
         last = next;
     bool excluded = labels_of(o, s, impression, last, labels);
+    s->record[impression].decided_here = o->here;
     if (is_negative(o, labels) && s->record[impression].lot.left_out)
         leave_out(o, s, impression);
     else
-        emit(o, s, impression, SAMPLE_NEW, labels, excluded, s->record[impression].position);
+        emit(o, s, impression, SAMPLE_NEW, labels, excluded, s->record[impression].position, (struct change){0});
     for (; next != NOBODY; next = next_action(o, s, impression, next))
         correct(o, s, impression, next, s->record[next].position);
     s->record[impression].decided = true;
@@ -802,7 +849,7 @@ static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
 {
     struct oracle_record *r = &s->record[at];
     uint32_t impression = impression_of(o, s, r);
-    if (impression == NOBODY ? r->time < horizon(o, nearby(o)) : s->record[impression].decided) {
+    if (impression == NOBODY && r->time < horizon(o, nearby(o))) {
         settle(r, FATE_LATE, REASON_LATE);
         return;
     }
@@ -811,10 +858,12 @@ static void take_features(struct oracle *o, struct oracle_shard *s, uint32_t at)
             settle(r, FATE_DUPLICATE, REASON_DUPLICATE);
             return;
         }
-    if (impression != NOBODY) {
-        settle(r, FATE_MATCHED, REASON_NONE);
-        r->impression = impression;
-    }
+    if (impression == NOBODY)
+        return;
+    settle(r, FATE_MATCHED, REASON_NONE);
+    r->impression = impression;
+    if (s->record[impression].decided)
+        add_late(o, s, impression, at);
 }
 
 /* ---- the bound ---- */
@@ -909,7 +958,7 @@ static int64_t stretch_of_time(const struct oracle *o, int64_t time, int64_t *wi
 
 static uint64_t bytes_remembered(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
 {
-    uint64_t bytes = 68;
+    uint64_t bytes = 70;
     for (uint32_t i = 0; i < s->records; i++)
         bytes += acts_on(o, &s->record[i], impression) && !is_attributed(o, &s->record[i]) ? 26 : 0;
     return bytes;

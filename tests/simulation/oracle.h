@@ -49,16 +49,17 @@ struct oracle_record {
     bool met;                   /* it has matched, even if it was shed with its impression later */
     bool has_place, has_value, has_weight;
     int32_t place;
-    uint64_t user;                    /* hash */
-    struct sampling_lot lot;          /* impressions: as drawn when it came */
-    double keep;                      /* impressions that are decided: of their sample; 0: it was left out */
-    bool was_left_out, features_kept; /* impressions: a negative of which no sample was made at first */
-    struct lesson_features features;  /* as they were then */
-    bool behind;                      /* rows of tables: the gate had passed it */
-    bool on_arrival;                  /* impressions: it was decided as it came, because the gate had passed it */
-    uint32_t crowded_out;             /* impressions: bits of the key fields under which 32 are newer */
-    bool withdrawn;                   /* attributed actions */
-    uint32_t shares, settled_at;      /* and how many had it when the first of them was forgotten: records before it */
+    uint64_t user;                   /* hash */
+    struct sampling_lot lot;         /* impressions: as drawn when it came */
+    double keep;                     /* impressions that are decided: of their sample; 0: it was left out */
+    bool was_left_out;               /* impressions: a negative of which no sample was made at first */
+    struct lesson_features features; /* impressions that are decided: as they are now */
+    uint64_t decided_here;           /* the story was there */
+    bool behind;                     /* rows of tables: the gate had passed it */
+    bool on_arrival;                 /* impressions: it was decided as it came, because the gate had passed it */
+    uint32_t crowded_out;            /* impressions: bits of the key fields under which 32 are newer */
+    bool withdrawn;                  /* attributed actions */
+    uint32_t shares, settled_at;     /* and how many had it when the first of them was forgotten: records before it */
     uint64_t sequence;
     double labels[JOINER_LABELS_MAX]; /* of impressions: as they were told last */
     bool excluded;                    /* the same */

@@ -30,8 +30,9 @@ struct totals {
     uint64_t seed; /* of the case that runs */
     uint64_t cases, crashes, blocks, events, items, sharing, samples, corrections, fates[REASON_COUNT];
     uint64_t left_out, lessons[LESSON_REFUSED + 1]; /* per version */
-    uint64_t encoded_anew;                          /* versions in shards */
-    uint64_t held_at_marks, batched_at_marks;       /* samples held, batched, summed over all blocks */
+    uint64_t late_features, mended[MENDED_OUT + 1];
+    uint64_t encoded_anew;                    /* versions in shards */
+    uint64_t held_at_marks, batched_at_marks; /* samples held, batched, summed over all blocks */
     struct batch_counts batches;
     uint64_t worlds[WORLD_TRAITS]; /* that have it */
 };
@@ -96,8 +97,11 @@ static void tally(const struct history *h, struct totals *t)
         t->samples += s->lessons.lessons;
         for (uint32_t k = 0; k < s->lessons.lessons; k++) {
             t->corrections += s->lessons.lesson[k].sample.kind == SAMPLE_CORRECTION;
-            for (uint32_t v = 0; v < h->world->versions; v++)
+            for (uint32_t v = 0; v < h->world->versions; v++) {
                 t->lessons[s->lessons.lesson[k].fate[v]]++;
+                t->mended[s->lessons.lesson[k].mended[v]]++;
+            }
+            t->late_features += s->lessons.lesson[k].sample.place.row != s->lessons.lesson[k].sample.old_place.row;
         }
         for (uint32_t v = 0; v < h->world->versions; v++) {
             t->left_out += s->lessons.student[v].left_out;
@@ -273,6 +277,9 @@ static int run_cases(uint64_t first, uint64_t cases)
            t->lessons[LESSON_ORIGINAL], t->lessons[LESSON_REWARD], t->lessons[LESSON_FILTERED],
            t->lessons[LESSON_ADMISSION], t->lessons[LESSON_GONE], t->left_out, t->lessons[LESSON_RESET],
            t->lessons[LESSON_HELD], (double)t->held_at_marks / (double)t->blocks, t->encoded_anew);
+    printf("features came late for %" PRIu64 " samples; for versions over features %" PRIu64 " others, %" PRIu64
+           " make a sample learned, %" PRIu64 " one not learned\n",
+           t->late_features, t->mended[MENDED_X], t->mended[MENDED_IN], t->mended[MENDED_OUT]);
     printf("batches: %" PRIu64 " by samples, %" PRIu64 " by ratio, %" PRIu64 " by age, %" PRIu64
            " early, %.1f waiting at a block; turns: %" PRIu64 " early, %" PRIu64 " behind\n",
            t->batches.samples, t->batches.ratio, t->batches.age, t->batches.room,

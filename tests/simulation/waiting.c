@@ -117,11 +117,20 @@ static int next_turn(const struct lessons *l, const struct waiting *w)
     return best;
 }
 
+static void its_turn(struct asking a, struct waiter x);
+
 static void amend(struct asking a, struct waiter x)
 {
     for (uint32_t i = 0; i < a.w->waiters; i++)
         if (a.w->waiter[i].in_batch && a.w->waiter[i].lesson == x.lesson) {
+            if (x.is_nothing) {
+                hand_on(a, take_out(a.w, i).id, 0, LESSON_LEARNED);
+                hand_on(a, x.id, 0, LESSON_LEARNED);
+                fire_if_full(a, x.doc);
+                return;
+            }
             a.w->waiter[i].now = x.now;
+            memcpy(a.w->waiter[i].x, x.x, sizeof x.x);
             hand_on(a, x.id, a.w->waiter[i].id, LESSON_BATCHED);
             fire_if_full(a, x.doc);
             return;
@@ -131,8 +140,18 @@ static void amend(struct asking a, struct waiter x)
         hand_on(a, x.id, 0, LESSON_RESET);
         return;
     }
-    x.now.x = x.was.x = x.has_x ? x.x : NULL;
-    if (x.was.reward != x.now.reward || x.was.weight != x.now.weight)
+    if (x.was_nothing && !x.is_nothing) {
+        x.correction = x.last = false;
+        its_turn(a, x);
+        return;
+    }
+    x.now.x = x.has_x ? x.x : NULL;
+    x.was.x = x.has_x ? x.old_x : NULL;
+    bool same = x.was.reward == x.now.reward && x.was.weight == x.now.weight &&
+                (!x.has_x || memcmp(x.x, x.old_x, a.v->config.dimension * sizeof x.x[0]) == 0);
+    if (!x.was_nothing && x.is_nothing)
+        a.v->model->retract(&a.v->config, a.me->belief[x.doc], &x.was);
+    else if (!x.was_nothing && !same)
         a.v->model->correct(&a.v->config, a.me->belief[x.doc], &(struct correction){x.was, x.now});
     hand_on(a, x.id, 0, LESSON_LEARNED);
 }
@@ -141,6 +160,10 @@ static void its_turn(struct asking a, struct waiter x)
 {
     if (x.correction) {
         amend(a, x);
+        return;
+    }
+    if (x.is_nothing) {
+        hand_on(a, x.id, 0, LESSON_LEARNED);
         return;
     }
     if (a.v->batch.samples <= 1) {
@@ -187,6 +210,8 @@ static bool joins_another(struct asking a, const struct waiter *x)
         if (y->in_batch || y->lesson != x->lesson || !y->last)
             continue;
         y->now = x->now;
+        y->is_nothing = x->is_nothing;
+        memcpy(y->x, x->x, sizeof y->x);
         hand_on(a, x->id, y->id, LESSON_BATCHED);
         return true;
     }
@@ -194,7 +219,7 @@ static bool joins_another(struct asking a, const struct waiter *x)
 }
 
 void waiting_take(struct lessons *l, const struct catalog *c, uint32_t version, uint32_t at, const struct example *was,
-                  const struct example *now)
+                  const struct example *now, bool fitted, bool fits)
 {
     struct asking a = of(l, c, version);
     struct lesson *lesson = &l->lesson[at];
@@ -203,12 +228,15 @@ void waiting_take(struct lessons *l, const struct catalog *c, uint32_t version, 
     if (now->x) {
         x.has_x = true;
         memcpy(x.x, now->x, a.v->config.dimension * sizeof *now->x);
+        memcpy(x.old_x, s->kind == SAMPLE_CORRECTION ? was->x : now->x, a.v->config.dimension * sizeof *now->x);
     }
     lesson->fate[version] = LESSON_BATCHED;
     lesson->waiter[version] = x.id;
     if (s->kind == SAMPLE_CORRECTION) {
         x.correction = x.last = true;
         x.was = *was;
+        x.was_nothing = !fitted;
+        x.is_nothing = !fits;
         x.lesson = (uint32_t)s->original - 1;
     }
     if (a.v->order == ORDER_ARRIVAL) {
@@ -240,6 +268,17 @@ bool waiting_has(const struct waiting *w, uint32_t lesson)
     return false;
 }
 
+bool waiting_unlearned(const struct waiting *w, const struct version *v, uint32_t lesson)
+{
+    for (uint32_t i = 0; i < w->waiters; i++) {
+        const struct waiter *x = &w->waiter[i];
+        if (x->lesson == lesson &&
+            ((x->in_batch && v->order == ORDER_ARRIVAL) || (x->last && (!x->correction || x->was_nothing))))
+            return true;
+    }
+    return false;
+}
+
 uint32_t waiting_batches(const struct waiting *w)
 {
     uint32_t count = 0;
@@ -255,9 +294,12 @@ uint32_t waiting_batches(const struct waiting *w)
 static uint64_t bytes(const struct lessons *l, const struct catalog *c)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < c->versions; i++)
+    for (uint32_t i = 0; i < c->versions; i++) {
+        const struct version *v = c->version[i];
+        uint32_t sides = v->order == ORDER_EVENT_TIME ? 2 : 1;
         sum += l->student[i].waiting.waiters *
-               (SAMPLE_BYTES + 4 * (model_uses_features(c->version[i]->model) ? c->version[i]->config.dimension : 0));
+               (SAMPLE_BYTES + 4 * (model_uses_features(v->model) ? sides * v->config.dimension : 0));
+    }
     return sum;
 }
 

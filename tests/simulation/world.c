@@ -25,6 +25,7 @@ struct author {
     bool ranks;       /* the server has events of its own */
     bool attributes;  /* action streams may have keys of their own */
     bool orderly;     /* one well-behaved client: many samples and corrections, for what comes behind the join */
+    bool tardy;       /* features are sent for what was shown, mostly when it is decided */
     uint32_t records; /* percent of impressions and features that come with others in one record */
     uint32_t crowd, act_capacity, event_capacity; /* crowd: percent of events that are actions on one key */
 };
@@ -57,12 +58,16 @@ static void make_table(struct author *a, struct joiner_stream *s)
     s->payload_only = chance(a, 15);
 }
 
+enum { OPTIONAL = 1 };
+
 static void make_streams(struct author *a)
 {
     struct catalog *c = &a->w->join;
     uint32_t impressions = chance(a, 75) ? 1 : between(a, 2, 3), actions = between(a, 1, 3);
-    uint32_t features = chance(a, 40) ? 0 : between(a, 1, 3),
-             tables = chance(a, 50) ? 0 : between(a, 1, WORLD_TABLES_MAX);
+    uint32_t features = a->tardy        ? between(a, 1, 2)
+                        : chance(a, 40) ? 0
+                                        : between(a, 1, 3),
+             tables = chance(a, a->tardy ? 85 : 50) ? 0 : between(a, 1, WORLD_TABLES_MAX);
     while (impressions + actions + features + tables > 0) {
         uint32_t pick = below(a, impressions + actions + features + tables), i = c->join.streams++;
         struct joiner_stream *s = &c->join.stream[i];
@@ -84,7 +89,9 @@ static void make_streams(struct author *a)
             tables--;
         } else {
             s->kind = JOINER_FEATURES;
-            s->required = chance(a, 40);
+            s->required = chance(a, a->tardy ? 10 : 40);
+            s->dimension =
+                s->required || chance(a, a->tardy ? 25 : 50) ? 0 : OPTIONAL; /* as many as it sends: set_dimensions() */
             features--;
         }
         if (s->kind == JOINER_TABLE) /* the order of names is not that of numbers */
@@ -301,11 +308,33 @@ static void make_batches(struct author *a, struct version *v, bool exact)
     }
 }
 
+/* How many values the streams of features send, so that they are WORLD_DIMENSION together. */
+static uint32_t values_of(const struct world *w, uint32_t stream)
+{
+    uint32_t before = 0, streams = 0;
+    for (uint32_t i = 0; i < w->join.join.streams; i++) {
+        bool features = w->join.join.stream[i].kind == JOINER_FEATURES;
+        before += features && i < stream;
+        streams += features;
+    }
+    return before + 1 == streams ? WORLD_DIMENSION - before : 1;
+}
+
+static void set_dimensions(struct author *a)
+{
+    for (uint32_t i = 0; i < a->w->join.join.streams; i++) {
+        struct joiner_stream *s = &a->w->join.join.stream[i];
+        if (s->dimension == OPTIONAL)
+            s->dimension = chance(a, 90) ? values_of(a->w, i) : 2;
+    }
+}
+
 static void make_versions(struct author *a)
 {
     struct world *w = a->w;
+    set_dimensions(a);
     static const uint32_t own[] = {0, 50, 90, 100, 100, 100};
-    w->own_features = own[below(a, ARRAY_LEN(own))];
+    w->own_features = a->tardy ? 5 : own[below(a, ARRAY_LEN(own))];
     w->dimension = dimension_of(w);
     w->versions = between(a, 1, WORLD_VERSIONS_MAX);
     w->whole = !a->fractions;
@@ -563,20 +592,10 @@ static void follow(struct author *a, struct world_event *e)
     e->time = shown->time + edges[below(a, ARRAY_LEN(edges))] + (chance(a, 50) ? 0 : (int64_t)below(a, 3) - 1);
     if (c->stream[e->stream].kind == JOINER_TABLE && chance(a, 80)) /* it may count, just so or for a while */
         e->time = shown->time + (chance(a, 50) ? (int64_t)below(a, 3) - 1 : -a->unit * between(a, 1, 20));
+    if (a->tardy && c->stream[e->stream].kind == JOINER_FEATURES)
+        e->time = shown->time + (int64_t)below(a, 3) - 1;
     if (a->orderly && chance(a, 80) && c->stream[e->stream].kind == JOINER_ACTION) /* it may well correct */
         e->time = shown->time + (int64_t)below(a, (uint32_t)c->stream[e->stream].within_ms + 1);
-}
-
-/* How many values the streams of features send, so that they are WORLD_DIMENSION together. */
-static uint32_t values_of(const struct world *w, uint32_t stream)
-{
-    uint32_t before = 0, streams = 0;
-    for (uint32_t i = 0; i < w->join.join.streams; i++) {
-        bool features = w->join.join.stream[i].kind == JOINER_FEATURES;
-        before += features && i < stream;
-        streams += features;
-    }
-    return before + 1 == streams ? WORLD_DIMENSION - before : 1;
 }
 
 static void add_features(struct author *a, struct world_event *e)
@@ -592,7 +611,7 @@ static void add_features(struct author *a, struct world_event *e)
         .sparse = chance(a, 10),
         .huge = chance(a, 3),
         .values = (uint8_t)(chance(a, 93) ? values : below(a, WORLD_VALUES_MAX + 1)),
-        .representation = (uint8_t)(chance(a, 60) ? 1 : below(a, 5)),
+        .representation = (uint8_t)(chance(a, a->tardy ? 95 : 60) ? 1 : below(a, 5)),
         .luck = (uint32_t)random_next(&a->r),
     };
 }
@@ -619,7 +638,8 @@ static void fill_event(struct author *a, const struct world_lane *lane, struct w
         e->value = below(a, 3);
     if (w->join.join.stream[stream].kind == JOINER_IMPRESSION || chance(a, 30))
         e->version = (uint8_t)(chance(a, 60) ? 1 : between(a, 1, 200));
-    if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && chance(a, 60))
+    bool late = a->tardy && w->join.join.stream[stream].kind == JOINER_FEATURES;
+    if (w->join.join.stream[stream].kind != JOINER_IMPRESSION && !crowded && (late || chance(a, 60)))
         follow(a, e);
     e->score = chance(a, 50) ? 0.01f * (float)below(a, 110) : NAN; /* some are no probabilities */
     if (w->join.join.stream[stream].kind == JOINER_TABLE)
@@ -862,6 +882,7 @@ void world_make(struct world *w, uint64_t seed)
     struct author a = {.w = w, .r = {seed}, .now = EPOCH_MS};
     random_next(&a.r);
     a.orderly = chance(&a, 30);
+    a.tardy = a.orderly && chance(&a, 60);
     a.pauses = a.orderly || chance(&a, 60);
     a.ranks = chance(&a, 50);
     make_join(&a);

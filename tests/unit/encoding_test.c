@@ -50,7 +50,7 @@ static int close_bench(void **state)
 
 static void add(struct bench *b, const float *values, uint32_t count)
 {
-    feature_pack(&b->packed,
+    feature_pack(&b->packed, 0,
                  &(struct event){.has = EVENT_HAS_FEATURES, .features = bytes_of(values, count * sizeof *values)});
 }
 
@@ -59,7 +59,7 @@ static void add_sparse(struct bench *b, const uint32_t *indices, const float *va
     CLEANUP(buffer_close) struct buffer pairs = {0};
     buffer_put(&pairs, indices, count * sizeof *indices);
     buffer_put(&pairs, values, count * sizeof *values);
-    feature_pack(&b->packed,
+    feature_pack(&b->packed, 0,
                  &(struct event){.has = EVENT_HAS_FEATURES, .encoding = 1, .features = buffer_view(&pairs)});
 }
 

@@ -24,7 +24,7 @@ static void add(struct bench *b, const char *representation, const float *values
     struct event e = {.representation = representation ? bytes_text(representation) : (struct bytes){0},
                       .features = bytes_of(values, count * sizeof *values),
                       .has = EVENT_HAS_FEATURES};
-    feature_pack(&b->packed, &e);
+    feature_pack(&b->packed, 0, &e);
 }
 
 static void add_sparse(struct bench *b, const uint32_t *indices, const float *values, uint32_t count)
@@ -33,7 +33,7 @@ static void add_sparse(struct bench *b, const uint32_t *indices, const float *va
     buffer_put(&pairs, indices, count * sizeof *indices);
     buffer_put(&pairs, values, count * sizeof *values);
     struct event e = {.encoding = 1, .features = buffer_view(&pairs), .has = EVENT_HAS_FEATURES};
-    feature_pack(&b->packed, &e);
+    feature_pack(&b->packed, 0, &e);
 }
 
 static void unpack(struct bench *b)

@@ -204,7 +204,8 @@ static void test_flips(void **state)
     free(b);
 }
 
-/* Another feature, weight or offset: the gradient at today's mean is exchanged. */
+/* Another feature, weight or offset: the gradient at today's mean is exchanged, and with features the curvature: in what
+ * came, out what was. */
 static void test_exchange(void **state)
 {
     struct model_config config = plain(3, true, COVARIANCE_FULL);
@@ -223,12 +224,13 @@ static void test_exchange(void **state)
         natural_of(b->value, covariance_of(b, 4), 4, &belief);
         for (int side = 0; side < 2; side++) {
             const struct example *e = side ? &c.after : &c.before;
-            double wide[N_MAX], score = e->offset;
+            double wide[N_MAX], mean = 0, sign = side ? 1 : -1;
             expand(&config, e->x, wide);
             for (int i = 0; i < 4; i++)
-                score += wide[i] * b->value[i];
-            double pull = e->weight * (e->reward - lr_logistic(score));
-            natural_add(&belief, wide, 0, side ? pull : -pull);
+                mean += wide[i] * b->value[i];
+            double pull = e->weight * (e->reward - lr_logistic(mean + e->offset));
+            double curvature = what == 0 ? e->weight * lr_curvature(mean + e->offset) : 0;
+            natural_add(&belief, wide, sign * curvature, sign * (pull + curvature * mean));
         }
         model_lr_full.correct(&config, b, &c);
         assert_is(b, &belief, 1e-12);

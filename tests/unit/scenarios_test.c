@@ -4,7 +4,8 @@
  * Lines     "100 show a": an impression of key a at time 100. "150 order a =12.5 #7": an order worth 12.5 with event id 7
  *           (without: worth 1, with an id of its own). "190 undo order a #7": it is withdrawn at 190. "300 time": every
  *           stream is complete up to 300; "300 clicks": one is.
- * Outcome   "a: 1" a sample with its labels, "a: 0 1 -> 2 1" a correction with old labels and new ones, "late click".
+ * Outcome   "a: 1" a sample with its labels, "a: 0 1 -> 2 1" a correction with old labels and new ones, "with look" behind it
+ *           if it brings features, "late click".
  * Attribution  "last: sum order" as labels: orders have a key of their own, and count for the last impression of it (first,
  *           all). Keys in capitals are the same but for their case: "100 show a", "120 show A", "130 order a" is an order
  *           of both.
@@ -23,8 +24,8 @@
 
 #include "joiner/joiner.h"
 
-enum { SHOW, CLICK, ORDER, STREAMS };
-static const char *const names[STREAMS] = {"show", "click", "order"};
+enum { SHOW, CLICK, ORDER, LOOK, STREAMS };
+static const char *const names[STREAMS] = {"show", "click", "order", "look"};
 static const char *const reasons[] = {"", "late", "orphaned", "duplicate", "mismatch", "too many"};
 
 static const char *const rules[JOINER_ATTRIBUTES] = {"", "last:", "first:", "all:"};
@@ -120,6 +121,26 @@ static const struct scenario {
      "100 click a #1\n650 undo click a #1\n601 time\n640 show a\n660 click a #1\n9000 time", "orphaned click\na: 0"},
     {"ids are those of the stream", "count click; count order",
      "100 show a\n110 click a #1\n120 order a #1\n300 time\n200 undo order a #1", "a: 1 1\na: 1 1 -> 1 0"},
+    /* Features that come late. */
+    {"features that come late leave the labels as they are", "count click",
+     "100 show a\n110 click a\n300 time\n95 look a", "a: 1\na: 1 -> 1 with look"},
+    {"features, click, withdrawal: a chain", "count click",
+     "100 show a\n300 time\n95 look a\n170 click a #1\n180 undo click a #1",
+     "a: 0\na: 0 -> 0 with look\na: 0 -> 1\na: 1 -> 0"},
+    {"click, withdrawal, features: a chain", "count click",
+     "100 show a\n300 time\n170 click a #1\n180 undo click a #1\n95 look a",
+     "a: 0\na: 0 -> 1\na: 1 -> 0\na: 0 -> 0 with look"},
+    {"features between a click and an order", "count click; count order",
+     "100 show a\n300 time\n170 click a\n95 look a\n180 order a",
+     "a: 0 0\na: 0 0 -> 1 0\na: 1 0 -> 1 0 with look\na: 1 0 -> 1 1"},
+    {"what came before the decision does not come again", "count click", "95 look a\n100 show a\n300 time\n96 look a",
+     "a: 0\nduplicate look"},
+    {"nor what came after it", "count click", "100 show a\n300 time\n96 look a\n97 look a",
+     "a: 0\na: 0 -> 0 with look\nduplicate look"},
+    {"features of what was forgotten wait for another impression", "count click",
+     "100 show a\n601 time\n601 look a\n650 show a\n800 time", "a: 0\na: 0"},
+    {"attributed orders stay where they are", "last: sum order",
+     "100 show a\n120 show A\n130 order a =5\n300 time\n95 look A", "a: 0\nA: 5\nA: 5 -> 5 with look"},
     /* Attribution: a and A are impressions of one action key. */
     {"the last before the order has it", "last: sum order",
      "100 show a\n120 show A\n130 order a =5\n140 show b\n700 time", "a: 0\nA: 5\nb: 0"},
@@ -214,6 +235,8 @@ static void on_sample(void *self, struct sample *s)
         buffer_print(&p->outcome, " ->");
     }
     say_labels(p, s->labels, s->label_count);
+    if (sample_brings_features(s))
+        buffer_print(&p->outcome, " with %s", names[s->features[0].stream]);
     end_line(p);
 }
 
@@ -259,13 +282,14 @@ static void add_epoch(struct player *p, uint64_t from)
 static void begin(struct player *p, const char *labels)
 {
     char text[256];
-    *p = (struct player){.keep_from = 1, .watermark = {WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE}};
+    *p = (struct player){.keep_from = 1, .watermark = {WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE}};
     p->config = (struct joiner_config){.streams = STREAMS, .window_ms = 60, .allowed_lateness_ms = 500};
     if (sscanf(labels, "room %" SCNu64, &p->config.decided_bytes_max) == 1)
         labels = strchr(labels, ':') + 1;
     p->config.stream[SHOW].kind = JOINER_IMPRESSION;
     p->config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 200};
     p->config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 500};
+    p->config.stream[LOOK].kind = JOINER_FEATURES;
     for (int rule = 0; rule < JOINER_ATTRIBUTES; rule++) {
         size_t size = strlen(rules[rule]);
         if (size == 0 || strncmp(labels, rules[rule], size) != 0)
