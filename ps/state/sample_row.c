@@ -3,7 +3,8 @@
 enum {
     FORMAT = 2,
     COUNT_AT = 1, /* in the head */
-    NEWEST_AT = 1 + 4 + 8 + 8,
+    OLDEST_AT = 1 + 4 + 8,
+    NEWEST_AT = OLDEST_AT + 8,
     HEAD = NEWEST_AT + 8,
     EXCLUDED = 16, /* with the kind */
     WAS_EXCLUDED = 32,
@@ -40,6 +41,18 @@ static void begin(struct buffer *row, const struct kept_sample *s)
     buffer_put_i64(row, s->decided_at);
 }
 
+/* Over the time of decision; it may go back where a configuration of the join is the first to know its gate. */
+static void stretch(struct buffer *row, int64_t decided_at)
+{
+    int64_t oldest, newest;
+    memcpy(&oldest, row->data + OLDEST_AT, sizeof oldest);
+    memcpy(&newest, row->data + NEWEST_AT, sizeof newest);
+    if (decided_at < oldest)
+        memcpy(row->data + OLDEST_AT, &decided_at, sizeof decided_at);
+    if (decided_at > newest)
+        memcpy(row->data + NEWEST_AT, &decided_at, sizeof decided_at);
+}
+
 void sample_row_append(struct buffer *row, const struct kept_sample *s)
 {
     uint32_t count;
@@ -48,7 +61,7 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     memcpy(&count, row->data + COUNT_AT, sizeof count);
     count++;
     memcpy(row->data + COUNT_AT, &count, sizeof count);
-    memcpy(row->data + NEWEST_AT, &s->decided_at, sizeof s->decided_at); /* the gate only grows */
+    stretch(row, s->decided_at);
     buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size + s->tables.size);
     buffer_put_u8(row,
                   (uint8_t)((uint32_t)s->kind | (s->excluded ? EXCLUDED : 0) | (s->old_excluded ? WAS_EXCLUDED : 0)));

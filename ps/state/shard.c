@@ -96,6 +96,12 @@ static void begin_epoch(struct shard *s, uint64_t position)
     joiner_change(s->joiner, &s->catalog.join, output_of(s));
 }
 
+/* There is less room for what waits; or a version that was paused, and kept what it had, must share it again. */
+static bool tightens(enum catalog_change_kind kind)
+{
+    return kind == CATALOG_LIMITED || kind == CATALOG_RESUMED || kind == CATALOG_DISCARDED;
+}
+
 static void follow_change(struct shard *s, struct catalog_change change, struct bytes control, uint64_t position)
 {
     if (change.kind == CATALOG_SAME)
@@ -106,12 +112,12 @@ static void follow_change(struct shard *s, struct catalog_change change, struct 
         shard_follow_catalog(s);
     if (change.kind == CATALOG_LIMITED && s->joiner)
         joiner_set_bounds(s->joiner, s->catalog.join.held_bytes_max, s->catalog.join.decided_bytes_max);
-    if (change.kind == CATALOG_LIMITED)
-        shard_keep_batch_bound(s);
     if (change.kind == CATALOG_RULED && s->joiner)
         joiner_set_rules(s->joiner, &s->catalog.join.rules);
     if (change.kind == CATALOG_DISCARDED)
         shard_discard(s, change.version);
+    if (tightens(change.kind))
+        shard_keep_batch_bound(s);
     if (change.kind == CATALOG_RESET)
         shard_reset(s, change.version, control);
     if (change.kind == CATALOG_ENCODED)

@@ -969,11 +969,13 @@ static bool give_up(const struct oracle *o, struct oracle_shard *s)
 {
     uint64_t most = catalog_limits(&o->catalog).decided_bytes, bytes = 0;
     int64_t oldest_stretch = INT64_MAX, width, known_from = expiry(o, s);
-    if (most == 0 || known_from == WATERMARK_NONE)
+    bool any_expired = known_from != WATERMARK_NONE; /* else an older epoch decides, and a stream is new */
+    if (most == 0)
         return false;
     for (uint32_t i = 0; i < s->records; i++) {
         int64_t stretch = stretch_of_time(o, s->record[i].time, &width);
-        if (!s->record[i].decided || s->record[i].time < s->gone || stretch < stretch_of_time(o, known_from, &width))
+        if (!s->record[i].decided || s->record[i].time < s->gone ||
+            (any_expired && stretch < stretch_of_time(o, known_from, &width)))
             continue;
         bytes += bytes_remembered(o, s, i);
         oldest_stretch = stretch < oldest_stretch ? stretch : oldest_stretch;
@@ -1226,10 +1228,11 @@ static void take_control(struct oracle *o, struct bytes control)
             lessons_encode(&o->shard[k].lessons, v, i, id->text[0] ? world_encoder_find(NULL, id, NULL) : NULL,
                            change.kind == CATALOG_ENCODED && change.version == v->id);
         }
-    for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++) {
+    for (uint32_t k = 0; k < o->shards && change.kind == CATALOG_LIMITED; k++)
         keep_bounds(o, &o->shard[k]);
+    bool resumed = change.kind == CATALOG_RESUMED || change.kind == CATALOG_DISCARDED;
+    for (uint32_t k = 0; k < o->shards && (change.kind == CATALOG_LIMITED || resumed); k++)
         waiting_keep_bound(&o->shard[k].lessons, &o->catalog);
-    }
 }
 
 /* How many events of the shard have the same shared part as this one. */
