@@ -64,15 +64,20 @@ static bool listens(const struct version *v, uint32_t source)
     return false;
 }
 
+/* New samples up to there were given up: by a command, or with the encoder that they were held, or refused, by. */
+static bool is_discarded(const struct version_slot *slot, uint64_t sequence)
+{
+    return cursor_discards(&slot->cursor, sequence) || sequence < slot->encoded_from;
+}
+
 /* A version that holds samples goes by one that it has not held: of another's, or one that it refused. Those are
  * corrected when features come; where it skips samples it skips them, too. */
 static bool goes_by(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
-    bool is_its = listens(slot->version, sample->version);
-    if (is_its && (sample->kind == SAMPLE_CORRECTION || (!cursor_discards(&slot->cursor, sample->sequence) &&
-                                                         shard_refusal(s, slot, sample) == REASON_NONE)))
+    bool is_its = listens(slot->version, sample->version), discarded = is_discarded(slot, sample->sequence);
+    if (is_its && (sample->kind == SAMPLE_CORRECTION || (!discarded && shard_refusal(s, slot, sample) == REASON_NONE)))
         return false;
-    if (!is_its || cursor_discards(&slot->cursor, sample->sequence))
+    if (!is_its || discarded)
         cursor_pass(&slot->cursor, sample->sequence);
     else if (slot_paused(s, slot))
         cursor_skip(&slot->cursor, sample->sequence, sample->decided_at);
