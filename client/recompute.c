@@ -26,7 +26,7 @@ void recompute_close(struct recompute *r)
 uint64_t recompute_memory(const struct recompute *r)
 {
     return recompute_events_memory(&r->events) + r->join.capacity * sizeof *r->join.share +
-           r->events.count * sizeof *r->join.impression;
+           r->join.lates * sizeof *r->join.late + r->events.count * sizeof *r->join.impression;
 }
 
 /* ---- reading ---- */
@@ -138,7 +138,7 @@ enum tm_code recompute_tell(const struct recompute *r, char *const *labels, size
     const struct recompute_join *j = &r->join;
     uint32_t place[SAMPLE_LABELS_MAX];
     enum tm_code rc = map_labels(r->events.rules, labels, count, place, err);
-    for (size_t i = 0, at = 0; rc == TM_OK && i < j->impressions; i++) {
+    for (size_t i = 0, at = 0, late = 0; rc == TM_OK && i < j->impressions; i++) {
         const struct recompute_event *e = &r->events.event[j->impression[i]];
         double label[SAMPLE_LABELS_MAX];
         struct told_sample told;
@@ -149,6 +149,8 @@ enum tm_code recompute_tell(const struct recompute *r, char *const *labels, size
         at += n;
         fill(r, e, label, place, &told);
         rc = match_there_hashed(m, &told, e->features, err);
+        for (; rc == TM_OK && late < j->lates && j->late[late].impression == j->impression[i]; late++)
+            rc = match_there_late(m, &told, r->events.event[j->late[late].record].features, err);
     }
     return rc;
 }

@@ -5,7 +5,7 @@
 
 #include "client/sample_match.h"
 
-enum { FIRST_CAPACITY = 1024, PANES = 8 };
+enum { FIRST_CAPACITY = 1024, PANES = 8, NEARBY_MIN_MS = 60000 };
 
 struct user_panes {
     int64_t newest;
@@ -163,9 +163,15 @@ int64_t recompute_reach(const struct recompute_rules *r)
     return reach;
 }
 
+int64_t recompute_nearby(const struct recompute_rules *r)
+{
+    return r->window > NEARBY_MIN_MS ? r->window : NEARBY_MIN_MS;
+}
+
 static bool is_near(const struct recompute_events *e, int64_t time)
 {
-    int64_t reach = recompute_reach(e->rules);
+    int64_t reach = recompute_reach(e->rules), nearby = recompute_nearby(e->rules);
+    reach = nearby > reach ? nearby : reach;
     return (e->from == INT64_MIN || time >= e->from - reach) && (e->to == INT64_MAX || time <= e->to + reach);
 }
 
@@ -190,11 +196,18 @@ static enum tm_code make_room(struct recompute_events *e, struct tm_error *err)
     return TM_OK;
 }
 
+static void note_features(struct recompute_events *e, struct recompute_event *k, const struct event *event)
+{
+    uint32_t encoding;
+    struct bytes features = items_features(event, &encoding, &e->joined);
+    k->features = match_features(features, encoding);
+    k->has_features = features.size > 0;
+}
+
 static enum tm_code keep(struct recompute_events *e, uint8_t stream, const struct event *event, const struct numbers *n,
                          struct tm_error *err)
 {
     bool impression = e->rules->stream[stream].kind == KIND_IMPRESSION;
-    uint32_t encoding;
     struct names *names = &e->names;
     if (make_room(e, err) != TM_OK)
         return err->code;
@@ -213,11 +226,9 @@ static enum tm_code keep(struct recompute_events *e, uint8_t stream, const struc
         .stream = stream,
         .withdraw = event->withdraw,
     };
-    if (impression) {
-        struct bytes features = items_features(event, &encoding, &e->joined);
-        k->features = match_features(features, encoding);
-        e->features |= features.size > 0;
-    }
+    if (e->rules->stream[stream].kind != KIND_ACTION)
+        note_features(e, k, event);
+    e->features |= impression && k->has_features;
     return TM_OK;
 }
 
@@ -227,7 +238,7 @@ static enum tm_code take_event(struct recompute_events *e, uint8_t stream, const
     enum rules_kind kind = e->rules->stream[stream].kind;
     struct numbers n = numbers_of(event);
     e->came++;
-    if (kind == KIND_TABLE || !is_welcome(e, event) || kind == KIND_FEATURES)
+    if (kind == KIND_TABLE || !is_welcome(e, event))
         return TM_OK;
     if (!event->withdraw && !pass_filters(e->rules, stream, &n)) {
         e->filtered++;

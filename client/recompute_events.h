@@ -7,7 +7,7 @@
  *          of the window in which an event lies and the seven before it, each event counted, robots' too. Allowed users
  *          pass; so do withdrawals.
  * Filters  of event streams, in their order.
- * Kept     impressions and actions between `from` and `to`, and as far around as actions and repetitions reach.
+ * Kept     impressions, actions and features between `from` and `to`, and as far around as they and repetitions reach.
  * Memory   88 bytes an event that is kept, up to twice that while there is room to grow, and its ids' texts, each once:
  *          about 150 to 250 bytes an event. Beyond memory_max it is TM_RESOURCE_EXHAUSTED. Threads: one. */
 #ifndef TIDEMILL_CLIENT_RECOMPUTE_EVENTS_H
@@ -24,9 +24,9 @@ struct recompute_event {
     double number;                               /* impressions: the weight; actions: the value; both mended */
     double sent;                                 /* the value as it was sent */
     double keep;                                 /* impressions: probability with which a negative is kept */
-    uint64_t features;                           /* impressions: a hash of them (match_features()) */
+    uint64_t features;                           /* impressions, feature streams: a hash of them (match_features()) */
     uint8_t stream;
-    bool withdraw;
+    bool withdraw, has_features;
 };
 
 struct user_panes;
@@ -59,6 +59,8 @@ enum tm_code recompute_events_take(struct recompute_events *e, struct bytes wire
 
 /* How far around an impression something may matter, ms: actions, attribution, repetitions. */
 int64_t recompute_reach(const struct recompute_rules *r);
+/* So long behind a decided impression may the time of its late features lie, ms. */
+int64_t recompute_nearby(const struct recompute_rules *r);
 
 uint64_t recompute_events_memory(const struct recompute_events *e); /* bytes */
 

@@ -12,6 +12,7 @@ void recompute_join_close(struct recompute_join *j)
 {
     free(j->impression);
     free(j->share);
+    free(j->late);
     *j = (struct recompute_join){0};
 }
 
@@ -24,7 +25,7 @@ struct sorting {
 
 static int compare(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
-static int compare_keys(const Event *a, const Event *b, uint32_t key)
+int recompute_compare_keys(const Event *a, const Event *b, uint32_t key)
 {
     int order = key & KEY_OF_REQUEST ? compare(a->request, b->request) : 0;
     if (order == 0 && (key & KEY_OF_USER))
@@ -40,7 +41,7 @@ static int compare_identities(const Event *a, const Event *b)
     int order = compare(a->event, b->event);
     if (order != 0 || a->event != 0)
         return order;
-    order = compare_keys(a, b, KEY_OF_REQUEST | KEY_OF_USER | KEY_OF_DOC);
+    order = recompute_compare_keys(a, b, KEY_OF_REQUEST | KEY_OF_USER | KEY_OF_DOC);
     if (order == 0)
         order = compare(a->time, b->time);
     return order ? order : (a->sent > b->sent) - (a->sent < b->sent);
@@ -50,7 +51,7 @@ static int by_key_and_order(const void *a, const void *b, void *context)
 {
     const struct sorting *s = context;
     const Event *x = &s->event[*(const uint32_t *)a], *y = &s->event[*(const uint32_t *)b];
-    int order = compare_keys(x, y, s->key);
+    int order = recompute_compare_keys(x, y, s->key);
     return order ? order : compare(x->order, y->order);
 }
 
@@ -58,7 +59,7 @@ static int by_key_and_time(const void *a, const void *b, void *context)
 {
     const struct sorting *s = context;
     const Event *x = &s->event[*(const uint32_t *)a], *y = &s->event[*(const uint32_t *)b];
-    int order = compare_keys(x, y, s->key);
+    int order = recompute_compare_keys(x, y, s->key);
     if (order == 0)
         order = compare(x->time, y->time);
     return order ? order : compare(x->order, y->order);
@@ -68,7 +69,7 @@ static int by_key_and_identity(const void *a, const void *b, void *context)
 {
     const struct sorting *s = context;
     const Event *x = &s->event[*(const uint32_t *)a], *y = &s->event[*(const uint32_t *)b];
-    int order = compare_keys(x, y, s->key);
+    int order = recompute_compare_keys(x, y, s->key);
     if (order == 0)
         order = compare_identities(x, y);
     return order ? order : compare(x->order, y->order);
@@ -94,7 +95,7 @@ static void list_sort(struct list *l, const Event *event, uint32_t key, int (*by
 static size_t run_of(const Event *event, const uint32_t *at, size_t count, uint32_t key)
 {
     size_t n = 1;
-    while (n < count && compare_keys(&event[at[0]], &event[at[n]], key) == 0)
+    while (n < count && recompute_compare_keys(&event[at[0]], &event[at[n]], key) == 0)
         n++;
     return n;
 }
@@ -181,16 +182,23 @@ static bool fits_any(const struct scope *s, const Event *action)
 
 /* ---- who holds an action ---- */
 
+enum tm_code recompute_check_memory(const struct recompute_join *j, uint64_t more, struct tm_error *err)
+{
+    if (recompute_events_memory(j->events) + more <= j->events->memory_max)
+        return TM_OK;
+    return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
+                        "joining %zu events needs more than %" PRIu64
+                        " MiB; allow more with --memory, or compare a part of the time, with --from and --to",
+                        j->events->count, j->events->memory_max >> 20);
+}
+
 static enum tm_code add_share(struct recompute_join *j, uint32_t impression, const Event *action, double value,
                               struct tm_error *err)
 {
     if (j->shares == j->capacity) {
         size_t capacity = j->capacity ? 2 * j->capacity : FIRST_CAPACITY;
-        if (recompute_events_memory(j->events) + capacity * sizeof *j->share > j->events->memory_max)
-            return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
-                                "joining %zu events needs more than %" PRIu64
-                                " MiB; allow more with --memory, or compare a part of the time, with --from and --to",
-                                j->events->count, j->events->memory_max >> 20);
+        if (recompute_check_memory(j, capacity * sizeof *j->share, err) != TM_OK)
+            return err->code;
         j->share = mem_grow(j->share, capacity, sizeof *j->share);
         j->capacity = capacity;
     }
@@ -347,9 +355,9 @@ static enum tm_code join_stream(struct recompute_join *j, uint8_t stream, struct
     list_sort(&actions, e->event, s->key, by_key_and_identity);
     for (size_t a = 0, i = 0, n; rc == TM_OK && a < actions.count; a += n) {
         n = run_of(e->event, actions.at + a, actions.count - a, s->key);
-        while (i < shown.count && compare_keys(&e->event[shown.at[i]], &e->event[actions.at[a]], s->key) < 0)
+        while (i < shown.count && recompute_compare_keys(&e->event[shown.at[i]], &e->event[actions.at[a]], s->key) < 0)
             i++;
-        if (i == shown.count || compare_keys(&e->event[shown.at[i]], &e->event[actions.at[a]], s->key) != 0)
+        if (i == shown.count || recompute_compare_keys(&e->event[shown.at[i]], &e->event[actions.at[a]], s->key) != 0)
             continue;
         size_t count = run_of(e->event, shown.at + i, shown.count - i, s->key);
         rc = join_key(&(struct scope){j, s, shown.at + i, count}, actions.at + a, n, err);
@@ -376,6 +384,8 @@ enum tm_code recompute_join(const struct recompute_events *events, struct recomp
     for (uint32_t i = 0; rc == TM_OK && i < events->rules->streams; i++)
         if (events->rules->stream[i].kind == KIND_ACTION)
             rc = join_stream(out, (uint8_t)i, err);
+    if (rc == TM_OK)
+        rc = recompute_find_late(out, err);
     if (rc == TM_OK && out->shares)
         qsort(out->share, out->shares, sizeof *out->share, by_impression);
     if (rc != TM_OK)

@@ -257,6 +257,7 @@ enum tm_code recompute_rules_read(struct bytes packed, struct recompute_rules *o
         return err->code;
     const Tidemill__V1__JoinRulesReply *m = out->message;
     out->allowed_lateness = m->allowed_lateness_ms;
+    out->window = m->window_ms;
     out->events_max = m->users_max_events;
     out->per = m->users_per_ms;
     enum tm_code rc = check_counts(m, err);

@@ -66,7 +66,7 @@ struct rules_users {
 struct recompute_rules {
     Tidemill__V1__JoinRulesReply *message;
     uint32_t key;
-    int64_t allowed_lateness;
+    int64_t allowed_lateness, window;
     struct rules_stream stream[RULES_STREAMS_MAX];
     struct rules_label label[SAMPLE_LABELS_MAX];
     struct rules_sample_filter sample_filter[RULES_MAX];

@@ -16,8 +16,17 @@ struct entry {
     uint64_t features_here, features_there; /* hashes */
     int64_t delay;
     uint8_t here, there; /* how many; more than 2 are 2 */
+    uint32_t late;       /* the newest of the features that may have come late + 1; 0: none */
     bool has_id, told_weight, told_features;
     bool thinned; /* there it is kept with a probability below 1 */
+    bool strange; /* features came late here that are told of no such record there */
+};
+
+/* Features that may come late: of one sample, and a stream. */
+struct late {
+    uint64_t features; /* hash */
+    uint32_t next;     /* of the same sample, + 1; 0: none */
+    bool came;
 };
 
 struct match {
@@ -26,6 +35,8 @@ struct match {
     double *label; /* of each entry: here, then there */
     size_t count, capacity;
     uint32_t *index; /* entry + 1 by key, open addressing; 0: free; twice the capacity */
+    struct late *late;
+    size_t lates, late_capacity;
     struct buffer text;
     bool begun, by_id, by_user, features;
     uint64_t told; /* labels, by any sample of the file */
@@ -53,6 +64,7 @@ void match_close(struct match *m)
     free(m->entry);
     free(m->label);
     free(m->index);
+    free(m->late);
     free(m->made);
     buffer_close(&m->text);
     free(m);
@@ -78,15 +90,24 @@ static size_t slot_of(const struct match *m, struct hash128 key)
     return slot;
 }
 
+static enum tm_code check_room(const struct match *m, size_t capacity, size_t late_capacity, struct tm_error *err)
+{
+    size_t labels = 2 * m->options.labels * sizeof(double);
+    size_t bytes = capacity * (sizeof *m->entry + labels + 2 * sizeof *m->index) + 2 * m->text.size +
+                   late_capacity * sizeof *m->late;
+    if (bytes <= m->options.memory_max && capacity <= UINT32_MAX / 2 && late_capacity <= UINT32_MAX / 2)
+        return TM_OK;
+    return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
+                        "more than %zu samples need more than %" PRIu64
+                        " MiB; allow more with --memory, or compare a part, with --from and --to, or --version",
+                        m->count, m->options.memory_max >> 20);
+}
+
 static enum tm_code grow(struct match *m, struct tm_error *err)
 {
     size_t capacity = m->capacity ? 2 * m->capacity : FIRST_CAPACITY, labels = 2 * m->options.labels * sizeof(double);
-    size_t bytes = capacity * (sizeof *m->entry + labels + 2 * sizeof *m->index) + 2 * m->text.size;
-    if (bytes > m->options.memory_max || capacity > UINT32_MAX / 2)
-        return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
-                            "more than %zu samples need more than %" PRIu64
-                            " MiB; allow more with --memory, or compare a part, with --from and --to, or --version",
-                            m->count, m->options.memory_max >> 20);
+    if (check_room(m, capacity, m->late_capacity, err) != TM_OK)
+        return err->code;
     m->entry = mem_grow(m->entry, capacity, sizeof *m->entry);
     m->label = mem_grow(m->label, capacity, labels ? labels : 1);
     free(m->index);
@@ -203,7 +224,29 @@ static enum tm_code check_told(struct match *m, const struct told_sample *s, str
 
 enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm_error *err)
 {
-    return match_there_hashed(m, s, match_features(buffer_view(&s->features), s->encoding), err);
+    uint64_t features = match_features(buffer_view(&s->features), s->encoding);
+    enum tm_code rc = match_there_hashed(m, s, features, err);
+    bool late = s->correction && s->features.size > 0;
+    return rc == TM_OK && late ? match_there_late(m, s, features, err) : rc;
+}
+
+enum tm_code match_there_late(struct match *m, const struct told_sample *s, uint64_t features, struct tm_error *err)
+{
+    struct entry *e;
+    enum tm_code rc = find(m, &(struct name){s->id, s->version, s->request, s->doc, s->user}, false, &e, err);
+    m->features = true;
+    if (rc != TM_OK || !e)
+        return rc;
+    if (m->lates == m->late_capacity) {
+        size_t capacity = m->late_capacity ? 2 * m->late_capacity : FIRST_CAPACITY;
+        if (check_room(m, m->capacity, capacity, err) != TM_OK)
+            return err->code;
+        m->late = mem_grow(m->late, capacity, sizeof *m->late);
+        m->late_capacity = capacity;
+    }
+    m->late[m->lates++] = (struct late){.features = features, .next = e->late};
+    e->late = (uint32_t)m->lates;
+    return TM_OK;
 }
 
 enum tm_code match_there_hashed(struct match *m, const struct told_sample *s, uint64_t features, struct tm_error *err)
@@ -260,12 +303,26 @@ static struct entry *original_of(const struct match *m, const struct sample_view
     return found ? &m->entry[m->made[low].entry] : NULL;
 }
 
+/* Is it told of the sample, and has not come before? */
+static bool takes_late(const struct match *m, const struct entry *e, uint64_t features)
+{
+    uint32_t at = e->late;
+    while (at && (m->late[at - 1].came || m->late[at - 1].features != features))
+        at = m->late[at - 1].next;
+    if (at)
+        m->late[at - 1].came = true;
+    return at != 0;
+}
+
 static void correct_here(struct match *m, const struct sample_view *s)
 {
     struct entry *e = original_of(m, s);
     m->strays += !e;
-    if (e && !m->options.first)
-        memcpy(labels_of(m, e, true), s->label, m->options.labels * sizeof *s->label);
+    if (!e || m->options.first)
+        return;
+    memcpy(labels_of(m, e, true), s->label, m->options.labels * sizeof *s->label);
+    if (s->features.size > 0 && !takes_late(m, e, match_features(s->features, s->encoding)))
+        e->strange = true;
 }
 
 enum tm_code match_here(struct match *m, const struct sample_view *s, struct tm_error *err)
@@ -306,7 +363,8 @@ static uint64_t reasons_of(const struct match *m, const struct entry *e)
         return 1u << (e->thinned ? MATCH_LEFT_OUT : MATCH_ONLY_THERE);
     reasons |= (uint64_t)(e->here > 1) << MATCH_REPEATED_HERE | (uint64_t)(e->there > 1) << MATCH_REPEATED_THERE;
     reasons |= (uint64_t)(e->told_weight && differs_as_float(e->weight_here, e->weight_there)) << MATCH_WEIGHT;
-    reasons |= (uint64_t)(e->told_features && e->features_here != e->features_there) << MATCH_FEATURES;
+    bool features = e->told_features && e->features_here != e->features_there;
+    reasons |= (uint64_t)(features || (m->lates > 0 && e->strange)) << MATCH_FEATURES;
     for (size_t i = 0; i < m->options.labels; i++)
         if ((e->told >> i & 1) && differs(labels_of(m, e, true)[i], labels_of(m, e, false)[i]))
             reasons |= UINT64_C(1) << (MATCH_LABEL + i);

@@ -8,9 +8,12 @@
  *          is off by more than TOLERANCE x max(1, |number|), a weight, which events carry as a float, when it is
  *          another float.
  *          A correction here is one of the sample that its sequence names; its own ids are those of an action.
+ * Late     features that came after the decision correct a sample here, labels as they were. If the file tells of any,
+ *          each must be one that it tells of that sample, once; one that is told and not here had come in time.
  * Sampling a sample of the file that says it is kept with a probability below 1 may be missing here: that is told, and
  *          is no difference. Nobody else knows the lots that are drawn.
- * Memory   every sample is in memory: about 170 bytes with one label. Beyond memory_max it is TM_RESOURCE_EXHAUSTED.
+ * Memory   every sample is in memory: about 170 bytes with one label, and 16 for features that may have come late.
+ *          Beyond memory_max it is TM_RESOURCE_EXHAUSTED.
  * Threads  one. */
 #ifndef TIDEMILL_CLIENT_SAMPLE_MATCH_H
 #define TIDEMILL_CLIENT_SAMPLE_MATCH_H
@@ -51,6 +54,8 @@ enum tm_code match_there(struct match *m, const struct told_sample *s, struct tm
 /* The same of somebody who kept no more of the features than match_features(). */
 enum tm_code match_there_hashed(struct match *m, const struct told_sample *s, uint64_t features, struct tm_error *err);
 uint64_t match_features(struct bytes features, uint32_t encoding);
+/* Of the samples that were told under this name: features that may have come late; hashed as those. */
+enum tm_code match_there_late(struct match *m, const struct told_sample *name, uint64_t features, struct tm_error *err);
 enum tm_code match_here(struct match *m, const struct sample_view *s, struct tm_error *err);
 
 bool match_wants_features(const struct match *m); /* the file has some */

@@ -28,6 +28,7 @@ streams:
   - { name: carts, kind: action, key: [user, doc], attribute: first, within: 60s }
   - { name: shares, kind: action, key: [doc], attribute: all, within: 10s }
   - { name: profiles, kind: table, key: [user] }
+  - { name: looks, kind: features, dimension: 2 }
 labels:
   - { name: click, stream: clicks }
   - { name: clicks, stream: clicks, aggregate: count }
@@ -88,6 +89,27 @@ def impressions_of(rng, n):
     return [{**shared, **o, "weight": rng.choice((0.5, 1, 3))} for o in own]
 
 
+def look_at(rng, shown, delay):
+    key = {k: shown[k] for k in ("request", "doc", "user")}
+    return {**key, "stream": "looks", "time": shown["time"] + delay, "features": [rng.randrange(1000), 1]}
+
+
+def late_looks(seed, events):
+    """Features for what is decided, or not for the first time; some more than a minute behind their impression."""
+    rng = random.Random(seed)
+    before = {(e["request"], e["doc"]): e["time"] for e in events if e["stream"] == "looks"}
+    looks = []
+    for record in (e for e in events if e["stream"] == "impressions"):
+        for one in [{**record, **item} for item in record.get("items", [{}])]:
+            seen = before.get((one["request"], one["doc"]), one["time"])
+            if rng.random() < 0.2:
+                delay = max(seen - one["time"], 0) + rng.randrange(1, 40_000)
+                looks += [look_at(rng, one, delay + again) for again in range(rng.choice((1, 1, 2)))]
+            elif rng.random() < 0.05:
+                looks.append(look_at(rng, one, 60_001))
+    return sorted(looks, key=lambda e: e["time"])
+
+
 def world(seed, requests=700):
     rng = random.Random(seed)
     events = []
@@ -101,6 +123,8 @@ def world(seed, requests=700):
         for record in records:
             for one in [{**record, **item} for item in record.get("items", [{}])]:
                 events += actions_on(rng, one, f"{n}-{one['doc']}")
+                if rng.random() < 0.2:
+                    events.append(look_at(rng, one, rng.randrange(-30_000, 9000)))
     return sorted(events, key=lambda e: e["time"])
 
 
@@ -120,6 +144,8 @@ class World:
         self.events = world(4)
         streams = sorted({e["stream"] for e in self.events})
         self.files = [write_lines(folder / f"{s}.jsonl", [e for e in self.events if e["stream"] == s]) for s in streams]
+        self.late = late_looks(5, self.events)
+        late = write_lines(folder / "late.jsonl", self.late)
         self.server.start()
         ingest = self.server.spawn("ingest", *map(str, self.files), "--end", "--rate", str(len(self.events)))
         harness.wait_until("half of it is in", lambda: self.server.status()["position"] > len(self.events) // 2)
@@ -128,6 +154,9 @@ class World:
         _, errors = ingest.communicate(timeout=60)
         assert ingest.returncode in (0, 2), errors  # 2: blocked users
         self.server.drain()
+        self.server.run("ingest", str(late))
+        self.server.drain()
+        self.files.append(late)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +180,9 @@ def test_everything_that_decides_a_label_is_what_the_command_recomputes(everythi
     for version, count in (("A", None), ("B", None)):
         part = recomputed(server, files, "--version", version)
         assert part["identical"] and 500 < part["here"] < verdict["here"]
+    came_late = [json.loads(line) for line in server.run("samples", "export", "--quiet", "--features").stdout.splitlines()]
+    came_late = [s for s in came_late if "corrects" in s and s.get("features")]
+    assert len(came_late) > 200 and all(s["labels"] == s["old_labels"] for s in came_late)
     middle = T0 + 120 * 350
     part = recomputed(server, files, "--from", str(middle), "--to", str(middle + 10_000))
     assert part["identical"] and 200 < part["here"] < 600
@@ -182,13 +214,16 @@ def test_each_planted_error_is_found(everything):
     kept = [e for e in rows if not (e["stream"] == "reads" and (e["request"], e["doc"]) in lost)]
     mixed = [e for e in kept if e["stream"] == "impressions" and "items" not in e][100]
     kept = [{**e, "features": [9]} if e is mixed else e for e in kept]
+    early = {(e["request"], e["doc"]) for e in rows if e["stream"] == "looks"}
+    late = next(e for e in everything.late if (e["request"], e["doc"]) not in early and e["user"] != "u7")
+    kept += [{**e, "features": [9, 9]} if e is late else e for e in everything.late]
     kept.append({"stream": "impressions", "request": "made-up", "doc": "d1", "user": "u1", "version": "A", "time": T0 + 50_000})
     verdict = recomputed(everything.server, [write_lines(everything.folder / "lossy.jsonl", sorted(kept, key=lambda e: e["time"]))], code=2)
     assert before["identical"]
     differ = found(verdict, "label dwell differs")
     assert len(differ) > 10 and differ <= {shown[k] for k in lost}  # some were of robots, or late
     assert found(verdict, "only there") == {("A", "made-up", "d1")}
-    assert found(verdict, "features differ") == {(mixed["version"], mixed["request"], mixed["doc"])}
+    assert found(verdict, "features differ") == {shown[e["request"], e["doc"]] for e in (mixed, late)}
     assert found(verdict, "only here") == set()
 
 
