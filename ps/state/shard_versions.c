@@ -92,8 +92,7 @@ static void name_waiting_doc(struct shard *s, const struct version_slot *slot, c
 {
     struct doc_id id = doc_id_of(sample->doc);
     bool waits = slot->batches && batches_of(slot->batches, sample->doc) != BATCHES_NONE;
-    if ((sample->kind == SAMPLE_NEW || sample_moved(sample)) && !waits &&
-        table_find(slot->table, id) == TABLE_NONE)
+    if ((sample->kind == SAMPLE_NEW || sample_moved(sample)) && !waits && table_find(slot->table, id) == TABLE_NONE)
         note_doc(s, id, sample);
 }
 
