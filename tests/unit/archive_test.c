@@ -111,6 +111,22 @@ static int read_all(struct bytes row)
     return rc == TM_OK ? n : -1;
 }
 
+/* The gate of a new epoch of the join may lie behind that of the one before. */
+static void test_a_row_bears_decisions_that_go_back(void **state)
+{
+    CLEANUP(buffer_close) struct buffer row = {0}, event = {0};
+    static const int64_t decided_at[] = {500, 300, 700, 400};
+    struct sample_row_head head;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(decided_at); i++) {
+        struct kept_sample s = sample_of(i + 1, decided_at[i], &event);
+        sample_row_append(&row, &s);
+    }
+    assert_int_equal(sample_row_head(buffer_view(&row), &head, NULL), TM_OK);
+    assert_true(head.oldest == 300 && head.newest == 700);
+    assert_int_equal(read_all(buffer_view(&row)), ARRAY_LEN(decided_at));
+}
+
 static void test_every_cut_is_noticed(void **state)
 {
     CLEANUP(buffer_close) struct buffer row = {0};
@@ -332,13 +348,10 @@ static void test_a_damaged_index_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_row_reads_back),
-        cmocka_unit_test(test_every_cut_is_noticed),
-        cmocka_unit_test(test_damage_is_survived),
-        cmocka_unit_test(test_time_decides),
-        cmocka_unit_test(test_bytes_decide),
-        cmocka_unit_test(test_switched_off),
-        cmocka_unit_test(test_a_damaged_index_is_refused),
+        cmocka_unit_test(test_a_row_reads_back),     cmocka_unit_test(test_a_row_bears_decisions_that_go_back),
+        cmocka_unit_test(test_every_cut_is_noticed), cmocka_unit_test(test_damage_is_survived),
+        cmocka_unit_test(test_time_decides),         cmocka_unit_test(test_bytes_decide),
+        cmocka_unit_test(test_switched_off),         cmocka_unit_test(test_a_damaged_index_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* Tests of client/recompute_*.h: what events come to, by hand. Each case is a configuration, events, and the labels of
- * every impression; times are seconds. */
+ * every impression, with the times of features that may have come late for it; times are seconds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +24,7 @@ enum { EVENTS_MAX = 24, TEXT_SIZE = 1024 };
     "  - { name: e, kind: action, within: 20s, before: 3s }\n"
 #define OWN(rule) STREAMS "  - { name: o, kind: action, key: [user, doc], within: 20s, attribute: " rule " }\n"
 #define LABELS "labels: [{ name: n, stream: c, aggregate: count }, { name: v, stream: c, aggregate: sum }]\n"
+#define LOOKS STREAMS "  - { name: l, kind: features }\n  - { name: m, kind: features }\n" LABELS
 #define SPEND "labels: [{ name: v, stream: o, aggregate: sum }]\n"
 #define VERSIONS "versions: [{ name: A, model: beta, reward: \"1\" }, { name: B, model: beta, reward: \"1\" }]\n"
 
@@ -31,6 +32,8 @@ enum { EVENTS_MAX = 24, TEXT_SIZE = 1024 };
 #define CLICK(time, rest) "{'stream':'c','request':'r','doc':'d','time':" #time rest "}"
 #define EARLY(time) "{'stream':'e','request':'r','doc':'d','time':" #time "}"
 #define ORDER(time, rest) "{'stream':'o','user':'u','doc':'d','time':" #time rest "}"
+#define LOOK(stream, time, rest) "{'stream':'" stream "','request':'r','doc':'d','time':" #time rest "}"
+#define X ",'features':[1]"
 #define TAKE_BACK ",'withdraw':true"
 
 static const struct {
@@ -139,6 +142,22 @@ static const struct {
       "{'stream':'c','request':'r','doc':'d','user':'u','time':12}",
       "{'stream':'c','request':'r','doc':'d','user':'u','time':25,'value':5}"},
      "r:d n=2 v=6 (1 robots)"},
+    {"features, one of each stream",
+     LOOKS,
+     {LOOK("l", 2, X), LOOK("m", 9, X), SHOW("r", 10), LOOK("l", 11, X), LOOK("m", 70, X)},
+     "r:d n=0 v=0 l+2 m+9"},
+    {"features no more than a minute behind",
+     LOOKS,
+     {SHOW("r", 10), CLICK(11, ""), LOOK("l", 70, X), LOOK("m", 71, X)},
+     "r:d n=1 v=1 l+70"},
+    {"a record without features has the place of others",
+     LOOKS,
+     {SHOW("r", 10), LOOK("l", 11, ""), LOOK("l", 12, X)},
+     "r:d n=0 v=0"},
+    {"features of another key",
+     LOOKS,
+     {SHOW("q", 10), LOOK("l", 11, X), SHOW("r", 12)},
+     "q:d n=0 v=0; r:d n=0 v=0 l+11"},
     {"nobody", STREAMS LABELS, {CLICK(10, "")}, ""},
 };
 
@@ -203,6 +222,15 @@ static void print_impression(const struct recompute_join *j, size_t i, size_t *a
         buffer_print(out, " %s=%g", rules->label[k].name, label[k]);
 }
 
+static void print_late(const struct recompute_join *j, size_t i, struct buffer *out)
+{
+    for (size_t k = 0; k < j->lates; k++) {
+        const struct recompute_event *e = &j->events->event[j->late[k].record];
+        if (j->late[k].impression == j->impression[i])
+            buffer_print(out, " %s+%lld", j->events->rules->stream[e->stream].name, (long long)(e->time - T0) / 1000);
+    }
+}
+
 static void test_cases(void **state)
 {
     (void)state;
@@ -218,8 +246,10 @@ static void test_cases(void **state)
         for (size_t i = 0; i < EVENTS_MAX && cases[c].events[i]; i++)
             take(&events, cases[c].events[i]);
         assert_int_equal(recompute_join(&events, &join, &err), TM_OK);
-        for (size_t i = 0; i < join.impressions; i++)
+        for (size_t i = 0; i < join.impressions; i++) {
             print_impression(&join, i, &at, &got);
+            print_late(&join, i, &got);
+        }
         if (events.refused)
             buffer_print(&got, " (%d refused)", (int)events.refused);
         if (events.robots)
