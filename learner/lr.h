@@ -17,6 +17,9 @@
  *          lr_correction_test.c): full 0.18 nats after 300 samples and 0.04 after 2,000, positives foretold 4 % and 1 %
  *          too many; diagonal 0.9 and 0.45 nats, 12 % and 3 %. Without corrections 5.8 and 32 nats, 26 % and 30 % too
  *          few.
+ *          Of other features, as excess log-loss over the true weights, n = 6, three features of three in ten samples
+ *          150 samples late (late_features_test.c): mended 0.0014, in time 0.0014, never mended 0.0030; diagonal
+ *          0.0022, 0.0020 and 0.0044.
  * Taking out  a sample is exchanged for nothing: mean -= covariance c0 (y0 - p0) x0. Its curvature stays, so what is
  *          taken out and learned again gives its certainty twice, its label once.
  * Bound    a correction moves the score of its sample by LR_SHIFT_MAX at most.

@@ -263,7 +263,7 @@ def test_versions_over_features_at_run_time(make_server):
     assert list(server.pull("new", ["nobody"]).values) == list(reply.values)[:9]
 
 
-def test_features_that_come_late_leave_what_the_truth_would_have(make_server):
+def test_features_that_come_late_leave_what_the_truth_would_have(make_server, tmp_path):
     """Samples learned with zeros for `context`, or not at all for want of `users`; then their features come."""
     config = CONFIG.replace("kind: features, required: true", "kind: features").replace(
         "name: context, kind: features", "name: context, kind: features, dimension: 1"
@@ -307,6 +307,10 @@ def test_features_that_come_late_leave_what_the_truth_would_have(make_server):
     status = server.settled_status()
     harness.assert_balanced(status)
     assert next(s for s in status["streams"] if s["name"] == "context")["matched"] == len(truth)
-    exported = server.run("samples", "export", "--quiet", "--features").stdout.splitlines()
-    corrections = [json.loads(line) for line in exported if "corrects" in line]
-    assert sum(bool(c.get("features")) for c in corrections) == len(late)
+    exported = [json.loads(line) for line in server.run("samples", "export", "--quiet", "--features").stdout.splitlines()]
+    came = [s for s in exported if "corrects" in s and s.get("features")]
+    assert len(came) == len(late)
+    for features, code in ((came[7]["features"], 0), ([9.0], 2)):  # an export is a file to verify against
+        came[7]["features"] = features
+        (tmp_path / "export.jsonl").write_text("".join(json.dumps(s) + "\n" for s in exported))
+        server.run("samples", "verify", "--against", str(tmp_path / "export.jsonl"), "--quiet", code=code)
