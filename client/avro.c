@@ -6,6 +6,16 @@
 
 #include "proto/event.h"
 
+/* A row of a table, or a record of features. */
+#define PART(name)                                                                                \
+    "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"" name "\",\"fields\":["       \
+    "{\"name\":\"stream\",\"type\":\"string\"},"                                                  \
+    "{\"name\":\"time\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}},"      \
+    "{\"name\":\"representation\",\"type\":\"string\"},"                                          \
+    "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]}," \
+    "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"       \
+    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]}]}}"
+
 static const char schema_text[] =
     "{\"type\":\"record\",\"name\":\"Sample\",\"namespace\":\"tidemill\",\"fields\":["
     "{\"name\":\"id\",\"type\":\"string\"},"
@@ -34,13 +44,9 @@ static const char schema_text[] =
     "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]},"
     "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"
     "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]},"
-    "{\"name\":\"tables\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"TableRow\",\"fields\":"
-    "["
-    "{\"name\":\"stream\",\"type\":\"string\"},"
-    "{\"name\":\"time\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}},"
-    "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]},"
-    "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"
-    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]}]}}}]}";
+    "{\"name\":\"tables\",\"type\":" PART("TableRow") "},"
+                                                      "{\"name\":\"feature_records\",\"type\":" PART(
+                                                          "FeatureRecord") "}]}";
 
 enum branch { NOTHING, SOMETHING }; /* of a nullable field */
 
@@ -113,7 +119,7 @@ static void set_labels(struct avro *a, const char *name, const struct sample_nam
         CHECK(avro_value_add(&map, names->label[i], &v, NULL, NULL) == 0 && avro_value_set_double(&v, label[i]) == 0);
 }
 
-/* Of a sample, or of a row of a table. */
+/* Of a sample, or of a part of it. */
 static void set_features(const avro_value_t *record, bool wanted, const struct sample_view *s)
 {
     struct feature_numbers f = {0};
@@ -131,21 +137,28 @@ static void set_features(const avro_value_t *record, bool wanted, const struct s
         CHECK(avro_value_set_bytes(&v, (void *)(uintptr_t)s->payload.data, s->payload.size) == 0);
 }
 
-static void set_tables(struct avro *a, const struct sample_view *s)
+static void set_name(const avro_value_t *record, const char *field, struct bytes name)
 {
-    avro_value_t list = field(a, "tables"), record, v;
-    struct reader r = reader_of(s->tables);
-    struct sample_view row;
-    struct table_row of;
-    char stream[EVENT_ID_MAX + 1];
-    while (a->features && sample_next_table(&r, &of, &row)) {
-        snprintf(stream, sizeof stream, "%.*s", (int)of.stream.size, (const char *)of.stream.data);
+    char text[EVENT_ID_MAX + 1];
+    avro_value_t v = field_of(record, field);
+    snprintf(text, sizeof text, "%.*s", (int)name.size, (const char *)name.data);
+    CHECK(avro_value_set_string(&v, text) == 0);
+}
+
+static void set_parts(struct avro *a, const char *name, struct bytes parts)
+{
+    CLEANUP(buffer_close) struct buffer joined = {0};
+    avro_value_t list = field(a, name), record, v;
+    struct reader r = reader_of(parts);
+    struct sample_view view;
+    struct sample_part of;
+    while (a->features && sample_next_part(&r, &joined, &of, &view)) {
         CHECK(avro_value_append(&list, &record, NULL) == 0);
-        v = field_of(&record, "stream");
-        CHECK(avro_value_set_string(&v, stream) == 0);
+        set_name(&record, "stream", of.stream);
+        set_name(&record, "representation", of.representation);
         v = field_of(&record, "time");
         CHECK(avro_value_set_long(&v, of.time) == 0);
-        set_features(&record, true, &row);
+        set_features(&record, true, &view);
     }
 }
 
@@ -192,7 +205,8 @@ static void set_sample(struct avro *a, const struct sample_view *s)
     CHECK((s->rank < 0 ? avro_value_set_null(&rank) : avro_value_set_int(&rank, s->rank)) == 0);
     set_text(a, "representation", s->representation);
     set_features(&a->sample, a->features, s);
-    set_tables(a, s);
+    set_parts(a, "tables", s->tables);
+    set_parts(a, "feature_records", s->records);
 }
 
 /* ---- the file ---- */

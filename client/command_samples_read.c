@@ -100,7 +100,8 @@ int command_samples_tail(const struct command *self, int argc, char **argv)
         SAMPLE_ID_OPTIONS,
         {"last", KEY_LAST, "N", 0, "Begin with so many of the past, at most 10000 (default: 10)", 0},
         {"follow", KEY_FOLLOW, NULL, 0, "Stay, and show samples as they are committed", 0},
-        {"features", KEY_FEATURES, NULL, 0, "With features, payload and rows of tables (json and csv)", 0},
+        {"features", KEY_FEATURES, NULL, 0,
+         "With features, payload, rows of tables and features by stream (json and csv)", 0},
         {0},
     };
     struct tail_arguments a = {TIDEMILL__V1__TAIL_SAMPLES_REQUEST__INIT, TIDEMILL__V1__SAMPLE_FILTER__INIT};
@@ -222,7 +223,7 @@ int command_samples_export(const struct command *self, int argc, char **argv)
         {"until-position", KEY_POSITION, "N", 0, "Made by records before this position of the input", 0},
         {"format", KEY_FORMAT, "FORMAT", 0, "jsonl, csv or avro (default: jsonl)", 0},
         {"output", KEY_FILE, "FILE", 0, "Write to this file (default: standard output)", 0},
-        {"features", KEY_FEATURES, NULL, 0, "With features, payload and rows of tables", 0},
+        {"features", KEY_FEATURES, NULL, 0, "With features, payload, rows of tables and features by stream", 0},
         {"quiet", KEY_QUIET, NULL, 0, "Problems only", 0},
         {0},
     };

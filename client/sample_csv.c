@@ -24,7 +24,7 @@ static const char *const csv_ids[] = {"id",  "kind", "version",         "request
 static const char *const csv_rest[] = {"reward",         "weight", "keep_probability", "corrects",
                                        "old_reward",     "score",  "propensity",       "rank",
                                        "representation", "shard",  "sequence",         "position"};
-static const char *const csv_features[] = {"features", "payload", "tables"};
+static const char *const csv_features[] = {"features", "payload", "tables", "feature_records"};
 
 static void add_names(struct csv_writer *w, const char *prefix, char *const *names, size_t count)
 {
@@ -58,10 +58,18 @@ static struct cell float_cell(float v, char text[static TEXT_NUMBER_SIZE])
     return isfinite(v) ? cell_text(text_float(v, text)) : cell_none();
 }
 
-/* The numbers with spaces between them, the payload in base64 and the rows of tables, with a NUL behind each. Where the
- * last two begin. */
+/* A cell of JSON: empty, or the list. */
+static void put_parts(struct bytes parts, struct buffer *out)
+{
+    if (parts.size)
+        sample_json_parts(parts, out);
+    buffer_put_u8(out, 0);
+}
+
+/* The numbers with spaces between them, the payload in base64, rows of tables and records of features, with a NUL
+ * behind each. Where all but the first begin. */
 struct csv_places {
-    size_t payload, tables;
+    size_t payload, tables, records;
 };
 static struct csv_places put_csv_features(const struct sample_view *s, struct buffer *out)
 {
@@ -81,9 +89,9 @@ static struct csv_places put_csv_features(const struct sample_view *s, struct bu
     base64_encode(s->payload, out);
     buffer_put_u8(out, 0);
     at.tables = out->size;
-    if (s->tables.size)
-        sample_json_tables(s->tables, out);
-    buffer_put_u8(out, 0);
+    put_parts(s->tables, out);
+    at.records = out->size;
+    put_parts(s->records, out);
     return at;
 }
 
@@ -126,6 +134,7 @@ static enum tm_code csv_sample(struct sample_writer *writer, const struct sample
         *c++ = cell_text(text);
         *c++ = cell_text(text + at.payload);
         *c++ = cell_text(text + at.tables);
+        *c++ = cell_text(text + at.records);
     }
     printer_row(w->printer, w->cells);
     return sample_written(w->out, err);

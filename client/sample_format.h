@@ -3,8 +3,8 @@
  * Times    ms since 1970 UTC; on a terminal as text. What was not told is null, or an empty field.
  * Labels   by name: an object in JSON, a map in Avro, columns "label.NAME" and "old_label.NAME" in CSV.
  * Features only when they were asked for. JSON and Avro: numbers; CSV: numbers with spaces between them, sparse ones as
- *          index:value. The payload: base64; in Avro bytes. Rows of tables: a list of stream, time, features and
- *          payload; in CSV that list as JSON, in one column.
+ *          index:value. The payload: base64; in Avro bytes. Rows of tables and what feature streams brought: a list of
+ *          stream, time, representation, features and payload; in CSV that list as JSON, in one column.
  * Errors   TM_IO: what could not be written.
  * Threads  one. */
 #ifndef TIDEMILL_CLIENT_SAMPLE_FORMAT_H
@@ -30,13 +30,14 @@ enum tm_code sample_written(FILE *out, struct tm_error *err); /* so far */
 /* One JSON object, without a line's end. */
 void sample_json(const struct sample_view *s, bool features, struct buffer *out);
 
-/* The next of a sample's rows of tables, its features and payload as those of a sample. False: there is none. */
-struct table_row {
-    struct bytes stream;
+/* The next of a sample's rows of tables, or of the records of its features: those, encoding and payload as a sample's.
+ * False: there is none. joined: room for features that came in two parts. */
+struct sample_part {
+    struct bytes stream, representation;
     int64_t time;
 };
-bool sample_next_table(struct reader *tables, struct table_row *of, struct sample_view *row);
-void sample_json_tables(struct bytes tables, struct buffer *out); /* all of them, as a JSON array */
+bool sample_next_part(struct reader *parts, struct buffer *joined, struct sample_part *of, struct sample_view *view);
+void sample_json_parts(struct bytes parts, struct buffer *out); /* all of them, as a JSON array */
 
 /* The numbers of features: `count` of each; indices NULL when they are dense. False: no such features. */
 struct feature_numbers {

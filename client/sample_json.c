@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "proto/event.h"
+#include "proto/items.h"
 #include "proto/json.h"
 #include "proto/wire.h"
 
@@ -36,13 +36,23 @@ static void put_key(struct buffer *out, const char *key)
     buffer_put_u8(out, ':');
 }
 
-static void put_text(struct buffer *out, const char *key, const char *text)
+static void put_bytes(struct buffer *out, const char *key, struct bytes text)
 {
     put_key(out, key);
-    if (*text)
-        json_put_text(out, bytes_text(text));
+    if (text.size)
+        json_put_text(out, text);
     else
         buffer_print(out, "null");
+}
+
+static void put_text(struct buffer *out, const char *key, const char *text) { put_bytes(out, key, bytes_text(text)); }
+
+static void put_parts(struct buffer *out, const char *key, struct bytes parts)
+{
+    if (parts.size == 0)
+        return;
+    put_key(out, key);
+    sample_json_parts(parts, out);
 }
 
 static void put_integer(struct buffer *out, const char *key, int64_t v)
@@ -114,34 +124,37 @@ static void put_features(struct buffer *out, const struct sample_view *s)
         buffer_print(out, "null");
 }
 
-void sample_json_tables(struct bytes tables, struct buffer *out)
+void sample_json_parts(struct bytes parts, struct buffer *out)
 {
-    struct reader r = reader_of(tables);
-    struct sample_view row;
-    struct table_row of;
+    CLEANUP(buffer_close) struct buffer joined = {0};
+    struct reader r = reader_of(parts);
+    struct sample_view view;
+    struct sample_part of;
     const char *before = "";
     buffer_put_u8(out, '[');
-    while (sample_next_table(&r, &of, &row)) {
+    while (sample_next_part(&r, &joined, &of, &view)) {
         buffer_print(out, "%s{", before);
         put_key(out, "stream");
         json_put_text(out, of.stream);
         put_integer(out, "time", of.time);
-        put_features(out, &row);
+        put_bytes(out, "representation", of.representation);
+        put_features(out, &view);
         buffer_put_u8(out, '}');
         before = ",";
     }
     buffer_put_u8(out, ']');
 }
 
-bool sample_next_table(struct reader *tables, struct table_row *of, struct sample_view *row)
+bool sample_next_part(struct reader *parts, struct buffer *joined, struct sample_part *of, struct sample_view *view)
 {
     struct wire_field f;
     struct event e;
-    while (wire_next(tables, &f)) {
+    while (wire_next(parts, &f)) {
         if (f.type != WIRE_BYTES || event_scan(f.bytes, &e, NULL) != TM_OK)
             continue;
-        *of = (struct table_row){e.stream, e.time};
-        *row = (struct sample_view){.features = e.features, .payload = e.payload, .encoding = e.encoding};
+        *of = (struct sample_part){e.stream, e.representation, e.time};
+        *view = (struct sample_view){.payload = e.payload};
+        view->features = items_features(&e, &view->encoding, joined);
         return true;
     }
     return false;
@@ -192,10 +205,8 @@ void sample_json(const struct sample_view *s, bool features, struct buffer *out)
     put_text(out, "generation", s->names->generation ? s->names->generation : "");
     if (features && (!s->corrects || s->features.size)) /* of a correction: what came after the decision */
         put_features(out, s);
-    if (s->tables.size) {
-        put_key(out, "tables");
-        sample_json_tables(s->tables, out);
-    }
+    put_parts(out, "feature_records", s->records);
+    put_parts(out, "tables", s->tables);
     buffer_put_u8(out, '}');
 }
 

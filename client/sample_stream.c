@@ -47,12 +47,29 @@ static void take_names(char *const *from, size_t count, char ***to, size_t *to_c
 static bool is_whole(const Batch *m, size_t labels)
 {
     size_t n = m->n_sequence;
-    const size_t counts[] = {
-        m->n_shard,    m->n_position,        m->n_id,         m->n_version,    m->n_requests,
-        m->n_docs,     m->n_users,           m->n_reward,     m->n_weight,     m->n_impression_time,
-        m->n_corrects, m->n_score,           m->n_rank,       m->n_payload,    m->n_decision_time,
-        m->n_features, m->n_encoding,        m->n_old_reward, m->n_propensity, m->n_representation,
-        m->n_tables,   m->n_keep_probability};
+    const size_t counts[] = {m->n_shard,
+                             m->n_position,
+                             m->n_id,
+                             m->n_version,
+                             m->n_requests,
+                             m->n_docs,
+                             m->n_users,
+                             m->n_reward,
+                             m->n_weight,
+                             m->n_impression_time,
+                             m->n_corrects,
+                             m->n_score,
+                             m->n_rank,
+                             m->n_payload,
+                             m->n_decision_time,
+                             m->n_features,
+                             m->n_encoding,
+                             m->n_old_reward,
+                             m->n_propensity,
+                             m->n_representation,
+                             m->n_tables,
+                             m->n_keep_probability,
+                             m->n_feature_records};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)
         if (counts[i] != n)
             return false;
@@ -89,6 +106,7 @@ static void fill(const struct stream *x, const Batch *m, size_t i, struct sample
         .features = bytes_of(m->features[i].data, m->features[i].len),
         .payload = bytes_of(m->payload[i].data, m->payload[i].len),
         .tables = bytes_of(m->tables[i].data, m->tables[i].len),
+        .records = bytes_of(m->feature_records[i].data, m->feature_records[i].len),
     };
 }
 

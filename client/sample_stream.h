@@ -29,7 +29,8 @@ struct sample_view {
     int32_t rank;            /* -1: not told */
     uint32_t encoding;
     struct bytes features, payload;
-    struct bytes tables; /* a packed TableRows */
+    struct bytes tables;  /* a packed TableRows */
+    struct bytes records; /* a packed FeatureRecords */
 };
 
 struct sample_sink {

@@ -39,9 +39,6 @@ struct request_estimate {
     struct feature_vector vector;
     struct encoding encoding;
     struct buffer packed;
-    uint8_t table[JOINER_STREAMS_MAX];
-    uint32_t tables;
-    bool feature_streams;
     const struct policy_comparison *actions;
     int which;
     size_t at;
@@ -63,12 +60,8 @@ static enum tm_code settle_encoder(struct request_estimate *r, struct tm_error *
 enum tm_code request_estimate_open(struct engine *e, const struct version *target, enum request_candidates candidates,
                                    struct request_estimate **out, struct tm_error *err)
 {
-    const struct catalog *c = engine_schema(e);
     struct request_estimate *r = mem_new(1, sizeof *r);
     *r = (struct request_estimate){.engine = e, .target = target, .wanted = candidates};
-    r->tables = version_input_tables(c, r->table);
-    for (uint32_t i = 0; i < c->join.streams; i++)
-        r->feature_streams |= c->join.stream[i].kind == JOINER_FEATURES;
     logged_requests_open(&r->log, model_uses_features(target->model) ? target->config.dimension : 0,
                          LOGGED_REQUESTS_BYTES);
     r->candidates = mem_new(1, sizeof *r->candidates);
@@ -93,34 +86,35 @@ void request_estimate_close(struct request_estimate *r)
 
 /* ---- features of a sample ---- */
 
-/* The row of one table among those that are kept with the sample; empty: there is none. */
-static struct bytes kept_row(struct bytes tables, const char *stream)
+/* A sample, and the streams that there are. */
+struct kept_parts {
+    const struct catalog *schema;
+    const struct kept_sample *sample;
+};
+
+static bool find_kept(void *context, uint8_t stream, struct event *out)
 {
-    enum { ROW = 1 }; /* of TableRows */
-    struct reader reader = reader_of(tables);
+    enum { RECORD = 1 }; /* of TableRows and FeatureRecords */
+    const struct kept_parts *k = context;
+    bool table = k->schema->join.stream[stream].kind == JOINER_TABLE;
+    struct reader reader = reader_of(table ? k->sample->tables : k->sample->records);
     struct wire_field field;
-    struct event e;
     while (wire_next(&reader, &field))
-        if (field.number == ROW && event_scan(field.bytes, &e, NULL) == TM_OK &&
-            bytes_equal(e.stream, bytes_text(stream)))
-            return field.bytes;
-    return (struct bytes){0};
+        if (field.number == RECORD && event_scan(field.bytes, out, NULL) == TM_OK &&
+            bytes_equal(out->stream, bytes_text(k->schema->stream_name[stream])))
+            return true;
+    return false;
 }
 
-/* As a shard gathers them. */
+/* As a shard did. The streams of now, because some may come while samples are read. */
 static bool gather(struct request_estimate *r, const struct kept_sample *s)
 {
-    const struct catalog *c = engine_schema(r->engine);
+    struct kept_parts kept = {engine_schema(r->engine), s};
+    struct input_sources sources;
+    version_input_sources(kept.schema, &sources);
     r->packed.size = 0;
-    if (!feature_pack(&r->packed, FEATURES_NO_STREAM, &s->event) && r->feature_streams)
-        return false;
-    for (uint32_t t = 0; t < r->tables; t++) {
-        bool has_features = !c->join.stream[r->table[t]].payload_only;
-        struct bytes row = kept_row(s->tables, c->stream_name[r->table[t]]);
-        if (has_features && !version_input_add_row(&r->packed, r->table[t], row))
-            return false;
-    }
-    return r->packed.size > 0;
+    return version_input_gather(&sources, &(struct input_parts){s->streams, &s->event, find_kept, &kept}, &r->packed,
+                                NULL);
 }
 
 /* NULL: the version does not take them. */

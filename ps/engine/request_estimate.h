@@ -2,10 +2,9 @@
  * request's candidates as it is now, by its own policy, and the share of its rankings that put a document where the log
  * has it is what the document's propensity is weighted against (learner/off_policy_requests.h).
  *
- * Features   of a sample: those of its impression's event and of the rows of tables that are kept with it, encoded if
- *            the version has an encoder. Those that came in a feature stream are not kept with samples. A sample whose
- *            features the version does not take is left out, and counted; more than POLICY_UNTOLD of them and there is
- *            no such estimate.
+ * Features   of a sample: what its shard gathered (ps/state/version_input.h), from what is kept with it, encoded if the
+ *            version has an encoder. A sample whose features the version does not take is left out, and counted; more
+ *            than POLICY_UNTOLD of them and there is no such estimate.
  * Candidates REQUEST_TOGETHER: the samples kept under the request, each in its place among them: right where all that
  *            were ranked were logged, all with one ranking's propensities.
  *            REQUEST_ANY: every document that the log shows, with the features of the sample: right where all

@@ -69,22 +69,14 @@ static enum tm_code check_shape(const struct told *t, const struct version *v, c
     return TM_OK;
 }
 
-static bool has_feature_streams(const struct catalog *c)
-{
-    for (uint32_t i = 0; i < c->join.streams; i++)
-        if (c->join.stream[i].kind == JOINER_FEATURES)
-            return true;
-    return false;
-}
-
 /* What is known before the rows are behind it. */
-static enum tm_code check_before_rows(const struct told *t, const struct catalog *schema, struct tm_error *err)
+static enum tm_code check_before_rows(const struct told *t, const struct rank_tables *tables, struct tm_error *err)
 {
     if (t->ids.id)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "ids: rows of tables come behind what is sent, and nothing can come behind ids; expected "
                             "them in rows of the last table alone");
-    if (t->width == 0 && has_feature_streams(schema))
+    if (t->width == 0 && tables->sources.feature_streams)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "features: missing; where there are feature streams, rows of tables alone are no features");
     return TM_OK;
@@ -141,24 +133,40 @@ static enum tm_code check_range(const struct told *t, const struct version *v, c
     return TM_OK;
 }
 
+struct candidate {
+    const struct rank_tables *tables;
+    uint32_t number;
+};
+
+/* What feature streams would bring is sent with the call. */
+static bool find_row(void *context, uint8_t stream, struct event *out)
+{
+    const struct candidate *c = context;
+    struct bytes row = rank_tables_row(c->tables, c->number, stream);
+    if (row.size) /* it was read when it was stored */
+        CHECK(event_scan(row, out, NULL) == TM_OK);
+    return row.size > 0;
+}
+
 /* One candidate as a shard packs an impression's event and the rows. */
 static enum tm_code pack_candidate(const struct told *t, const struct rank_tables *tables,
                                    const struct rank_features *f, uint32_t candidate, struct buffer *out,
                                    struct tm_error *err)
 {
     struct event sent = {.representation = t->q->representation, .encoding = f->encoding};
+    struct candidate about = {tables, candidate};
+    uint8_t lacking = 0;
     if (f->there) {
         sent.features = rank_features_sent(f, candidate);
         sent.has = EVENT_HAS_FEATURES;
     }
-    feature_pack(out, FEATURES_NO_STREAM, &sent);
-    for (uint32_t k = 0; k < tables->count; k++)
-        if (!version_input_add_row(out, tables->stream[k], rank_tables_row(tables, candidate, k)))
-            return tm_error_set(err, TM_FAILED_PRECONDITION,
-                                "docs[%" PRIu32 "]: table %s has no row with features for it, so a sample of it would "
-                                "have none",
-                                candidate, tables->schema->stream_name[tables->stream[k]]);
-    return TM_OK;
+    const struct input_parts parts = {tables->schema->join.streams, &sent, find_row, &about};
+    if (version_input_gather(&tables->sources, &parts, out, &lacking))
+        return TM_OK;
+    return tm_error_set(err, TM_FAILED_PRECONDITION,
+                        "docs[%" PRIu32
+                        "]: table %s has no row with features for it, so a sample of it would have none",
+                        candidate, tables->schema->stream_name[lacking]);
 }
 
 static enum tm_code pack_all(const struct told *t, const struct rank_tables *tables, const struct rank_features *f,
@@ -198,7 +206,7 @@ static enum tm_code take(const struct told *t, const struct version *v, const st
                          const struct rank_tables *tables, struct rank_features *f, struct tm_error *err)
 {
     bool learns = model_uses_features(v->model), rows = learns && tables->count > 0;
-    enum tm_code rc = rows ? check_before_rows(t, tables->schema, err) : check_representation(t->q, v, &encoder, err);
+    enum tm_code rc = rows ? check_before_rows(t, tables, err) : check_representation(t->q, v, &encoder, err);
     if (rc == TM_OK && learns && !rows)
         rc = check_shape(t, v, encoder, err);
     if (rc != TM_OK)

@@ -3,15 +3,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "ps/state/version_input.h"
 
 static void choose(struct rank_tables *t)
 {
-    uint8_t all[JOINER_STREAMS_MAX];
-    uint32_t tables = version_input_tables(t->schema, all);
-    for (uint32_t i = 0; i < tables; i++)
-        if (!t->schema->join.stream[all[i]].payload_only)
-            t->stream[t->count++] = all[i];
+    version_input_sources(t->schema, &t->sources);
+    for (uint32_t i = t->sources.feature_streams; i < t->sources.count; i++)
+        t->stream[t->count++] = t->sources.stream[i];
 }
 
 static struct event candidate_of(const struct rank_request *q, uint32_t candidate)
@@ -51,8 +48,12 @@ enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, st
     return rc;
 }
 
-struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint32_t table)
+struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint8_t stream)
 {
+    uint32_t table = 0;
+    while (table < t->count && t->stream[table] != stream)
+        table++;
+    CHECK(table < t->count);
     size_t i = (size_t)candidate * t->count + table;
     return bytes_of(t->rows.data + t->at[i], t->at[i + 1] - t->at[i]);
 }

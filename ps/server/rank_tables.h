@@ -9,11 +9,13 @@
 
 #include "ps/engine/engine.h"
 #include "ps/server/rank_request.h"
+#include "ps/state/version_input.h"
 
 struct rank_tables {
     const struct catalog *schema;
+    struct input_sources sources; /* of samples from now on; the tables among them: */
     uint8_t stream[JOINER_STREAMS_MAX];
-    uint32_t count; /* tables whose rows bring features */
+    uint32_t count;
     struct buffer rows;
     size_t *at; /* of each candidate's row of each table, and one more: where it begins in `rows` */
 };
@@ -23,7 +25,7 @@ enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, st
                               struct tm_error *err);
 void rank_tables_close(struct rank_tables *t);
 
-/* The event of a row; empty: there is none. */
-struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint32_t table);
+/* The event of a row of one of the tables; empty: there is none. */
+struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint8_t stream);
 
 #endif

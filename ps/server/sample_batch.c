@@ -7,10 +7,10 @@
 
 /* Field numbers of SampleBatch by column. */
 enum { GENERATION = 1, LABEL_NAMES = 2, VERSION_NAMES = 3 };
-enum text_column { ID, REQUEST, DOC, USER, REPRESENTATION, FEATURES, PAYLOAD, TABLES };
+enum text_column { ID, REQUEST, DOC, USER, REPRESENTATION, FEATURES, PAYLOAD, TABLES, RECORDS };
 static const uint32_t text_field[SAMPLE_BATCH_TEXTS] = {
-    [ID] = 7,        [REQUEST] = 9,  [DOC] = 10,   [USER] = 11, [REPRESENTATION] = 24,
-    [FEATURES] = 25, [PAYLOAD] = 27, [TABLES] = 31};
+    [ID] = 7,        [REQUEST] = 9,  [DOC] = 10,    [USER] = 11,   [REPRESENTATION] = 24,
+    [FEATURES] = 25, [PAYLOAD] = 27, [TABLES] = 31, [RECORDS] = 32};
 
 /* clang-format off */
 enum packed_column { SHARD, SEQUENCE, POSITION, VERSION, IMPRESSION_TIME, DECISION_TIME, LABELS, REWARD, WEIGHT, KEEP,
@@ -103,6 +103,7 @@ void sample_batch_add(struct sample_batch *b, const struct engine_sample *shown)
     buffer_put_f64(&b->packed[OLD_REWARD], shown->old_reward);
     put_served(b, &s->event);
     put_text(b, TABLES, b->features ? s->tables : (struct bytes){0});
+    put_text(b, RECORDS, b->features ? s->records : (struct bytes){0});
     b->rows++;
 }
 

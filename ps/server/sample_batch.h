@@ -6,14 +6,14 @@
 
 #include "ps/engine/sample_reader.h"
 
-enum { SAMPLE_BATCH_TEXTS = 8, SAMPLE_BATCH_PACKED = 17 };
+enum { SAMPLE_BATCH_TEXTS = 9, SAMPLE_BATCH_PACKED = 17 };
 
 struct sample_batch {
     struct engine *engine;
-    bool features;                             /* also features, payload and rows of tables */
-    uint32_t labels;                           /* as they were when the call began */
-    uint32_t versions_told;                    /* names sent so far */
-    uint32_t rows;                             /* gathered */
+    bool features;          /* also features, payload, rows of tables and what feature streams brought */
+    uint32_t labels;        /* as they were when the call began */
+    uint32_t versions_told; /* names sent so far */
+    uint32_t rows;          /* gathered */
     struct buffer text[SAMPLE_BATCH_TEXTS];    /* fields with their tags */
     struct buffer packed[SAMPLE_BATCH_PACKED]; /* contents */
     struct buffer joined;                      /* features of the item at hand */

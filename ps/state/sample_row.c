@@ -1,7 +1,7 @@
 #include "ps/state/sample_row.h"
 
 enum {
-    FORMAT = 2,
+    FORMAT = 3,
     COUNT_AT = 1, /* in the head */
     OLDEST_AT = 1 + 4 + 8,
     NEWEST_AT = OLDEST_AT + 8,
@@ -25,6 +25,7 @@ void kept_sample_of(const struct sample *s, struct bytes event, struct bytes sha
                                 .keep = s->keep,
                                 .excluded = s->excluded,
                                 .old_excluded = s->old_excluded,
+                                .streams = s->streams,
                                 .wire = event,
                                 .shared = shared};
     memcpy(out->label, s->labels, sizeof out->label);
@@ -62,10 +63,11 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     count++;
     memcpy(row->data + COUNT_AT, &count, sizeof count);
     stretch(row, s->decided_at);
-    buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size + s->tables.size);
+    buffer_reserve(row, 64 + 2 * sizeof s->label + s->wire.size + s->shared.size + s->tables.size + s->records.size);
     buffer_put_u8(row,
                   (uint8_t)((uint32_t)s->kind | (s->excluded ? EXCLUDED : 0) | (s->old_excluded ? WAS_EXCLUDED : 0)));
     buffer_put_u8(row, (uint8_t)s->labels);
+    buffer_put_u8(row, (uint8_t)s->streams);
     buffer_put_u32(row, s->version);
     buffer_put_i64(row, s->impression_time);
     buffer_put_i64(row, s->decided_at);
@@ -81,6 +83,7 @@ void sample_row_append(struct buffer *row, const struct kept_sample *s)
     buffer_put(row, s->wire.data, s->wire.size);
     buffer_put(row, s->shared.data, s->shared.size);
     buffer_put_bytes(row, s->tables);
+    buffer_put_bytes(row, s->records);
 }
 
 static enum tm_code damaged(const char *what, struct tm_error *err)
@@ -144,6 +147,7 @@ enum tm_code sample_row_next(struct sample_row_reader *g, struct kept_sample *ou
     *out = (struct kept_sample){.sequence = g->head.first + g->done++};
     uint8_t kind = reader_u8(r);
     out->labels = reader_u8(r);
+    out->streams = reader_u8(r);
     out->version = reader_u32(r);
     out->impression_time = reader_i64(r);
     out->decided_at = reader_i64(r);
@@ -153,7 +157,7 @@ enum tm_code sample_row_next(struct sample_row_reader *g, struct kept_sample *ou
     out->excluded = kind & EXCLUDED;
     out->old_excluded = kind & WAS_EXCLUDED;
     kind &= (uint8_t) ~(EXCLUDED | WAS_EXCLUDED);
-    if (r->bad || kind > SAMPLE_CORRECTION || out->labels > JOINER_LABELS_MAX)
+    if (r->bad || kind > SAMPLE_CORRECTION || out->labels > JOINER_LABELS_MAX || out->streams > JOINER_STREAMS_MAX)
         return damaged("a sample makes no sense", err);
     out->kind = (enum sample_kind)kind;
     read_labels(r, out->labels, out->label);
@@ -163,6 +167,7 @@ enum tm_code sample_row_next(struct sample_row_reader *g, struct kept_sample *ou
     }
     out->wire = reader_bytes(r);
     out->tables = reader_bytes(r);
+    out->records = reader_bytes(r);
     if (r->bad || !is_sane(&g->head, out))
         return damaged("a sample makes no sense", err);
     if (event_scan(out->wire, &out->event, NULL) != TM_OK || !are_ids(&out->event))

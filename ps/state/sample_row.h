@@ -4,9 +4,10 @@
  * as it came, of a correction the ids of what caused it, so that both name request, document and user as text; and its
  * features, if it is features that came late. The version is its id in the catalog.
  * Layout   little-endian: {format u8, count u32, first sequence u64, oldest and newest time of decision i64}, then for
- *          each sample {kind u8, and 16 in it if it is excluded, 32 if it was; labels u8, version u32, impression time
- *          i64, decided at i64, position u64, weight f64, keep f64, label f64..., of a correction {original u64, old
- *          label f64...}, event {size u32, bytes}, rows of tables {size u32, TableRows of samples.proto}}.
+ *          each sample {kind u8, and 16 in it if it is excluded, 32 if it was; labels u8, streams u8, version u32,
+ *          impression time i64, decided at i64, position u64, weight f64, keep f64, label f64..., of a correction
+ *          {original u64, old label f64...}, event {size u32, bytes}, rows of tables {size u32, TableRows of
+ *          samples.proto}, what feature streams brought {size u32, FeatureRecords}}.
  * Units    times are event time, ms since 1970 UTC.
  * Memory   a sample that was read has views into the row.
  * Errors   rows come from a disk: whatever is not as above is TM_DATA_LOSS.
@@ -22,7 +23,8 @@ struct kept_sample {
     uint64_t sequence; /* in its shard */
     uint64_t original; /* corrections: the sequence of what they correct */
     uint32_t version;
-    uint32_t labels; /* how many */
+    uint32_t labels;  /* how many */
+    uint32_t streams; /* of its epoch (joiner/joiner.h); 0: a correction, or one that was left out before */
     int64_t impression_time, decided_at;
     uint64_t position; /* of the record that made it: the impression, or the action that corrects it */
     double weight, keep;
@@ -31,7 +33,9 @@ struct kept_sample {
     struct bytes wire;           /* the impression's Event; corrections: ids and new features */
     struct bytes shared;         /* to be appended: its other part; what was read is whole */
     struct event event;          /* the same, read */
-    struct bytes tables;         /* rows read for it, packed; empty: none, more than EVENT_SIZE_MAX, or a correction */
+    /* TableRows and FeatureRecords of samples.proto, packed; empty: none, or more than EVENT_SIZE_MAX. */
+    struct bytes tables;  /* rows read for it */
+    struct bytes records; /* what feature streams brought, in the order of the streams */
 };
 
 /* *event and *shared become the sample's wire and are not read. */

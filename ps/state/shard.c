@@ -45,6 +45,8 @@ void shard_close(struct shard *s)
     buffer_close(&s->hand.packed);
     buffer_close(&s->tables.found);
     buffer_close(&s->tables.rows);
+    buffer_close(&s->records.one);
+    buffer_close(&s->records.all);
     archive_close(&s->archive);
     buffer_close(&s->newest_ids);
     buffer_close(&s->new_doc_text);
@@ -77,7 +79,7 @@ static struct joiner_output output_of(struct shard *s)
 void shard_follow_catalog(struct shard *s)
 {
     if (s->catalog.joined && !s->joiner) {
-        shard_order_tables(s);
+        shard_order_sources(s);
         s->joiner = joiner_open(&s->catalog.join, output_of(s));
         shard_keep_runs(s);
     }
@@ -92,7 +94,7 @@ static void begin_epoch(struct shard *s, uint64_t position)
         shard_follow_catalog(s);
         return;
     }
-    shard_order_tables(s);
+    shard_order_sources(s);
     joiner_change(s->joiner, &s->catalog.join, output_of(s));
 }
 

@@ -1,5 +1,6 @@
 /* What a shard keeps of a sample for people and their tools. */
 #include "proto/event.h"
+#include "proto/wire.h"
 #include "ps/state/shard_state.h"
 
 /* An event that holds the ids of another one, and nothing else. */
@@ -46,6 +47,35 @@ static struct bytes ids_of_correction(struct shard *s, const struct sample *samp
     return buffer_view(&s->newest_ids);
 }
 
+/* What it is about is told by the sample; the rest is as it came. */
+static void put_record(struct shard *s, const struct sample_features *brought)
+{
+    enum { RECORD = 1 }; /* of FeatureRecords */
+    struct event e;
+    shard_read_event(brought->body, brought->shared, &e);
+    const struct event kept = {.stream = bytes_text(s->catalog.stream_name[brought->stream]),
+                               .representation = e.representation,
+                               .payload = e.payload,
+                               .features = e.features,
+                               .time = e.time,
+                               .encoding = e.encoding,
+                               .items = e.items,
+                               .item_features = e.item_features,
+                               .item_encoding = e.item_encoding,
+                               .has = e.has & (EVENT_HAS_TIME | EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES)};
+    s->records.one.size = 0;
+    event_encode(&kept, &s->records.one);
+    wire_put_bytes(&s->records.all, RECORD, buffer_view(&s->records.one));
+}
+
+static struct bytes records_of(struct shard *s, const struct sample *sample)
+{
+    s->records.all.size = 0;
+    for (uint32_t i = 0; i < sample->feature_count; i++)
+        put_record(s, &sample->features[i]);
+    return s->records.all.size <= EVENT_SIZE_MAX ? buffer_view(&s->records.all) : (struct bytes){0};
+}
+
 void shard_archive(struct shard *s, const struct sample *sample)
 {
     struct kept_sample kept;
@@ -65,5 +95,6 @@ void shard_archive(struct shard *s, const struct sample *sample)
     kept_sample_of(sample, event, shared, &kept);
     if (s->tables.count && sample->kind == SAMPLE_NEW && !sample->late && s->tables.rows.size <= EVENT_SIZE_MAX)
         kept.tables = buffer_view(&s->tables.rows);
+    kept.records = records_of(s, sample);
     archive_add(&s->archive, &kept);
 }

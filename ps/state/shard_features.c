@@ -1,40 +1,39 @@
 /* The features of samples: from the events that brought them to the rows that keep them, and back to the learner. */
 #include "ps/state/shard_state.h"
 
-static bool pack(struct buffer *out, uint8_t stream, struct bytes body, struct bytes shared)
-{
-    struct event e;
-    shard_read_event(body, shared, &e);
-    return feature_pack(out, stream, &e);
-}
+/* What a source has for the sample that is being taken. */
+struct brought {
+    const struct shard *shard;
+    const struct sample *sample;
+};
 
-/* False: no record of the stream with features has come. */
-static bool pack_stream(const struct sample *sample, uint8_t stream, struct buffer *out)
+static bool find_brought(void *context, uint8_t stream, struct event *out)
 {
-    for (uint32_t i = 0; i < sample->feature_count; i++)
-        if (sample->features[i].stream == stream)
-            return pack(out, stream, sample->features[i].body, sample->features[i].shared);
+    const struct brought *b = context;
+    if (b->shard->catalog.join.stream[stream].kind == JOINER_TABLE) {
+        struct bytes row = shard_found_row(b->shard, stream);
+        if (row.size) /* it was read when it was stored */
+            CHECK(event_scan(row, out, NULL) == TM_OK);
+        return row.size > 0;
+    }
+    for (uint32_t i = 0; i < b->sample->feature_count; i++) {
+        const struct sample_features *f = &b->sample->features[i];
+        if (f->stream != stream)
+            continue;
+        shard_read_event(f->body, f->shared, out);
+        return true;
+    }
     return false;
 }
 
-/* The impression's own features; else those of the records of all feature streams of its epoch, or a blank where none
- * has come. */
-static void gather_sent(const struct shard *s, const struct sample *sample, struct buffer *out)
+static bool gather(const struct shard *s, const struct sample *sample, struct buffer *out)
 {
-    const struct joiner_config *join = &s->catalog.join;
-    if (pack(out, sample->stream, sample->body, sample->shared))
-        return;
-    for (uint32_t i = 0; i < sample->streams; i++)
-        if (join->stream[i].kind == JOINER_FEATURES && !pack_stream(sample, (uint8_t)i, out))
-            feature_pack_blank(out, (uint8_t)i, join->stream[i].dimension);
-}
-
-/* Tables add to what was sent, or stand alone where no stream sends features. False: there are none. */
-static bool gather(struct shard *s, const struct sample *sample, struct buffer *out)
-{
+    struct brought brought = {s, sample};
+    struct event shown;
+    shard_read_event(sample->body, sample->shared, &shown);
     out->size = 0;
-    gather_sent(s, sample, out);
-    return shard_add_rows(s, sample, out) && out->size > 0;
+    return version_input_gather(&s->sources, &(struct input_parts){sample->streams, &shown, find_brought, &brought},
+                                out, NULL);
 }
 
 /* Of the features at hand. */

@@ -2,11 +2,12 @@
 #include "proto/wire.h"
 #include "ps/state/shard_state.h"
 
-void shard_order_tables(struct shard *s)
+void shard_order_sources(struct shard *s)
 {
     const struct catalog *c = &s->catalog;
     struct sample_tables *t = &s->tables;
     t->count = version_input_tables(c, t->stream);
+    version_input_sources(c, &s->sources);
 }
 
 static bool has_features(const struct shard *s, uint32_t table)
@@ -70,13 +71,12 @@ void shard_find_rows(struct shard *s, const struct sample *sample)
     }
 }
 
-bool shard_add_rows(struct shard *s, const struct sample *sample, struct buffer *out)
+struct bytes shard_found_row(const struct shard *s, uint8_t stream)
 {
     const struct sample_tables *tables = &s->tables;
-    for (uint32_t t = 0; t < tables->count; t++)
-        if (has_features(s, t) && tables->stream[t] < sample->streams &&
-            !version_input_add_row(out, tables->stream[t],
-                                   bytes_of(tables->rows.data + tables->at[t], tables->size[t])))
-            return false;
-    return true;
+    uint32_t t = 0;
+    while (t < tables->count && tables->stream[t] != stream)
+        t++;
+    CHECK(t < tables->count);
+    return bytes_of(tables->rows.data + tables->at[t], tables->size[t]);
 }

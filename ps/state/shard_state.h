@@ -105,6 +105,11 @@ struct sample_tables {
     size_t at[JOINER_STREAMS_MAX], size[JOINER_STREAMS_MAX]; /* size 0: it has none */
 };
 
+/* Of one sample at a time: what feature streams brought for it, packed as FeatureRecords of samples.proto. */
+struct sample_records {
+    struct buffer one, all;
+};
+
 struct shard {
     struct shard_options options;
     struct catalog catalog;
@@ -127,7 +132,9 @@ struct shard {
     struct sample_log log;
     struct feature_rows features;
     struct features_at_hand hand;
+    struct input_sources sources; /* of features */
     struct sample_tables tables;
+    struct sample_records records;
     struct encoding encoding; /* of what is at hand */
     float *old_x;             /* what a sample was learned from before its features came; NULL: not needed yet */
     uint32_t feature_slots;   /* of versions that learn from features */
@@ -254,12 +261,12 @@ struct sample_fit {
 struct sample_fit shard_fit(struct shard *s, const struct version_slot *slot, const struct sample *sample);
 
 /* shard_lookup.c */
-void shard_order_tables(struct shard *s); /* there is a join configuration, or another one */
+void shard_order_sources(struct shard *s); /* there is a join configuration, or another one */
 void shard_coming(void *shard, const struct sample_features *shown, uint32_t count); /* joiner_output.coming */
 /* Find the rows that count for a new sample whose impression is at hand. */
 void shard_find_rows(struct shard *s, const struct sample *sample);
-/* Pack their features, one row's of every table that has some. False: one has none for the sample. */
-bool shard_add_rows(struct shard *s, const struct sample *sample, struct buffer *out);
+/* The row of this table that was found last; empty: none. */
+struct bytes shard_found_row(const struct shard *s, uint8_t stream);
 
 /* shard_judge.c */
 struct judge *shard_judge_open(uint32_t shard, uint32_t version);

@@ -132,13 +132,44 @@ uint32_t version_input_tables(const struct catalog *c, uint8_t stream[static JOI
     return count;
 }
 
-bool version_input_add_row(struct buffer *packed, uint8_t stream, struct bytes row)
+void version_input_sources(const struct catalog *c, struct input_sources *out)
 {
-    struct event e = {0};
-    if (row.size) /* it was read when it was stored */
-        CHECK(event_scan(row, &e, NULL) == TM_OK);
-    if (!(e.has & EVENT_HAS_FEATURES))
+    uint8_t table[JOINER_STREAMS_MAX];
+    uint32_t tables = version_input_tables(c, table);
+    *out = (struct input_sources){0};
+    for (uint32_t i = 0; i < c->join.streams; i++)
+        if (c->join.stream[i].kind == JOINER_FEATURES) {
+            out->zeros[out->feature_streams] = c->join.stream[i].dimension;
+            out->stream[out->feature_streams++] = (uint8_t)i;
+        }
+    out->count = out->feature_streams;
+    for (uint32_t i = 0; i < tables; i++)
+        if (!c->join.stream[table[i]].payload_only)
+            out->stream[out->count++] = table[i];
+}
+
+static bool gather_from(const struct input_parts *parts, uint8_t stream, struct buffer *packed)
+{
+    struct event e;
+    return parts->find(parts->context, stream, &e) && feature_pack(packed, stream, &e);
+}
+
+bool version_input_gather(const struct input_sources *sources, const struct input_parts *parts, struct buffer *packed,
+                          uint8_t *lacking)
+{
+    const size_t before = packed->size;
+    bool own = feature_pack(packed, FEATURES_NO_STREAM, parts->shown);
+    for (uint32_t i = own ? sources->feature_streams : 0; i < sources->count; i++) {
+        uint8_t stream = sources->stream[i];
+        if (stream >= parts->streams || gather_from(parts, stream, packed))
+            continue;
+        if (i < sources->feature_streams) {
+            feature_pack_blank(packed, stream, sources->zeros[i]);
+            continue;
+        }
+        if (lacking)
+            *lacking = stream;
         return false;
-    feature_pack(packed, stream, &e);
-    return true;
+    }
+    return packed->size > before;
 }

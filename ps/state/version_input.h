@@ -1,10 +1,12 @@
 /* ps/state/version_input.h - what a version learns from, of the features of one sample: x itself, or what its encoder
- * makes of them; and how features are put together.
+ * makes of them; and how features are put together, wherever they are taken from.
  *
- *   sent ──► packed ◄── rows of tables ──► feature vector ──► [encoder] ──► x
+ *   impression, or feature streams ──► packed ◄── rows of tables        packed ──► feature vector ──► [encoder] ──► x
  *
- * Order     what was sent comes first, then one row of each table with features, by the tables' names. If one of them
- *           has no row, or a row without features, there are no features.
+ * Sources   of a sample are the impression, and the streams that there were in its epoch (joiner/joiner.h).
+ * Order     the impression's own features come first; if it has none, a record of every feature stream in the order of
+ *           the streams. Then one row of each table with features, by the tables' names. If one of them has no record
+ *           or row, or one without features, there are no features.
  * Encoder   features that name the representation it makes are x already; others are encoded.
  * Memory    views of what the caller has. Threads: pure; one owner of vector and encoding. */
 #ifndef TIDEMILL_PS_STATE_VERSION_INPUT_H
@@ -32,7 +34,29 @@ enum joiner_reason version_input_take_all(const struct version *v, const struct 
 /* Streams that are tables, by their names; returns how many. */
 uint32_t version_input_tables(const struct catalog *c, uint8_t stream[static JOINER_STREAMS_MAX]);
 
-/* One table's row behind what is packed. row: its event; empty: there is none. False: there are no features. */
-bool version_input_add_row(struct buffer *packed, uint8_t stream, struct bytes row);
+/* The streams beside the impression's own that may be sources, in order: first those of features, then tables. */
+struct input_sources {
+    uint8_t stream[JOINER_STREAMS_MAX];
+    uint32_t zeros[JOINER_STREAMS_MAX]; /* of feature streams: what stands in for a record that has not come */
+    uint32_t feature_streams, count;    /* count: with the tables */
+};
+void version_input_sources(const struct catalog *c, struct input_sources *out);
+
+/* The event that a source has for the sample. False: none. */
+typedef bool input_find(void *context, uint8_t stream, struct event *out);
+
+/* What a sample's input is gathered from. */
+struct input_parts {
+    uint32_t streams; /* those of its epoch are the first ones */
+    const struct event *shown;
+    input_find *find;
+    void *context;
+};
+
+/* Put behind what is packed: the impression's own features; else those of the feature streams, with a blank for each
+ * that has none (ps/state/feature_vector.h); then the rows of tables. False: there are no features, or a table has no
+ * row with some: *lacking, which may be NULL, and is left alone if nothing is a source. */
+bool version_input_gather(const struct input_sources *sources, const struct input_parts *parts, struct buffer *packed,
+                          uint8_t *lacking);
 
 #endif
