@@ -6,15 +6,16 @@
 
 #include "proto/event.h"
 
-/* A row of a table, or a record of features. */
-#define PART(name)                                                                                \
-    "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"" name "\",\"fields\":["       \
+/* A list of rows of tables, or of records of features. */
+#define PARTS(field, record)                                                                      \
+    "{\"name\":\"" field "\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\","        \
+    "\"name\":\"" record "\",\"fields\":["                                                        \
     "{\"name\":\"stream\",\"type\":\"string\"},"                                                  \
     "{\"name\":\"time\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}},"      \
     "{\"name\":\"representation\",\"type\":\"string\"},"                                          \
     "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]}," \
     "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"       \
-    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]}]}}"
+    "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]}]}}}"
 
 static const char schema_text[] =
     "{\"type\":\"record\",\"name\":\"Sample\",\"namespace\":\"tidemill\",\"fields\":["
@@ -44,9 +45,8 @@ static const char schema_text[] =
     "{\"name\":\"feature_indices\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\"}]},"
     "{\"name\":\"features\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"float\"}]},"
     "{\"name\":\"payload\",\"type\":[\"null\",\"bytes\"]},"
-    "{\"name\":\"tables\",\"type\":" PART("TableRow") "},"
-                                                      "{\"name\":\"feature_records\",\"type\":" PART(
-                                                          "FeatureRecord") "}]}";
+    /* What was read or joined beside the impression. */
+    PARTS("tables", "TableRow") "," PARTS("feature_records", "FeatureRecord") "]}";
 
 enum branch { NOTHING, SOMETHING }; /* of a nullable field */
 

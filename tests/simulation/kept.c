@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "proto/event.h"
+#include "proto/wire.h"
 #include "ps/state/record.h"
 #include "ps/state/sample_row.h"
 
@@ -14,6 +15,37 @@ static uint8_t impression_stream(const struct catalog *c)
     while (c->join.stream[i].kind != JOINER_IMPRESSION)
         i++;
     return i;
+}
+
+static bool same_bytes(const struct event *a, const struct event *b)
+{
+    uint32_t features = EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES;
+    return (a->has & features) == (b->has & features) && a->encoding == b->encoding &&
+           a->item_encoding == b->item_encoding && bytes_equal(a->features, b->features) &&
+           bytes_equal(a->item_features, b->item_features) && bytes_equal(a->representation, b->representation) &&
+           bytes_equal(a->payload, b->payload);
+}
+
+/* What feature streams brought: by the records that the oracle joined, as they were sent. */
+static void check_records(const struct mill *m, uint32_t shard, const struct kept_sample *s, const struct lesson *want)
+{
+    const struct catalog *c = oracle_catalog(m->history->oracle);
+    struct reader r = reader_of(s->records);
+    struct wire_field field;
+    uint32_t count = 0;
+    while (wire_next(&r, &field)) {
+        struct event kept, sent;
+        if (count == want->records)
+            mismatch("shard %u keeps too many records of sample %" PRIu64, shard, s->sequence);
+        const struct oracle_record *from = &oracle_shard(m->history->oracle, shard)->record[want->record[count++]];
+        CHECK(event_scan_parts(from->wire, from->shared, &sent, NULL) == TM_OK);
+        if (event_scan(field.bytes, &kept, NULL) != TM_OK || !same_bytes(&kept, &sent) || kept.time != from->time ||
+            !bytes_equal(kept.stream, bytes_text(c->stream_name[from->stream])))
+            mismatch("shard %u keeps another record %u of sample %" PRIu64, shard, count, s->sequence);
+    }
+    if (r.bad || count != want->records || s->streams != want->streams)
+        mismatch("shard %u keeps %u records of sample %" PRIu64 ", of %u streams; expected %u of %u", shard, count,
+                 s->sequence, s->streams, want->records, want->streams);
 }
 
 static void check_sample(const struct mill *m, uint32_t shard, const struct kept_sample *s, const struct sample *want)
@@ -49,7 +81,8 @@ static uint32_t check_row(const struct mill *m, uint32_t shard, uint32_t seen, s
     while (rc == TM_OK && (rc = sample_row_next(&r, &s, &end, &err)) == TM_OK && !end) {
         if (seen == l->lessons)
             mismatch("shard %u keeps more than its %u samples", shard, l->lessons);
-        check_sample(m, shard, &s, &l->lesson[seen++].sample);
+        check_sample(m, shard, &s, &l->lesson[seen].sample);
+        check_records(m, shard, &s, &l->lesson[seen++]);
     }
     if (rc != TM_OK)
         mismatch("shard %u: %s", shard, err.message);

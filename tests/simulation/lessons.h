@@ -20,6 +20,7 @@
 #include "tests/simulation/waiting.h"
 
 enum { LESSONS_VERSIONS_MAX = 8, LESSONS_DOCS_MAX = 8, LESSONS_VALUES_MAX = 64, LESSONS_BLOCK_MAX = 320 };
+enum { LESSONS_RECORDS_MAX = 8 /* of features, for one sample */ };
 
 enum lesson_fate {
     LESSON_NONE, /* the version does not listen, or did not exist */
@@ -61,7 +62,11 @@ struct lesson {
     struct lesson_features features; /* as they are */
     struct lesson_features was;      /* of a correction: as they were */
     uint32_t latest;                 /* of a new sample: the lesson that tells its features of now */
-    size_t before;                   /* encoded bytes of all samples in front of it */
+    uint32_t streams;                /* of its epoch; 0: a correction, or one that was left out at first */
+    uint32_t
+        record[LESSONS_RECORDS_MAX]; /* what feature streams brought for it: the shard's records, by their streams */
+    uint32_t records;
+    size_t before; /* encoded bytes of all samples in front of it */
     enum lesson_fate fate[LESSONS_VERSIONS_MAX];
     bool gone_by[LESSONS_VERSIONS_MAX];    /* refused: features that come later make it one of its own */
     uint32_t waiter[LESSONS_VERSIONS_MAX]; /* batched: with whom it waits */

@@ -273,6 +273,21 @@ static bool is_negative(const struct oracle *o, const double *labels)
     return true;
 }
 
+/* Whoever reads the sample later is to find what feature streams had brought. */
+static void note_records(const struct oracle *o, const struct oracle_shard *s, uint32_t impression, struct lesson *l)
+{
+    l->streams = o->epoch[s->record[impression].epoch].streams;
+    for (uint32_t stream = 0; stream < l->streams; stream++)
+        for (uint32_t i = 0; i < s->records; i++) {
+            const struct oracle_record *r = &s->record[i];
+            if (r->stream != stream || o->catalog.join.stream[stream].kind != JOINER_FEATURES ||
+                r->fate != FATE_MATCHED || r->impression != impression)
+                continue;
+            CHECK(l->records < LESSONS_RECORDS_MAX);
+            l->record[l->records++] = i;
+        }
+}
+
 /* A sample that was left out at first is one without a request. */
 static void tell(const struct oracle *o, const struct oracle_record *r, struct sample *sample)
 {
@@ -340,6 +355,8 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
                                              kind == SAMPLE_NEW ? &r->features : change.came);
     if (refused && kind == SAMPLE_NEW && !r->was_left_out)
         r->refused = refused;
+    if (kind == SAMPLE_NEW && !r->was_left_out)
+        note_records(o, s, impression, &s->lessons.lesson[s->lessons.lessons - 1]);
 }
 
 /* Features for an impression that is decided; they are put to those that were kept. */

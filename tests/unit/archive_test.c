@@ -43,12 +43,14 @@ static struct kept_sample sample_of(uint64_t sequence, int64_t decided_at, struc
                        .decided_at = decided_at,
                        .position = 9 * sequence,
                        .label_count = LABELS,
+                       .streams = (uint32_t)sequence % 4,
                        .labels = {(double)(sequence % 8), 0.5, -1},
                        .old_labels = {sequence % 4 == 3 ? (double)(sequence % 5) : 0, 7},
                        .weight = 0.5,
                        .keep = 0.25};
     kept_sample_of(&s, event_of(sequence, event), (struct bytes){0}, &kept);
     kept.tables = bytes_text(sequence % 5 ? "" : "rows of tables");
+    kept.records = bytes_text(sequence % 3 ? "" : "what feature streams brought");
     return kept;
 }
 
@@ -65,7 +67,8 @@ static void assert_sample(const struct kept_sample *s, uint64_t sequence, int64_
     assert_true(s->old_label[0] == (correction ? (double)(sequence % 5) : 0) &&
                 s->old_label[1] == (correction ? 7 : 0));
     assert_true(bytes_equal(s->wire, want.wire) && s->event.score == 0.25F);
-    assert_true(bytes_equal(s->tables, want.tables));
+    assert_true(bytes_equal(s->tables, want.tables) && bytes_equal(s->records, want.records));
+    assert_int_equal(s->streams, want.streams);
 }
 
 static void fill_row(struct buffer *row, uint64_t first, uint64_t count)
