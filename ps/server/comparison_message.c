@@ -11,7 +11,7 @@
 
 typedef Tidemill__V1__PolicyInterval Interval;
 
-enum { WARNINGS_MAX = 16, WARNING_SIZE = 320 };
+enum { WARNINGS_MAX = 16, WARNING_SIZE = 384, OBSTACLE_SIZE = 140 };
 
 /* The message and all that it points to. */
 struct parts {
@@ -45,7 +45,7 @@ static void warn(struct parts *p, const char *format, ...)
     CHECK(p->reply.n_warnings < WARNINGS_MAX);
     char *text = p->warning[p->reply.n_warnings];
     va_start(list, format);
-    vsnprintf(text, WARNING_SIZE, format, list);
+    vsnprintf(text, OBSTACLE_SIZE, format, list);
     va_end(list);
     p->warnings[p->reply.n_warnings++] = text;
 }
@@ -60,22 +60,40 @@ static void fill_version(struct parts *p, const struct comparison_query *q, cons
     FILL(m, without_reward, r->unrewarded[i]);
     fill_interval(&p->mean[i], &r->report.mean[i]);
     m->mean = &p->mean[i];
-    m->described_by = fill_text(r->report.from_propensities[i] ? "propensity"
-                                : r->requests[i].told          ? "requests"
-                                                               : "frequency");
+    const char *by = r->report.from_propensities[i] ? "propensity"
+                     : r->requests[i].told          ? "requests"
+                     : r->samples[i] > 0            ? "frequency"
+                                                    : NULL;
+    m->described_by = fill_text(by);
     p->versions[i] = m;
+}
+
+/* Why a version's choices could not be worked out request by request; "" where that is not known. i: whose they are. */
+static const char *obstacle(const struct comparison_result *r, int i, char text[static OBSTACLE_SIZE])
+{
+    const struct request_summary *s = &r->requests[i].summary;
+    text[0] = '\0';
+    if (s->refusal == REQUEST_NO_FEATURES)
+        snprintf(text, OBSTACLE_SIZE,
+                 "%" PRIu64 " of %" PRIu64 " samples have no features that it takes, neither of their impression nor "
+                 "joined to it",
+                 s->without_features, s->samples);
+    else if (s->refusal == REQUEST_CROWDED)
+        snprintf(text, OBSTACLE_SIZE, "the log shows more than %d documents", REQUEST_CANDIDATES_MAX);
+    return text;
 }
 
 /* i: whose value it is; the log is the other's. */
 static void fill_refused(struct parts *p, const struct comparison_query *q, const struct comparison_result *r, int i)
 {
+    char why[OBSTACLE_SIZE];
     int log = 1 - i;
     if (r->samples[log] == 0)
         snprintf(p->refused[i], WARNING_SIZE, "no sample of %s is kept", q->version[log]->name);
     else if (r->requests[i].tried)
         snprintf(p->refused[i], WARNING_SIZE,
-                 "%s was not served, and what it would have done in the requests of %s is not known",
-                 q->version[i]->name, q->version[log]->name);
+                 "%s was not served, and what it would have done in the requests of %s is not known%s%s",
+                 q->version[i]->name, q->version[log]->name, *obstacle(r, i, why) ? ": " : "", why);
     else
         snprintf(p->refused[i], WARNING_SIZE,
                  "%" PRIu64 " of the %" PRIu64 " samples of %s have no propensity, more than %g %% of them or of what "
@@ -105,31 +123,16 @@ static void warn_of_estimate(struct parts *p, const struct comparison_query *q, 
              r->requests[i].told ? ", or the candidates are not those that were ranked (see --candidates)" : "");
 }
 
-/* Why a version that looks at its request is not described by that. */
-static void warn_of_frequencies(struct parts *p, const struct comparison_query *q, const struct comparison_result *r,
-                                int i)
-{
-    const struct request_summary *s = &r->requests[i].summary;
-    const char *whose = q->version[i]->name, *log = q->version[1 - i]->name;
-    if (s->refusal == REQUEST_NO_FEATURES)
-        warn(p,
-             "%s from the log of %s: described by how often it shows each document, because %" PRIu64 " of %" PRIu64
-             " samples have no features that it takes, in their impression or rows of tables",
-             whose, log, s->without_features, s->samples);
-    else if (s->refusal == REQUEST_CROWDED)
-        warn(p, "%s from the log of %s: described by how often it shows each document: the log shows more than %d",
-             whose, log, REQUEST_CANDIDATES_MAX);
-}
-
 static void warn_of_requests(struct parts *p, const struct comparison_query *q, const struct comparison_result *r,
                              int i)
 {
     const char *whose = q->version[i]->name, *log = q->version[1 - i]->name;
+    char why[OBSTACLE_SIZE];
     if (!r->requests[i].tried)
         return;
-    if (!r->requests[i].told)
-        warn_of_frequencies(p, q, r, i);
-    else if (r->requests[i].informed)
+    if (!r->requests[i].told && r->samples[i] > 0 && *obstacle(r, i, why))
+        warn(p, "%s from the log of %s: described by how often it shows each document, because %s", whose, log, why);
+    else if (r->requests[i].told && r->requests[i].informed)
         warn(p,
              "%s from the log of %s: it learns from these samples, and ranks as it is now: the estimate is too good, "
              "unless the samples were decided after it stopped learning; see --from",

@@ -156,8 +156,8 @@ def test_draws_repeat_and_lie_near_the_greedy_one(played):
 def test_what_is_not_known_is_said(played):
     server, _ = played
     reply, estimates = compare(server, "served", "narrow")
-    assert any("900 of 900 samples have no features that it takes" in w for w in reply["warnings"])
-    assert "not known" in estimates["narrow", "served"]["refused"]
+    assert "is not known: 900 of 900 samples have no features that it takes" in estimates["narrow", "served"]["refused"]
+    assert "described_by" not in reply["versions"][1] and not any("described" in w for w in reply.get("warnings", []))
     reply, estimates = compare(server, "served", "greedy", "--candidates", "any")
     assert estimates["greedy", "served"]["candidates"] == "any"
     shown = server.run("version", "compare", "served", "greedy")

@@ -121,3 +121,10 @@ def test_samples_are_read_back_with_what_their_epoch_joined(make_server):
     assert_estimate(server, "wider", after, "--from", str(LATER))
     sent = {(f"r{p}-{n}", d): x for p, log in enumerate((before, after)) for n, r in enumerate(log) for d, x, _ in r}
     assert_formats(server, sent)
+    seen = {"stream": "impressions", "request": "w", "doc": "x", "user": "u0", "version": "greedy", "time": T0 + 3 * PHASE}
+    server.ingest(write(server.folder / "seen.jsonl", [seen]))
+    server.drain()
+    reply, _ = compare(server, "served", "greedy")
+    words = "described by how often it shows each document, because 300 of 600 samples have no features that it takes"
+    assert any(words in w for w in reply["warnings"]), reply
+    assert reply["versions"][1]["described_by"] == "frequency"
