@@ -50,11 +50,16 @@ void engine_configured(struct engine *e, struct options *out)
     out->users_per_ms = e->options.users_per_ms;
 }
 
+/* The lists are read before the configuration is applied, and judge behind it, when nothing can fail any more. */
 enum tm_code engine_reload(struct engine *e, const struct options *wanted, struct tm_error *err)
 {
-    enum tm_code rc = wanted ? read_configuration(e, wanted, err) : TM_OK;
+    struct user_lists_read users;
+    enum tm_code rc = user_lists_read(&e->users, e->options.users_block, e->options.users_allow, &users, err);
+    if (rc == TM_OK && wanted)
+        rc = read_configuration(e, wanted, err);
     if (rc == TM_OK)
-        rc = user_lists_read(&e->users, e->options.users_block, e->options.users_allow, err);
+        user_lists_take(&e->users, &users);
+    user_lists_read_close(&users);
     atomic_store(&e->reload_failed, rc != TM_OK);
     atomic_store(&e->reloaded_ms, clock_wall_ms());
     return rc;

@@ -110,23 +110,37 @@ static struct user_table *build(const struct user_lists *u, const struct list *b
     return t;
 }
 
-enum tm_code user_lists_read(struct user_lists *u, const char *block, const char *allow, struct tm_error *err)
+enum tm_code user_lists_read(const struct user_lists *u, const char *block, const char *allow,
+                             struct user_lists_read *out, struct tm_error *err)
 {
+    *out = (struct user_lists_read){0};
     struct list blocked = {.path = block}, allowed = {.path = allow};
     enum tm_code rc = read_list(&blocked, err);
     if (rc == TM_OK)
         rc = read_list(&allowed, err);
     if (rc == TM_OK) {
         bool any = blocked.ids + allowed.ids > 0;
-        struct user_table *old = atomic_exchange(&u->now, any ? build(u, &blocked, &allowed) : NULL);
-        if (old)
-            rcu_retire(old);
-        atomic_store(&u->blocked, blocked.ids);
-        atomic_store(&u->allowed, allowed.ids);
+        *out = (struct user_lists_read){any ? build(u, &blocked, &allowed) : NULL, blocked.ids, allowed.ids};
     }
     buffer_close(&blocked.text);
     buffer_close(&allowed.text);
     return rc;
+}
+
+void user_lists_take(struct user_lists *u, struct user_lists_read *read)
+{
+    struct user_table *old = atomic_exchange(&u->now, read->table);
+    if (old)
+        rcu_retire(old);
+    atomic_store(&u->blocked, read->blocked);
+    atomic_store(&u->allowed, read->allowed);
+    *read = (struct user_lists_read){0};
+}
+
+void user_lists_read_close(struct user_lists_read *read)
+{
+    free(read->table);
+    *read = (struct user_lists_read){0};
 }
 
 void user_lists_close(struct user_lists *u) { free(atomic_exchange(&u->now, NULL)); }

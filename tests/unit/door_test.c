@@ -171,7 +171,9 @@ static void users_are_judged(void **state)
     struct door_batch b;
     assert_int_equal(file_write_atomic(path, bytes_text("bad\nours\n"), NULL), TM_OK);
     assert_int_equal(file_write_atomic(ours, bytes_text("ours\n"), NULL), TM_OK);
-    assert_int_equal(user_lists_read(&users, path, ours, NULL), TM_OK);
+    struct user_lists_read read;
+    assert_int_equal(user_lists_read(&users, path, ours, &read, NULL), TM_OK);
+    user_lists_take(&users, &read);
     wire_put_integer(&batch, 1, 1);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct event e = good("impressions");
