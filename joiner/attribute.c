@@ -51,7 +51,12 @@ static void after_change(struct joiner *j, struct told *t, const struct joiner_r
         CHECK(k);
         joiner_verdict_now(j, k, &now);
         joiner_correct(j, k, &one->verdict, &now, r->position,
-                       &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared, .elsewhere = true});
+                       &(struct correction_of){.doc = r->doc,
+                                               .body = r->body,
+                                               .shared = r->shared,
+                                               .position = r->position,
+                                               .stream = r->stream,
+                                               .elsewhere = true});
     }
 }
 

@@ -47,6 +47,8 @@ void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *tol
         return;
     struct sample s = sample_of(k, is_new ? SAMPLE_NEW : SAMPLE_CORRECTION, position, of);
     s.late = s.behind = is_new;
+    s.stream = of->stream;
+    s.event = of->position;
     s.body = is_new ? of->body : (struct bytes){0};
     s.shared = is_new ? of->shared : (struct bytes){0};
     s.excluded = now->excluded;
@@ -87,8 +89,10 @@ void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_r
     decided_changed(&j->decided, k);
     remembered_add(&j->remembered, k->time, DECIDED_ENTRY_ACTION, 0);
     joiner_verdict_now(j, k, &now);
-    joiner_correct(j, k, &told, &now, r->position,
-                   &(struct correction_of){.doc = r->doc, .body = r->body, .shared = r->shared});
+    joiner_correct(
+        j, k, &told, &now, r->position,
+        &(struct correction_of){
+            .doc = r->doc, .body = r->body, .shared = r->shared, .position = r->position, .stream = r->stream});
 }
 
 void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct joiner_record *r)
@@ -233,8 +237,10 @@ static void tell(struct joiner *j, struct sample *s, const struct joiner_epoch *
     k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
         judge(j, epoch->labels, action, i + 1, s->impression_time, &now);
-        joiner_correct(j, k, &told, &now, action[i].position,
-                       &(struct correction_of){.doc = s->doc, .body = s->body, .shared = s->shared});
+        joiner_correct(
+            j, k, &told, &now, action[i].position,
+            &(struct correction_of){
+                .doc = s->doc, .body = s->body, .shared = s->shared, .position = s->event, .stream = s->stream});
     }
 }
 
@@ -283,6 +289,7 @@ void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
                        .position = p->position,
                        .weight = r.weight,
                        .stream = r.stream,
+                       .event = p->position,
                        .body = r.body,
                        .shared = r.shared,
                        .label_count = epoch->labels,

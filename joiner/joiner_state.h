@@ -120,7 +120,9 @@ void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct
 struct correction_of {
     struct hash128 doc;
     struct bytes body, shared;
-    bool elsewhere; /* the event has other ids but the document */
+    uint64_t position; /* of the event */
+    uint8_t stream;    /* the same */
+    bool elsewhere;    /* the event has other ids but the document */
 };
 
 /* What the actions that count for a decided key come to now, and the correction if that is not what was told. */

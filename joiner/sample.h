@@ -72,8 +72,9 @@ struct sample {
      * which have these alone, and body and shared are they. */
     bool elsewhere;      /* made by an event that shares only the document with the impression */
     bool late;           /* a negative that was left out before: its place is where its features lie since */
-    uint8_t stream;      /* the impression's */
-    struct bytes body;   /* the impression's event; of a late one, some event of its document */
+    struct bytes body;   /* the impression's event; of a late one, the event that made it, of the same document */
+    uint8_t stream;      /* its stream, */
+    uint64_t event;      /* and its position */
     struct bytes shared; /* the other part of the same event, if it has two */
     uint32_t streams;    /* of its epoch (joiner/joiner.h): what came later is no part of it */
     const struct sample_features *features; /* at most one of each stream, in the order of the streams */

@@ -148,12 +148,14 @@ void shard_count_refusal(struct sample_counts *c, enum joiner_reason reason)
 
 void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason)
 {
-    if (s->hand.letter == sample->sequence || sample->late) /* a late one's impression is not at hand any more */
+    struct event made_by;
+    if (s->hand.letter == sample->event + 1)
         return;
-    s->hand.letter = sample->sequence;
+    s->hand.letter = sample->event + 1;
+    shard_read_event(sample->body, sample->shared, &made_by);
     shard_set_aside(s,
-                    &(struct joiner_record){.position = sample->position,
-                                            .time = sample->impression_time,
+                    &(struct joiner_record){.position = sample->event,
+                                            .time = made_by.time,
                                             .stream = sample->stream,
                                             .body = sample->body,
                                             .shared = sample->shared},

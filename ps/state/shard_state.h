@@ -92,7 +92,7 @@ struct features_at_hand {
     bool there;                /* it has some */
     struct buffer packed;
     struct feature_vector vector;
-    uint64_t letter; /* the newest sample that became a dead letter */
+    uint64_t letter; /* behind the newest event that became a dead letter, because a version refused its sample */
 };
 
 /* Tables, in the order of their names, and the rows of one sample at a time. */
@@ -239,7 +239,8 @@ const float *shard_x(struct shard *s, const struct version_slot *slot, const str
 /* Why the version cannot learn the sample, or any correction of it: both are judged by the same features, so that what
  * was refused needs no mark. */
 enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
-/* A dead letter of its impression: one for a sample, for whoever is the first to refuse it; its place names it. */
+/* A dead letter of the event that made it, its impression mostly: one of an event, for whoever is the first to refuse a
+ * sample of it; its place names it. */
 void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason);
 /* A new sample goes by a version that cannot learn it: counted and set aside. False: it can. */
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);

@@ -316,6 +316,17 @@ static struct lesson_features first_features(const struct oracle *o, const struc
     return f;
 }
 
+/* Which record made a sample at this position: the impression, while it is being decided. */
+static struct oracle_record *event_of(struct oracle_shard *s, struct oracle_record *impression, uint64_t position)
+{
+    uint32_t at = 0;
+    if (!impression->decided)
+        return impression;
+    while (s->record[at].position != position)
+        CHECK(++at < s->records);
+    return &s->record[at];
+}
+
 static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, enum sample_kind kind,
                  const double *labels, bool excluded, uint64_t position, struct change change)
 {
@@ -353,8 +364,10 @@ static void emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     r->excluded = excluded;
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
                                              kind == SAMPLE_NEW ? &r->features : change.came);
-    if (refused && kind == SAMPLE_NEW && !r->was_left_out)
-        r->refused = refused;
+    if (refused && kind == SAMPLE_NEW) {
+        struct oracle_record *by = event_of(s, r, position);
+        by->refused = by->refused ? by->refused : refused;
+    }
     if (kind == SAMPLE_NEW && !r->was_left_out)
         note_records(o, s, impression, &s->lessons.lesson[s->lessons.lessons - 1]);
 }

@@ -41,7 +41,7 @@ struct oracle_record {
     struct hash128 key_hash, doc_hash;
     enum oracle_fate fate;
     enum joiner_reason reason;  /* why it was set aside */
-    enum joiner_reason refused; /* impressions: why a version could not learn its sample, which sets it aside, too */
+    enum joiner_reason refused; /* why a version could not learn the sample that it made, which sets it aside, too */
     uint32_t impression;        /* of a matched action or feature record: its index */
     uint32_t epoch;             /* impressions: in which they came */
     uint32_t action_keys;       /* impressions: of these, the first ones, they are known by */
