@@ -388,8 +388,11 @@ static void add_late(struct oracle *o, struct oracle_shard *s, uint32_t impressi
         now = features_of(o, s, impression);
         now.kept = true;
     }
-    if (r->keep > 0)
+    if (r->keep > 0) {
         emit(o, s, impression, SAMPLE_CORRECTION, labels, r->excluded, s->record[at].position, change);
+        struct lesson *correction = &s->lessons.lesson[s->lessons.lessons - 1];
+        correction->record[correction->records++] = at;
+    }
     r->features = now;
 }
 

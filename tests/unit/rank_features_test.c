@@ -21,6 +21,7 @@ typedef Tidemill__V1__RankRequest Request;
 struct bench {
     struct encoder *encoder, *numbers; /* with fields, and without */
     struct version net, plain, beta;
+    struct catalog schema; /* without streams */
     struct rank_tables none;
     struct rank_request q;
     struct rank_features f;
@@ -57,6 +58,7 @@ static struct version version_of(const char *name, const struct model *model, ui
 static int open_bench(void **state)
 {
     struct bench *b = mem_new(1, sizeof *b);
+    b->none.schema = &b->schema;
     b->encoder = open_encoder(2);
     b->numbers = open_encoder(0);
     b->net = version_of("net", &model_lr_diagonal, N);
@@ -122,9 +124,12 @@ static void learn_from(const struct bench *b, const struct version *v, const str
         logged.features = rank_features_sent(&b->f, candidate);
     event_encode(&logged, &wire);
     assert_int_equal(event_scan(buffer_view(&wire), &sample, NULL), TM_OK);
-    feature_pack(&packed, &sample);
-    for (uint32_t k = 0; tables && k < tables->count; k++)
-        assert_true(version_input_add_row(&packed, rank_tables_row(tables, candidate, k)));
+    feature_pack(&packed, FEATURES_NO_STREAM, &sample);
+    for (uint32_t k = 0; tables && k < tables->count; k++) {
+        struct event row;
+        assert_int_equal(event_scan(rank_tables_row(tables, candidate, tables->stream[k]), &row, NULL), TM_OK);
+        assert_true(feature_pack(&packed, tables->stream[k], &row));
+    }
     assert_true(feature_vector_unpack(buffer_view(&packed), &vector));
     assert_int_equal(version_input_judge(v, e, &vector, &encoding, buffer_view(&packed), 1), REASON_NONE);
     memcpy(x, version_input_x(e, &vector, &encoding, buffer_view(&packed)), v->config.dimension * sizeof *x);
@@ -304,6 +309,7 @@ static void add_row(struct rank_tables *t, const struct event *row)
 static struct rank_tables open_tables(const struct catalog *schema, uint32_t docs, uint64_t *seed)
 {
     struct rank_tables t = {.schema = schema, .stream = {1, 2}, .count = 2};
+    version_input_sources(schema, &t.sources);
     t.at = mem_new(2 * docs + 2, sizeof *t.at);
     for (uint32_t i = 0; i < docs; i++) {
         float value = number(seed);
@@ -322,7 +328,9 @@ static struct rank_tables open_tables(const struct catalog *schema, uint32_t doc
 static void test_rows_of_tables_may_bring_ids(void **state)
 {
     struct bench *b = *state;
-    static struct catalog schema;
+    static struct catalog schema = {
+        .join = {.streams = 3, .stream = {{.kind = JOINER_IMPRESSION}, {.kind = JOINER_TABLE}, {.kind = JOINER_TABLE}}},
+        .stream_name = {"shown", "numbers", "places"}};
     Request m = TIDEMILL__V1__RANK_REQUEST__INIT;
     struct tm_error err;
     uint64_t seed = 5;
