@@ -6,7 +6,7 @@ static void emit(struct joiner *j, struct sample *s)
     s->sequence = ++j->sequence;
     s->decided_at = joiner_gate_now(j);
     if (s->decided_at == WATERMARK_NONE) /* the newest epoch's was never known: it is an older one's */
-        s->decided_at = joiner_front(j);
+        s->decided_at = joiner_newest_gate(j);
     j->output.sample(j->output.self, s);
 }
 
@@ -202,33 +202,44 @@ static void emit_or_leave_out(struct joiner *j, struct sample *s, struct decided
     k->sequence = s->sequence;
 }
 
+void joiner_put_in_order(struct label_action *action, uint32_t n)
+{
+    struct label_action one = action[n - 1];
+    uint32_t at = n - 1;
+    for (; at > 0; at--) {
+        const struct label_action *b = &action[at - 1];
+        if (b->time < one.time || (b->time == one.time && b->position < one.position))
+            break;
+        action[at] = *b;
+    }
+    action[at] = one;
+}
+
 /* Those that it holds by attribution, too: all of them in the order of (time, position). */
 static uint32_t add_attributed(const struct joiner *j, struct hash128 key, struct label_action *actions, uint32_t count)
 {
     uint32_t all = count + attribution_held(&j->attribution, key, actions + count);
     CHECK(all <= DECIDED_COUNTED_MAX);
-    for (uint32_t i = count; i < all; i++) {
-        struct label_action one = actions[i];
-        uint32_t at = i;
-        for (; at > 0; at--) {
-            const struct label_action *b = &actions[at - 1];
-            if (b->time < one.time || (b->time == one.time && b->position < one.position))
-                break;
-            actions[at] = *b;
-        }
-        actions[at] = one;
-    }
+    for (uint32_t i = count; i < all; i++)
+        joiner_put_in_order(actions, i + 1);
     return all;
 }
 
-/* The sample with its first labels, and the corrections that are due already. */
+/* How many of the actions, which are in order, the first labels fold. */
+static uint32_t first_ones(const struct sample *s, int64_t window_ms, enum joiner_cause cause,
+                           const struct label_action *action, uint32_t count)
+{
+    uint32_t in_time = 0;
+    while (in_time < count && (cause == JOINER_AT_ONCE || action[in_time].time <= s->impression_time + window_ms))
+        in_time++;
+    return in_time;
+}
+
+/* The sample with its first labels, of so many actions, and the corrections that are due already. */
 static void tell(struct joiner *j, struct sample *s, const struct joiner_epoch *epoch, struct sampling_lot lot,
-                 struct decided_key *k, const struct label_action *action, uint32_t count)
+                 struct decided_key *k, const struct label_action *action, uint32_t count, uint32_t in_time)
 {
     struct verdict told, now;
-    uint32_t in_time = 0;
-    while (in_time < count && action[in_time].time <= s->impression_time + epoch->window_ms)
-        in_time++;
     judge(j, epoch->labels, action, in_time, s->impression_time, &told);
     memcpy(s->labels, told.labels, epoch->labels * sizeof *s->labels);
     s->excluded = told.excluded;
@@ -263,15 +274,27 @@ static uint32_t gather(struct joiner *j, uint32_t stream_count, const uint32_t *
     return found;
 }
 
-static void keep_pace(struct joiner *j, int64_t time)
+static void keep_pace(struct joiner *j, int64_t time, enum joiner_cause cause)
 {
     struct joiner_pace *p = &j->pace;
+    if (cause == JOINER_AT_ONCE) { /* of what lies around it only positives are decided yet */
+        p->decided += p->decided > 0;
+        return;
+    }
     if (p->decided++ == 0)
         p->first = p->newest = time;
     p->newest = time > p->newest ? time : p->newest;
 }
 
-void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
+/* Its time does not tell a restart that it waits no more. The removal comes first, then those of its notes: what is read
+ * again may begin behind any of them. */
+static void leave_early(struct joiner *j, const struct sample *s)
+{
+    chunks_append_removed(&j->chunks, s->position, s->impression_time, s->key, s->stream);
+    j->ahead = joiner_larger(j->ahead, s->impression_time + 1);
+}
+
+void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause)
 {
     uint32_t notes[NOTES_MAX];
     struct label_action actions[DECIDED_COUNTED_MAX];
@@ -285,7 +308,7 @@ void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
                        .key = p->key,
                        .doc = p->doc,
                        .impression_time = p->time,
-                       .behind = on_arrival,
+                       .behind = cause == JOINER_ON_ARRIVAL,
                        .position = p->position,
                        .weight = r.weight,
                        .stream = r.stream,
@@ -302,7 +325,9 @@ void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
         counted = add_attributed(j, s.key, actions, counted);
         attribution_decided(&j->attribution, s.key);
     }
-    tell(j, &s, epoch, r.lot, k, actions, counted);
+    tell(j, &s, epoch, r.lot, k, actions, counted, first_ones(&s, epoch->window_ms, cause, actions, counted));
+    if (cause == JOINER_AT_ONCE)
+        leave_early(j, &s);
     for (uint32_t i = 0; i < count; i++)
         joiner_settle_note(j, notes[i]);
     j->held -= joiner_kept_bytes(JOINER_IMPRESSION, &r);
@@ -311,7 +336,7 @@ void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival)
     j->undecided[epoch->number % JOINER_EPOCHS_MAX]--;
     joiner_wait_no_more(j, s.stream);
     j->counts[s.stream].matched++;
-    keep_pace(j, s.impression_time);
+    keep_pace(j, s.impression_time, cause);
 }
 
 /* What their decisions will look at comes to the cache all at once, not one behind the other. */
@@ -362,6 +387,6 @@ void joiner_decide_due(struct joiner *j)
             ahead[epoch] = look_ahead(j, epoch);
         CHECK(due_next(&j->decisions[joiner_slot(j, epoch)], j->gate[epoch], &item));
         if (joiner_waits(j, &item))
-            joiner_decide(j, item.number, false);
+            joiner_decide(j, item.number, JOINER_BY_GATE);
     }
 }

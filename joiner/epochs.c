@@ -3,8 +3,12 @@
 
 static struct joiner_epoch only_epoch(const struct joiner_config *c)
 {
-    return (struct joiner_epoch){
-        .number = 1, .streams = c->streams, .labels = c->labels, .window_ms = c->window_ms, .from = 0};
+    return (struct joiner_epoch){.number = 1,
+                                 .streams = c->streams,
+                                 .labels = c->labels,
+                                 .window_ms = c->window_ms,
+                                 .from = 0,
+                                 .at_once = c->at_once};
 }
 
 static uint64_t first_labels(uint32_t labels) { return (UINT64_C(1) << labels) - 1; }
@@ -28,6 +32,14 @@ int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermark
     return gate_of(config, &newest, watermarks);
 }
 
+static bool any_at_once(const struct joiner_config *c)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < c->epochs; i++)
+        any |= c->epoch[i].at_once;
+    return any;
+}
+
 void joiner_set_gates(struct joiner *j)
 {
     for (uint32_t i = 0; i < j->config.epochs; i++)
@@ -37,12 +49,14 @@ void joiner_set_gates(struct joiner *j)
 void joiner_open_epochs(struct joiner *j)
 {
     j->floor = (struct joiner_floor){WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE};
+    j->ahead = WATERMARK_NONE;
     if (j->config.epochs == 0)
         j->config.epoch[j->config.epochs++] = only_epoch(&j->config);
     if (j->config.first_streams == 0)
         j->config.first_streams = j->config.streams;
     for (uint32_t i = 0; i < JOINER_EPOCHS_MAX; i++)
         due_open(&j->decisions[i]);
+    j->at_once = any_at_once(&j->config);
     joiner_set_gates(j);
 }
 
@@ -96,13 +110,15 @@ int64_t joiner_gate_at(const struct joiner *j, const int64_t *watermarks)
     return joiner_larger(j->floor.gate, least);
 }
 
-int64_t joiner_front(const struct joiner *j)
+int64_t joiner_newest_gate(const struct joiner *j)
 {
     int64_t front = j->floor.front;
     for (uint32_t i = 0; i < j->config.epochs; i++)
         front = joiner_larger(front, j->gate[i]);
     return front;
 }
+
+int64_t joiner_front(const struct joiner *j) { return joiner_larger(j->ahead, joiner_newest_gate(j)); }
 
 int64_t joiner_decided_before(const struct joiner *j)
 {
@@ -142,10 +158,11 @@ void joiner_change(struct joiner *j, const struct joiner_config *config, struct 
     uint32_t slot = newest->number % JOINER_EPOCHS_MAX;
     CHECK(config->epochs > 0 && config->streams >= j->config.streams && config->labels >= j->config.labels);
     CHECK(newest->number == j->config.epoch[j->config.epochs - 1].number + 1 && j->undecided[slot] == 0);
-    j->floor = (struct joiner_floor){joiner_gate_now(j), joiner_front(j), j->expiry, j->action_horizon};
+    j->floor = (struct joiner_floor){joiner_gate_now(j), joiner_newest_gate(j), j->expiry, j->action_horizon};
     due_close(&j->decisions[slot]); /* what is left of an epoch that is gone waits no more */
     due_open(&j->decisions[slot]);
     j->config = *config;
+    j->at_once = any_at_once(config);
     j->output = output;
     joiner_number_features(j);
     joiner_advance(j, j->watermark); /* features wait less long for their impressions if the window is smaller */

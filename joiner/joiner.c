@@ -194,7 +194,7 @@ void joiner_hold_impression(struct joiner *j, const struct joiner_record *r, uin
     if (j->config.action_keys && !j->loading)
         joiner_show(j, r);
     if (r->time < j->gate[epoch])
-        joiner_decide(j, number, true);
+        joiner_decide(j, number, JOINER_ON_ARRIVAL);
     else
         due_insert(&j->decisions[joiner_slot(j, epoch)], r->time, r->position, number);
 }
@@ -400,10 +400,13 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
         reason = joiner_take_attributed(j, taken);
     else
         reason = take_note(j, taken);
-    if (reason != REASON_NONE)
+    if (reason != REASON_NONE) {
         joiner_set_aside(j, r, reason);
-    else
-        joiner_keep_bounds(j);
+        return;
+    }
+    if (j->at_once)
+        joiner_decide_ready(j, r);
+    joiner_keep_bounds(j);
 }
 
 void joiner_prefetch(const struct joiner *j, struct hash128 key)
@@ -414,8 +417,11 @@ void joiner_prefetch(const struct joiner *j, struct hash128 key)
 
 void joiner_advance(struct joiner *j, const int64_t *watermarks)
 {
+    uint32_t known = joiner_known_gates(j);
     joiner_set_watermarks(j, watermarks);
     joiner_decide_due(j);
+    if (joiner_known_gates(j) != known)
+        joiner_decide_all_ready(j);
     joiner_orphan(j, &j->early_actions, j->action_horizon);
     joiner_orphan(j, &j->early_features, j->features_horizon);
     joiner_keep_decided_bound(j);

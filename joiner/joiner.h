@@ -11,8 +11,15 @@
  *   Samples decided by one advance come in the order of (impression time, position). Corrections due at a decision
  *   follow their sample in the order of the actions' (time, position). Each record that changes a label makes one
  *   correction, with all labels before and after it; where no value changes there is none.
- * Epochs   streams and labels may be added, and the window may become another, for impressions from a position on: each
- *   belongs to the epoch under which it came, the streams and labels that there were then, and its window. So the gate
+ * At once  in an epoch that says so an impression is decided before its gate, as soon as its actions that count make
+ *   any label something else than 0, by the labels' fold and the filters of samples. Its first labels fold all that has
+ *   come by then, whatever its time; all that comes later corrects them. Every required feature must be there, and the
+ *   gate must be known, however far behind it is. Whoever becomes ready by a record is decided by it, behind the
+ *   corrections that it makes; several of them, and those that become ready when the gate becomes known, in the order
+ *   of (impression time, position). Negatives are made by the gate alone.
+ * Epochs   streams and labels may be added, the window may become another, and so may whether positives are decided at
+ *   once, for impressions from a position on: each belongs to the epoch under which it came, the streams and labels
+ *   that there were then, its window and its way with positives. So the gate
  *   is the epoch's: an impression waits for no stream that came after it, has no features of such a stream, and no
  *   label that came after it, whatever its actions are. W, below, is the newest epoch's; horizons do not go back when
  *   an epoch begins. `gate` without an epoch is that of all: what no undecided impression of the past is before, and
@@ -63,7 +70,7 @@
  *             that changed (run). joiner_freeze() hands both over under the commit's number; numbers whose contents
  *             nobody needs any more are given back as `keep_from`. Too many decided keys for memory go into sorted
  *             runs (joiner_keep_runs()), with rows of their own. What a chunk says of an impression is past if its
- *             time is before the gate; of another record, if a later chunk says that it waits no more.
+ *             time is before the gate; of any record, if this chunk or a later one says that it waits no more.
  * Memory   the joiner owns all it keeps; a record's body is copied in, and what records share once for all of them that
  *          come one behind the other in a commit.
  * Threads  one owner. */
@@ -119,6 +126,7 @@ struct joiner_epoch {
     uint32_t streams, labels;
     int64_t window_ms;
     uint64_t from; /* position */
+    bool at_once;  /* positives are decided before the gate */
 };
 
 /* What may change from one record to the next. */
@@ -134,6 +142,7 @@ struct joiner_config {
     uint32_t labels;
     struct label_filters label_filters; /* of what is joined */
     int64_t window_ms, allowed_lateness_ms;
+    bool at_once;
     struct joiner_epoch epoch[JOINER_EPOCHS_MAX]; /* the oldest first; the last one is of what is above */
     uint32_t epochs;                              /* 0: one, that was there from the beginning */
     uint32_t first_streams;  /* of the first epoch there ever was: their horizons say how finely time is cut; 0: all */
@@ -239,7 +248,7 @@ int64_t joiner_gate(const struct joiner_config *config, const int64_t *watermark
 
 /* The gate of all epochs, as it will be when the joiner is at these; WATERMARK_NONE. It does not go back. */
 int64_t joiner_gate_at(const struct joiner *j, const int64_t *watermarks);
-/* The same as of now; and an end that no decided impression is behind. */
+/* The same as of now; and an end that no decided impression is behind, nor one that was decided before its gate. */
 int64_t joiner_gate_now(const struct joiner *j);
 int64_t joiner_front(const struct joiner *j);
 
@@ -259,7 +268,8 @@ uint32_t joiner_oldest_epoch(const struct joiner *j);
 /* Per stream; exact at any moment between calls. */
 const struct stream_counts *joiner_counts(const struct joiner *j);
 /* What came since the joiner was opened. Impressions decided, and the event times of the first and of the newest of
- * them: in between lie just they (and few that came when their gate was open), so count and times make a rate.
+ * them: in between lie just they (and few that came when their gate was open), so count and times make a rate; those
+ * that were decided before their gate are counted only, once there are times.
  * Impressions taken, decided or not, and the memory that they and all that came for them took until the decision:
  * entries, notes, index, timers, records. */
 struct joiner_pace {

@@ -1,6 +1,7 @@
 /* joiner/joiner_state.h - the inside of a joiner, shared by its parts: joiner.c (step, advance), decide.c (samples),
- * known.c (what decided keys are to later records), attribute.c (actions with a key of their own), let_go.c (what is
- * dropped), durable.c (freeze, load) and joiner_read.c (counters). Nobody else includes it. */
+ * known.c (what decided keys are to later records), attribute.c (actions with a key of their own), at_once.c (positives
+ * before their gate), let_go.c (what is dropped), durable.c (freeze, load) and joiner_read.c (counters). Nobody else
+ * includes it. */
 #ifndef TIDEMILL_JOINER_JOINER_STATE_H
 #define TIDEMILL_JOINER_JOINER_STATE_H
 
@@ -24,6 +25,7 @@ struct joiner {
     int64_t watermark[JOINER_STREAMS_MAX];
     int64_t gate[JOINER_EPOCHS_MAX]; /* of each epoch; WATERMARK_NONE: nothing is decided */
     struct joiner_floor floor;
+    int64_t ahead;          /* behind the newest impression that was decided before its gate; WATERMARK_NONE */
     int64_t expiry;         /* WATERMARK_NONE: nothing expires */
     int64_t action_horizon; /* early actions and late impressions before it are set aside */
     int64_t features_horizon;
@@ -45,13 +47,15 @@ struct joiner {
     struct due early_features;
     struct attribution attribution;
     struct buffer frozen_run;
+    bool at_once; /* some epoch decides positives before its gate */
     bool loading; /* counters, samples and set-asides are not told: they were told before the restart */
 };
 
 void joiner_set_watermarks(struct joiner *j, const int64_t *watermarks);
 
 /* epochs.c */
-void joiner_set_gates(struct joiner *j); /* the watermarks, or the epochs, have changed */
+int64_t joiner_newest_gate(const struct joiner *j); /* what an impression of some epoch was decided by, or will be */
+void joiner_set_gates(struct joiner *j);            /* the watermarks, or the epochs, have changed */
 void joiner_open_epochs(struct joiner *j);
 /* Which an impression of this position belongs to, as its place in the list; behind the newest record: the
  * last one. JOINER_EPOCHS_MAX: one that is gone. */
@@ -108,10 +112,21 @@ void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* not
 void joiner_number_features(struct joiner *j);                            /* there is a configuration, or another one */
 void joiner_keep_bounds(struct joiner *j); /* let the oldest go while more is held, or remembered, than may be */
 
-/* decide.c: the undecided key with this number becomes a sample (on_arrival: the gate had passed it when it came), and
- * all whose time the gate has passed do; an action, or its withdrawal, comes for a decided one; features do, the first
- * of their stream. */
-void joiner_decide(struct joiner *j, uint32_t number, bool on_arrival);
+/* at_once.c: who is ready by a record that was taken, and who is when the gate of his epoch becomes known. */
+void joiner_decide_ready(struct joiner *j, const struct joiner_record *r);
+void joiner_decide_all_ready(struct joiner *j);
+uint32_t joiner_known_gates(
+    const struct joiner *j); /* of epochs that decide at once: bits by their place in the list */
+
+/* What makes a key a sample: the gate has passed it; had passed it when it came; it is positive, before the gate. */
+enum joiner_cause { JOINER_BY_GATE, JOINER_ON_ARRIVAL, JOINER_AT_ONCE };
+
+/* The last one of n actions takes its place among those in front of it, by (time, position). */
+void joiner_put_in_order(struct label_action *action, uint32_t n);
+
+/* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action, or
+ * its withdrawal, comes for a decided one; features do, the first of their stream. */
+void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause);
 void joiner_decide_due(struct joiner *j);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
 void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct joiner_record *r);

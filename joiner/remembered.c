@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-enum { STRETCHES_MAX = 1 << 16 };
+enum { STRETCH_BYTES = 24 };
 
 void remembered_open(struct remembered *r, int64_t width)
 {
@@ -98,7 +98,7 @@ void remembered_decode(struct remembered *r, struct reader *in)
     CHECK(r->count == 0);
     r->from = reader_i64(in);
     uint32_t count = reader_u32(in);
-    in->bad |= count > STRETCHES_MAX;
+    in->bad |= count > reader_left(in) / STRETCH_BYTES;
     for (uint32_t i = 0; i < count && !in->bad; i++) {
         int64_t number = reader_i64(in);
         uint64_t bytes = reader_u64(in), samples = reader_u64(in);

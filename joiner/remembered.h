@@ -7,7 +7,9 @@
  *         that went, but never behind the gate: of the stretch that the gate is in goes what was decided so far.
  *         Nothing in front of `from` is remembered any more; nothing from the gate on is decided, so none of it need
  *         be.
- * Memory  24 bytes for each stretch between expiry and gate, a few dozen at most. Threads: one owner. */
+ * Gate    behind all that is decided: where positives are decided at once, the newest of them. What is not decided yet
+ *         and lies in front of `from` then is decided all the same, and not remembered.
+ * Memory  24 bytes for each stretch between expiry and gate, a few dozen mostly. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_REMEMBERED_H
 #define TIDEMILL_JOINER_REMEMBERED_H
 

@@ -204,7 +204,13 @@ const struct option_row option_scalars[] = {
      .min = "1s",
      .max = "7d",
      .help = "A sender silent for so long no longer holds time back, unless it is its stream's last."},
-    NOT_YET("join.positive_at_once"),
+    {.key = "join.positive_at_once",
+     .type = OPTION_FLAG,
+     .offset = OF(positive_at_once),
+     .preset = "false",
+     .help = "Learn a positive when its action comes, and negatives at the window. At any moment more positives than "
+             "negatives of the same age have been learned then, so predictions are too high: see "
+             "[Positives at once](joining.md#positives-at-once). Not with order: event_time."},
     NOT_YET("join.advance_after"),
     {.key = "join.door_timeout",
      .type = OPTION_DURATION,

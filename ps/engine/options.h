@@ -162,6 +162,7 @@ struct options {
                                  samples.retain, over all shards */
     int64_t samples_retain_ms;   /* 0: samples are kept for paused versions only */
     int64_t window_ms, allowed_lateness_ms, producer_timeout_ms, door_timeout_ms;
+    bool positive_at_once;
     uint32_t key_fields;
     char users_block[4096], users_allow[4096]; /* files; "": none */
     uint32_t users_max_events;                 /* of a user within users_per_ms; 0: no limit */

@@ -260,6 +260,10 @@ static void check_version(const struct version_check *c, const struct options *o
     check_model(c);
     check_encoder(c);
     check_prior_from(c);
+    if (o->positive_at_once && c->version->order == ORDER_EVENT_TIME)
+        version_problem(c, "order",
+                        "got event_time; expected arrival with join.positive_at_once, because what is "
+                        "learned then depends on what has come by the time of the first positive");
     if (o->labels > 0 && option_reward_check(c->version, o, &err) != TM_OK)
         version_problem(c, "", err.message);
     check_samples_from(c, versions);
@@ -390,6 +394,18 @@ static void warn_room(const struct options *o, const char *path, struct option_p
                        o->shards, (uint32_t)room);
 }
 
+/* The served rate is that of a stream where positives come sooner than the negatives of their time. */
+static void warn_at_once(const struct options *o, const char *path, struct option_problems *warnings)
+{
+    char window[UNITS_TEXT_SIZE];
+    if (o->positive_at_once && o->window_ms > 0)
+        option_problem(warnings, path, NULL,
+                       "warning: join.positive_at_once: positives are learned up to %s before the negatives of their "
+                       "time, so what is served is too high, above all for young documents and with a half_life of "
+                       "that order; a shorter join.window does without",
+                       duration_text(o->window_ms, window));
+}
+
 static void warn_prior_files(const struct options *o, const char *path, struct option_problems *warnings)
 {
     struct tm_error err;
@@ -403,6 +419,7 @@ static void warn_prior_files(const struct options *o, const char *path, struct o
 void options_warn(const struct options *o, const char *path, struct option_problems *warnings)
 {
     warn_room(o, path, warnings);
+    warn_at_once(o, path, warnings);
     char text[OPTION_WARNING_SIZE];
     warn_prior_files(o, path, warnings);
     for (uint32_t i = 0; i < o->versions; i++)

@@ -95,7 +95,8 @@ void setup_join(const struct options *o, const struct catalog *have, struct cata
     c->join = (struct joiner_config){.streams = o->streams,
                                      .labels = o->labels,
                                      .window_ms = o->window_ms,
-                                     .allowed_lateness_ms = o->allowed_lateness_ms};
+                                     .allowed_lateness_ms = o->allowed_lateness_ms,
+                                     .at_once = o->positive_at_once};
     set_streams(o, have, c);
     set_labels(o, have, c);
 }
@@ -148,6 +149,18 @@ void setup_number(struct engine *e, struct catalog *wanted)
     e->sequencing.window_ms = end_window(e, wanted->join.window_ms);
 }
 
+/* Versions that are there already, whoever made them. */
+static enum tm_code check_orders(const struct engine *e, const struct catalog *wanted, struct tm_error *err)
+{
+    for (uint32_t i = 0; wanted->join.at_once && i < e->catalog.versions; i++)
+        if (e->catalog.version[i]->order == ORDER_EVENT_TIME)
+            return tm_error_set(err, TM_FAILED_PRECONDITION,
+                                "join.positive_at_once: got true; expected false while there is version %s with order: "
+                                "event_time",
+                                e->catalog.version[i]->name);
+    return TM_OK;
+}
+
 static enum tm_code check_epochs(struct engine *e, struct tm_error *err)
 {
     const struct joiner_config *have = &e->catalog.join;
@@ -166,11 +179,14 @@ enum tm_code setup_compare_join(struct engine *e, const struct catalog *wanted, 
     if (rc != TM_OK) {
         struct tm_error why = *err;
         return tm_error_set(err, rc,
-                            "%s; streams and labels may be added, and join.window may change, for impressions from "
-                            "then on: put the rest back, or serve this configuration from a new data directory and "
-                            "send it the kept events (tidemill ingest)",
+                            "%s; streams and labels may be added, and join.window and join.positive_at_once may "
+                            "change, for impressions from then on: put the rest back, or serve this configuration from "
+                            "a new data directory and send it the kept events (tidemill ingest)",
                             why.message);
     }
+    rc = check_orders(e, wanted, err);
+    if (rc != TM_OK)
+        return rc;
     return catalog_join_same(&e->catalog, wanted) ? TM_OK : check_epochs(e, err);
 }
 
@@ -182,8 +198,13 @@ enum tm_code setup_apply_join(struct engine *e, const struct catalog *wanted, st
     if (e->catalog.joined && catalog_join_same(&e->catalog, wanted))
         return TM_OK;
     if (e->catalog.joined)
-        log_line("info", "join_changed", "streams=%u was=%u labels=%u was=%u window_ms=%lld was=%lld", want->streams,
-                 have->streams, want->labels, have->labels, (long long)want->window_ms, (long long)have->window_ms);
+        log_line("info", "join_changed",
+                 "streams=%u was=%u labels=%u was=%u window_ms=%lld was=%lld positive_at_once=%d was=%d", want->streams,
+                 have->streams, want->labels, have->labels, (long long)want->window_ms, (long long)have->window_ms,
+                 want->at_once, have->at_once);
+    if (want->at_once)
+        log_line("warn", "join_positive_at_once", "window_ms=%lld what is served is too high while positives are ahead",
+                 (long long)want->window_ms);
     catalog_pack_join(wanted, &control);
     return control_append(e, &control, &position, err);
 }

@@ -65,7 +65,8 @@ static enum tm_code read_spec(struct catalog *c, const JoinSpec *spec, struct tm
     c->join = (struct joiner_config){.streams = (uint32_t)spec->n_streams,
                                      .labels = (uint32_t)spec->n_labels,
                                      .window_ms = spec->window_ms,
-                                     .allowed_lateness_ms = spec->allowed_lateness_ms};
+                                     .allowed_lateness_ms = spec->allowed_lateness_ms,
+                                     .at_once = spec->positive_at_once};
     c->key_fields = spec->key_fields;
     enum tm_code rc = count_features(spec, err);
     if (rc == TM_OK)
@@ -88,7 +89,8 @@ static void add_epoch(struct joiner_config *next, const struct joiner_config *no
     next->epoch[kept] = (struct joiner_epoch){.number = now->epochs ? now->epoch[now->epochs - 1].number + 1 : 1,
                                               .streams = next->streams,
                                               .labels = next->labels,
-                                              .window_ms = next->window_ms};
+                                              .window_ms = next->window_ms,
+                                              .at_once = next->at_once};
     next->epochs = kept + 1;
     next->first_streams = now->epochs ? now->first_streams : next->streams;
 }
@@ -129,7 +131,8 @@ enum tm_code catalog_read_epochs(struct catalog *c, const Tidemill__V1__Catalog 
                                                             .streams = e->streams,
                                                             .labels = e->labels,
                                                             .window_ms = e->window_ms,
-                                                            .from = e->from};
+                                                            .from = e->from,
+                                                            .at_once = e->positive_at_once};
     }
     return sane ? TM_OK : tm_error_set(err, TM_DATA_LOSS, "%zu epochs of the join make no sense", stored->n_epochs);
 }
@@ -179,6 +182,7 @@ static void describe_epoch(const struct joiner_epoch *from, Tidemill__V1__JoinEp
     e->streams = from->streams;
     e->labels = from->labels;
     e->window_ms = from->window_ms;
+    e->has_positive_at_once = e->positive_at_once = from->at_once;
 }
 
 void catalog_describe_join(const struct catalog *c, struct join_parts *p)
@@ -188,6 +192,7 @@ void catalog_describe_join(const struct catalog *c, struct join_parts *p)
     p->spec.key_fields = c->key_fields;
     p->spec.window_ms = c->join.window_ms;
     p->spec.allowed_lateness_ms = c->join.allowed_lateness_ms;
+    p->spec.has_positive_at_once = p->spec.positive_at_once = c->join.at_once;
     for (uint32_t i = 0; i < c->join.streams; i++) {
         describe_stream(&c->join.stream[i], p->streams[i] = &p->stream[i]);
         p->streams[i]->name = text(c->stream_name[i]);
@@ -344,5 +349,5 @@ enum tm_code catalog_join_extends(const struct catalog *have, const struct catal
 bool catalog_join_same(const struct catalog *have, const struct catalog *want)
 {
     return have->join.streams == want->join.streams && have->join.labels == want->join.labels &&
-           have->join.window_ms == want->join.window_ms;
+           have->join.window_ms == want->join.window_ms && have->join.at_once == want->join.at_once;
 }

@@ -18,6 +18,7 @@ enum { MINUTE_MS = 60000 };
 struct oracle_epoch {
     uint32_t streams, labels;
     int64_t window_ms;
+    bool at_once;
 };
 
 struct oracle {
@@ -40,7 +41,7 @@ struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed)
     o->hash_seed = hash_seed;
     o->shard = mem_new(shards, sizeof *o->shard);
     for (uint32_t i = 0; i < shards; i++)
-        o->shard[i].gone = o->shard[i].least_gate = o->shard[i].least_expiry = WATERMARK_NONE;
+        o->shard[i].gone = o->shard[i].ahead = o->shard[i].least_gate = o->shard[i].least_expiry = WATERMARK_NONE;
     o->least_horizon = WATERMARK_NONE;
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         o->watermark[i] = WATERMARK_NONE;
@@ -115,8 +116,7 @@ static int64_t gate(const struct oracle *o, const struct oracle_shard *s)
     return least > s->least_gate ? least : s->least_gate;
 }
 
-/* Nothing decided is behind it. */
-static int64_t front(const struct oracle *o)
+static int64_t newest_gate(const struct oracle *o)
 {
     int64_t most = WATERMARK_NONE;
     for (uint32_t i = 0; i < o->epochs; i++)
@@ -124,10 +124,16 @@ static int64_t front(const struct oracle *o)
     return most;
 }
 
+/* Nothing decided is behind it. */
+static int64_t front(const struct oracle *o, const struct oracle_shard *s)
+{
+    return s->ahead > newest_gate(o) ? s->ahead : newest_gate(o);
+}
+
 /* The gate; of an epoch before, while nothing is known about that of now and never was. */
 static int64_t decided_at(const struct oracle *o, const struct oracle_shard *s)
 {
-    return gate(o, s) == WATERMARK_NONE ? front(o) : gate(o, s);
+    return gate(o, s) == WATERMARK_NONE ? newest_gate(o) : gate(o, s);
 }
 
 static int64_t horizon(const struct oracle *o, int64_t lateness)
@@ -607,9 +613,9 @@ static void leave_out(struct oracle *o, struct oracle_shard *s, uint32_t impress
     lessons_leave_out(&s->lessons, &o->catalog, r->version);
 }
 
-static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression)
+/* The first labels are of the actions up to some time. */
+static void decide_until(struct oracle *o, struct oracle_shard *s, uint32_t impression, int64_t closes)
 {
-    int64_t closes = s->record[impression].time + o->epoch[s->record[impression].epoch].window_ms;
     double labels[JOINER_LABELS_MAX];
     uint32_t last = NOBODY, next = next_action(o, s, impression, NOBODY);
     for (; next != NOBODY && s->record[next].time <= closes; next = next_action(o, s, impression, next))
@@ -623,6 +629,53 @@ static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression
     for (; next != NOBODY; next = next_action(o, s, impression, next))
         correct(o, s, impression, next, s->record[next].position);
     s->record[impression].decided = true;
+}
+
+static void decide(struct oracle *o, struct oracle_shard *s, uint32_t impression)
+{
+    const struct oracle_record *r = &s->record[impression];
+    decide_until(o, s, impression, r->time + o->epoch[r->epoch].window_ms);
+}
+
+static bool has_required(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    for (uint32_t stream = 0; stream < o->epoch[s->record[impression].epoch].streams; stream++) {
+        const struct joiner_stream *wanted = &o->catalog.join.stream[stream];
+        bool came = wanted->kind != JOINER_FEATURES || !wanted->required;
+        for (uint32_t i = 0; i < s->records; i++)
+            came = came || (s->record[i].stream == stream && s->record[i].fate == FATE_MATCHED &&
+                            s->record[i].impression == impression);
+        if (!came)
+            return false;
+    }
+    return true;
+}
+
+/* Positives need not wait for the gate. */
+static bool is_ready(const struct oracle *o, const struct oracle_shard *s, uint32_t impression)
+{
+    const struct oracle_record *r = &s->record[impression];
+    double labels[JOINER_LABELS_MAX];
+    if (!is_undecided(o, r) || !o->epoch[r->epoch].at_once || gate_of(o, r->epoch) == WATERMARK_NONE ||
+        !has_required(o, s, impression))
+        return false;
+    labels_of(o, s, impression, last_action(o, s, impression), labels);
+    return !is_negative(o, labels);
+}
+
+/* Whoever is ready now, whatever made it so: the smallest time first, then the smallest position. */
+static void decide_ready(struct oracle *o, struct oracle_shard *s)
+{
+    for (;;) {
+        uint32_t next = NOBODY;
+        for (uint32_t i = 0; i < s->records; i++)
+            if ((next == NOBODY || s->record[i].time < s->record[next].time) && is_ready(o, s, i))
+                next = i;
+        if (next == NOBODY)
+            return;
+        decide_until(o, s, next, INT64_MAX);
+        s->ahead = s->record[next].time >= s->ahead ? s->record[next].time + 1 : s->ahead;
+    }
 }
 
 static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
@@ -1019,7 +1072,7 @@ static bool give_up(const struct oracle *o, struct oracle_shard *s)
         s->given_up += s->record[i].decided && s->record[i].time >= s->gone &&
                        stretch_of_time(o, s->record[i].time, &width) == oldest_stretch;
     int64_t end = (oldest_stretch + 1) * width;
-    s->gone = end < front(o) ? end : front(o);
+    s->gone = end < front(o, s) ? end : front(o, s);
     return true;
 }
 
@@ -1151,6 +1204,7 @@ static void take(struct oracle *o, struct oracle_shard *s, const struct block_ev
         break;
     case JOINER_ACTION: is_attributed(o, &s->record[at]) ? take_attributed(o, s, at) : take_action(o, s, at); break;
     }
+    decide_ready(o, s);
     keep_bounds(o, s);
 }
 
@@ -1183,6 +1237,7 @@ static void pass_time(struct oracle *o, struct oracle_shard *s, bool moved)
     let_orphans_go(o, s);
     while ((next = next_due(o, s)) != NOBODY)
         decide(o, s, next);
+    decide_ready(o, s);
     while (give_up(o, s))
         moved = true;
     forget(o, s, moved);
@@ -1209,7 +1264,7 @@ static void begin_epoch(struct oracle *o)
 {
     const struct joiner_config *c = &o->catalog.join;
     o->epoch = mem_grow(o->epoch, o->epochs + 1, sizeof *o->epoch);
-    o->epoch[o->epochs++] = (struct oracle_epoch){c->streams, c->labels, c->window_ms};
+    o->epoch[o->epochs++] = (struct oracle_epoch){c->streams, c->labels, c->window_ms, c->at_once};
     for (uint32_t i = 0; i < o->shards; i++)
         let_orphans_go(o, &o->shard[i]);
 }

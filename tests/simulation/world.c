@@ -24,6 +24,7 @@ struct author {
     bool mad, fractions, pauses;
     bool ranks;       /* the server has events of its own */
     bool attributes;  /* action streams may have keys of their own */
+    bool at_once;     /* positives may be decided before the gate */
     bool orderly;     /* one well-behaved client: many samples and corrections, for what comes behind the join */
     bool tardy;       /* features are sent for what was shown, mostly when it is decided */
     uint32_t records; /* percent of impressions and features that come with others in one record */
@@ -141,6 +142,7 @@ static void make_stages(struct author *a)
         if (i > 0 && (chance(a, 60) || (s->streams == before->streams && s->labels == before->labels)))
             s->window_ms =
                 chance(a, 20) ? 0 : (int64_t)below(a, (uint32_t)(c->allowed_lateness_ms / a->unit + 1)) * a->unit;
+        s->at_once = a->at_once && (w->stages == 1 || chance(a, 70));
     }
 }
 
@@ -151,6 +153,7 @@ void world_join(const struct world *w, uint32_t stage, struct catalog *out)
     out->join.streams = s->streams;
     out->join.labels = s->labels;
     out->join.window_ms = s->window_ms;
+    out->join.at_once = s->at_once;
     for (uint32_t i = 0; i < s->streams; i++)
         out->join.stream[i].labels &= (UINT64_C(1) << s->labels) - 1;
     joiner_derive_keys(&out->join);
@@ -300,7 +303,7 @@ static void make_batches(struct author *a, struct version *v, bool exact)
             .positive_ratio = chance(a, 40) ? 0.25 * between(a, 1, 6) : 0,
             .age_ms = chance(a, 60) ? a->unit * between(a, 1, 12) : 0,
         };
-    v->order = chance(a, 40) ? ORDER_EVENT_TIME : ORDER_ARRIVAL;
+    v->order = chance(a, 40) && !a->at_once ? ORDER_EVENT_TIME : ORDER_ARRIVAL;
     if (v->model == &model_embedding && version_waits(v)) { /* nobody comes or goes */
         v->config.embedding.admit_at = 1;
         v->config.embedding.admit_share = 1;
@@ -449,6 +452,7 @@ static void make_join(struct author *a)
         w->join.join.allowed_lateness_ms = a->unit * between(a, 10, 40);
     a->fractions = chance(a, 40);
     a->attributes = chance(a, 50);
+    a->at_once = chance(a, 30);
     make_streams(a);
     make_labels(a);
     make_stages(a);
@@ -1039,8 +1043,8 @@ void world_print(const struct world *w)
     printf("window %" PRId64 " lateness %" PRId64 " key %u shards %u threads %u\n", c->window_ms,
            c->allowed_lateness_ms, w->join.key_fields, w->shards, w->threads);
     for (uint32_t i = 0; i < w->stages; i++)
-        printf("stage %u: %u streams, %u labels, window %" PRId64 "\n", i, w->stage[i].streams, w->stage[i].labels,
-               w->stage[i].window_ms);
+        printf("stage %u: %u streams, %u labels, window %" PRId64 "%s\n", i, w->stage[i].streams, w->stage[i].labels,
+               w->stage[i].window_ms, w->stage[i].at_once ? ", positives at once" : "");
     for (size_t i = 0; i < ARRAY_LEN(w->limits); i++)
         printf("limits %" PRIu64 " bytes held, %" PRIu64 " waiting, %" PRIu64 " decided, %" PRIu64
                " in batches, slice %u\n",

@@ -105,6 +105,7 @@ struct world_lane {
 struct world_stage {
     uint32_t streams, labels;
     int64_t window_ms;
+    bool at_once; /* positives are decided before the gate */
 };
 
 struct world {
@@ -157,6 +158,7 @@ struct world {
     T(RESETS, "resets")                                         \
     T(PRIORS, "new priors")                                     \
     T(JOINS, "changes of the join")                             \
+    T(AT_ONCE, "positives at once")                             \
     T(CRASHES, "crashes and restarts")
 
 enum world_trait {

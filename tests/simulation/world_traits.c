@@ -89,6 +89,14 @@ static bool any_shadow(const struct world *w)
     return false;
 }
 
+static bool any_at_once(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->stages; i++)
+        if (w->stage[i].at_once)
+            return true;
+    return false;
+}
+
 bool world_has(const struct world *w, enum world_trait trait)
 {
     const struct joiner_rules *first = &w->rules[0];
@@ -117,6 +125,7 @@ bool world_has(const struct world *w, enum world_trait trait)
     case WORLD_RESETS: return any_act(w, ACT_RESET);
     case WORLD_PRIORS: return any_act(w, ACT_PRIOR);
     case WORLD_JOINS: return w->stages > 1 && any_act(w, ACT_JOIN);
+    case WORLD_AT_ONCE: return any_at_once(w);
     case WORLD_CRASHES: return any_act(w, ACT_CRASH);
     case WORLD_TRAITS: break;
     }

@@ -4,11 +4,13 @@
  * Lines     "100 show a": an impression of key a at time 100. "150 order a =12.5 #7": an order worth 12.5 with event id 7
  *           (without: worth 1, with an id of its own). "190 undo order a #7": it is withdrawn at 190. "300 time": every
  *           stream is complete up to 300; "300 clicks": one is.
- * Outcome   "a: 1" a sample with its labels, "a: 0 1 -> 2 1" a correction with old labels and new ones, "with look" behind it
+ * Outcome   "a: 1" a sample with its labels, "a: 0 1 -> 2 1" a correction with old labels and new ones, "with facts" behind it
  *           if it brings features, "late click".
  * Attribution  "last: sum order" as labels: orders have a key of their own, and count for the last impression of it (first,
  *           all). Keys in capitals are the same but for their case: "100 show a", "120 show A", "130 order a" is an order
  *           of both.
+ * At once  "at once: count click": a positive is decided when it is there. "required at once": when its facts are, too,
+ *           which are features ("105 facts a"). "join 60 at once" begins an epoch that does so.
  * Room      "room 1: count click": so many bytes of decided keys are remembered (without: all). What is given up as a
  *           whole is 31 long.
  * World     window 60; clicks count within 200, orders within 500; allowed lateness 500. Each scenario is played in one
@@ -24,8 +26,8 @@
 
 #include "joiner/joiner.h"
 
-enum { SHOW, CLICK, ORDER, LOOK, STREAMS };
-static const char *const names[STREAMS] = {"show", "click", "order", "look"};
+enum { SHOW, CLICK, ORDER, FACTS, STREAMS };
+static const char *const names[STREAMS] = {"show", "click", "order", "facts"};
 static const char *const reasons[] = {"", "late", "orphaned", "duplicate", "mismatch", "too many"};
 
 static const char *const rules[JOINER_ATTRIBUTES] = {"", "last:", "first:", "all:"};
@@ -123,24 +125,24 @@ static const struct scenario {
      "100 show a\n110 click a #1\n120 order a #1\n300 time\n200 undo order a #1", "a: 1 1\na: 1 1 -> 1 0"},
     /* Features that come late. */
     {"features that come late leave the labels as they are", "count click",
-     "100 show a\n110 click a\n300 time\n95 look a", "a: 1\na: 1 -> 1 with look"},
+     "100 show a\n110 click a\n300 time\n95 facts a", "a: 1\na: 1 -> 1 with facts"},
     {"features, click, withdrawal: a chain", "count click",
-     "100 show a\n300 time\n95 look a\n170 click a #1\n180 undo click a #1",
-     "a: 0\na: 0 -> 0 with look\na: 0 -> 1\na: 1 -> 0"},
+     "100 show a\n300 time\n95 facts a\n170 click a #1\n180 undo click a #1",
+     "a: 0\na: 0 -> 0 with facts\na: 0 -> 1\na: 1 -> 0"},
     {"click, withdrawal, features: a chain", "count click",
-     "100 show a\n300 time\n170 click a #1\n180 undo click a #1\n95 look a",
-     "a: 0\na: 0 -> 1\na: 1 -> 0\na: 0 -> 0 with look"},
+     "100 show a\n300 time\n170 click a #1\n180 undo click a #1\n95 facts a",
+     "a: 0\na: 0 -> 1\na: 1 -> 0\na: 0 -> 0 with facts"},
     {"features between a click and an order", "count click; count order",
-     "100 show a\n300 time\n170 click a\n95 look a\n180 order a",
-     "a: 0 0\na: 0 0 -> 1 0\na: 1 0 -> 1 0 with look\na: 1 0 -> 1 1"},
-    {"what came before the decision does not come again", "count click", "95 look a\n100 show a\n300 time\n96 look a",
-     "a: 0\nduplicate look"},
-    {"nor what came after it", "count click", "100 show a\n300 time\n96 look a\n97 look a",
-     "a: 0\na: 0 -> 0 with look\nduplicate look"},
+     "100 show a\n300 time\n170 click a\n95 facts a\n180 order a",
+     "a: 0 0\na: 0 0 -> 1 0\na: 1 0 -> 1 0 with facts\na: 1 0 -> 1 1"},
+    {"what came before the decision does not come again", "count click", "95 facts a\n100 show a\n300 time\n96 facts a",
+     "a: 0\nduplicate facts"},
+    {"nor what came after it", "count click", "100 show a\n300 time\n96 facts a\n97 facts a",
+     "a: 0\na: 0 -> 0 with facts\nduplicate facts"},
     {"features of what was forgotten wait for another impression", "count click",
-     "100 show a\n601 time\n601 look a\n650 show a\n800 time", "a: 0\na: 0"},
+     "100 show a\n601 time\n601 facts a\n650 show a\n800 time", "a: 0\na: 0"},
     {"attributed orders stay where they are", "last: sum order",
-     "100 show a\n120 show A\n130 order a =5\n300 time\n95 look A", "a: 0\nA: 5\nA: 5 -> 5 with look"},
+     "100 show a\n120 show A\n130 order a =5\n300 time\n95 facts A", "a: 0\nA: 5\nA: 5 -> 5 with facts"},
     /* Attribution: a and A are impressions of one action key. */
     {"the last before the order has it", "last: sum order",
      "100 show a\n120 show A\n130 order a =5\n140 show b\n700 time", "a: 0\nA: 5\nb: 0"},
@@ -184,6 +186,56 @@ static const struct scenario {
      "94 show a\n155 time\n96 show b\n157 time\n96 show c\n97 show d\n700 time", "a: 0\nb: 0\nlate show\nd: 0"},
     {"a stretch with room stays", "room 1000: count click",
      "100 show a\n110 show b\n171 time\n110 click a\n110 click b", "a: 0\nb: 0\na: 0 -> 1\nb: 0 -> 1"},
+
+    /* Positives at once. Time must be known for that: "0 time". */
+    {"a click decides at once, an order corrects", "at once: count click; count order",
+     "0 time\n100 show a\n110 click a\n120 order a\n300 time", "a: 1 0\na: 1 0 -> 1 1"},
+    {"a negative is one at the window only", "at once: count click",
+     "0 time\n100 show a\n100 show b\n110 click b\n160 time\n161 time\n170 click a", "b: 1\na: 0\na: 0 -> 1"},
+    {"what came first counts when its impression comes", "at once: sum click; count order",
+     "0 time\n110 click a =4\n120 order a\n100 show a\n130 click a =2", "a: 4 1\na: 4 1 -> 6 1"},
+    {"a click behind the window is no worse", "at once: count click", "0 time\n100 show a\n170 click a\n300 time",
+     "a: 1"},
+    {"what does not count makes nobody positive", "at once: count click", "0 time\n100 show a\n301 click a\n300 time",
+     "late click\na: 0"},
+    {"below its threshold an order is no positive", "at once: sum order threshold 10",
+     "0 time\n100 show a\n110 order a =6\n120 order a =4\n300 time", "a: 1"},
+    {"nor is one that is worth nothing", "at once: sum order",
+     "0 time\n100 show a\n110 order a =0\n161 time\n170 order a =2", "a: 0\na: 0 -> 2"},
+    {"withdrawn before its impression it never was", "at once: count order",
+     "0 time\n110 order a #1\n120 undo order a #1\n100 show a\n300 time", "a: 0"},
+    {"withdrawn after it was learned it is corrected", "at once: count order",
+     "0 time\n100 show a\n110 order a #1\n120 undo order a #1\n300 time", "a: 1\na: 1 -> 0"},
+    {"a withdrawal may make a positive", "at once: last order",
+     "0 time\n100 show a\n120 undo order a #1\n110 order a =0 #2\n130 undo order a #2\n125 order a =3\n300 time",
+     "a: 3"},
+    {"the same click again is a duplicate, and so is its impression", "at once: count click",
+     "0 time\n100 show a\n110 click a #1\n110 click a #1\n101 show a\n300 time",
+     "a: 1\nduplicate click\nduplicate show"},
+    {"while no time is known it waits, and then is decided in the order of times", "at once: count click",
+     "110 click a\n100 show a\n99 show b\n99 click b\n98 show c\n0 shows\n0 clicks\n0 time", "b: 1\na: 1"},
+    {"however far behind time stands", "at once: exists click; exists order",
+     "0 time\n100 show a\n110 click a\n9000 shows\n9000 clicks", "a: 1 0"},
+    {"required features come first", "required at once: count click",
+     "0 time\n100 show a\n110 click a\n105 facts a\n120 click a\n300 time", "a: 1\na: 1 -> 2"},
+    {"or before all others", "required at once: count click", "0 time\n105 facts a\n110 click a\n100 show a\n300 time",
+     "a: 1"},
+    {"or never: then the gate decides, by its window", "required at once: count click",
+     "0 time\n100 show a\n110 click a\n170 click a\n300 time", "a: 1\na: 1 -> 2"},
+    {"whose gate is open is decided on arrival, by its window", "at once: count click",
+     "300 time\n200 show a\n210 click a\n270 click b\n200 show b", "a: 0\na: 0 -> 1\nb: 0\nb: 0 -> 1"},
+    {"an attributed order decides who has it", "at once: last: sum order",
+     "0 time\n100 show a\n120 show A\n130 order a =5\n700 time", "A: 5\na: 0"},
+    {"each of them, the oldest first", "at once: all: sum order",
+     "0 time\n120 show A\n100 show a\n130 order a =5\n700 time", "a: 2.5\nA: 2.5"},
+    {"a later impression takes it along at once", "at once: last: sum order",
+     "0 time\n100 show a\n130 order a =5\n120 show A\n700 time", "a: 5\na: 5 -> 0\nA: 5"},
+    {"smaller shares may be above a threshold", "at once: all: sum order threshold -3",
+     "0 time\n100 show a\n130 order a =-6\n120 show A\n700 time", "a: 1\nA: 1"},
+    {"it begins with impressions of an epoch", "count click",
+     "0 time\n100 show a\njoin 60 at once\n100 show b\n110 click a\n110 click b\n300 time", "b: 1\na: 1"},
+    {"what is given up may be ahead of the gate", "room 1: at once: count click",
+     "0 time\n110 show a\n120 click a\n94 show b\n115 show c\n0 time\n300 time", "a: 1\nlate show\nc: 0"},
 
     /* Epochs: the window, and labels behind those that there are. */
     {"a label that came later is none of what came before it", "count click",
@@ -276,7 +328,15 @@ static void add_epoch(struct player *p, uint64_t from)
     uint32_t number = c->epochs ? c->epoch[c->epochs - 1].number + 1 : 1;
     if (c->epochs == JOINER_EPOCHS_MAX)
         memmove(c->epoch, c->epoch + 1, --c->epochs * sizeof *c->epoch);
-    c->epoch[c->epochs++] = (struct joiner_epoch){number, c->streams, c->labels, c->window_ms, from};
+    c->epoch[c->epochs++] =
+        (struct joiner_epoch){number, c->streams, c->labels, c->window_ms, from, .at_once = c->at_once};
+}
+
+static bool passes(const char **text, const char *word)
+{
+    bool there = strncmp(*text, word, strlen(word)) == 0;
+    *text += there ? strlen(word) : 0;
+    return there;
 }
 
 static void begin(struct player *p, const char *labels)
@@ -285,11 +345,12 @@ static void begin(struct player *p, const char *labels)
     *p = (struct player){.keep_from = 1, .watermark = {WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE}};
     p->config = (struct joiner_config){.streams = STREAMS, .window_ms = 60, .allowed_lateness_ms = 500};
     if (sscanf(labels, "room %" SCNu64, &p->config.decided_bytes_max) == 1)
-        labels = strchr(labels, ':') + 1;
+        labels = strchr(labels, ':') + 2;
+    p->config.stream[FACTS] = (struct joiner_stream){.kind = JOINER_FEATURES, .required = passes(&labels, "required ")};
+    p->config.at_once = passes(&labels, "at once: ");
     p->config.stream[SHOW].kind = JOINER_IMPRESSION;
     p->config.stream[CLICK] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 200};
     p->config.stream[ORDER] = (struct joiner_stream){.kind = JOINER_ACTION, .within_ms = 500};
-    p->config.stream[LOOK].kind = JOINER_FEATURES;
     for (int rule = 0; rule < JOINER_ATTRIBUTES; rule++) {
         size_t size = strlen(rules[rule]);
         if (size == 0 || strncmp(labels, rules[rule], size) != 0)
@@ -357,8 +418,10 @@ static void change(struct player *p, const char *line)
     int window, used;
     assert_int_equal(sscanf(line, "join %d%n", &window, &used), 1);
     p->config.window_ms = window;
-    if (line[used])
-        add_label(p, line + used);
+    line += used;
+    p->config.at_once |= passes(&line, " at once");
+    if (*line)
+        add_label(p, line);
     add_epoch(p, p->position + 1);
     joiner_change(p->joiner, &p->config, (struct joiner_output){p, on_sample, on_aside, NULL, NULL});
 }
