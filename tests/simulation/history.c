@@ -230,14 +230,20 @@ static bool same_sample(const struct sample *a, const struct sample *b)
            a->excluded == b->excluded && a->old_excluded == b->old_excluded;
 }
 
-/* The promise behind the gate, said without it: nothing is a sample while a label could still come in time. */
+/* The promise behind the gate, said without it: nothing is a sample while a label could still come in time, but for
+ * what is positive, where that is decided at once, and for what corrects it. */
 static void check_gate(const struct history *h, const struct sample *s)
 {
     const struct joiner_config *c = &h->world->join.join;
     int64_t window = INT64_MAX;
+    bool at_once = false;
     for (uint32_t i = 0; i < h->world->stages; i++)
-        if (h->world->stage[i].labels == s->label_count && h->world->stage[i].window_ms < window)
-            window = h->world->stage[i].window_ms;
+        if (h->world->stage[i].labels == s->label_count) {
+            window = h->world->stage[i].window_ms < window ? h->world->stage[i].window_ms : window;
+            at_once |= h->world->stage[i].at_once;
+        }
+    if (at_once && (s->kind == SAMPLE_CORRECTION || sample_is_positive(s->labels, s->label_count)))
+        return;
     for (uint32_t i = 0; i < c->streams; i++)
         if (c->stream[i].kind == JOINER_ACTION && c->stream[i].labels & ((UINT64_C(1) << s->label_count) - 1)) {
             int64_t watermark = oracle_watermarks(h->oracle)[i];

@@ -133,7 +133,7 @@ static void make_stages(struct author *a)
     const struct joiner_config *c = &w->join.join;
     w->stages = chance(a, 50) ? 1 : between(a, 2, WORLD_STAGES_MAX);
     for (uint32_t i = 0; i < w->stages; i++) {
-        struct world_stage *s = &w->stage[i], first = {fewest_streams(c), 1, c->window_ms};
+        struct world_stage *s = &w->stage[i], first = {fewest_streams(c), 1, c->window_ms, false};
         const struct world_stage *before = i ? s - 1 : &first;
         bool last = i + 1 == w->stages;
         s->streams = last || chance(a, 30) ? c->streams : between(a, before->streams, c->streams);
