@@ -129,11 +129,20 @@ int64_t joiner_decided_before(const struct joiner *j)
     return before;
 }
 
+/* Positives of an epoch are decided when its gate, wherever that is, becomes known. */
+static bool becomes_known(const struct joiner *j, uint32_t epoch, int64_t gate)
+{
+    return j->config.epoch[epoch].at_once && j->gate[epoch] == WATERMARK_NONE && gate != WATERMARK_NONE &&
+           j->undecided[joiner_slot(j, epoch)] > 0;
+}
+
 bool joiner_is_due(const struct joiner *j, const int64_t *watermarks)
 {
-    for (uint32_t i = 0; i < j->config.epochs; i++)
-        if (due_earliest(&j->decisions[joiner_slot(j, i)]) < gate_of(&j->config, &j->config.epoch[i], watermarks))
+    for (uint32_t i = 0; i < j->config.epochs; i++) {
+        int64_t gate = gate_of(&j->config, &j->config.epoch[i], watermarks);
+        if (due_earliest(&j->decisions[joiner_slot(j, i)]) < gate || becomes_known(j, i, gate))
             return true;
+    }
     return false;
 }
 

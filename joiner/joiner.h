@@ -260,7 +260,8 @@ int64_t joiner_decided_before(const struct joiner *j);
  * a watermark is unknown. */
 int64_t joiner_expiry(const struct joiner *j);
 
-/* At these watermarks, is an undecided impression in front of the gate of its epoch? */
+/* At these watermarks, may an undecided impression be decided: in front of the gate of its epoch, or when that becomes
+ * known? */
 bool joiner_is_due(const struct joiner *j, const int64_t *watermarks);
 /* Number of the oldest epoch with undecided impressions; of the newest where there are none. */
 uint32_t joiner_oldest_epoch(const struct joiner *j);
