@@ -4,9 +4,10 @@
 static void emit(struct joiner *j, struct sample *s)
 {
     s->sequence = ++j->sequence;
-    s->decided_at = joiner_gate_now(j);
-    if (s->decided_at == WATERMARK_NONE) /* the newest epoch's was never known: it is an older one's */
-        s->decided_at = joiner_newest_gate(j);
+    int64_t gate = joiner_gate_now(j);
+    if (gate == WATERMARK_NONE) /* the newest epoch's was never known: it is an older one's... */
+        gate = joiner_newest_gate(j);
+    s->decided_at = j->told_at = joiner_larger(gate, j->told_at); /* ...and may be behind that when it is */
     j->output.sample(j->output.self, s);
 }
 

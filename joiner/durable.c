@@ -49,6 +49,7 @@ void joiner_encode_remembered(const struct joiner *j, struct buffer *out)
     buffer_put_i64(out, j->floor.front);
     buffer_put_i64(out, j->floor.expiry);
     buffer_put_i64(out, j->floor.action_horizon);
+    buffer_put_i64(out, j->told_at);
     buffer_put_i64(out, j->ahead);
     remembered_encode(&j->remembered, out);
 }
@@ -59,6 +60,7 @@ void joiner_load_remembered(struct joiner *j, struct reader *r)
     j->floor.front = reader_i64(r);
     j->floor.expiry = reader_i64(r);
     j->floor.action_horizon = reader_i64(r);
+    j->told_at = reader_i64(r);
     j->ahead = reader_i64(r);
     remembered_decode(&j->remembered, r);
 }

@@ -49,7 +49,7 @@ void joiner_set_gates(struct joiner *j)
 void joiner_open_epochs(struct joiner *j)
 {
     j->floor = (struct joiner_floor){WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE, WATERMARK_NONE};
-    j->ahead = WATERMARK_NONE;
+    j->told_at = j->ahead = WATERMARK_NONE;
     if (j->config.epochs == 0)
         j->config.epoch[j->config.epochs++] = only_epoch(&j->config);
     if (j->config.first_streams == 0)

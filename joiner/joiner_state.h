@@ -25,6 +25,7 @@ struct joiner {
     int64_t watermark[JOINER_STREAMS_MAX];
     int64_t gate[JOINER_EPOCHS_MAX]; /* of each epoch; WATERMARK_NONE: nothing is decided */
     struct joiner_floor floor;
+    int64_t told_at;        /* decided_at of the newest sample; WATERMARK_NONE */
     int64_t ahead;          /* behind the newest impression that was decided before its gate; WATERMARK_NONE */
     int64_t expiry;         /* WATERMARK_NONE: nothing expires */
     int64_t action_horizon; /* early actions and late impressions before it are set aside */

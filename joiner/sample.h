@@ -41,7 +41,8 @@ struct sample {
     struct hash128 key; /* join key */
     struct hash128 doc; /* hash of the document id */
     int64_t impression_time;
-    int64_t decided_at; /* the gate when it was made; as long as that is not known, the largest of an epoch */
+    int64_t decided_at; /* the gate when it was made; as long as that is not known, the largest of an epoch. It does not
+                         * go back from one sample to the next. */
     bool behind;        /* a new one that was late for its turn: the gate had passed its impression when that came, or
                          * it had been left out. Whoever learns in the order of time goes by it, now or later. */
     uint64_t position;  /* in the input, of what made it: the impression, or the action that corrects it */

@@ -52,7 +52,7 @@ def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_se
     assert server.digests() == before
     with server.channel() as channel:
         call = harness.Call(channel)
-        call.open(lane="more")
+        call.open()
         corrections = [action("orders", 1), action("clicks", 0, withdraw=True, time=T0 + 1200)]
         call.batch(call.sequence + 1, corrections + [impression(2), action("clicks", 3)])  # the last two: once more
         call.watermarks(T0 + 60_000, STREAMS)

@@ -41,7 +41,8 @@ struct oracle *oracle_open(uint32_t shards, uint64_t hash_seed)
     o->hash_seed = hash_seed;
     o->shard = mem_new(shards, sizeof *o->shard);
     for (uint32_t i = 0; i < shards; i++)
-        o->shard[i].gone = o->shard[i].ahead = o->shard[i].least_gate = o->shard[i].least_expiry = WATERMARK_NONE;
+        o->shard[i].gone = o->shard[i].ahead = o->shard[i].told_at = o->shard[i].least_gate = o->shard[i].least_expiry =
+            WATERMARK_NONE;
     o->least_horizon = WATERMARK_NONE;
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         o->watermark[i] = WATERMARK_NONE;
@@ -130,10 +131,11 @@ static int64_t front(const struct oracle *o, const struct oracle_shard *s)
     return s->ahead > newest_gate(o) ? s->ahead : newest_gate(o);
 }
 
-/* The gate; of an epoch before, while nothing is known about that of now and never was. */
-static int64_t decided_at(const struct oracle *o, const struct oracle_shard *s)
+/* The gate; of an epoch before, while nothing is known about that of now and never was; not before the last one. */
+static int64_t decided_at(const struct oracle *o, struct oracle_shard *s)
 {
-    return gate(o, s) == WATERMARK_NONE ? newest_gate(o) : gate(o, s);
+    int64_t now = gate(o, s) == WATERMARK_NONE ? newest_gate(o) : gate(o, s);
+    return s->told_at = now > s->told_at ? now : s->told_at;
 }
 
 static int64_t horizon(const struct oracle *o, int64_t lateness)

@@ -71,6 +71,7 @@ struct oracle_shard {
     uint64_t crowded_out[JOINER_STREAMS_MAX]; /* impressions, as the counters of their streams say */
     uint64_t given_up;                        /* impressions */
     int64_t least_gate, least_expiry;         /* they do not go back behind what they were when an epoch began */
+    int64_t told_at;                          /* decided_at of the newest sample */
     int64_t ahead;          /* behind the newest impression that was decided before its gate; WATERMARK_NONE */
     int64_t gone;           /* in front of it everything was given up; WATERMARK_NONE: nothing */
     struct lessons lessons; /* its samples, and what becomes of them */
