@@ -97,15 +97,20 @@ static enum tm_code read_file(struct verdict *v, const struct arguments *a, stru
 
 /* ---- or worked out from events ---- */
 
+static enum tm_code ask_server(const struct settings *s, ProtobufCMessage **reply, struct tm_error *err)
+{
+    Tidemill__V1__JoinRulesRequest request = TIDEMILL__V1__JOIN_RULES_REQUEST__INIT;
+    return command_call(s, "/tidemill.v1.Admin/JoinRules", &request.base, &tidemill__v1__join_rules_reply__descriptor,
+                        reply, err);
+}
+
 static enum tm_code ask_rules(const struct arguments *a, const struct settings *s, struct buffer *packed,
                               struct tm_error *err)
 {
-    Tidemill__V1__JoinRulesRequest request = TIDEMILL__V1__JOIN_RULES_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     if (a->config)
         return command_read_rules(a->config, packed, err);
-    enum tm_code rc = command_call(s, "/tidemill.v1.Admin/JoinRules", &request.base,
-                                   &tidemill__v1__join_rules_reply__descriptor, &reply, err);
+    enum tm_code rc = ask_server(s, &reply, err);
     if (rc == TM_OK)
         wire_pack(reply, packed);
     wire_free(reply);
@@ -186,7 +191,18 @@ static enum tm_code look_up(void *self, uint64_t lost, uint64_t done, uint64_t t
     return TM_OK;
 }
 
-/* An impression is decided after its time, so what was decided before `from` is none of ours. */
+/* An impression is decided after its time, so what was decided before `from` is none of ours; but for positives at once. */
+static enum tm_code narrow(const struct arguments *a, const struct settings *s, Tidemill__V1__SampleFilter *filter,
+                           struct tm_error *err)
+{
+    ProtobufCMessage *reply = NULL;
+    enum tm_code rc = a->from == INT64_MIN ? TM_OK : ask_server(s, &reply, err);
+    filter->has_decided_since = reply && !((const Tidemill__V1__JoinRulesReply *)reply)->positive_at_once;
+    filter->decided_since = a->from;
+    wire_free(reply);
+    return rc;
+}
+
 static enum tm_code read_here(struct verdict *v, const struct arguments *a, const struct settings *s,
                               struct progress *p, struct tm_error *err)
 {
@@ -194,11 +210,10 @@ static enum tm_code read_here(struct verdict *v, const struct arguments *a, cons
     Tidemill__V1__SampleFilter filter = a->filter;
     struct receiving r = {v, p, 0};
     const struct sample_sink sink = {.sample = take_sample, .batch = look_up, .self = &r};
-    filter.has_decided_since = a->from != INT64_MIN;
-    filter.decided_since = a->from;
+    enum tm_code rc = narrow(a, s, &filter, err);
     request.filter = &filter;
     request.has_features = request.features = match_wants_features(v->match);
-    return sample_stream(s, "/tidemill.v1.Admin/ExportSamples", &request.base, &sink, err);
+    return rc == TM_OK ? sample_stream(s, "/tidemill.v1.Admin/ExportSamples", &request.base, &sink, err) : rc;
 }
 
 /* ---- the command ---- */

@@ -281,7 +281,7 @@ static enum tm_code read_rules(const char *path, struct buffer *packed, struct t
     read_options(&flags, o, &problems);
     enum tm_code rc = options_refuse(&problems, err);
     if (rc == TM_OK)
-        join_rules_pack(o, packed);
+        join_rules_pack(o, false, packed);
     free(o);
     return rc;
 }

@@ -85,13 +85,23 @@ static void drain(void *service, struct rpc_call *call, struct bytes request)
 
 /* ---- JoinRules ---- */
 
+/* Samples may be kept of a join that is over. */
+static bool was_at_once(const struct engine *e)
+{
+    const struct joiner_config *join = &engine_schema(e)->join;
+    bool any = false;
+    for (uint32_t i = 0; i < join->epochs; i++)
+        any |= join->epoch[i].at_once;
+    return any;
+}
+
 static void join_rules_run(void *request, struct rpc_call *call)
 {
     const struct later *l = request;
     struct options *o = mem_new(1, sizeof *o);
     struct buffer body = {0};
     engine_configured(l->admin->engine, o);
-    join_rules_pack(o, &body);
+    join_rules_pack(o, was_at_once(l->admin->engine), &body);
     free(o);
     rpc_reply(call, &body);
 }

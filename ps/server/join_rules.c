@@ -110,9 +110,10 @@ static void put_message(struct buffer *out, uint32_t number, struct buffer *one)
     one->size = 0;
 }
 
-void join_rules_pack(const struct options *o, struct buffer *out)
+void join_rules_pack(const struct options *o, bool at_once, struct buffer *out)
 {
     enum { KEY = 1, WINDOW_MS, ALLOWED_LATENESS_MS, STREAMS, LABELS, SAMPLE_FILTERS, FILTERS, SAMPLING };
+    enum { POSITIVE_AT_ONCE = 13 };
     CLEANUP(buffer_close) struct buffer one = {0};
     put_key(out, KEY, o->key_fields);
     wire_put_integer(out, WINDOW_MS, (uint64_t)o->window_ms);
@@ -138,4 +139,5 @@ void join_rules_pack(const struct options *o, struct buffer *out)
         put_message(out, SAMPLING, &one);
     }
     put_users(o, out);
+    wire_put_integer(out, POSITIVE_AT_ONCE, at_once || o->positive_at_once);
 }

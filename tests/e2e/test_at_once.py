@@ -1,10 +1,14 @@
 """Positives are learned when they come, negatives at the window."""
 
+import signal
+
 import harness
 from test_producers import T0
+from test_samples import write_lines
 
 CONFIG = """
 shards: 4
+samples: { retain: 1h }
 threads: 2
 commit: { interval: 100ms }
 join: { window: 10s, allowed_lateness: 60s, positive_at_once: true }
@@ -31,16 +35,18 @@ def action(stream, n, **fields):
     return {"stream": stream, **key, **fields}
 
 
-def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_server):
-    server = make_server(CONFIG).start()
-    assert "warning: join.positive_at_once" in server.stderr()
+def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_server, tmp_path):
+    server = make_server(CONFIG.replace("positive_at_once: true", "positive_at_once: false")).start()
+    server.configure(CONFIG)
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("positives are learned at once", lambda: "event=reloaded" in server.stderr())
     assert "level=warn event=join_positive_at_once" in server.stderr()
     with server.channel() as channel:
         call = harness.Call(channel)
         call.open()
         call.watermarks(T0, STREAMS)
-        call.batch(call.sequence + 1, [impression(n) for n in range(20)])
-        call.batch(call.sequence + 1, [action("clicks", n) for n in range(6)])
+        events = [impression(n) for n in range(20)] + [action("clicks", n) for n in range(6)]
+        call.batch(call.sequence + 1, events)
         call.watermarks(T0 + 1000, STREAMS)
         call.close()
     server.drain()
@@ -49,12 +55,13 @@ def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_se
     before = server.digests()
     server.kill9()
     server.start()
+    assert "warning: join.positive_at_once" in server.stderr()
     assert server.digests() == before
     with server.channel() as channel:
         call = harness.Call(channel)
         call.open()
-        corrections = [action("orders", 1), action("clicks", 0, withdraw=True, time=T0 + 1200)]
-        call.batch(call.sequence + 1, corrections + [impression(2), action("clicks", 3)])  # the last two: once more
+        later = [action("orders", 1), action("clicks", 0, withdraw=True, time=T0 + 1200), impression(2), action("clicks", 3)]
+        call.batch(call.sequence + 1, later)  # the last two once more
         call.watermarks(T0 + 60_000, STREAMS)
         call.close()
     harness.wait_until("negatives are learned", lambda: server.version("A")["new_samples"]["samples"] == 20)
@@ -67,3 +74,6 @@ def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_se
     server.kill9()
     server.start()
     assert server.digests() == before
+    path = write_lines(tmp_path / "events.jsonl", events + later)
+    verdict = server.run("samples", "verify", "--recompute", str(path), "--from", str(T0), "--quiet").stdout
+    assert verdict.startswith("20 samples here, 20 there") and verdict.endswith("\nidentical\n")

@@ -43,6 +43,8 @@ static struct join *join_spec(void)
                                       .window_ms = 60000,
                                       .has_allowed_lateness_ms = true,
                                       .allowed_lateness_ms = 3600000,
+                                      .has_positive_at_once = true,
+                                      .positive_at_once = true,
                                       .n_labels = 2,
                                       .labels = j.labels};
     for (int i = 0; i <= JOINER_STREAMS_MAX; i++) {
@@ -128,6 +130,7 @@ static void assert_whole(const struct catalog *c)
     assert_true(c->joined);
     assert_int_equal(c->key_fields, JOINER_KEY_REQUEST | JOINER_KEY_DOC);
     assert_int_equal(c->join.window_ms, 60000);
+    assert_true(c->join.at_once && c->join.epoch[0].at_once);
     assert_int_equal(c->join.allowed_lateness_ms, 3600000);
     assert_int_equal(c->join.streams, 4);
     assert_int_equal(c->join.labels, 2);

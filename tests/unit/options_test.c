@@ -145,6 +145,9 @@ static const struct {
     {"versions: [{ name: A, model: beta, batch: { positive_ratio: 0.1 } }]\n",
      "f:1:12: versions[0].batch.positive_ratio: got it alone; expected batch.samples or batch.age with it, because a "
      "document without positives would never be learned\n"},
+    {"join: { positive_at_once: true }\nversions: [{ name: A, model: beta, order: event_time }]\n",
+     "f:2:12: versions[0].order: got event_time; expected arrival with join.positive_at_once, because what is learned "
+     "then depends on what has come by the time of the first positive\n"},
     {"versions: [{ name: A, model: beta, reward: 1 / click, order: event_time }]\n",
      "f:1:12: versions[0].batch, order: the reward divides by what can be 0, and then has no value; expected a divisor "
      "that is never 0, such as max(x, 1), or neither of them\n"},
@@ -826,6 +829,33 @@ static void rewards_beyond_their_model_are_told(void **state)
     }
 }
 
+static void positives_at_once_are_warned_about(void **state)
+{
+    static const struct {
+        const char *join, *want;
+    } cases[] = {
+        {"positive_at_once: true",
+         "f: warning: join.positive_at_once: positives are learned up to 1m before the negatives of their time, so "
+         "what "
+         "is served is too high: about 1.8 times a rate of 5 % for a document twice as old as that, 1.16 times for one "
+         "six times as old; a shorter join.window does without\n"},
+        {"positive_at_once: true, window: 0s", ""}, /* negatives are made at once, too */
+        {"positive_at_once: false", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buffer_close) struct buffer text = {0};
+        struct option_problems problems = {0};
+        static struct options o;
+        buffer_print(&text, "join: { %s }\n", cases[i].join);
+        write_file(buffer_view(&text));
+        options_default(&o);
+        options_read_file(&o, path, &problems);
+        options_warn(&o, path, &problems);
+        expect(&problems, cases[i].want);
+    }
+}
+
 /* Half of them mean something to YAML. */
 static char random_byte(uint64_t *seed)
 {
@@ -918,6 +948,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(only_loopback_is_served),
         cmocka_unit_test(what_is_shown_reads_back),
         cmocka_unit_test(rewards_beyond_their_model_are_told),
+        cmocka_unit_test(positives_at_once_are_warned_about),
         cmocka_unit_test(no_bytes_harm_the_reader),
         cmocka_unit_test(the_manual_is_up_to_date),
     };

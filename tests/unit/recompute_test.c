@@ -179,7 +179,7 @@ static void read_rules(const char *config, struct recompute_rules *rules)
     options_check(o, path, &problems);
     if (options_refuse(&problems, &err) != TM_OK)
         fail_msg("%s", err.message);
-    join_rules_pack(o, &packed);
+    join_rules_pack(o, false, &packed);
     if (recompute_rules_read(buffer_view(&packed), rules, &err) != TM_OK)
         fail_msg("%s", err.message);
     free(o);
