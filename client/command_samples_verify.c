@@ -191,7 +191,8 @@ static enum tm_code look_up(void *self, uint64_t lost, uint64_t done, uint64_t t
     return TM_OK;
 }
 
-/* An impression is decided after its time, so what was decided before `from` is none of ours; but for positives at once. */
+/* An impression is decided after its time, so what was decided before `from` is none of ours: but for positives at
+ * once. */
 static enum tm_code narrow(const struct arguments *a, const struct settings *s, Tidemill__V1__SampleFilter *filter,
                            struct tm_error *err)
 {

@@ -82,6 +82,18 @@ static bool is_ready(const struct joiner *j, const struct pending_key *k)
            is_positive(j, k, epoch->labels);
 }
 
+static bool is_stale(void *context, const struct due_item *item) { return !joiner_waits(context, item); }
+
+/* What it leaves among the timers goes when it is most of them: while time stands still nobody else takes it out. */
+static void decide(struct joiner *j, uint32_t number)
+{
+    enum { FEW = 1024 };
+    uint32_t slot = joiner_slot(j, joiner_epoch_of(j, j->pending.keys[number].position));
+    joiner_decide(j, number, JOINER_AT_ONCE);
+    if (j->decisions[slot].items > 2 * j->undecided[slot] + FEW)
+        due_drop(&j->decisions[slot], is_stale, j);
+}
+
 static bool is_before(const struct due_item *a, const struct due_item *b)
 {
     return a->time != b->time ? a->time < b->time : a->position < b->position;
@@ -133,7 +145,7 @@ void joiner_decide_ready(struct joiner *j, const struct joiner_record *r)
         add_group(j, &c, r->action_key[slot]);
     for (uint32_t i = 0; i < c.count; i++)
         if (is_ready(j, &j->pending.keys[c.one[i].number]))
-            joiner_decide(j, c.one[i].number, JOINER_AT_ONCE);
+            decide(j, c.one[i].number);
 }
 
 static int in_order(const void *a, const void *b) { return is_before(a, b) ? -1 : 1; }
@@ -149,6 +161,6 @@ void joiner_decide_all_ready(struct joiner *j)
     }
     qsort(ready, count, sizeof *ready, in_order);
     for (size_t i = 0; i < count; i++)
-        joiner_decide(j, ready[i].number, JOINER_AT_ONCE);
+        decide(j, ready[i].number);
     free(ready);
 }

@@ -287,8 +287,8 @@ static void keep_pace(struct joiner *j, int64_t time, enum joiner_cause cause)
     p->newest = time > p->newest ? time : p->newest;
 }
 
-/* Its time does not tell a restart that it waits no more. The removal comes first, then those of its notes: what is read
- * again may begin behind any of them. */
+/* Its time does not tell a restart that it waits no more. That comes in front of the same of its notes: no note of an
+ * impression that waits can be settled (durable.c). */
 static void leave_early(struct joiner *j, const struct sample *s)
 {
     chunks_append_removed(&j->chunks, s->position, s->impression_time, s->key, s->stream);

@@ -154,6 +154,14 @@ static void sort_front(struct due *d)
     }
 }
 
+static void give_marks(struct due *d, const struct due_bucket *b)
+{
+    if (d->spares < ARRAY_LEN(d->spare))
+        d->spare[d->spares++] = *b;
+    else
+        free(b->marks);
+}
+
 /* Time enters the next bucket: it becomes the front. */
 static void open_bucket(struct due *d)
 {
@@ -168,10 +176,7 @@ static void open_bucket(struct due *d)
     for (uint32_t i = 0; i < b.count; i++)
         d->front[i] = (struct due_item){b.start + b.marks[i].offset, b.marks[i].position, b.marks[i].number};
     sort_front(d);
-    if (d->spares < ARRAY_LEN(d->spare))
-        d->spare[d->spares++] = b;
-    else
-        free(b.marks);
+    give_marks(d, &b);
     if (d->first_bucket == d->bucket_count)
         d->first_bucket = d->bucket_count = 0;
 }
@@ -204,6 +209,42 @@ bool due_next(struct due *d, int64_t limit, struct due_item *out)
     *out = d->front[d->front_next++];
     d->items--;
     return true;
+}
+
+static void drop_of_bucket(struct due_bucket *b, bool (*is_stale)(void *context, const struct due_item *item),
+                           void *context)
+{
+    uint32_t count = b->count;
+    b->count = 0;
+    b->earliest = INT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct due_item item = {b->start + b->marks[i].offset, b->marks[i].position, b->marks[i].number};
+        if (is_stale(context, &item))
+            continue;
+        b->marks[b->count++] = b->marks[i];
+        b->earliest = item.time < b->earliest ? item.time : b->earliest;
+    }
+}
+
+void due_drop(struct due *d, bool (*is_stale)(void *context, const struct due_item *item), void *context)
+{
+    size_t front = 0, bucket = 0;
+    for (size_t i = d->front_next; i < d->front_count; i++)
+        if (!is_stale(context, &d->front[i]))
+            d->front[front++] = d->front[i];
+    d->front_next = 0;
+    d->items = d->front_count = front;
+    for (size_t i = d->first_bucket; i < d->bucket_count; i++) {
+        struct due_bucket b = d->buckets[i];
+        drop_of_bucket(&b, is_stale, context);
+        d->items += b.count;
+        if (b.count)
+            d->buckets[bucket++] = b;
+        else
+            give_marks(d, &b);
+    }
+    d->first_bucket = 0;
+    d->bucket_count = bucket;
 }
 
 int64_t due_earliest(const struct due *d)

@@ -54,6 +54,9 @@ bool due_next(struct due *d, int64_t limit, struct due_item *out);
  * enters a new bucket, but none only when there is none. Returns how many. */
 uint32_t due_ahead(struct due *d, int64_t limit, struct due_item *out, uint32_t most);
 
+/* Drop the items that are of no use any more. Costs a look at each. */
+void due_drop(struct due *d, bool (*is_stale)(void *context, const struct due_item *item), void *context);
+
 /* Time of the earliest item; INT64_MAX: none. */
 int64_t due_earliest(const struct due *d);
 size_t due_memory(const struct due *d);

@@ -113,11 +113,11 @@ void joiner_orphan(struct joiner *j, struct due *queue, int64_t horizon); /* not
 void joiner_number_features(struct joiner *j);                            /* there is a configuration, or another one */
 void joiner_keep_bounds(struct joiner *j); /* let the oldest go while more is held, or remembered, than may be */
 
-/* at_once.c: who is ready by a record that was taken, and who is when the gate of his epoch becomes known. */
+/* at_once.c: who is ready by a record that was taken, and who is when the gate of his epoch becomes known; gates that
+ * are, of epochs that decide at once, as bits by their place in the list. */
 void joiner_decide_ready(struct joiner *j, const struct joiner_record *r);
 void joiner_decide_all_ready(struct joiner *j);
-uint32_t joiner_known_gates(
-    const struct joiner *j); /* of epochs that decide at once: bits by their place in the list */
+uint32_t joiner_known_gates(const struct joiner *j);
 
 /* What makes a key a sample: the gate has passed it; had passed it when it came; it is positive, before the gate. */
 enum joiner_cause { JOINER_BY_GATE, JOINER_ON_ARRIVAL, JOINER_AT_ONCE };
@@ -125,8 +125,8 @@ enum joiner_cause { JOINER_BY_GATE, JOINER_ON_ARRIVAL, JOINER_AT_ONCE };
 /* The last one of n actions takes its place among those in front of it, by (time, position). */
 void joiner_put_in_order(struct label_action *action, uint32_t n);
 
-/* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action, or
- * its withdrawal, comes for a decided one; features do, the first of their stream. */
+/* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action,
+ * or its withdrawal, comes for a decided one; features do, the first of their stream. */
 void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause);
 void joiner_decide_due(struct joiner *j);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);

@@ -208,9 +208,10 @@ const struct option_row option_scalars[] = {
      .type = OPTION_FLAG,
      .offset = OF(positive_at_once),
      .preset = "false",
-     .help = "Learn a positive when its action comes, and negatives at the window. Positives are ahead of the "
-             "negatives of their time then, so what is served is too high: docs/joining.md, Positives at once. Not with "
-             "order: event_time."},
+     .help =
+         "Learn a positive when its action comes, and negatives at the window. Positives are ahead of the "
+         "negatives of their time then, so what is served is too high: docs/joining.md, Positives at once. Not with "
+         "order: event_time."},
     NOT_YET("join.advance_after"),
     {.key = "join.door_timeout",
      .type = OPTION_DURATION,

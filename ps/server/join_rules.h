@@ -10,8 +10,8 @@
 #include "base/bytes.h"
 #include "ps/engine/options.h"
 
-/* Append a packed JoinRulesReply of options that were checked. at_once: there was such a join before, too. Paths of files
- * are made whole where they are there. */
+/* Append a packed JoinRulesReply of options that were checked. at_once: there was such a join before, too. Paths of
+ * files are made whole where they are there. */
 void join_rules_pack(const struct options *o, bool at_once, struct buffer *out);
 
 #endif

@@ -72,6 +72,24 @@ static int64_t random_time(uint64_t *seed, int64_t limit, int64_t spread)
     }
 }
 
+static bool is_third(void *context, const struct due_item *item)
+{
+    (void)context;
+    return item->position % 3 == 0;
+}
+
+static void drop_thirds(struct due *d, struct list *l)
+{
+    size_t kept = 0;
+    due_drop(d, is_third, NULL);
+    for (size_t i = 0; i < l->count; i++)
+        if (!is_third(NULL, &l->item[i]))
+            l->item[kept++] = l->item[i];
+    l->count = kept;
+    assert_int_equal(d->items, l->count);
+    assert_int_equal(due_earliest(d), l->count ? l->item[earliest(l)].time : INT64_MAX);
+}
+
 static void play(uint64_t seed, int64_t limit, int64_t spread, int64_t pace)
 {
     static struct list l;
@@ -83,6 +101,8 @@ static void play(uint64_t seed, int64_t limit, int64_t spread, int64_t pace)
         insert(&d, &l, random_time(&seed, limit, spread), position);
         if (below(&seed, 4) == 0) /* not always in the order of positions */
             insert(&d, &l, l.item[l.count - 1].time, position + 1000000 - 2 * below(&seed, 1000));
+        if (below(&seed, 40) == 0)
+            drop_thirds(&d, &l);
         if (below(&seed, 3))
             continue;
         limit += (int64_t)below(&seed, (uint64_t)pace);

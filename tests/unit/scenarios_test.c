@@ -589,6 +589,32 @@ static void test_bounds_of_an_action_key(void **state)
     end(&p);
 }
 
+/* While time stands still nothing is left behind by those that are decided all the same. */
+static void test_positives_at_once_leave_no_timers(void **state)
+{
+    (void)state;
+    enum { POSITIVES = 20000, ROOM = 128 << 10 };
+    struct player p;
+    begin(&p, "at once: count click");
+    play(&p, "0 time");
+    for (int i = 0; i < POSITIVES; i++)
+        for (uint8_t stream = SHOW; stream <= CLICK; stream++) {
+            p.position++;
+            joiner_step(p.joiner, &(struct joiner_record){.position = p.position,
+                                                          .time = 100 + i,
+                                                          .key = {(uint64_t)(i + 1), 1},
+                                                          .event = p.position,
+                                                          .stream = stream,
+                                                          .weight = 1,
+                                                          .value = 1,
+                                                          .body = bytes_text("x")});
+        }
+    assert_int_equal(joiner_sequence(p.joiner), POSITIVES);
+    assert_int_equal(joiner_undecided(p.joiner) + joiner_held_bytes(p.joiner), 0);
+    assert_in_range(joiner_undecided_entries(p.joiner), 1, ROOM);
+    end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_a_sum_beyond_doubles_stays_at_their_end),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_bounds_of_an_action_key),
+        cmocka_unit_test(test_positives_at_once_leave_no_timers),
     };
     return cmocka_run_group_tests_name("scenarios", tests, NULL, NULL);
 }
