@@ -15,8 +15,8 @@
  *   any label something else than 0, by the labels' fold and the filters of samples. Its first labels fold all that has
  *   come by then, whatever its time; all that comes later corrects them. Every required feature must be there, and the
  *   gate must be known, however far behind it is. Whoever becomes ready by a record is decided by it, behind the
- *   corrections that it makes; several of them, and those that become ready when the gate becomes known, in the order
- *   of (impression time, position). Negatives are made by the gate alone.
+ *   corrections that it makes; several of them in the order of (impression time, position), and so are those that
+ *   become ready when the gate becomes known, behind those that it has passed. Negatives are made by the gate alone.
  * Epochs   streams and labels may be added, the window may become another, and so may whether positives are decided at
  *   once, for impressions from a position on: each belongs to the epoch under which it came, the streams and labels
  *   that there were then, its window and its way with positives. So the gate

@@ -23,6 +23,7 @@ versions:
   - { name: A, model: beta, prior: [1, 1], reward: click }
   - { name: buyers, model: beta, prior: [1, 1], reward: order, samples_from: [A] }
 """
+OFF = CONFIG.replace("positive_at_once: true", "positive_at_once: false")
 STREAMS = ("impressions", "clicks", "orders")
 
 
@@ -36,7 +37,7 @@ def action(stream, n, **fields):
 
 
 def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_server, tmp_path):
-    server = make_server(CONFIG.replace("positive_at_once: true", "positive_at_once: false")).start()
+    server = make_server(OFF).start()
     server.configure(CONFIG)
     server.process.send_signal(signal.SIGHUP)
     harness.wait_until("positives are learned at once", lambda: "event=reloaded" in server.stderr())
@@ -77,3 +78,17 @@ def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_se
     path = write_lines(tmp_path / "events.jsonl", events + later)
     verdict = server.run("samples", "verify", "--recompute", str(path), "--from", str(T0), "--quiet").stdout
     assert verdict.startswith("20 samples here, 20 there") and verdict.endswith("\nidentical\n")
+
+
+def test_not_beside_learning_by_event_time(make_server):
+    by_time = ("version", "create", "T", "--model", "beta", "--order", "event_time")
+    server = make_server(CONFIG).start()
+    assert "order: got event_time; expected arrival with join.positive_at_once" in server.run(*by_time, code=2).stderr
+    server.configure(OFF)
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("positives wait", lambda: "event=reloaded" in server.stderr())
+    server.run(*by_time)
+    server.configure(CONFIG)
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("it is refused", lambda: "event=reload_failed" in server.stderr())
+    assert "expected false while there is version T with order: event_time" in server.stderr()
