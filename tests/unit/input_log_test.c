@@ -623,6 +623,61 @@ static void the_log_must_reach_every_shard(void **state)
     assert_log_open_refused(f, words);
 }
 
+/* ---- what is kept ---- */
+
+/* Batches from *next on, until a tick has looked at what is to go and `seen` says so: the limit of the log is behind
+ * each of them. */
+static struct input_log_status send_until(struct fixture *f, uint64_t *next,
+                                          bool (*seen)(const struct log_retention_status *kept, uint64_t than),
+                                          uint64_t than)
+{
+    enum { WIRE = 16 << 10, ROUNDS = 1000 };
+    static uint8_t wire[WIRE];
+    struct input_log_status now = status_of(f);
+    for (int i = 0; i < ROUNDS && !seen(&now.retained, than); i++) {
+        struct request r;
+        fill_batch(&r, "web", (*next)++);
+        for (int k = 0; k < BATCH_EVENTS; k++)
+            r.events[k].wire = bytes_of(wire, WIRE);
+        assert_int_equal(hand_in_and_wait(f, &r), TM_OK);
+        sleep_ms(1);
+        now = status_of(f);
+    }
+    assert_true(seen(&now.retained, than));
+    return now;
+}
+
+static bool holds_back(const struct log_retention_status *kept, uint64_t than) { return kept->overdue_bytes > than; }
+static bool was_cut(const struct log_retention_status *kept, uint64_t than) { return kept->first > than; }
+
+/* Whatever the limits say: a start needs all that comes behind what the slowest shard has synced. */
+static void the_log_is_not_cut_past_what_shards_have_synced(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t next = 1, synced, held, first;
+    f->options.retain_bytes = 64 << 10;
+    reopen(f);
+    start_log(f);
+    open_producer(f, "web");
+    assert_int_equal(send_until(f, &next, holds_back, 512 << 10).retained.first, 0); /* nobody said anything yet */
+
+    synced = input_log_head(f->log) / 2;
+    input_log_release(f->log, synced);
+    first = send_until(f, &next, was_cut, 0).retained.first;
+    assert_in_range(first, 1, synced);
+    assert_in_range(send_until(f, &next, holds_back, 1 << 20).retained.first, first, synced);
+
+    held = synced + (input_log_head(f->log) - synced) / 2; /* somebody may want to read again from here */
+    input_log_hold(f->log, held);
+    input_log_release(f->log, input_log_head(f->log));
+    first = send_until(f, &next, was_cut, synced).retained.first;
+    assert_in_range(first, synced + 1, held);
+    assert_in_range(send_until(f, &next, holds_back, 1 << 20).retained.first, first, held);
+
+    reopen(f); /* and all of that is there */
+    assert_int_equal(replay_ok(f, held).next, input_log_head(f->log));
+}
+
 /* ---- crashes ---- */
 
 enum { LANES = 3 };
@@ -728,6 +783,7 @@ int main(int argc, char **argv)
         TEST(a_gap_is_found),
         TEST(a_damaged_block_is_found),
         TEST(the_log_must_reach_every_shard),
+        TEST(the_log_is_not_cut_past_what_shards_have_synced),
         TEST(what_was_acknowledged_survives_a_kill),
     };
     program = argv[0];
