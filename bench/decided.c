@@ -119,7 +119,7 @@ static void join(struct shop *d)
     int64_t began = clock_thread_cpu_ns();
     for (int i = 0; i < BATCH; i += GROUP) {
         for (int k = i; k < i + GROUP; k++)
-            joiner_prefetch(d->joiner, d->record[k].key);
+            joiner_prefetch(d->joiner, &d->record[k]);
         for (int k = i; k < i + GROUP; k++)
             joiner_step(d->joiner, &d->record[k]);
     }

@@ -104,7 +104,7 @@ static void joiner_joins(void *self, const struct joiner_record *r)
     int64_t now = r[BATCH - 1].time, watermarks[] = {now, now};
     for (int i = 0; i < BATCH; i += GROUP) {
         for (int k = i; k < i + GROUP; k++)
-            joiner_prefetch(j->joiner, r[k].key);
+            joiner_prefetch(j->joiner, &r[k]);
         for (int k = i; k < i + GROUP; k++)
             joiner_step(j->joiner, &r[k]);
     }

@@ -152,7 +152,7 @@ static void join_batch(struct joining *j, const struct joiner_record *r)
     int64_t now = r[BATCH - 1].time, watermarks[JOINER_STREAMS_MAX];
     for (int i = 0; i < BATCH; i += GROUP) {
         for (int k = i; k < i + GROUP; k++)
-            joiner_prefetch(j->joiner, r[k].key);
+            joiner_prefetch(j->joiner, &r[k]);
         for (int k = i; k < i + GROUP; k++)
             step(j, &r[k]);
     }

@@ -141,7 +141,7 @@ static void match_waiting(struct joiner *j, uint32_t group, const struct joiner_
 void joiner_show(struct joiner *j, const struct joiner_record *r)
 {
     struct told told;
-    uint32_t group[JOINER_ACTION_KEYS_MAX], groups = 0;
+    uint32_t group[JOINER_ACTION_KEYS_MAX], groups = 0, shown = ATTRIBUTION_NONE; /* a known one is a duplicate */
     told.count = 0;
     for (uint32_t slot = 0; slot < j->config.action_keys; slot++) {
         if (hash128_equal(r->action_key[slot], (struct hash128){0})) /* it lacks a field: nobody can name it so */
@@ -151,7 +151,7 @@ void joiner_show(struct joiner *j, const struct joiner_record *r)
     }
     for (uint32_t i = 0; i < groups; i++) {
         uint32_t crowded_out;
-        attribution_show(&j->attribution, group[i], r, &crowded_out);
+        attribution_show(&j->attribution, group[i], r, &shown, &crowded_out);
         j->counts[r->stream].crowded_out += crowded_out;
     }
     for (uint32_t i = 0; i < groups; i++)
@@ -184,8 +184,9 @@ void joiner_forget_attributed(struct joiner *j)
 {
     uint32_t group;
     orphan(j);
-    while (attribution_due(&j->attribution, j->expiry, &group))
-        attribution_forget(&j->attribution, group, j->expiry, j->position);
+    for (uint32_t ahead; (ahead = attribution_look_ahead(&j->attribution, j->expiry)) > 0;)
+        for (; ahead > 0 && attribution_due(&j->attribution, j->expiry, &group); ahead--)
+            attribution_forget(&j->attribution, group, j->expiry, j->position);
 }
 
 /* Which impressions are still undecided shows when all chunks are read. */
@@ -196,7 +197,7 @@ void joiner_attributed_loaded(struct joiner *j)
         const struct shown *s = attribution_shown_at(a, i);
         uint32_t number = s->position ? pending_find(&j->pending, s->key) : PENDING_NONE;
         if (s->position && (number == PENDING_NONE || j->pending.keys[number].position != s->position))
-            attribution_decided(a, s->key);
+            attribution_decided(a, i);
     }
     attribution_loaded(a, j->expiry, j->action_horizon, j->counts);
 }

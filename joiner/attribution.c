@@ -31,10 +31,6 @@ static void give_item(struct attribution_pool *p, uint32_t i)
     p->free = i;
 }
 
-struct action_group *attribution_group_at(const struct attribution *a, uint32_t i) { return item_at(&a->groups, i); }
-struct deed *attribution_deed_at(const struct attribution *a, uint32_t i) { return item_at(&a->deeds, i); }
-struct shown *attribution_shown_at(const struct attribution *a, uint32_t i) { return item_at(&a->shown, i); }
-
 static struct key_entries entries(const struct attribution_pool *p)
 {
     return (struct key_entries){p->items, p->size, UINT32_MAX};
@@ -110,11 +106,6 @@ uint32_t attribution_find_shown(const struct attribution *a, struct hash128 key)
     return key_index_find(&a->by_key, key, entries(&a->shown));
 }
 
-bool attribution_knows(const struct attribution *a, struct hash128 key)
-{
-    return attribution_find_shown(a, key) != ATTRIBUTION_NONE;
-}
-
 /* A commit with an undecided impression is kept for it: so is then all that it may hold, however old that is. */
 static void log_candidates(struct attribution *a, uint32_t group, const struct shown *s)
 {
@@ -128,12 +119,9 @@ static bool before(int64_t time, uint64_t position, int64_t than_time, uint64_t 
     return time != than_time ? time < than_time : position < than_position;
 }
 
-static uint32_t shown_of(struct attribution *a, const struct joiner_record *r)
+static uint32_t new_shown(struct attribution *a, const struct joiner_record *r)
 {
-    uint32_t i = attribution_find_shown(a, r->key);
-    if (i != ATTRIBUTION_NONE)
-        return i;
-    i = take_item(&a->shown);
+    uint32_t i = take_item(&a->shown);
     struct shown *s = attribution_shown_at(a, i);
     *s = (struct shown){.key = r->key, .time = r->time, .position = r->position, .version = r->version};
     for (uint32_t slot = 0; slot < JOINER_ACTION_KEYS_MAX; slot++)
@@ -169,7 +157,8 @@ static uint32_t oldest(const struct attribution *a, const struct action_group *g
     return i;
 }
 
-void attribution_show(struct attribution *a, uint32_t group, const struct joiner_record *r, uint32_t *crowded_out)
+void attribution_show(struct attribution *a, uint32_t group, const struct joiner_record *r, uint32_t *shown,
+                      uint32_t *crowded_out)
 {
     struct action_group *g = attribution_group_at(a, group);
     *crowded_out = 0;
@@ -182,8 +171,9 @@ void attribution_show(struct attribution *a, uint32_t group, const struct joiner
         due_insert(&a->forgets, s->time, s->position, group); /* actions may have stayed for its sake */
         attribution_take_out(a, group, last);
     }
-    uint32_t i = shown_of(a, r);
-    struct shown *s = attribution_shown_at(a, i);
+    if (*shown == ATTRIBUTION_NONE)
+        *shown = new_shown(a, r);
+    struct shown *s = attribution_shown_at(a, *shown);
     uint32_t *link = &g->newest;
     while (*link != ATTRIBUTION_NONE) {
         struct shown *other = attribution_shown_at(a, *link);
@@ -193,18 +183,17 @@ void attribution_show(struct attribution *a, uint32_t group, const struct joiner
     }
     s->group[g->slot] = group;
     s->older[g->slot] = *link;
-    *link = i;
+    *link = *shown;
     g->shown++;
     attribution_log_shown(a, group, r);
     log_candidates(a, group, s);
 }
 
-void attribution_decided(struct attribution *a, struct hash128 key)
+void attribution_decided(struct attribution *a, uint32_t shown)
 {
-    uint32_t i = attribution_find_shown(a, key);
-    if (i == ATTRIBUTION_NONE)
+    if (shown == ATTRIBUTION_NONE)
         return;
-    struct shown *s = attribution_shown_at(a, i);
+    struct shown *s = attribution_shown_at(a, shown);
     s->decided = true;
     for (uint32_t slot = 0; slot < JOINER_ACTION_KEYS_MAX; slot++)
         if (s->group[slot] != ATTRIBUTION_NONE)

@@ -82,19 +82,35 @@ struct attribution {
 void attribution_open(struct attribution *a, const struct joiner_config *config); /* config: must outlive it */
 void attribution_close(struct attribution *a);
 
-struct action_group *attribution_group_at(const struct attribution *a, uint32_t group);
-struct deed *attribution_deed_at(const struct attribution *a, uint32_t deed);
-struct shown *attribution_shown_at(const struct attribution *a, uint32_t shown);
+static inline struct action_group *attribution_group_at(const struct attribution *a, uint32_t group)
+{
+    return (struct action_group *)a->groups.items + group;
+}
+static inline struct deed *attribution_deed_at(const struct attribution *a, uint32_t deed)
+{
+    return (struct deed *)a->deeds.items + deed;
+}
+static inline struct shown *attribution_shown_at(const struct attribution *a, uint32_t shown)
+{
+    return (struct shown *)a->shown.items + shown;
+}
 
 uint32_t attribution_find(const struct attribution *a, struct hash128 action_key); /* a group, or NONE */
 /* The same; a new one where there is none. It goes when it is empty. */
 uint32_t attribution_group(struct attribution *a, struct hash128 action_key, uint32_t slot);
 
-/* Is an impression with this join key known? */
-bool attribution_knows(const struct attribution *a, struct hash128 key);
+/* What will be looked at comes to the cache all at once, not one behind the other: for a record that is about to come;
+ * for decisions of impressions with these join keys, `keys` of them, JOINER_COMING_MAX at most. */
+void attribution_prefetch(const struct attribution *a, const struct joiner_record *r);
+void attribution_prefetch_decisions(const struct attribution *a, const struct hash128 *key, uint32_t keys);
 
-/* An impression becomes known under an action key. *crowded_out: how many lost their place (it may be itself). */
-void attribution_show(struct attribution *a, uint32_t group, const struct joiner_record *r, uint32_t *crowded_out);
+/* The impression with this join key, if it is known under any action key, or NONE. */
+uint32_t attribution_find_shown(const struct attribution *a, struct hash128 key);
+
+/* An impression becomes known under an action key. *shown: what attribution_find_shown() says of it; it is kept so.
+ * *crowded_out: how many lost their place (it may be itself). */
+void attribution_show(struct attribution *a, uint32_t group, const struct joiner_record *r, uint32_t *shown,
+                      uint32_t *crowded_out);
 uint32_t attribution_add_deed(struct attribution *a, uint32_t group, const struct joiner_record *r);
 /* The deed of this stream, event id and kind; of_kind: how many of that stream and kind there are. */
 uint32_t attribution_find_deed(const struct attribution *a, uint32_t group, uint8_t stream, uint64_t event,
@@ -105,17 +121,19 @@ void attribution_log_deed(struct attribution *a, uint32_t deed); /* it has chang
 /* The impression that would hold a deed with this stream, time and version were it new (all: the newest); or NONE. */
 uint32_t attribution_holder(const struct attribution *a, uint32_t group, const struct deed *d);
 
-/* The actions that an impression holds, with their shares of the value; those of one stream in order. */
-uint32_t attribution_held(const struct attribution *a, struct hash128 key, struct label_action *out);
+/* The actions that an impression holds, with their shares of the value; those of one stream in order. NONE: none. */
+uint32_t attribution_held(const struct attribution *a, uint32_t shown, struct label_action *out);
 
-/* The sample of this impression is made: from now on it may be forgotten. */
-void attribution_decided(struct attribution *a, struct hash128 key);
+/* The sample of this impression is made: from now on it may be forgotten. NONE: nothing happens. */
+void attribution_decided(struct attribution *a, uint32_t shown);
 
 /* An undecided impression is dropped: as if it were forgotten. */
 void attribution_shed(struct attribution *a, struct hash128 key, uint64_t impression, uint64_t position);
 
 /* Forget decided impressions before expiry, and actions that only they could hold; positions up to `position` were
- * stepped. Repeat for every group that attribution_due() gives. */
+ * stepped. Repeat for every group that attribution_due() gives. attribution_look_ahead() brings the next of them to the
+ * cache, and returns how many; 0 when there is none. */
+uint32_t attribution_look_ahead(struct attribution *a, int64_t expiry);
 bool attribution_due(struct attribution *a, int64_t expiry, uint32_t *group);
 void attribution_forget(struct attribution *a, uint32_t group, int64_t expiry, uint64_t position);
 

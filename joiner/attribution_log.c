@@ -73,13 +73,14 @@ static void forget_old(struct attribution *a, const struct joiner_record *r)
 static void load_shown(struct attribution *a, struct reader *r, struct hash128 action_key, uint32_t slot, int64_t time)
 {
     struct joiner_record record = {.time = time, .key = reader_hash128(r)};
-    uint32_t crowded_out;
+    uint32_t crowded_out, shown;
     record.position = reader_u64(r);
     record.version = reader_u32(r);
     if (r->bad)
         return;
     forget_old(a, &record);
-    attribution_show(a, attribution_group(a, action_key, slot), &record, &crowded_out);
+    shown = attribution_find_shown(a, record.key);
+    attribution_show(a, attribution_group(a, action_key, slot), &record, &shown, &crowded_out);
 }
 
 static void load_shed(struct attribution *a, struct reader *r, struct hash128 action_key, uint32_t slot, int64_t time)

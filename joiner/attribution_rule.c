@@ -41,9 +41,9 @@ uint32_t attribution_holder(const struct attribution *a, uint32_t group, const s
     return holder;
 }
 
-uint32_t attribution_held(const struct attribution *a, struct hash128 key, struct label_action *out)
+uint32_t attribution_held(const struct attribution *a, uint32_t shown, struct label_action *out)
 {
-    uint32_t shown = attribution_find_shown(a, key), n = 0;
+    uint32_t n = 0;
     for (uint32_t slot = 0; shown != ATTRIBUTION_NONE && slot < JOINER_ACTION_KEYS_MAX; slot++) {
         uint32_t group = attribution_shown_at(a, shown)->group[slot];
         if (group == ATTRIBUTION_NONE)

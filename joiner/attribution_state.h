@@ -1,5 +1,6 @@
 /* joiner/attribution_state.h - the inside of joiner/attribution.h, shared by its parts: attribution.c (groups and what
- * is in them), attribution_rule.c (who holds what, forgetting) and attribution_log.c (what is stored).
+ * is in them), attribution_rule.c (who holds what, forgetting), attribution_ahead.c (cache misses) and
+ * attribution_log.c (what is stored).
  *
  * Memory, threads  as there. */
 #ifndef TIDEMILL_JOINER_ATTRIBUTION_STATE_H
@@ -8,7 +9,6 @@
 #include "joiner/attribution.h"
 
 /* attribution.c */
-uint32_t attribution_find_shown(const struct attribution *a, struct hash128 key);
 void attribution_take_out(struct attribution *a, uint32_t group, uint32_t shown); /* it goes with its last group */
 void attribution_drop_if_empty(struct attribution *a, uint32_t group);
 uint32_t attribution_new_deed(struct attribution *a);

@@ -73,7 +73,7 @@ void joiner_verdict_now(const struct joiner *j, const struct decided_key *k, str
     struct label_action actions[DECIDED_COUNTED_MAX];
     uint32_t count = decided_counted(&j->decided, k, &j->config, actions);
     if (j->config.action_keys) /* of other streams, so their order among these does not matter */
-        count += attribution_held(&j->attribution, k->key, actions + count);
+        count += attribution_held(&j->attribution, attribution_find_shown(&j->attribution, k->key), actions + count);
     judge(j, k->labels, actions, count, k->time, out);
 }
 
@@ -217,9 +217,9 @@ void joiner_put_in_order(struct label_action *action, uint32_t n)
 }
 
 /* Those that it holds by attribution, too: all of them in the order of (time, position). */
-static uint32_t add_attributed(const struct joiner *j, struct hash128 key, struct label_action *actions, uint32_t count)
+static uint32_t add_attributed(const struct joiner *j, uint32_t shown, struct label_action *actions, uint32_t count)
 {
-    uint32_t all = count + attribution_held(&j->attribution, key, actions + count);
+    uint32_t all = count + attribution_held(&j->attribution, shown, actions + count);
     CHECK(all <= DECIDED_COUNTED_MAX);
     for (uint32_t i = count; i < all; i++)
         joiner_put_in_order(actions, i + 1);
@@ -323,8 +323,9 @@ void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause)
     struct decided_key *k = remember(j, &s, notes, count);
     uint32_t counted = counted_notes(j, k, notes, count, actions);
     if (j->config.action_keys) {
-        counted = add_attributed(j, s.key, actions, counted);
-        attribution_decided(&j->attribution, s.key);
+        uint32_t shown = attribution_find_shown(&j->attribution, s.key);
+        counted = add_attributed(j, shown, actions, counted);
+        attribution_decided(&j->attribution, shown);
     }
     tell(j, &s, epoch, r.lot, k, actions, counted, first_ones(&s, epoch->window_ms, cause, actions, counted));
     if (cause == JOINER_AT_ONCE)
@@ -343,14 +344,19 @@ void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause)
 /* What their decisions will look at comes to the cache all at once, not one behind the other. */
 static void prefetch(const struct joiner *j, const struct due_item *item, uint32_t items)
 {
+    struct hash128 key[JOINER_COMING_MAX];
+    uint32_t keys = 0;
     for (uint32_t i = 0; i < items; i++)
         __builtin_prefetch(&j->pending.keys[item[i].number]);
     for (uint32_t i = 0; i < items; i++)
         if (joiner_waits(j, &item[i])) {
             const struct pending_key *k = &j->pending.keys[item[i].number];
-            joiner_prefetch(j, k->key);
+            joiner_prefetch_key(j, k->key);
             chunks_prefetch(&j->chunks, k->chunk, k->offset);
+            key[keys++] = k->key;
         }
+    if (j->config.action_keys)
+        attribution_prefetch_decisions(&j->attribution, key, keys);
 }
 
 static void announce(struct joiner *j, const struct due_item *item, uint32_t items)

@@ -263,7 +263,8 @@ static bool came_before(struct joiner *j, const struct joiner_record *r)
 {
     uint32_t number = pending_find(&j->pending, r->key);
     return (number != PENDING_NONE && j->pending.keys[number].chunk) ||
-           (j->config.action_keys && attribution_knows(&j->attribution, r->key)) || joiner_was_decided(j, r);
+           (j->config.action_keys && attribution_find_shown(&j->attribution, r->key) != ATTRIBUTION_NONE) ||
+           joiner_was_decided(j, r);
 }
 
 static enum joiner_reason take_impression(struct joiner *j, const struct joiner_record *r)
@@ -409,10 +410,17 @@ void joiner_step(struct joiner *j, const struct joiner_record *r)
     joiner_keep_bounds(j);
 }
 
-void joiner_prefetch(const struct joiner *j, struct hash128 key)
+void joiner_prefetch_key(const struct joiner *j, struct hash128 key)
 {
     key_index_prefetch(&j->pending.index, key);
     key_index_prefetch(&j->decided.index, key);
+}
+
+void joiner_prefetch(const struct joiner *j, const struct joiner_record *r)
+{
+    joiner_prefetch_key(j, r->key);
+    if (j->config.action_keys)
+        attribution_prefetch(&j->attribution, r);
 }
 
 void joiner_advance(struct joiner *j, const int64_t *watermarks)

@@ -233,8 +233,8 @@ static inline size_t joiner_shared_bytes(size_t shared, uint32_t sharers)
     return sharers ? (shared + sharers - 1) / sharers : 0;
 }
 
-/* A record with this key is about to come: start its cache misses. */
-void joiner_prefetch(const struct joiner *j, struct hash128 key);
+/* This record is about to come: start its cache misses. Of it the stream and the keys are enough. */
+void joiner_prefetch(const struct joiner *j, const struct joiner_record *r);
 
 /* A record that the caller could not read: counted and set aside. */
 void joiner_malformed(struct joiner *j, uint8_t stream, uint64_t position, struct bytes body, struct bytes shared);

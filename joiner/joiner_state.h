@@ -79,6 +79,8 @@ void joiner_set_aside(struct joiner *j, const struct joiner_record *r, enum join
 void joiner_wait_no_more(struct joiner *j, uint8_t stream);
 void joiner_match(struct joiner *j, uint8_t stream, bool withdraw, int64_t time, int64_t impression_time);
 
+void joiner_prefetch_key(const struct joiner *j, struct hash128 key);
+
 /* known.c */
 /* Features of an impression, and what is taken for the same one, are not further apart, ms. */
 int64_t joiner_nearby(const struct joiner *j);

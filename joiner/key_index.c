@@ -21,6 +21,17 @@ void key_index_prefetch(const struct key_index *x, struct hash128 key)
         __builtin_prefetch(&x->slots[tag_of(key) & (x->capacity - 1)]);
 }
 
+uint32_t key_index_guess(const struct key_index *x, struct hash128 key)
+{
+    uint32_t tag = tag_of(key);
+    if (!x->capacity)
+        return KEY_INDEX_NONE;
+    for (uint32_t i = tag & (x->capacity - 1); x->slots[i]; i = (i + 1) & (x->capacity - 1))
+        if (slot_tag(x->slots[i]) == tag)
+            return slot_number(x->slots[i]);
+    return KEY_INDEX_NONE;
+}
+
 uint32_t key_index_find(const struct key_index *x, struct hash128 key, struct key_entries entries)
 {
     uint32_t tag = tag_of(key);

@@ -30,4 +30,8 @@ void key_index_insert(struct key_index *x, struct hash128 key, uint32_t number);
 void key_index_remove(struct key_index *x, struct hash128 key, uint32_t number); /* must be there */
 void key_index_prefetch(const struct key_index *x, struct hash128 key);
 
+/* Once the slot is in the cache: the number that a search would look at first, KEY_INDEX_NONE: none. The entry is not
+ * touched, so it can be prefetched; it may be another key's. */
+uint32_t key_index_guess(const struct key_index *x, struct hash128 key);
+
 #endif

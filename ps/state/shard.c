@@ -172,7 +172,7 @@ static enum tm_code apply_group(struct shard *s, const struct block *b, uint32_t
                                 (unsigned long long)event[i].position, event[i].stream, s->catalog.join.streams);
         readable[i] = record_resolve(&event[i], &s->catalog, s->options.hash_seed, &record[i], NULL) == TM_OK;
         if (readable[i])
-            joiner_prefetch(s->joiner, record[i].key);
+            joiner_prefetch(s->joiner, &record[i]);
     }
     if (s->tables.count)
         fetch_rows(s, record, readable, n);
