@@ -3,7 +3,7 @@
  *
  * A place is all that a commit says beside its rows: how far everything was. It is stored as it lies in memory.
  * Rows that a commit says nobody needs are deleted with it, so what is needed all the same is missed at a restart.
- * Errors   what cannot be read or is refused ends the program with words.
+ * Errors   what cannot be read or is refused aborts with words, so that the input is kept.
  * Memory   owns the store. Threads: one. */
 #ifndef TIDEMILL_TESTS_FUZZ_JOINER_COMMITS_H
 #define TIDEMILL_TESTS_FUZZ_JOINER_COMMITS_H
