@@ -62,16 +62,19 @@ static void play(struct gateway *g, struct mill *m, struct totals *t)
     }
 }
 
-/* The same log once more without crashes, by other threads, with other commits: the same bytes. */
+/* The same log once more by other threads, with other commits, and with other crashes or none: the same bytes. */
 static void play_again(struct history *h, const struct mill *first)
 {
     struct mill m;
     struct random r = {h->world->seed ^ UINT64_C(0xabcdef)};
+    bool crashes = random_chance(&r, 50);
     mill_open(&m, h, 1 + (first->threads + random_below(&r, 2)) % WORLD_THREADS_MAX);
     for (uint32_t i = 0; i < 2 * h->blocks; i++) {
         mill_apply(&m, random_below(&r, m.threads), 1 + random_below(&r, 4));
         if (random_chance(&r, 40))
             mill_commit(&m, random_below(&r, m.shards));
+        if (crashes && random_chance(&r, 5))
+            mill_crash(&m, random_below(&r, m.store.n_pending + 1), 1 + random_below(&r, WORLD_THREADS_MAX));
     }
     mill_finish(&m);
     mill_compare(&m, first);
