@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "proto/event.h"
 #include "ps/engine/engine.h"
+#include "ps/engine/metrics.h"
 #include "tests/unit/random.h"
 #include "tidemill/v1/parameters.pb-c.h"
 
@@ -628,6 +629,94 @@ static void test_crashes(void **state)
     assert_int_equal(remove_folder(&whole), 0);
 }
 
+/* ---- what the log may drop ---- */
+
+static void set(struct options *o, const char *key, const char *value)
+{
+    struct option_problems problems = {0};
+    options_set(o, key, value, "test", &problems);
+    assert_int_equal(problems.count, 0);
+}
+
+/* A large impression of one document, acknowledged. */
+static void send_large(struct engine *e, uint64_t sequence)
+{
+    static uint8_t payload[8 << 10];
+    CLEANUP(buffer_close) struct buffer wire = {0};
+    char request[24];
+    sem_t done;
+    snprintf(request, sizeof request, "r%llu", (unsigned long long)sequence);
+    event_encode(&(struct event){.stream = bytes_text("impressions"),
+                                 .request = bytes_text(request),
+                                 .doc = bytes_text("d0"),
+                                 .payload = bytes_of(payload, sizeof payload),
+                                 .time = BEGINNING + (int64_t)sequence,
+                                 .has = EVENT_HAS_TIME},
+                 &wire);
+    struct submission_event event = {.wire = buffer_view(&wire),
+                                     .time = BEGINNING + (int64_t)sequence,
+                                     .shard = engine_shard(e, bytes_text("d0")),
+                                     .stream = (uint8_t)engine_stream(e, bytes_text("impressions")),
+                                     .version = version_of(e, "base")->id};
+    struct submission s = {.kind = SUBMIT_BATCH,
+                           .producer = sender_id,
+                           .sequence = sequence,
+                           .events = &event,
+                           .event_count = 1,
+                           .done = answered,
+                           .context = &done};
+    sem_init(&done, 0, 0);
+    CHECK(engine_submit(e, &s));
+    sem_wait(&done);
+    sem_destroy(&done);
+    CHECK(s.code == TM_OK);
+    buffer_close(&s.old_rejects);
+}
+
+static uint64_t state_syncs(struct engine *e)
+{
+    static const char name[] = "\ntidemill_state_sync_seconds_count ";
+    CLEANUP(buffer_close) struct buffer text = {0};
+    struct metrics m = {0};
+    engine_metrics(e, &m);
+    metrics_text(&m, &text);
+    metrics_close(&m);
+    buffer_put_u8(&text, 0);
+    const char *line = strstr((const char *)text.data, name);
+    return line ? strtoull(line + sizeof name - 1, NULL, 10) : 0;
+}
+
+/* Where the log begins: not behind what the slowest shard has committed. */
+static uint64_t log_begin(struct engine *e)
+{
+    struct engine_status s;
+    engine_status(e, &s);
+    for (int i = 0; i < SHARDS; i++)
+        assert_true(s.log.retained.first <= s.shards[i].committed_position);
+    uint64_t first = s.log.retained.first;
+    engine_status_close(&s);
+    return first;
+}
+
+/* One shard is busy and commits all the time. The others have nothing to do, and would have to read everything again:
+ * from where they stand, which nobody but their own rare commits moves. */
+static void test_the_log_waits_for_the_slowest_shard(void **state)
+{
+    struct options o;
+    uint64_t sequence = 0;
+    options_of(&o, *state, "2");
+    set(&o, "log.retain_size", "64KiB");
+    struct engine *e = open_with(&o);
+    ask(e, SUBMIT_OPEN);
+    for (uint64_t before = state_syncs(e); state_syncs(e) < before + 2; log_begin(e)) /* what it committed is synced */
+        send_large(e, ++sequence);
+    uint64_t drained = drain(e);
+    while (log_begin(e) == 0) /* now all of them have */
+        send_large(e, ++sequence);
+    assert_true(log_begin(e) <= drained);
+    engine_close(e);
+}
+
 /* ---- refusals ---- */
 
 static void assert_refused(const struct options *o, const char *words)
@@ -637,13 +726,6 @@ static void assert_refused(const struct options *o, const char *words)
     assert_int_equal(engine_open(o, NULL, &e, &err), TM_FAILED_PRECONDITION);
     if (!strstr(err.message, words))
         fail_msg("\"%s\" does not say \"%s\"", err.message, words);
-}
-
-static void set(struct options *o, const char *key, const char *value)
-{
-    struct option_problems problems = {0};
-    options_set(o, key, value, "test", &problems);
-    assert_int_equal(problems.count, 0);
 }
 
 static void refuse_settings(void **state)
@@ -928,6 +1010,7 @@ int main(int argc, char **argv)
         IN_A_FOLDER(test_corrections_are_stored),
         IN_A_FOLDER(test_what_is_exported_is_what_is_pulled),
         IN_A_FOLDER(test_crashes),
+        IN_A_FOLDER(test_the_log_waits_for_the_slowest_shard),
         IN_A_FOLDER(test_other_configurations_are_refused),
         IN_A_FOLDER(test_a_version_may_come_later),
         IN_A_FOLDER(test_two_engines_on_one_directory),
