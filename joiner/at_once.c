@@ -49,7 +49,7 @@ static bool is_withdrawn(const struct joiner *j, const struct pending_key *k, co
 static uint32_t counted_so_far(const struct joiner *j, const struct pending_key *k,
                                struct label_action out[static DECIDED_COUNTED_MAX])
 {
-    uint32_t count = 0, held;
+    uint32_t count = 0, held = 0;
     for (uint32_t i = k->notes; i != PENDING_NONE; i = j->pending.notes[i].next) {
         const struct pending_note *n = &j->pending.notes[i];
         if (j->config.stream[n->stream].kind != JOINER_ACTION || n->withdraw || is_withdrawn(j, k, n))
@@ -58,7 +58,8 @@ static uint32_t counted_so_far(const struct joiner *j, const struct pending_key 
         out[count++] = (struct label_action){n->time, n->position, n->value, j->config.stream[n->stream].labels};
         joiner_put_in_order(out, count);
     }
-    held = j->config.action_keys ? attribution_held(&j->attribution, k->key, out + count) : 0;
+    if (j->config.action_keys)
+        held = attribution_held(&j->attribution, attribution_find_shown(&j->attribution, k->key), out + count);
     for (; held > 0; held--)
         joiner_put_in_order(out, ++count);
     return count;

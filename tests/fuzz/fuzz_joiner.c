@@ -148,7 +148,7 @@ static void add_epoch(struct joiner_config *c, uint64_t from)
     uint32_t number = c->epochs ? c->epoch[c->epochs - 1].number + 1 : 1;
     if (c->epochs == JOINER_EPOCHS_MAX)
         memmove(c->epoch, c->epoch + 1, --c->epochs * sizeof *c->epoch);
-    c->epoch[c->epochs++] = (struct joiner_epoch){number, c->streams, c->labels, c->window_ms, from};
+    c->epoch[c->epochs++] = (struct joiner_epoch){number, c->streams, c->labels, c->window_ms, from, c->at_once};
 }
 
 static struct joiner_rules rules_of(uint8_t what)
@@ -171,6 +171,7 @@ static void configure(struct tale *t)
                                 .decided_bytes_max = more & 32   ? 300
                                                      : more & 64 ? 900
                                                                  : 0,
+                                .at_once = streams & 128,
                                 .rules = rules_of(more)};
     for (uint32_t n = CLICK + 1 + (streams & 7) % (STREAMS - CLICK); c->streams < n;)
         add_stream(c, form, more);
@@ -262,7 +263,7 @@ static void tell_time(struct tale *t)
     CHECK(joiner_gate_now(t->joiner) >= gate && joiner_undecided(t->joiner) >= undecided);
 }
 
-/* One more stream, perhaps, one more label, another window; for what comes from here on. */
+/* One more stream, perhaps, one more label, another window, positives at once or not; for what comes from here on. */
 static void tell_epoch(struct tale *t)
 {
     struct joiner_config *c = &t->now.config;
@@ -275,6 +276,7 @@ static void tell_epoch(struct tale *t)
         add_label(c, c->streams > ORDER && form & 1 ? ORDER : CLICK, form >> 1);
     if (how & 4)
         c->window_ms = (how >> 3 & 3) * 20;
+    c->at_once ^= how >> 5 & 1;
     add_epoch(c, ++t->now.position);
     joiner_change(t->joiner, c, output_of(t));
 }
