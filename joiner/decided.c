@@ -363,12 +363,11 @@ struct run_entry *decided_sorted(const struct decided *d, int64_t expiry, struct
 
 void decided_clear(struct decided *d)
 {
+    d->first = d->next;
+    key_index_clear(&d->index);
+    d->action_count = 0;
+    d->action_free = DECIDED_NONE;
     d->changed_count = 0;
-    for (; d->first < d->next; d->first++) {
-        struct decided_key *k = at_number(d, d->first);
-        if (k->standing != DECIDED_FORGOTTEN)
-            forget(d, k, (uint32_t)d->first & INT32_MAX);
-    }
 }
 
 uint64_t decided_count(const struct decided *d) { return d->index.used; }

@@ -15,6 +15,13 @@ void key_index_close(struct key_index *x)
     *x = (struct key_index){0};
 }
 
+void key_index_clear(struct key_index *x)
+{
+    if (x->used)
+        memset(x->slots, 0, x->capacity * sizeof *x->slots);
+    x->used = 0;
+}
+
 void key_index_prefetch(const struct key_index *x, struct hash128 key)
 {
     if (x->capacity)

@@ -25,6 +25,7 @@ struct key_entries {
 };
 
 void key_index_close(struct key_index *x);
+void key_index_clear(struct key_index *x); /* of all keys at once */
 uint32_t key_index_find(const struct key_index *x, struct hash128 key, struct key_entries entries);
 void key_index_insert(struct key_index *x, struct hash128 key, uint32_t number); /* key must not be there */
 void key_index_remove(struct key_index *x, struct hash128 key, uint32_t number); /* must be there */

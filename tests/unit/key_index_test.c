@@ -138,12 +138,35 @@ static void test_numbers_are_masked_to_find_entries(void **state)
     key_index_close(&x);
 }
 
+static void test_a_cleared_index_is_empty_and_takes_keys_again(void **state)
+{
+    struct key_index x = {0};
+    uint64_t seed = 11;
+    (void)state;
+    make_keys(&seed, UINT32_MAX);
+    key_index_clear(&x); /* nothing was ever in it */
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < ENTRIES; i++)
+            add(&x, i);
+        for (uint32_t i = 0; i < ENTRIES; i++)
+            assert_agrees(&x, i);
+        key_index_clear(&x);
+        for (uint32_t i = 0; i < ENTRIES; i++) {
+            entries[i].live = false;
+            assert_agrees(&x, i);
+        }
+        assert_int_equal(x.used, 0);
+    }
+    key_index_close(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_index_finds_nothing),
         cmocka_unit_test(test_against_a_list),
         cmocka_unit_test(test_removal_at_the_wrap_around),
+        cmocka_unit_test(test_a_cleared_index_is_empty_and_takes_keys_again),
         cmocka_unit_test(test_numbers_are_masked_to_find_entries),
     };
     return cmocka_run_group_tests_name("key_index", tests, NULL, NULL);
