@@ -188,6 +188,17 @@ void block_event_at(const struct block *b, uint32_t first_offset, uint32_t i, st
     out->wire = bytes_of(wire, get_u32(p));
 }
 
+void block_prefetch(const struct block *b, uint32_t first_offset, uint32_t i, uint32_t n)
+{
+    enum { LINE = 64, LINES = 4 /* most of the bytes of a common event */ };
+    CHECK(n == 0 || (first_offset + i < b->events && n <= b->events - first_offset - i));
+    for (uint32_t k = 0; k < n; k++) {
+        const uint8_t *p = b->event_bytes.data + event_offset(b, first_offset + i + k);
+        for (int line = 0; line < LINES; line++)
+            __builtin_prefetch(p + line * LINE);
+    }
+}
+
 bool block_next_punctuation(struct reader *r, uint8_t *stream, int64_t *time)
 {
     if (reader_left(r) == 0)

@@ -22,9 +22,9 @@
 
 enum {
     BLOCK_EVENTS_MAX = 1 << 20,
-    BLOCK_BYTES_TARGET = 256 << 10, /* the log writer seals when it has this much */
-    BLOCK_ROBOT = 0x40,             /* with an event's stream, which has five bits: it is a robot's */
-    BLOCK_VERSION_NONE = 0,         /* an event that names no version; version ids start at 1 */
+    BLOCK_BYTES_TARGET = 1 << 20, /* the log writer seals when it has this much */
+    BLOCK_ROBOT = 0x40,           /* with an event's stream, which has five bits: it is a robot's */
+    BLOCK_VERSION_NONE = 0,       /* an event that names no version; version ids start at 1 */
 };
 
 struct block {
@@ -53,6 +53,9 @@ void block_shard(const struct block *b, uint32_t slot, uint32_t *shard, uint32_t
 
 /* The i-th event of the shard whose first_offset was given. */
 void block_event_at(const struct block *b, uint32_t first_offset, uint32_t i, struct block_event *out);
+
+/* n of the shard's events from the i-th on will be walked soon: they lie far apart, and another thread wrote them. */
+void block_prefetch(const struct block *b, uint32_t first_offset, uint32_t i, uint32_t n);
 
 /* Walk: punctuations; start with reader_of(b->punctuation_bytes). */
 bool block_next_punctuation(struct reader *r, uint8_t *stream, int64_t *time);
