@@ -56,8 +56,6 @@ static void put_history(struct shard *s, struct store_batch *out)
         commit_key(key, s->options.id, ++s->commit);
     s->freezing = NULL;
     CHECK(sample_log_unfrozen(&s->log) == 0 || delta.run.size > 0);
-    buffer_reserve(&out->operations,
-                   delta.chunk.size + delta.run.size + delta.attribution.size + shard_unfrozen(s) + 4096);
     if (delta.chunk.size)
         store_batch_put(out, STORE_CHUNK, k, delta.chunk);
     if (delta.run.size)

@@ -3,6 +3,8 @@
  * A commit is a store_batch: puts and deletes over a few tables, written atomically by whoever owns a real store
  * (RocksDB in the server, a sorted array in the simulation). Loading is a scan over one table by key prefix.
  * Keys     start with the shard (u16, big-endian), so that a shard is one range of every table.
+ * Packed   the rows of some tables are packed as they are put, so by the shard's thread: the batch is smaller on its
+ *          way, and the one thread that writes has less to do.
  * Memory   a batch owns a copy of everything put into it, until store_batch_close(). */
 #ifndef TIDEMILL_PS_STATE_STORE_H
 #define TIDEMILL_PS_STATE_STORE_H
@@ -39,6 +41,9 @@ enum store_table {
 
 const char *store_table_name(enum store_table table);
 
+/* Are its rows large, and deleted again about in the order in which they came? They are packed (base/pack.h). */
+bool store_table_is_packed(enum store_table table);
+
 struct store_batch {
     struct buffer operations;
 };
@@ -46,7 +51,8 @@ struct store_batch {
 struct store_operation {
     enum store_table table;
     bool remove; /* delete key, no value */
-    struct bytes key, value;
+    struct bytes key;
+    struct bytes value; /* as it is written: packed, if the table's are */
 };
 
 void store_batch_close(struct store_batch *b);
@@ -55,6 +61,9 @@ void store_batch_remove(struct store_batch *b, enum store_table table, struct by
 
 /* Walk the operations in order: start with reader_of(buffer_view(&b->operations)). False at the end. */
 bool store_batch_next(struct reader *r, struct store_operation *op);
+
+/* Its value as it was put: a view of the batch, or of *buffer, whose contents are replaced then. */
+struct bytes store_operation_value(const struct store_operation *op, struct buffer *buffer);
 
 /* Called for every row in key order; views live during the call. STORE_ENOUGH ends the scan well: it returns TM_OK. Any
  * other code but TM_OK ends it and is what it returns. */

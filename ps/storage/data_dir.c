@@ -13,7 +13,7 @@
 #include "base/random.h"
 #include "ps/storage/state_db.h"
 
-enum { FORMAT_VERSION = 2, CURRENT_SIZE_MAX = 64, CLUSTER_SIZE = 32 };
+enum { FORMAT_VERSION = 3, CURRENT_SIZE_MAX = 64, CLUSTER_SIZE = 32 };
 
 /* Rows of LOG_META that are ours. */
 static const char identity_key[] = "identity"; /* {version u32, shards u32, hash seed u64, cluster 32 bytes} */

@@ -52,14 +52,26 @@ static enum tm_code unpack_row(const struct rocks *r, size_t family, struct buff
                         r->named[family].name);
 }
 
+static void put(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value)
+{
+    rocksdb_writebatch_put_cf(b->batch, handle(b->db, family), (const char *)key.data, key.size,
+                              (const char *)value.data, value.size);
+}
+
 void rocks_batch_put(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value)
 {
     if (is_packed(b->db, family)) {
+        b->packed.size = 0;
         pack(value, &b->packed);
         value = buffer_view(&b->packed);
     }
-    rocksdb_writebatch_put_cf(b->batch, handle(b->db, family), (const char *)key.data, key.size,
-                              (const char *)value.data, value.size);
+    put(b, family, key, value);
+}
+
+void rocks_batch_put_packed(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value)
+{
+    CHECK(is_packed(b->db, family));
+    put(b, family, key, value);
 }
 
 void rocks_batch_remove(struct rocks_batch *b, size_t family, struct bytes key)

@@ -60,6 +60,8 @@ struct rocks_batch *rocks_batch_new(struct rocks *db);
 void rocks_batch_free(struct rocks_batch *b);
 void rocks_batch_clear(struct rocks_batch *b);
 void rocks_batch_put(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value);
+/* Of a family whose rows are packed, one that is. */
+void rocks_batch_put_packed(struct rocks_batch *b, size_t family, struct bytes key, struct bytes value);
 void rocks_batch_remove(struct rocks_batch *b, size_t family, struct bytes key);
 size_t rocks_batch_count(const struct rocks_batch *b); /* rows put and removed */
 size_t rocks_batch_bytes(const struct rocks_batch *b);

@@ -6,22 +6,13 @@
 
 struct state_db {
     struct rocks *db;
+    struct rocks_batch *batch; /* of the commits, one after the other: its memory is used again */
 };
 
 /* A chunk of parameters may stay for ever, and would hold on to the blob file it is in. */
 static enum rocks_rows rows_of(enum store_table table)
 {
-    switch (table) {
-    case STORE_CHUNK:
-    case STORE_RUN:
-    case STORE_ATTRIBUTION:
-    case STORE_DECIDED:
-    case STORE_SAMPLE:
-    case STORE_FEATURE:
-    case STORE_ARCHIVE: return ROCKS_PASSING;
-    case STORE_DOC: return ROCKS_SMALL;
-    default: return ROCKS_PLAIN;
-    }
+    return store_table_is_packed(table) ? ROCKS_PASSING : table == STORE_DOC ? ROCKS_SMALL : ROCKS_PLAIN;
 }
 
 enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_error *err)
@@ -35,6 +26,7 @@ enum tm_code state_db_open(const char *path, struct state_db **out, struct tm_er
         return rc;
     *out = mem_new(1, sizeof **out);
     (*out)->db = db;
+    (*out)->batch = rocks_batch_new(db);
     return TM_OK;
 }
 
@@ -46,6 +38,7 @@ void state_db_close(struct state_db *s)
 {
     if (!s)
         return;
+    rocks_batch_free(s->batch);
     rocks_close(s->db);
     free(s);
 }
@@ -88,17 +81,17 @@ uint64_t state_db_commit(struct state_db *s, const struct store_batch *commit)
 {
     struct reader r = reader_of(buffer_view(&commit->operations));
     struct store_operation op;
-    struct rocks_batch *batch = rocks_batch_new(s->db);
+    rocks_batch_clear(s->batch);
     while (store_batch_next(&r, &op)) {
         if (op.remove)
-            rocks_batch_remove(batch, op.table, op.key);
+            rocks_batch_remove(s->batch, op.table, op.key);
+        else if (store_table_is_packed(op.table))
+            rocks_batch_put_packed(s->batch, op.table, op.key, op.value);
         else
-            rocks_batch_put(batch, op.table, op.key, op.value);
+            rocks_batch_put(s->batch, op.table, op.key, op.value);
     }
-    uint64_t bytes = rocks_batch_bytes(batch);
-    rocks_write(s->db, batch);
-    rocks_batch_free(batch);
-    return bytes;
+    rocks_write(s->db, s->batch);
+    return rocks_batch_bytes(s->batch);
 }
 
 void state_db_sync(struct state_db *s) { rocks_sync(s->db); }

@@ -1,6 +1,7 @@
 /* ps/storage/state_db.h - the state of a node on disk: state/<restore>/, one column family per store table.
  *
- * Threads  any; a commit of a shard is one call by the storage thread. */
+ * Threads  any; a commit of a shard is one call by the storage thread.
+ * Memory   what the largest commit took is kept for the next one. */
 #ifndef TIDEMILL_PS_STORAGE_STATE_DB_H
 #define TIDEMILL_PS_STORAGE_STATE_DB_H
 

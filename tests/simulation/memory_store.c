@@ -91,12 +91,13 @@ static void keep(struct memory_store *s, uint32_t commits)
 {
     for (uint32_t i = 0; i < s->n_pending; i++) {
         struct reader r = reader_of(buffer_view(&s->pending[i]));
+        CLEANUP(buffer_close) struct buffer raw = {0};
         struct store_operation op;
         while (i < commits && store_batch_next(&r, &op))
             if (op.remove)
                 memory_table_remove(&s->table[op.table], op.key);
             else
-                memory_table_put(&s->table[op.table], op.key, op.value);
+                memory_table_put(&s->table[op.table], op.key, store_operation_value(&op, &raw));
         buffer_close(&s->pending[i]);
     }
     s->n_pending = 0;

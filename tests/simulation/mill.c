@@ -227,11 +227,12 @@ static void check_batch(const struct mill *m, uint32_t shard, const struct store
 {
     struct reader r = reader_of(buffer_view(&batch->operations));
     struct store_operation op;
+    CLEANUP(buffer_close) struct buffer raw = {0};
     while (store_batch_next(&r, &op)) {
         if (op.key.size < 2 || key_get_u16(op.key.data) != shard)
             mismatch("shard %u writes a row of another", shard);
         if (op.table == STORE_SAMPLE && !op.remove)
-            check_kept_samples(m, shard, op.value);
+            check_kept_samples(m, shard, store_operation_value(&op, &raw));
     }
 }
 

@@ -612,13 +612,13 @@ static void strange_data_directories_are_refused(void **state)
     assert_dir_refused(in(state, "no-current"), 64, TM_DATA_LOSS, "no-current/CURRENT: missing");
     run("cd '%s' && cp -r data odd && echo ../state/7 >odd/CURRENT", (char *)*state);
     assert_dir_refused(in(state, "odd"), 64, TM_DATA_LOSS, "must read like \"state/1\"");
-    write_identity(in(state, "data"), 2);
+    write_identity(in(state, "data"), 3);
     assert_dir_refused(in(state, "data"), 64, TM_DATA_LOSS, "identity in the log is damaged");
     run("rm -r '%s'", in(state, "data"));
     write_identity(in(state, "data"), 1);
     assert_dir_refused(in(state, "data"), 64, TM_FAILED_PRECONDITION, "made by an older version: its format is 1");
     run("rm -r '%s'", in(state, "data"));
-    write_identity(in(state, "data"), 3);
+    write_identity(in(state, "data"), 4);
     assert_dir_refused(in(state, "data"), 64, TM_FAILED_PRECONDITION, "made by a newer version");
     assert_dir_refused("/proc/none", 64, TM_IO, "/proc/none");
 }
