@@ -40,7 +40,8 @@ void stamps_sealed(struct stamps *s, const struct sequencer *q)
 struct stamp stamps_take(struct stamps *s, uint32_t streams, int64_t now_ms)
 {
     s->declared |= streams;
-    s->sent_ms = now_ms;
+    if (streams) /* a call of nothing but events whose streams are still to come is no sign of life */
+        s->sent_ms = now_ms;
     return (struct stamp){s->low, s->high, WATERMARK_NONE};
 }
 
