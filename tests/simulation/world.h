@@ -11,6 +11,8 @@
 #include "ps/state/catalog.h"
 #include "ps/state/sequencer.h"
 
+#define WORLD_EPOCH_MS INT64_C(1700000000000) /* event time when a script begins */
+
 enum {
     WORLD_VERSIONS_MAX = 4,
     WORLD_LANES_MAX = 6,
