@@ -1,9 +1,9 @@
 /* joiner/key_filter.h - a set of keys that may say yes by mistake, never no: what stays in memory of a sorted run.
  *
  * A Bloom filter in lines of 64 bytes: a key sets KEY_FILTER_PROBES bits of one line, so a question is one cache miss.
- * At 10 bits a key about 1 % of the other keys are taken for members, at 12 0.4 %, at 16 0.1 %. Built key by key, without
- * memory beside itself; static filters with fewer mistakes (binary fuse, ribbon) take three misses a question and 10
- * to 20 times their size to build, and runs are built all the time.
+ * At 10 bits a key about 1 % of the other keys are taken for members, at 12 0.4 %, at 16 0.1 %. Built key by key,
+ * without memory beside itself; static filters with fewer mistakes (binary fuse, ribbon) take three misses a question
+ * and 10 to 20 times their size to build, and runs are built all the time.
  * Source   F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007 (blocked).
  * Shape    its bytes are the same on every machine; the number of lines follows from the number of keys.
  * Memory   owns its lines. Threads: one owner. */
