@@ -85,14 +85,19 @@ static bool is_ready(const struct joiner *j, const struct pending_key *k)
 
 static bool is_stale(void *context, const struct due_item *item) { return !joiner_waits(context, item); }
 
-/* What it leaves among the timers goes when it is most of them: while time stands still nobody else takes it out. */
+/* What it leaves among the timers goes when it is most of them: while time stands still nobody else takes it out, nor
+ * forgets what was past expiry when it was decided. */
 static void decide(struct joiner *j, uint32_t number)
 {
     enum { FEW = 1024 };
-    uint32_t slot = joiner_slot(j, joiner_epoch_of(j, j->pending.keys[number].position));
+    const struct pending_key *k = &j->pending.keys[number];
+    uint32_t slot = joiner_slot(j, joiner_epoch_of(j, k->position));
+    bool expired = joiner_behind(k->time, j->expiry);
     joiner_decide(j, number, JOINER_AT_ONCE);
     if (j->decisions[slot].items > 2 * j->undecided[slot] + FEW)
         due_drop(&j->decisions[slot], is_stale, j);
+    if (expired)
+        joiner_forget(j);
 }
 
 static bool is_before(const struct due_item *a, const struct due_item *b)

@@ -17,6 +17,8 @@
  *   gate must be known, however far behind it is. Whoever becomes ready by a record is decided by it, behind the
  *   corrections that it makes; several of them in the order of (impression time, position), and so are those that
  *   become ready when the gate becomes known, behind those that it has passed. Negatives are made by the gate alone.
+ *   Who is before expiry when he is decided, because a required stream was behind all others or for want of memory, is
+ *   forgotten at once.
  * Epochs   streams and labels may be added, the window may become another, and so may whether positives are decided at
  *   once, for impressions from a position on: each belongs to the epoch under which it came, the streams and labels
  *   that there were then, its window and its way with positives. So the gate

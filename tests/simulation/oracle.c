@@ -665,21 +665,6 @@ static bool is_ready(const struct oracle *o, const struct oracle_shard *s, uint3
     return !is_negative(o, labels);
 }
 
-/* Whoever is ready now, whatever made it so: the smallest time first, then the smallest position. */
-static void decide_ready(struct oracle *o, struct oracle_shard *s)
-{
-    for (;;) {
-        uint32_t next = NOBODY;
-        for (uint32_t i = 0; i < s->records; i++)
-            if ((next == NOBODY || s->record[i].time < s->record[next].time) && is_ready(o, s, i))
-                next = i;
-        if (next == NOBODY)
-            return;
-        decide_until(o, s, next, INT64_MAX);
-        s->ahead = s->record[next].time >= s->ahead ? s->record[next].time + 1 : s->ahead;
-    }
-}
-
 static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
 {
     r->met = fate == FATE_MATCHED || (fate == FATE_SHED && r->met);
@@ -1099,6 +1084,24 @@ static void forget(const struct oracle *o, struct oracle_shard *s, bool moved)
     for (uint32_t i = 0; i < s->records; i++)
         if (moved && is_attributed(o, &s->record[i]) && s->record[i].time < known_from && !undecided_holds(o, s, i))
             s->record[i].forgotten = true;
+}
+
+/* Whoever is ready now, whatever made it so: the smallest time first, then the smallest position. One
+ * that is past expiry already is forgotten with its decision. */
+static void decide_ready(struct oracle *o, struct oracle_shard *s)
+{
+    for (;;) {
+        uint32_t next = NOBODY;
+        for (uint32_t i = 0; i < s->records; i++)
+            if ((next == NOBODY || s->record[i].time < s->record[next].time) && is_ready(o, s, i))
+                next = i;
+        if (next == NOBODY)
+            return;
+        decide_until(o, s, next, INT64_MAX);
+        s->ahead = s->record[next].time >= s->ahead ? s->record[next].time + 1 : s->ahead;
+        if (s->record[next].time < expiry(o, s))
+            forget(o, s, true);
+    }
 }
 
 static void keep_bounds(struct oracle *o, struct oracle_shard *s)

@@ -220,6 +220,12 @@ static const struct scenario {
      "0 time\n100 show a\n110 click a\n105 facts a\n120 click a\n300 time", "a: 1\na: 1 -> 2"},
     {"or before all others", "required at once: count click", "0 time\n105 facts a\n110 click a\n100 show a\n300 time",
      "a: 1"},
+    {"required features may come when it is too late for corrections", "required at once: count click",
+     "0 time\n100 show a\n110 click a\n9000 shows\n9000 clicks\n105 facts a\n120 click a", "a: 1\nlate click"},
+    {"then its key is free, and nothing is attributed to it any more", "required at once: last: sum order",
+     "0 time\n100 show a\n130 order a =5\n9000 shows\n9000 orders\n9000 clicks\n105 facts a\n140 order a\n8600 show a\n"
+     "9000 time",
+     "a: 5\nlate order\na: 0"},
     {"or never: then the gate decides, by its window", "required at once: count click",
      "0 time\n100 show a\n110 click a\n170 click a\n300 time", "a: 1\na: 1 -> 2"},
     {"whose gate is open is decided on arrival, by its window", "at once: count click",
