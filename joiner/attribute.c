@@ -142,6 +142,7 @@ void joiner_show(struct joiner *j, const struct joiner_record *r)
 {
     struct told told;
     uint32_t group[JOINER_ACTION_KEYS_MAX], groups = 0, shown = ATTRIBUTION_NONE; /* a known one is a duplicate */
+    bool crowded = false;
     told.count = 0;
     for (uint32_t slot = 0; slot < j->config.action_keys; slot++) {
         if (hash128_equal(r->action_key[slot], (struct hash128){0})) /* it lacks a field: nobody can name it so */
@@ -153,15 +154,19 @@ void joiner_show(struct joiner *j, const struct joiner_record *r)
         uint32_t crowded_out;
         attribution_show(&j->attribution, group[i], r, &shown, &crowded_out);
         j->counts[r->stream].crowded_out += crowded_out;
+        crowded = crowded || crowded_out;
     }
     for (uint32_t i = 0; i < groups; i++)
         match_waiting(j, group[i], r);
     after_change(j, &told, r);
+    if (crowded)
+        joiner_forget_attributed(j);
 }
 
 void joiner_shed_shown(struct joiner *j, struct hash128 key, uint64_t position)
 {
     attribution_shed(&j->attribution, key, position, j->position);
+    joiner_forget_attributed(j);
 }
 
 /* Their impression can no longer come. An item may be stale: its deed was matched, its place used again. */
@@ -180,6 +185,7 @@ static void orphan(struct joiner *j)
     }
 }
 
+/* Also when an impression goes for whose sake actions had stayed: a restart would not find them. */
 void joiner_forget_attributed(struct joiner *j)
 {
     uint32_t group;

@@ -9,6 +9,8 @@
  *     last, first                    the last or the first of them holds it; all: each does, with value / how many
  * Decided impressions before expiry are forgotten. An action keeps what it had: when the first of its impressions is
  * forgotten its shares are settled; impressions that come afterwards get nothing of it.
+ * An action before expiry is forgotten, too, but for those that an undecided impression may hold: they stay until that
+ * is decided, shed or crowded out.
  * Bounds   an impression is found under JOINER_ACTION_KEYS_MAX keys. A group has the newest ATTRIBUTION_SHOWN_MAX
  *          impressions (nothing is attributed to older ones, nor stays with them), and JOINER_ACTIONS_MAX actions and
  *          as many withdrawals of each stream.

@@ -665,6 +665,21 @@ static bool is_ready(const struct oracle *o, const struct oracle_shard *s, uint3
     return !is_negative(o, labels);
 }
 
+/* Whoever is ready now, whatever made it so: the smallest time first, then the smallest position. */
+static void decide_ready(struct oracle *o, struct oracle_shard *s)
+{
+    for (;;) {
+        uint32_t next = NOBODY;
+        for (uint32_t i = 0; i < s->records; i++)
+            if ((next == NOBODY || s->record[i].time < s->record[next].time) && is_ready(o, s, i))
+                next = i;
+        if (next == NOBODY)
+            return;
+        decide_until(o, s, next, INT64_MAX);
+        s->ahead = s->record[next].time >= s->ahead ? s->record[next].time + 1 : s->ahead;
+    }
+}
+
 static void settle(struct oracle_record *r, enum oracle_fate fate, enum joiner_reason reason)
 {
     r->met = fate == FATE_MATCHED || (fate == FATE_SHED && r->met);
@@ -1073,45 +1088,30 @@ static bool undecided_holds(const struct oracle *o, const struct oracle_shard *s
     return false;
 }
 
-/* What is past expiry, and attributed actions when it has moved. */
-static void forget(const struct oracle *o, struct oracle_shard *s, bool moved)
+/* What is past expiry, as soon as it is decided, or shed or crowded out and no action need stay for its sake. */
+static void forget(const struct oracle *o, struct oracle_shard *s)
 {
     int64_t known_from = expiry(o, s);
-    settle_shares(o, s, NOBODY, known_from);
+    bool any = false;
     for (uint32_t i = 0; i < s->records; i++)
+        any = any || (s->record[i].decided && !s->record[i].forgotten && s->record[i].time < known_from);
+    if (any)
+        settle_shares(o, s, NOBODY, known_from);
+    for (uint32_t i = 0; i < s->records && any; i++)
         if (s->record[i].decided && s->record[i].time < known_from)
             s->record[i].forgotten = true;
     for (uint32_t i = 0; i < s->records; i++)
-        if (moved && is_attributed(o, &s->record[i]) && s->record[i].time < known_from && !undecided_holds(o, s, i))
+        if (s->record[i].time < known_from && is_attributed(o, &s->record[i]) && !s->record[i].forgotten &&
+            !undecided_holds(o, s, i))
             s->record[i].forgotten = true;
-}
-
-/* Whoever is ready now, whatever made it so: the smallest time first, then the smallest position. One
- * that is past expiry already is forgotten with its decision. */
-static void decide_ready(struct oracle *o, struct oracle_shard *s)
-{
-    for (;;) {
-        uint32_t next = NOBODY;
-        for (uint32_t i = 0; i < s->records; i++)
-            if ((next == NOBODY || s->record[i].time < s->record[next].time) && is_ready(o, s, i))
-                next = i;
-        if (next == NOBODY)
-            return;
-        decide_until(o, s, next, INT64_MAX);
-        s->ahead = s->record[next].time >= s->ahead ? s->record[next].time + 1 : s->ahead;
-        if (s->record[next].time < expiry(o, s))
-            forget(o, s, true);
-    }
 }
 
 static void keep_bounds(struct oracle *o, struct oracle_shard *s)
 {
     keep_bound(o, s);
-    bool given_up = false;
-    while (give_up(o, s))
-        given_up = true;
-    if (given_up)
-        forget(o, s, true);
+    while (give_up(o, s)) {
+    }
+    forget(o, s);
 }
 
 /* ---- the sequence ---- */
@@ -1236,16 +1236,16 @@ static uint32_t next_due(const struct oracle *o, const struct oracle_shard *s)
     return best;
 }
 
-static void pass_time(struct oracle *o, struct oracle_shard *s, bool moved)
+static void pass_time(struct oracle *o, struct oracle_shard *s)
 {
     uint32_t next;
     let_orphans_go(o, s);
     while ((next = next_due(o, s)) != NOBODY)
         decide(o, s, next);
     decide_ready(o, s);
-    while (give_up(o, s))
-        moved = true;
-    forget(o, s, moved);
+    while (give_up(o, s)) {
+    }
+    forget(o, s);
 }
 
 /* Whoever is asked of everything is asked of every document. */
@@ -1359,13 +1359,11 @@ void oracle_block(struct oracle *o, const struct block *b)
         }
     }
     r = reader_of(b->punctuation_bytes);
-    int64_t before[JOINER_STREAMS_MAX];
-    memcpy(before, o->watermark, sizeof before);
     while (block_next_punctuation(&r, &stream, &time))
         o->watermark[stream] = time;
     o->here = b->end;
     for (uint32_t i = 0; i < o->shards; i++) {
-        pass_time(o, &o->shard[i], memcmp(before, o->watermark, sizeof before) != 0);
+        pass_time(o, &o->shard[i]);
         lessons_end_block(&o->shard[i].lessons, &o->catalog, gate(o, &o->shard[i]));
     }
 }

@@ -28,7 +28,8 @@
 
 enum { SHOW, CLICK, ORDER, FACTS, STREAMS };
 static const char *const names[STREAMS] = {"show", "click", "order", "facts"};
-static const char *const reasons[] = {"", "late", "orphaned", "duplicate", "mismatch", "too many"};
+static const char *const reasons[] = {
+    "", "late", "orphaned", "duplicate", "mismatch", "too many", [REASON_SHED] = "shed"};
 
 static const char *const rules[JOINER_ATTRIBUTES] = {"", "last:", "first:", "all:"};
 
@@ -565,23 +566,28 @@ static void test_bounds(void **state)
     }
 }
 
+/* Of one action key, with a key of its own. */
+static void show_another(struct player *p, int64_t time)
+{
+    p->position++;
+    joiner_step(p->joiner, &(struct joiner_record){.position = p->position,
+                                                   .time = time,
+                                                   .key = {p->position, 1},
+                                                   .doc = {'a', 2},
+                                                   .action_key = {{'a', 3}},
+                                                   .stream = SHOW,
+                                                   .weight = 1,
+                                                   .body = bytes_text("x")});
+}
+
 /* Of a key the newest 32 impressions are known; of each stream and key 16 actions. */
 static void test_bounds_of_an_action_key(void **state)
 {
     (void)state;
     struct player p;
     begin(&p, "first:count order");
-    for (int i = 0; i <= 32; i++) { /* impressions of one action key, each with a key of its own */
-        p.position++;
-        joiner_step(p.joiner, &(struct joiner_record){.position = p.position,
-                                                      .time = 100 + i,
-                                                      .key = {(uint64_t)(i + 1), 1},
-                                                      .doc = {'a', 2},
-                                                      .action_key = {{'a', 3}},
-                                                      .stream = SHOW,
-                                                      .weight = 1,
-                                                      .body = bytes_text("x")});
-    }
+    for (int i = 0; i <= 32; i++)
+        show_another(&p, 100 + i);
     assert_int_equal(joiner_counts(p.joiner)[SHOW].crowded_out, 1);
     for (int i = 0; i < 20; i++)
         play(&p, "140 order a");
@@ -593,6 +599,33 @@ static void test_bounds_of_an_action_key(void **state)
     restart(&p);
     assert_int_equal(joiner_counts(p.joiner)[SHOW].crowded_out, 1);
     end(&p);
+}
+
+/* Actions past expiry that stayed for an undecided impression go with it, so that others have room. */
+static void test_what_stayed_goes_with_its_impression(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct player p;
+        bool shed = how & 1, restarts = how & 2;
+        begin(&p, "required last: count order");
+        play(&p, "0 time");
+        play(&p, "100 show a");
+        for (int i = 0; i < JOINER_ACTIONS_MAX; i++)
+            play(&p, "110 order a");
+        play(&p, "9000 shows");
+        play(&p, "9000 clicks");
+        play(&p, "9000 orders"); /* the required stream is behind */
+        if (shed)
+            joiner_set_bounds(p.joiner, 1, 0);
+        for (int i = 0; i < 32 && !shed; i++)
+            show_another(&p, 8600);
+        if (restarts)
+            restart(&p);
+        play(&p, "8600 order a");
+        assert_int_equal(joiner_counts(p.joiner)[ORDER].filtered, 0);
+        end(&p);
+    }
 }
 
 /* While time stands still nothing is left behind by those that are decided all the same. */
@@ -629,6 +662,7 @@ int main(void)
         cmocka_unit_test(test_a_sum_beyond_doubles_stays_at_their_end),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_bounds_of_an_action_key),
+        cmocka_unit_test(test_what_stayed_goes_with_its_impression),
         cmocka_unit_test(test_positives_at_once_leave_no_timers),
     };
     return cmocka_run_group_tests_name("scenarios", tests, NULL, NULL);
