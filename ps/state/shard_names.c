@@ -5,8 +5,8 @@
  *          into it: a sample in a batch or for its turn, or any sample that is held. Then it is doubted, and looked at
  *          again when nothing is held, at once if something was, else when time has moved on by a sixteenth of
  *          allowed_lateness: with one pass over what waits, for all that are doubted.
- * Kept     where samples were skipped by a filter or because of their reward a correction may bring them in, and it
- *          knows no name: there every name stays.
+ * Kept     where samples, or features that came late for refused ones, were skipped by a filter or because of their
+ *          reward a correction may bring them in, and it knows no name: there every name stays.
  * Left     names of samples that were held or waited and are never learned, those doubted when the shard stops, and
  *          those beyond DOUBTS_MAX are left behind. The commit says that there are some, and the next start at which
  *          nothing is held looks through all names, and lets SWEPT_MAX of them go at most; the rest stays for another.
@@ -27,11 +27,14 @@ static bool somebody_has(const struct shard *s, struct doc_id id)
     return false;
 }
 
-/* Of a document that has no parameters. */
+static bool skips_what_may_come_in(const struct sample_counts *c) { return c->skipped_filtered || c->skipped_reward; }
+
+/* Of a document that has no parameters. A correction by late features may be skipped like that, too, when its sample
+ * was refused. */
 static bool corrections_may_learn(const struct shard *s)
 {
     for (uint32_t i = 0; i < s->slots; i++)
-        if (s->slot[i].fresh.skipped_filtered || s->slot[i].fresh.skipped_reward)
+        if (skips_what_may_come_in(&s->slot[i].fresh) || skips_what_may_come_in(&s->slot[i].corrections))
             return true;
     return false;
 }

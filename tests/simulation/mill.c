@@ -366,7 +366,8 @@ static bool has_waited(const struct shard_counts *counts)
         const struct sample_counts *c = &counts->version[i].fresh;
         const struct sample_counts *d = &counts->version[i].corrections;
         if (c->held || d->held || c->batched || d->batched || c->skipped_discarded || c->skipped_limit ||
-            c->skipped_reset || c->skipped_filtered || c->skipped_reward || d->skipped_original)
+            c->skipped_reset || c->skipped_filtered || c->skipped_reward || d->skipped_original ||
+            d->skipped_filtered || d->skipped_reward)
             return true;
     }
     return false;
