@@ -384,11 +384,20 @@ static uint32_t waiting_for(const struct version_slot *slot, const struct sample
                                                  : batches_late(slot->batches, sample->original);
 }
 
+/* Features that do not fit may have come since it waits: a model that cannot take out what it has learned leaves it as
+ * it is then, and nothing corrects it any more. */
+static bool may_be_left(const struct version_slot *slot, const struct batched *w)
+{
+    const struct model *m = slot->version->model;
+    return w->correction && !w->was_nothing && model_uses_features(m) && !m->retract;
+}
+
 bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
     static const struct sample_fit as_it_is = {.was = true, .is = true};
     uint32_t waiting = waiting_for(slot, sample);
-    if (waiting == BATCHES_NONE || slot->batches->sample[waiting].is_nothing)
+    if (waiting == BATCHES_NONE || slot->batches->sample[waiting].is_nothing ||
+        may_be_left(slot, &slot->batches->sample[waiting]))
         return false;
     struct batched w = corrected(s, slot, sample, &as_it_is);
     relabel(s, slot, waiting, &w);

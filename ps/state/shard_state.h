@@ -303,7 +303,8 @@ void shard_batches_open(struct shard *s, struct version_slot *slot); /* if it is
 void shard_batches_close(struct version_slot *slot);
 /* A new sample that it does not refuse. */
 void shard_batch_new(struct shard *s, struct version_slot *slot, const struct sample *sample, const float *x);
-/* A correction of what waits, and gets other labels where it is. False: there is no such thing. */
+/* A correction of what waits, and gets other labels where it is. False: there is no such thing, or its features must
+ * tell. */
 bool shard_batch_relabel(struct shard *s, struct version_slot *slot, const struct sample *sample);
 /* Any other correction of what the version has. */
 void shard_batch_correction(struct shard *s, struct version_slot *slot, const struct sample *sample,

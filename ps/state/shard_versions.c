@@ -266,7 +266,7 @@ static void pass_by_prediction(struct version_slot *slot, const struct sample *s
 }
 
 /* The version has gone by the original: learned it, or would have if its features had fitted. One that waits gets other
- * labels, whatever its features are, unless they change, too; for any other they are read again. */
+ * labels, mostly without a look at its features, unless they change, too; for any other they are read again. */
 static void correct(struct shard *s, struct version_slot *slot, const struct sample *sample)
 {
     struct sample_counts *c = &slot->corrections;
