@@ -42,10 +42,9 @@ void sample_encode(const struct sample *s, struct buffer *out)
                   (s->place.row ? HAS_FEATURES : 0) | (s->old_keep != 1 ? HAS_OLD_KEEP : 0) |
                   (s->rate != 1 ? HAS_RATE : 0) | (s->told ? HAS_REQUEST : 0) | (s->named ? HAS_ITEM : 0));
     buffer_reserve(out, 320);
-    bool moved = s->kind == SAMPLE_CORRECTION && !sample_place_same(s->place, s->old_place);
     buffer_put_u8(out,
                   (uint8_t)((uint32_t)s->kind | (s->excluded ? IS_EXCLUDED : 0) | (s->old_excluded ? WAS_EXCLUDED : 0) |
-                            (s->behind ? IS_BEHIND : 0) | (moved ? HAS_OLD_FEATURES : 0)));
+                            (s->behind ? IS_BEHIND : 0) | (sample_moved(s) ? HAS_OLD_FEATURES : 0)));
     buffer_put_u8(out, has);
     buffer_put_u64(out, s->sequence);
     buffer_put_u32(out, s->version);
@@ -80,7 +79,7 @@ void sample_encode(const struct sample *s, struct buffer *out)
     }
     if (has & HAS_ITEM)
         buffer_put_u64(out, s->item);
-    if (moved) {
+    if (sample_moved(s)) {
         buffer_put_u64(out, s->old_place.row);
         buffer_put_u32(out, s->old_place.offset);
     }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+static bool is_positive(double reward) { return reward >= 0.5; }
+
 void batches_open(struct batches *b, const struct batches_options *o)
 {
     *b = (struct batches){.shard = o->shard,
@@ -201,7 +203,7 @@ void batches_place(struct batches *b, uint32_t number, uint64_t serial)
     o->last = number;
     s->next = BATCHES_NONE;
     o->count++;
-    o->positives += s->reward >= 0.5;
+    o->positives += is_positive(s->reward);
 }
 
 uint32_t batches_join(struct batches *b, uint32_t number)
@@ -229,7 +231,7 @@ void batches_relabel(struct batches *b, uint32_t number, double reward, double w
     struct batched *s = &b->sample[number];
     if (s->place == BATCHED_OPEN) {
         uint32_t *positives = &b->batch[batches_of(b, s->doc)].positives;
-        *positives += (uint32_t)(reward >= 0.5) - (uint32_t)(s->reward >= 0.5);
+        *positives += (uint32_t)is_positive(reward) - (uint32_t)is_positive(s->reward);
     }
     s->reward = reward;
     s->weight = weight;
@@ -259,7 +261,7 @@ void batches_leave(struct batches *b, uint32_t number)
     if (o->last == number)
         o->last = before;
     o->count--;
-    o->positives -= b->sample[number].reward >= 0.5;
+    o->positives -= is_positive(b->sample[number].reward);
     batches_drop(b, number);
 }
 

@@ -17,21 +17,26 @@ static void put_ids(struct bytes body, struct bytes shared, bool only_doc, struc
     event_encode(&ids, out);
 }
 
+static struct event features_alone(const struct event *e)
+{
+    return (struct event){.representation = e->representation,
+                          .features = e->features,
+                          .encoding = e->encoding,
+                          .items = e->items,
+                          .item_features = e->item_features,
+                          .item_encoding = e->item_encoding,
+                          .has = e->has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES)};
+}
+
 /* The ids, and the features that came. */
 static struct bytes features_of_correction(struct shard *s, const struct sample *sample)
 {
     struct event e;
     shard_read_event(sample->body, sample->shared, &e);
-    const struct event kept = {.doc = e.doc,
-                               .request = e.request,
-                               .user = e.user,
-                               .representation = e.representation,
-                               .features = e.features,
-                               .encoding = e.encoding,
-                               .items = e.items,
-                               .item_features = e.item_features,
-                               .item_encoding = e.item_encoding,
-                               .has = e.has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES)};
+    struct event kept = features_alone(&e);
+    kept.doc = e.doc;
+    kept.request = e.request;
+    kept.user = e.user;
     s->newest_ids.size = 0;
     event_encode(&kept, &s->newest_ids);
     return buffer_view(&s->newest_ids);
@@ -53,16 +58,11 @@ static void put_record(struct shard *s, const struct sample_features *brought)
     enum { RECORD = 1 }; /* of FeatureRecords */
     struct event e;
     shard_read_event(brought->body, brought->shared, &e);
-    const struct event kept = {.stream = bytes_text(s->catalog.stream_name[brought->stream]),
-                               .representation = e.representation,
-                               .payload = e.payload,
-                               .features = e.features,
-                               .time = e.time,
-                               .encoding = e.encoding,
-                               .items = e.items,
-                               .item_features = e.item_features,
-                               .item_encoding = e.item_encoding,
-                               .has = e.has & (EVENT_HAS_TIME | EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES)};
+    struct event kept = features_alone(&e);
+    kept.stream = bytes_text(s->catalog.stream_name[brought->stream]);
+    kept.payload = e.payload;
+    kept.time = e.time;
+    kept.has |= e.has & EVENT_HAS_TIME;
     s->records.one.size = 0;
     event_encode(&kept, &s->records.one);
     wire_put_bytes(&s->records.all, RECORD, buffer_view(&s->records.one));

@@ -29,8 +29,8 @@ struct sample_fit shard_fit(struct shard *s, const struct version_slot *slot, co
     struct sample before = *sample;
     if (!model_uses_features(slot->version->model))
         return fit;
+    bool moved = sample_moved(sample);
     before.place = sample->old_place;
-    bool moved = !sample_place_same(before.place, sample->place);
     fit.was = !moved || shard_refusal(s, slot, &before) == REASON_NONE;
     if (moved && fit.was)
         fit.x_was = old_x(s, slot, &before);

@@ -277,7 +277,7 @@ static void correct(struct shard *s, struct version_slot *slot, const struct sam
     }
     if (slot->batches)
         shard_batches_pass_to(s, slot, sample->decided_at);
-    bool moved = model_uses_features(slot->version->model) && !sample_place_same(sample->place, sample->old_place);
+    bool moved = model_uses_features(slot->version->model) && sample_moved(sample);
     bool gone_by = cursor_learned(&slot->cursor, sample->original);
     if (gone_by && slot->batches && !moved && shard_batch_relabel(s, slot, sample))
         return;
