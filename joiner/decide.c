@@ -49,7 +49,7 @@ void joiner_correct(struct joiner *j, struct decided_key *k, struct verdict *tol
     struct sample s = sample_of(k, is_new ? SAMPLE_NEW : SAMPLE_CORRECTION, position, of);
     s.late = s.behind = is_new;
     s.stream = of->stream;
-    s.event = of->position;
+    s.event_position = of->position;
     s.body = is_new ? of->body : (struct bytes){0};
     s.shared = is_new ? of->shared : (struct bytes){0};
     s.excluded = now->excluded;
@@ -249,10 +249,12 @@ static void tell(struct joiner *j, struct sample *s, const struct joiner_epoch *
     k->offset = s->place.offset;
     for (uint32_t i = in_time; i < count; i++) {
         judge(j, epoch->labels, action, i + 1, s->impression_time, &now);
-        joiner_correct(
-            j, k, &told, &now, action[i].position,
-            &(struct correction_of){
-                .doc = s->doc, .body = s->body, .shared = s->shared, .position = s->event, .stream = s->stream});
+        joiner_correct(j, k, &told, &now, action[i].position,
+                       &(struct correction_of){.doc = s->doc,
+                                               .body = s->body,
+                                               .shared = s->shared,
+                                               .position = s->event_position,
+                                               .stream = s->stream});
     }
 }
 
@@ -313,7 +315,7 @@ void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause)
                        .position = p->position,
                        .weight = r.weight,
                        .stream = r.stream,
-                       .event = p->position,
+                       .event_position = p->position,
                        .body = r.body,
                        .shared = r.shared,
                        .label_count = epoch->labels,

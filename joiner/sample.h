@@ -45,7 +45,7 @@ struct sample {
                          * go back from one sample to the next. */
     bool behind;        /* a new one that was late for its turn: the gate had passed its impression when that came, or
                          * it had been left out. Whoever learns in the order of time goes by it, now or later. */
-    uint64_t position;  /* in the input, of what made it: the impression, or the action that corrects it */
+    uint64_t position;  /* in the input, of what made it: the impression, or the record that corrects it */
     double weight;
     double keep, old_keep; /* probability with which it was kept; old_keep: corrections, as it was */
     double rate;           /* with which a negative of its kind is kept; 1 without sampling */
@@ -74,10 +74,10 @@ struct sample {
     bool elsewhere;      /* made by an event that shares only the document with the impression */
     bool late;           /* a negative that was left out before: its place is where its features lie since */
     struct bytes body;   /* the impression's event; of a late one, the event that made it, of the same document */
-    uint8_t stream;      /* its stream, */
-    uint64_t event;      /* and its position */
     struct bytes shared; /* the other part of the same event, if it has two */
-    uint32_t streams;    /* of its epoch (joiner/joiner.h): what came later is no part of it */
+    uint8_t stream;      /* the same event's */
+    uint64_t event_position;
+    uint32_t streams;                       /* of its epoch (joiner/joiner.h): what came later is no part of it */
     const struct sample_features *features; /* at most one of each stream, in the order of the streams */
     uint32_t feature_count;
 };

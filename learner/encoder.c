@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "learner/dense.h"
 
 struct encoder {
     struct encoder_layout layout;           /* its tables lie in `memory`; layers have no weights of their own there */

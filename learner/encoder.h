@@ -22,9 +22,10 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "learner/dense.h"
 
 enum {
-    ENCODER_TILE = 6, /* rows that go through all layers together: DENSE_ROWS */
+    ENCODER_TILE = DENSE_ROWS, /* rows that go through all layers together */
     ENCODER_LAYERS_MAX = 16,
     ENCODER_WIDTH_MAX = 4096, /* of a layer, or of what goes in */
     ENCODER_FIELDS_MAX = 64,

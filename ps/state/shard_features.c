@@ -149,12 +149,12 @@ void shard_count_refusal(struct sample_counts *c, enum joiner_reason reason)
 void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason)
 {
     struct event made_by;
-    if (s->hand.letter == sample->event + 1)
+    if (s->hand.letter == sample->event_position + 1)
         return;
-    s->hand.letter = sample->event + 1;
+    s->hand.letter = sample->event_position + 1;
     shard_read_event(sample->body, sample->shared, &made_by);
     shard_set_aside(s,
-                    &(struct joiner_record){.position = sample->event,
+                    &(struct joiner_record){.position = sample->event_position,
                                             .time = made_by.time,
                                             .stream = sample->stream,
                                             .body = sample->body,
