@@ -1,8 +1,8 @@
 /* joiner/decided.h - the keys whose sample is made and that are still open for corrections and duplicates.
  *
  * Kept in memory in the order of decision; what changed since the last commit is written as one run. When there are too
- * many, all of them leave memory for a sorted run (joiner/runs.h); one that an action comes for is put back, and leaves
- * again with the next.
+ * many, all of them leave memory for a sorted run (joiner/runs.h); one that an action or features come for is put back,
+ * and leaves again with the next.
  * Entry    as it is stored: {key 16, time i64, sequence u64, settled u64, row u64, offset u32, version u32, weight f32,
  *          rate f32, standing u8, labels u8, features u16, count u16} and `count` actions {event u64, time i64,
  *          value f64, stream u8, came u8}.

@@ -124,15 +124,14 @@ uint32_t joiner_known_gates(const struct joiner *j);
 /* What makes a key a sample: the gate has passed it; had passed it when it came; it is positive, before the gate. */
 enum joiner_cause { JOINER_BY_GATE, JOINER_ON_ARRIVAL, JOINER_AT_ONCE };
 
-/* The last one of n actions takes its place among those in front of it, by (time, position). */
-void joiner_put_in_order(struct label_action *action, uint32_t n);
-
 /* decide.c: the undecided key with this number becomes a sample, and all whose time the gate has passed do; an action,
  * or its withdrawal, comes for a decided one; features do, the first of their stream. */
 void joiner_decide(struct joiner *j, uint32_t number, enum joiner_cause cause);
 void joiner_decide_due(struct joiner *j);
 void joiner_amend(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
 void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct joiner_record *r);
+/* The last one of n actions takes its place among those in front of it, by (time, position). */
+void joiner_put_in_order(struct label_action *action, uint32_t n);
 
 /* The document, and an event of it for a sample that was left out and is made now. */
 struct correction_of {

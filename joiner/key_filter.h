@@ -5,7 +5,7 @@
  * without memory beside itself; static filters with fewer mistakes (binary fuse, ribbon) take three misses a question
  * and 10 to 20 times their size to build, and runs are built all the time.
  * Source   F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007 (blocked).
- * Shape    its bytes are the same on every machine; the number of lines follows from the number of keys.
+ * Shape    its bytes are the same on every machine; the number of lines follows from keys and bits a key.
  * Memory   owns its lines. Threads: one owner. */
 #ifndef TIDEMILL_JOINER_KEY_FILTER_H
 #define TIDEMILL_JOINER_KEY_FILTER_H

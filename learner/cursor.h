@@ -4,6 +4,8 @@
  * skips it, or passes what is not its business (corrections; samples of versions it does not listen to). A correction
  * applies if and only if its original was learned, so the cursor keeps the learned sequences as intervals [from, to).
  * An interval goes on until a new sample is skipped: what is passed within it is never asked for.
+ * Refused  what a version refuses for its features counts as learned here: a correction that brings others makes it one
+ *          that is (ps/state/shard.h, Late).
  *
  * Gaps     between two intervals samples were skipped. Once nothing can correct them any more the gap is forgotten
  *          and its neighbours become one: whoever skips says up to which impression time (`until`, exclusive) the

@@ -26,7 +26,7 @@ struct kept_sample {
     uint32_t labels;  /* how many */
     uint32_t streams; /* of its epoch (joiner/joiner.h); 0: a correction, or one that was left out before */
     int64_t impression_time, decided_at;
-    uint64_t position; /* of the record that made it: the impression, or the action that corrects it */
+    uint64_t position; /* of the record that made it: the impression, or what corrects it */
     double weight, keep;
     double label[JOINER_LABELS_MAX], old_label[JOINER_LABELS_MAX];
     bool excluded, old_excluded; /* joiner/sample.h */
@@ -35,7 +35,7 @@ struct kept_sample {
     struct event event;          /* the same, read */
     /* TableRows and FeatureRecords of samples.proto, packed; empty: none, or more than EVENT_SIZE_MAX. */
     struct bytes tables;  /* rows read for it */
-    struct bytes records; /* what feature streams brought, in the order of the streams */
+    struct bytes records; /* what feature streams brought, in the order of the streams; corrections: what came late */
 };
 
 /* *event and *shared become the sample's wire and are not read. */

@@ -6,7 +6,8 @@
  * input gives the same bytes whatever the threads, commits and crashes (promises E1, E2).
  * Paused   a version that is paused learns nothing: what its routes bring lies in the sample log and counts as held.
  *          When it learns again it first catches up, and what comes meanwhile is held behind the rest, so it learns in
- *          the order of the sample log, always. A correction applies if and only if its original was learned.
+ *          the order of the sample log, always. A correction applies if and only if its original was learned, or
+ *          refused for its features (Late).
  * Slices   catching up is counted in samples, never in time. At the end of each step of a shard that is behind its
  *          sample log is read on, from the lowest cursor of the versions that are behind, sample by sample; each
  *          version whose cursor is there takes the sample or passes it. A sample costs one for each version that takes
@@ -20,13 +21,14 @@
  * Features are gathered when a sample is made, for the versions that learn from them: the impression's own, or those
  *          of one record of every feature stream (zeros, as many as its `dimension`, where none has come; without a
  *          dimension the sample has no features), and behind them those of one row of every table that is not
- *          payload_only (ps/state/lookup.h); their vectors one behind the other, each kind in the order of the streams'
- *          names. The row is the one that counts where the sample is made: at the end of the block that lets time pass
- *          it, or at the place of its impression when that is decided on arrival. A version refuses a sample that has
- *          none, or not as many as its dimension, or one beyond its range, or those of another representation than it
- *          wants: counted as skipped, and set aside once; its corrections are skipped like those of any sample that was
- *          not learned. What somebody takes is kept, for corrections and for who holds it, and so is what may still be
- *          made whole: a row that comes later changes nothing.
+ *          payload_only (ps/state/lookup.h); their vectors one behind the other: of feature streams by their numbers
+ *          (by name; those that were added later behind), of tables by name. The row is the one that counts where the
+ *          sample is made: at the end of the block that lets time pass it, or at the place of its impression when that
+ *          is decided on arrival. A version refuses a sample that has none, or not as many as its dimension, or one
+ *          beyond its range, or those of another representation than it wants: counted as skipped, and set aside once;
+ *          its corrections are skipped until features come that fit (Late). What somebody takes is kept, for
+ *          corrections and for who holds it, and so is what may still be made whole: a row that comes later changes
+ *          nothing.
  * Late     features correct their sample: what was learned of x and y is exchanged for the new x and y; a sample that
  *          was refused is learned, if it fits now; one that does not fit any more is taken out, or left as it is by a
  *          model that cannot take samples out, and then nothing corrects it any more. An impression that brought its

@@ -236,8 +236,8 @@ bool shard_keep_features(struct shard *s, struct sample *sample, struct bytes pa
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample);
 /* What the version learns of a sample that it does not refuse from: its features, or what its encoder makes of them. */
 const float *shard_x(struct shard *s, const struct version_slot *slot, const struct sample *sample);
-/* Why the version cannot learn the sample, or any correction of it: both are judged by the same features, so that what
- * was refused needs no mark. */
+/* Why the version cannot learn the sample from the features at its place: originals and corrections are judged by the
+ * same rule, so that what was refused needs no mark. */
 enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
 /* A dead letter of the event that made it, its impression mostly: one of an event, for whoever is the first to refuse a
  * sample of it; its place names it. */

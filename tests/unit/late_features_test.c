@@ -1,7 +1,6 @@
 /* Features that come late: a sample is learned with zeros where they are missing, and exchanged for the right one when
  * they have come. What is left is measured as excess log-loss over the true weights, against a model that had the right
  * features at first: 3,000 samples, 6 features, of 3 in ten samples the last three come 150 samples later. */
-#include "learner/embedding.h"
 #include "learner/linear.h"
 #include "tests/unit/regression.h"
 
