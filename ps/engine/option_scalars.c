@@ -128,9 +128,9 @@ const struct option_row option_scalars[] = {
      .preset = "1GiB",
      .min = "1MiB",
      .max = "1024TiB",
-     .help =
-         "What the samples that wait in batches, or for their turn (order: event_time), may take, over all shards: "
-         "192 B each and 4 B a feature. Each shard has an equal part; beyond it the oldest batch is learned early."},
+     .help = "What the samples that wait in batches, or for their turn (order: event_time), may take, over all shards: "
+             "192 B each and 4 B a feature (8 B with order: event_time). Each shard has an equal part; beyond it the "
+             "oldest batch is learned early."},
     {.key = "memory.samples",
      .type = OPTION_SIZE,
      .offset = OF(memory_samples),
