@@ -20,10 +20,14 @@ struct comparison {
 
 /* ---- reading ---- */
 
+/* Values that a sum of all there ever will be, and its square, can hold; actions may be worth any double. */
+static const double reward_max = 1e100;
+
 static double reward_of(const struct comparison *c, const struct kept_sample *s)
 {
     double value;
-    return !s->excluded && reward_value(&c->query.reward, s->label, &value) ? value : NAN;
+    bool has = !s->excluded && reward_value(&c->query.reward, s->label, &value) && fabs(value) <= reward_max;
+    return has ? value : NAN;
 }
 
 static void take_correction(void *context, const struct engine_sample *shown)

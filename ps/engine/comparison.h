@@ -24,7 +24,7 @@ struct comparison_query {
 };
 
 struct comparison_result {
-    uint64_t samples[2], untold[2], unrewarded[2]; /* unrewarded: left out, the reward has no value */
+    uint64_t samples[2], untold[2], unrewarded[2]; /* unrewarded: left out, the reward has no value within 1e100 */
     uint64_t lost;                                 /* went while they were read, whosever they were */
     struct policy_comparison_report report;
     /* Of version i from the log of the other. */

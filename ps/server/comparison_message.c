@@ -175,7 +175,8 @@ static void warn_of_samples(struct parts *p, const struct comparison_query *q, c
         warn(p, "%" PRIu64 " samples went while they were read (samples.retain): compare a later time", r->lost);
     for (int i = 0; i < 2; i++)
         if (r->unrewarded[i])
-            warn(p, "%" PRIu64 " samples of %s are left out: the reward divides by 0 for their labels",
+            warn(p,
+                 "%" PRIu64 " samples of %s are left out: for their labels the reward divides by 0 or is beyond 1e100",
                  r->unrewarded[i], q->version[i]->name);
 }
 

@@ -19,6 +19,9 @@ static enum tm_code measure(struct told *t, struct tm_error *err)
 {
     const struct rank_request *q = t->q;
     size_t shared = q->context.size / sizeof(float), own = q->features.size / sizeof(float);
+    if (q->representation.size > EVENT_ID_MAX)
+        return tm_error_set(err, TM_INVALID_ARGUMENT, "representation: %zu bytes; expected at most %d",
+                            q->representation.size, EVENT_ID_MAX);
     if (own % q->count != 0)
         return tm_error_set(err, TM_INVALID_ARGUMENT,
                             "features: %zu numbers of %" PRIu32 " candidates; expected as many of each", own, q->count);

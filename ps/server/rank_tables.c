@@ -27,25 +27,57 @@ static void fetch(struct engine *e, const struct rank_request *q, uint8_t stream
     }
 }
 
+/* Only what is a source of features: a row's payload may be large, and there is a copy for each candidate. */
+static enum tm_code keep_row(struct rank_tables *t, struct bytes row, struct tm_error *err)
+{
+    struct event e;
+    if (!row.size)
+        return TM_OK;
+    CHECK(event_scan(row, &e, NULL) == TM_OK); /* it was read when it was stored */
+    event_encode(&(struct event){.representation = e.representation,
+                                 .features = e.features,
+                                 .encoding = e.encoding,
+                                 .items = e.items,
+                                 .item_features = e.item_features,
+                                 .item_encoding = e.item_encoding,
+                                 .has = e.has & (EVENT_HAS_FEATURES | EVENT_HAS_ITEM_FEATURES)},
+                 &t->rows);
+    if (t->rows.size <= RANK_ROWS_MAX)
+        return TM_OK;
+    return tm_error_set(err, TM_RESOURCE_EXHAUSTED,
+                        "docs: the rows of tables for them have more than %d bytes of features; send fewer at once",
+                        RANK_ROWS_MAX);
+}
+
+static enum tm_code read_rows(struct engine *e, const struct rank_request *q, struct rank_tables *t,
+                              struct tm_error *err)
+{
+    CLEANUP(buffer_close) struct buffer row = {0};
+    int64_t now = clock_wall_ms();
+    enum tm_code rc = TM_OK;
+    size_t rows = (size_t)q->count * t->count;
+    t->at = mem_new(rows + 1, sizeof *t->at);
+    for (size_t i = 0; rc == TM_OK && i < rows; i++) {
+        struct event shown = candidate_of(q, (uint32_t)(i / t->count));
+        row.size = 0;
+        rc = engine_find_row(e, t->stream[i % t->count], &shown, now, &row, err);
+        if (rc == TM_OK)
+            rc = keep_row(t, buffer_view(&row), err);
+        t->at[i + 1] = t->rows.size;
+    }
+    return rc;
+}
+
 enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, struct rank_tables *t,
                               struct tm_error *err)
 {
-    int64_t now = clock_wall_ms();
-    enum tm_code rc = TM_OK;
     *t = (struct rank_tables){.schema = engine_schema(e)};
     choose(t);
     if (t->count == 0)
         return TM_OK;
     for (uint32_t k = 0; k < t->count; k++)
         fetch(e, q, t->stream[k]);
-    size_t rows = (size_t)q->count * t->count;
-    t->at = mem_new(rows + 1, sizeof *t->at);
-    for (size_t i = 0; rc == TM_OK && i < rows; i++) {
-        struct event shown = candidate_of(q, (uint32_t)(i / t->count));
-        rc = engine_find_row(e, t->stream[i % t->count], &shown, now, &t->rows, err);
-        t->at[i + 1] = t->rows.size;
-    }
-    return rc;
+    return read_rows(e, q, t, err);
 }
 
 struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint8_t stream)

@@ -3,13 +3,16 @@
  * Which    of each table the newest row of the candidate's key (request, user, doc) with a time up to now, among all
  *          that are in the log: what the shards find when they decide, unless a row with an older time comes later.
  * Blocks   rows that are not in memory.lookup are read from the database, a table's for 64 candidates together.
- * Memory   owned, until rank_tables_close(). Threads: one owner. */
+ * Memory   owned, until rank_tables_close(); of a row only its features, RANK_ROWS_MAX of all. Threads: one owner.
+ * Errors   TM_RESOURCE_EXHAUSTED: more than that. */
 #ifndef TIDEMILL_PS_SERVER_RANK_TABLES_H
 #define TIDEMILL_PS_SERVER_RANK_TABLES_H
 
 #include "ps/engine/engine.h"
 #include "ps/server/rank_request.h"
 #include "ps/state/version_input.h"
+
+enum { RANK_ROWS_MAX = 64 << 20 };
 
 struct rank_tables {
     const struct catalog *schema;
@@ -25,7 +28,7 @@ enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, st
                               struct tm_error *err);
 void rank_tables_close(struct rank_tables *t);
 
-/* The event of a row of one of the tables; empty: there is none. */
+/* An event with the features of a row of one of the tables; empty: there is none. */
 struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint8_t stream);
 
 #endif

@@ -205,6 +205,15 @@ def test_doubly_robust_by_hand(make_server, tmp_path):
     assert reply["difference"]["value"] == pytest.approx(2 / 40 - 12 / 40)
 
 
+def test_rewards_beyond_what_sums_hold_are_left_out(make_server, tmp_path):
+    server = make_server(CONFIG).start()
+    small(server, tmp_path, [("random", d, 1, 0.5, i < 5) for d in "xy" for i in range(20)])
+    for beyond in ("1.7e308 * click", "1.7e308 * click + 1.7e308 * click"):
+        reply, _ = compare(server, "random", "bts", "--reward", beyond)
+        assert reply["versions"][0]["without_reward"] == 10 and reply["versions"][0]["mean"]["value"] == 0
+        assert any("beyond 1e100" in w for w in reply["warnings"])
+
+
 def test_samples_without_propensity_are_refused_with_words(make_server, tmp_path):
     server = make_server(CONFIG).start()
     rows = [("random", d, 1, 0.5, False) for d in "xy" for _ in range(20)]

@@ -368,6 +368,15 @@ static Request asking(uint32_t *context_ids, size_t n_context_ids, uint32_t *ids
     return m;
 }
 
+static void test_a_representation_that_is_too_long_is_refused(void **state)
+{
+    struct bench *b = *state;
+    static char name[EVENT_ID_MAX + 2];
+    Request m = asking(NULL, 0, NULL, 0);
+    m.representation = memset(name, 'r', EVENT_ID_MAX + 1);
+    assert_refused(b, &b->plain, NULL, m, "representation: 257 bytes; expected at most 256");
+}
+
 static void test_ids_that_are_refused(void **state)
 {
     struct bench *b = *state;
@@ -453,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_version_without_features_carries_them_along, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(test_rows_of_tables_may_bring_ids, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(test_ids_that_are_refused, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(test_a_representation_that_is_too_long_is_refused, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(test_there_may_be_too_much, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(test_numbers_that_are_refused, open_bench, close_bench),
     };
