@@ -28,8 +28,8 @@
       "send features with the impression or in every feature stream (or give it a dimension), and rows of all tables") \
     R(WRONG_DIMENSION, "wrong_dimension", "its features are not as many as the version's dimension",            \
       "does the sender's schema fit the version? A sparse vector may only come last, with indices below it")    \
-    R(FEATURE_RANGE, "feature_range", "a feature is not within a million, or its weight is not",                \
-      "scale features to about 1: what is that large is a mistake, or drowns all others")                       \
+    R(FEATURE_RANGE, "feature_range", "a feature or its weight is not within a million, or it has too many ids", \
+      "scale features to about 1; at most 1,024 ids of a field, and 64 KiB of features of a sample")            \
     R(WRONG_REPRESENTATION, "wrong_representation", "its features are not of the version's representation",     \
       "a new encoder takes a new version: parameters mean nothing for features they were not learned from")     \
     R(SHED, "shed", "more waited than memory.join has room for, and it was the oldest",                         \

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ps/state/feature_rows.h"
 #include "ps/state/feature_vector.h"
 #include "tidemill/v1/events.pb-c.h"
 
@@ -103,6 +104,12 @@ static enum joiner_reason read_input(struct input *in, struct bytes packed)
 {
     struct reader r = reader_of(packed);
     enum joiner_reason reason = REASON_NONE;
+    if (packed.size > FEATURE_PACKED_MAX) {
+        tm_error_set(in->err, TM_INVALID_ARGUMENT,
+                     "%zu bytes of numbers and ids; expected at most %d, about %d of them", packed.size,
+                     FEATURE_PACKED_MAX, FEATURE_PACKED_MAX / PAIR);
+        return REASON_FEATURE_RANGE;
+    }
     while (reason == REASON_NONE && reader_left(&r)) {
         struct feature_part part;
         if (!feature_part_next(&r, &part) || in->sparse) {

@@ -7,7 +7,9 @@
  * Output    x, encoder_width() of them: the same bits whoever else is encoded (learner/encoder.h).
  * Refused   REASON_WRONG_DIMENSION: numbers missing or left over, an index that no table has, something behind a sparse
  *           vector. REASON_FEATURE_RANGE: a number beyond ENCODER_INPUT_MAX, an id whose value is not 1, more than
- *           ENCODER_BAG_MAX of a field.
+ *           ENCODER_BAG_MAX of a field, or more than FEATURE_PACKED_MAX bytes: what a shard cannot keep
+ *           (ps/state/feature_rows.h) it could not correct. Only raw features get that large: x itself ends at
+ *           FEATURES_MAX values.
  * Memory    owned: room for numbers, ids, tile and x of what was encoded, at most 250 KiB and the ids of one event for
  *           a sample alone; it does not shrink.
  * Threads   one owner. */

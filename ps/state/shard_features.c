@@ -125,6 +125,8 @@ enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slo
 {
     if (!model_uses_features(slot->version->model))
         return REASON_NONE;
+    if (sample_moved(sample) && sample->place.row == 0) /* with what came they were more than can be kept */
+        return REASON_FEATURE_RANGE;
     shard_features(s, sample); /* are at hand now, if there are any */
     return judge(s, slot, shard_weight(sample));
 }

@@ -429,6 +429,12 @@ static void test_there_may_be_too_much(void **state)
     m.n_docs = 1000;
     assert_refused(b, &b->beta, NULL, m, "1049 of context_ids with each of 1000 candidates; expected at most 1048576");
     m.n_context_ids = 0;
+    m.n_docs = 1;
+    m.context = numbers, m.n_context = DENSE;
+    m.ids = ids + DENSE, m.n_ids = 8192; /* its sample could not be learned */
+    assert_refused(b, &b->net, b->encoder, m, "docs[0]: 65568 bytes of numbers and ids; expected at most 65532");
+    m.n_ids = 0;
+    m.n_docs = 1000;
     m.context = numbers, m.n_context = BIG;
     assert_refused(b, &b->beta, NULL, m, "features: 0 of each candidate behind 4097 of context; expected at most 4096");
     free(ids);
