@@ -108,6 +108,8 @@ void joiner_amend_features(struct joiner *j, struct decided_key *k, const struct
     s.keep = s.old_keep;
     s.features = &came;
     s.feature_count = 1;
+    s.stream = r->stream;
+    s.event_position = r->position;
     s.body = r->body;
     s.shared = r->shared;
     if (k->standing == DECIDED_LEFT_OUT)

@@ -14,6 +14,16 @@ void shard_mend_features(struct shard *s, struct sample *sample)
         sample->place = (struct sample_place){0};
 }
 
+/* The new features first: most that come fit. */
+void shard_tell_unfit(struct shard *s, const struct version_slot *slot, const struct sample *correction)
+{
+    struct sample before = *correction;
+    before.place = correction->old_place;
+    enum joiner_reason reason = sample_moved(correction) ? shard_refusal(s, slot, correction) : REASON_NONE;
+    if (reason != REASON_NONE && shard_refusal(s, slot, &before) == REASON_NONE)
+        shard_write_letter(s, correction, reason);
+}
+
 /* A copy: only one sample's features are at hand. */
 static const float *old_x(struct shard *s, const struct version_slot *slot, const struct sample *before)
 {

@@ -230,7 +230,8 @@ static inline double shard_weight(const struct sample *sample) { return sample->
 void shard_bring_features(struct shard *s, struct sample *sample);
 /* The same for a negative that was left out and is a sample now. */
 void shard_bring_again(struct shard *s, struct sample *sample);
-/* Where features lie that somebody takes, or will when all have come. False: they are more than any version takes. */
+/* Where features lie that somebody takes, or will when all have come. False: more than FEATURE_PACKED_MAX, which no
+ * version takes (ps/state/encoding.h). */
 bool shard_keep_features(struct shard *s, struct sample *sample, struct bytes packed);
 /* Decoded once for a sample, until another's are asked for. NULL: it has none, or s->trouble. */
 const struct feature_vector *shard_features(struct shard *s, const struct sample *sample);
@@ -239,8 +240,8 @@ const float *shard_x(struct shard *s, const struct version_slot *slot, const str
 /* Why the version cannot learn the sample from the features at its place: originals and corrections are judged by the
  * same rule, so that what was refused needs no mark. */
 enum joiner_reason shard_refusal(struct shard *s, const struct version_slot *slot, const struct sample *sample);
-/* A dead letter of the event that made it, its impression mostly: one of an event, for whoever is the first to refuse a
- * sample of it; its place names it. */
+/* A dead letter of the event that made it, its impression mostly, or of the record that brought it features late: one
+ * of an event, for whoever is the first to refuse a sample of it; its place names it. */
 void shard_write_letter(struct shard *s, const struct sample *sample, enum joiner_reason reason);
 /* A new sample goes by a version that cannot learn it: counted and set aside. False: it can. */
 bool shard_refuse(struct shard *s, struct version_slot *slot, const struct sample *sample);
@@ -251,6 +252,9 @@ uint64_t shard_features_held(
 /* shard_mend.c */
 /* A correction brings features: they are kept with those that were there, and the sample says where. */
 void shard_mend_features(struct shard *s, struct sample *sample);
+/* While the record that brought them is at hand: a dead letter of it, if the sample fitted the version before and does
+ * not now, as of a new sample that does not fit. */
+void shard_tell_unfit(struct shard *s, const struct version_slot *slot, const struct sample *correction);
 /* Whether the version can learn a correction's sample from the features it had, and from those it has; they are the
  * same if none have come. Where it cannot, the x of the other side stands in: what weighs nothing needs one, too. Both
  * views live until the next sample's features are asked for. */

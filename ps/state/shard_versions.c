@@ -331,6 +331,8 @@ static bool offer(struct shard *s, struct version_slot *slot, const struct sampl
     }
     if (sample->kind == SAMPLE_NEW)
         tell_without_reward(s, slot, sample);
+    else
+        shard_tell_unfit(s, slot, sample);
     if (slot_paused(s, slot) || slot_held(slot)) {
         name_waiting_doc(s, slot, sample);
         shard_hold(s, slot, sample, place);

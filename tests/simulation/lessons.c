@@ -353,6 +353,13 @@ static void note_features(struct lessons *l, struct lesson *lesson, const struct
     original->latest = at;
 }
 
+/* Why a record of features is set aside: for the version the sample fitted, and does with them no more. */
+static enum joiner_reason unfit(const struct version *v, const struct encoder *encoder, const struct lesson *lesson)
+{
+    bool fitted = refusal(v, encoder, &lesson->was) == REASON_NONE;
+    return fitted ? refusal(v, encoder, &lesson->features) : REASON_NONE;
+}
+
 enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
                                const struct lesson_features *features)
 {
@@ -381,7 +388,10 @@ enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const
             refused = refused ? refused : lesson->refused[i];
             continue;
         }
-        if (features && !sample->excluded && !world_reward_value(c->version[i]->reward.text, sample->labels, &reward))
+        if (sample->kind == SAMPLE_CORRECTION && features && !refused)
+            refused = unfit(c->version[i], me->encoder, lesson);
+        if (sample->kind == SAMPLE_NEW && !sample->excluded &&
+            !world_reward_value(c->version[i]->reward.text, sample->labels, &reward))
             refused = refused ? refused : REASON_NO_REWARD;
         if (!paused(c, i) && me->held == 0) {
             learn(l, c, i, lesson);

@@ -105,7 +105,8 @@ struct lessons {
 
 void lessons_close(struct lessons *l);
 
-/* A sample was made; features: of a new one, or those that came late, else NULL. Returns why the first version that refuses it does so. */
+/* A sample was made; features: of a new one, or those that came late, else NULL. Returns why the first version
+ * that refuses it, or that it fitted until these came, does so. */
 enum joiner_reason lessons_add(struct lessons *l, const struct catalog *c, const struct sample *sample, uint32_t doc,
                                const struct lesson_features *features);
 /* A negative of that version (id) was left out. */

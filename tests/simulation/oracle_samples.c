@@ -210,7 +210,7 @@ void oracle_emit(struct oracle *o, struct oracle_shard *s, uint32_t impression, 
     r->excluded = excluded;
     enum joiner_reason refused = lessons_add(&s->lessons, &o->catalog, &sample, (uint32_t)(r->doc[1] - '0'), /* "d3" */
                                              kind == SAMPLE_NEW ? &r->features : change.came);
-    if (refused && kind == SAMPLE_NEW) {
+    if (refused) {
         struct oracle_record *by = event_of(s, r, position);
         by->refused = by->refused ? by->refused : refused;
     }

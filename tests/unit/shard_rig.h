@@ -20,6 +20,7 @@ enum { IMPRESSIONS, CLICKS, STREAMS, HOUR_MS = 3600000 };
 #define START_MS INT64_C(1700000000000)
 
 struct rig {
+    struct shard_options options; /* beside the store */
     struct shard *shard;
     struct memory_store disk;
     struct block_builder next;
@@ -31,7 +32,9 @@ static inline void open_shard(struct rig *r)
 {
     struct tm_error err;
     struct store store = memory_store_face(&r->disk);
-    r->shard = shard_open(&(struct shard_options){.store = store});
+    struct shard_options options = r->options;
+    options.store = store;
+    r->shard = shard_open(&options);
     if (shard_load(r->shard, &store, &err) != TM_OK)
         fail_msg("%s", err.message);
 }
@@ -82,13 +85,15 @@ static inline void pack_join(struct buffer *out)
 }
 
 /* A shard that knows nothing. */
-static inline void rig_open(struct rig *r)
+static inline void rig_open_with(struct rig *r, const struct shard_options *options)
 {
-    *r = (struct rig){0};
+    *r = (struct rig){.options = *options};
     for (int i = 0; i < JOINER_STREAMS_MAX; i++)
         r->watermark[i] = WATERMARK_NONE;
     open_shard(r);
 }
+
+static inline void rig_open(struct rig *r) { rig_open_with(r, &(struct shard_options){0}); }
 
 static inline void close_rig(struct rig *r)
 {
