@@ -5,8 +5,10 @@
 
 #include "client/commands.h"
 #include "ps/engine/metrics.h"
+#include "ps/engine/option_problems.h"
 #include "ps/engine/option_table.h"
 #include "ps/engine/options.h"
+#include "ps/engine/user_lists.h"
 #include "ps/server/join_rules.h"
 #include "ps/server/server.h"
 
@@ -223,9 +225,28 @@ static int act_show(const struct options *o, const struct flags *flags)
     return command_flushed(0);
 }
 
+/* What a start and SIGHUP read besides; a configuration may be looked at where these files are not. */
+static void check_users(const struct options *o, const char *path, struct option_problems *problems)
+{
+    const char *const files[][2] = {{o->users_block, ""}, {"", o->users_allow}};
+    const struct user_lists unseeded = {0};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct tm_error err;
+        struct user_lists_read read;
+        if (user_lists_read(&unseeded, files[i][0], files[i][1], &read, &err) != TM_OK)
+            option_problem(problems, path, NULL, "users.%s: %s", *files[i][0] ? "block" : "allow", err.message);
+        user_lists_read_close(&read);
+    }
+}
+
 static int act_check(const struct options *o, const struct flags *flags)
 {
-    (void)flags;
+    struct option_problems problems = {0};
+    check_users(o, flags->config, &problems);
+    int code = problems.count ? tell_problems(&problems) : 0;
+    buffer_close(&problems.text);
+    if (code != 0)
+        return code;
     printf("ok: %u version%s, %u stream%s\n", o->versions, o->versions == 1 ? "" : "s", o->streams,
            o->streams == 1 ? "" : "s");
     return command_flushed(0);

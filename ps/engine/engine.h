@@ -63,9 +63,9 @@ uint32_t engine_shard(const struct engine *e, struct bytes doc);
 /* Who is blocked, and who may do what he likes. */
 struct user_lists *engine_users(struct engine *e);
 /* Take over what may change while the engine runs of a configuration that was read again (NULL: nothing): streams,
- * labels, join.window, filters, sampling, encoders, versions that are new; the rest is for the next start; and the
- * lists of users. If a part is refused, nothing changes: TM_INVALID_ARGUMENT, TM_FAILED_PRECONDITION,
- * TM_RESOURCE_EXHAUSTED; of the lists TM_NOT_FOUND and TM_IO, too. Blocks. One at a time. */
+ * labels, join.window, filters, sampling, encoders, versions that are new, and the lists of users, from where it names
+ * them; the rest is for the next start. If a part is refused, nothing changes: TM_INVALID_ARGUMENT,
+ * TM_FAILED_PRECONDITION, TM_RESOURCE_EXHAUSTED; of the lists TM_NOT_FOUND and TM_IO, too. Blocks. One at a time. */
 enum tm_code engine_reload(struct engine *e, const struct options *wanted, struct tm_error *err);
 /* When that was tried last (the wall clock; 0: never), and whether it succeeded. */
 struct engine_reloaded {

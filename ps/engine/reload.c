@@ -44,8 +44,6 @@ void engine_configured(struct engine *e, struct options *out)
     pthread_mutex_lock(&e->control);
     *out = *e->configured;
     pthread_mutex_unlock(&e->control);
-    memcpy(out->users_block, e->options.users_block, sizeof out->users_block);
-    memcpy(out->users_allow, e->options.users_allow, sizeof out->users_allow);
     out->users_max_events = e->options.users_max_events;
     out->users_per_ms = e->options.users_per_ms;
 }
@@ -54,7 +52,8 @@ void engine_configured(struct engine *e, struct options *out)
 enum tm_code engine_reload(struct engine *e, const struct options *wanted, struct tm_error *err)
 {
     struct user_lists_read users;
-    enum tm_code rc = user_lists_read(&e->users, e->options.users_block, e->options.users_allow, &users, err);
+    const struct options *named = wanted ? wanted : &e->options;
+    enum tm_code rc = user_lists_read(&e->users, named->users_block, named->users_allow, &users, err);
     if (rc == TM_OK && wanted)
         rc = read_configuration(e, wanted, err);
     if (rc == TM_OK)

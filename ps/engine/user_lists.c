@@ -1,5 +1,6 @@
 #include "ps/engine/user_lists.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -62,6 +63,15 @@ static bool next_line(struct reader *r, struct bytes *line)
     return true;
 }
 
+static enum tm_code refuse_line(const struct list *l, uint64_t number, struct bytes line, struct tm_error *err)
+{
+    char size[32] = "what is no UTF-8";
+    if (line.size > EVENT_ID_MAX)
+        snprintf(size, sizeof size, "%zu bytes", line.size);
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "%s:%llu: no user id: got %s; expected one of 1 to %d bytes a line",
+                        l->path, (unsigned long long)number, size, EVENT_ID_MAX);
+}
+
 static enum tm_code read_list(struct list *l, struct tm_error *err)
 {
     struct bytes line;
@@ -75,8 +85,7 @@ static enum tm_code read_list(struct list *l, struct tm_error *err)
     while (rc == TM_OK && next_line(&r, &line)) {
         number++;
         if (line.size > EVENT_ID_MAX || !wire_is_text(line))
-            return tm_error_set(err, TM_INVALID_ARGUMENT, "%s:%llu: no user id; expected one of 1 to %d bytes a line",
-                                l->path, (unsigned long long)number, EVENT_ID_MAX);
+            return refuse_line(l, number, line, err);
         l->ids += line.size > 0;
     }
     if (l->ids > USER_LIST_MAX)

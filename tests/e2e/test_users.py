@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import urllib.request
 
 import grpc
@@ -132,7 +133,32 @@ def test_a_client_is_told_of_blocked_users_and_goes_on(tmp_path):
         server.close()
 
 
-def test_a_list_that_is_missing_is_told_at_the_start(tmp_path):
+def test_another_path_is_taken_on_sighup(make_server, tmp_path):
+    for name in ("blocked", "other", "allowed"):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{name}{n}\n" for n in range(len(name))))
+    server = make_server(config(tmp_path)).start()
+    server.configure(config(tmp_path).replace("blocked.txt", "other.txt"))
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("the configuration is read", lambda: "event=reloaded" in server.stderr())
+    assert "users_blocked=5 users_allowed=7" in server.stderr()
+    with server.channel() as channel:
+        call = harness.Call(channel)
+        call.open(streams=["impressions"])
+        ack = call.batch(1, [impression(0, "blocked1"), impression(1, "other1")])
+        assert [(r.field, r.index) for r in ack.rejected] == [("blocked", 1)]
+
+
+def test_a_list_that_is_missing_is_told_at_the_start_and_by_config_check(tmp_path):
     server = harness.Server(tmp_path, config(tmp_path))
     assert not server.launch().wait_ready()
     assert "blocked.txt: there is no such file" in server.stderr()
+    (tmp_path / "allowed.txt").write_text("a\n" + "x" * 300)
+    check = [str(harness.BINARY), "config", "check", str(server.config_file)]
+    p = subprocess.run(check, capture_output=True, text=True)
+    told = p.stderr
+    assert f"users.block: {tmp_path}/blocked.txt: there is no such file" in told
+    assert f"users.allow: {tmp_path}/allowed.txt:2: no user id: got 300 bytes; expected one of 1 to 256" in told
+    assert p.returncode == 2 and "2 problems" in told
+    for name in ("blocked", "allowed"):
+        (tmp_path / f"{name}.txt").write_text("a\n")
+    assert subprocess.run(check).returncode == 0

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -81,9 +82,11 @@ static void a_bad_file_changes_nothing(void **state)
     text[3 + EVENT_ID_MAX + 1] = '\0';
     write_file(block, text);
     assert_int_equal(take_lists(&u, block, "", &err), TM_INVALID_ARGUMENT);
-    assert_string_equal(err.message, "user_lists_test.block:2: no user id; expected one of 1 to 256 bytes a line");
+    assert_string_equal(err.message, "user_lists_test.block:2: no user id: got 257 bytes; "
+                                     "expected one of 1 to 256 bytes a line");
     write_file(block, "u1\n\xff\n");
     assert_int_equal(take_lists(&u, block, "", &err), TM_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, ":2: no user id: got what is no UTF-8; expected"));
     assert_int_equal(take_lists(&u, "nowhere", "", &err), TM_NOT_FOUND);
     assert_string_equal(err.message, "nowhere: there is no such file");
     assert_int_equal(judge(&u, "u1"), USER_BLOCKED);
