@@ -32,6 +32,16 @@ const char *door_stream_names(const struct engine *engine, char list[static DOOR
     return list;
 }
 
+const char *door_streams_of(const struct engine *engine, enum joiner_stream_kind kind, char list[static DOOR_NAMES_MAX])
+{
+    const struct catalog *schema = engine_schema(engine);
+    list[0] = '\0';
+    for (uint32_t i = 0; i < schema->join.streams; i++)
+        if (schema->join.stream[i].kind == kind)
+            add_name(list, schema->stream_name[i]);
+    return *list ? list : "none";
+}
+
 /* Those there are now. */
 static const char *version_names(const struct engine *engine, char list[static DOOR_NAMES_MAX])
 {

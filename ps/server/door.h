@@ -29,6 +29,9 @@ void door_open(struct door *d, struct engine *engine);
 
 /* "A, B, C": for messages. */
 const char *door_stream_names(const struct engine *engine, char list[static DOOR_NAMES_MAX]);
+/* Those of one kind; "none": there is none. */
+const char *door_streams_of(const struct engine *engine, enum joiner_stream_kind kind,
+                            char list[static DOOR_NAMES_MAX]);
 
 /* The version that is asked for; TM_NOT_FOUND names the nearest one, or all, when there is none of that name. */
 enum tm_code door_version(struct engine *engine, struct bytes name, const struct version **v, struct tm_error *err);

@@ -54,6 +54,22 @@ static enum tm_code check_representation(const struct rank_request *q, const str
     return TM_OK;
 }
 
+/* They are every candidate's, so the encoder would blame the first one. */
+static enum tm_code check_context_ids(const struct told *t, const struct encoder_layout *l, struct tm_error *err)
+{
+    const uint32_t *id = (const void *)t->q->context_ids.data;
+    uint64_t end = l->dense;
+    for (uint32_t i = 0; i < l->field_count; i++)
+        end += l->field[i].rows;
+    for (size_t k = 0; k < t->q->context_ids.size / sizeof *id; k++)
+        if (id[k] >= end)
+            return tm_error_set(err, TM_INVALID_ARGUMENT,
+                                "context_ids[%zu]: %" PRIu32 "; expected less than %" PRIu64
+                                ", the end of the encoder's tables",
+                                k, id[k], end);
+    return TM_OK;
+}
+
 static enum tm_code check_shape(const struct told *t, const struct version *v, const struct encoder *encoder,
                                 struct tm_error *err)
 {
@@ -69,7 +85,7 @@ static enum tm_code check_shape(const struct told *t, const struct version *v, c
                             "ids: %zu with those of context_ids; expected none, version %s takes numbers alone%s",
                             t->ids.end[t->q->count], v->name,
                             t->q->representation.size ? " of that representation" : "");
-    return TM_OK;
+    return t->ids.id ? check_context_ids(t, encoder_layout(encoder), err) : TM_OK;
 }
 
 /* What is known before the rows are behind it. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "proto/wire.h"
+#include "ps/server/door.h"
 #include "ps/server/rank_features.h"
 #include "ps/server/ranking_parts.h"
 #include "ps/state/version_policy.h"
@@ -40,6 +41,7 @@ enum tm_code ranking_stream(const struct ranking *r, enum joiner_stream_kind kin
 {
     static const char *const kinds[] = {"feature", "impression", "action"};
     const struct catalog *c = engine_schema(r->engine);
+    char names[DOOR_NAMES_MAX];
     uint32_t found = 0;
     for (uint32_t i = 0; i < c->join.streams; i++) {
         bool named = !name.data || bytes_equal(name, bytes_text(c->stream_name[i]));
@@ -50,12 +52,14 @@ enum tm_code ranking_stream(const struct ranking *r, enum joiner_stream_kind kin
     }
     if (found == 1)
         return TM_OK;
+    door_streams_of(r->engine, kind, names);
     if (found > 1)
-        return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: missing; there are %" PRIu32 " %s streams, name one",
-                            found, kinds[kind]);
+        return tm_error_set(err, TM_INVALID_ARGUMENT,
+                            "stream: missing; there are %" PRIu32 " %s streams, name one of %s", found, kinds[kind],
+                            names);
     int shown = name.size <= CATALOG_NAME_MAX && wire_is_text(name) ? (int)name.size : 0;
-    return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: \"%.*s\"; expected the name of an %s stream", shown,
-                        (const char *)name.data, kinds[kind]);
+    return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: \"%.*s\"; expected the name of an %s stream: %s", shown,
+                        (const char *)name.data, kinds[kind], names);
 }
 
 enum tm_code ranking_check_event(const struct ranking *r, const struct event *e, uint8_t stream, uint32_t index,

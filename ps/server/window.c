@@ -1,12 +1,12 @@
 #include "ps/server/window.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/wire.h"
+#include "ps/server/door.h"
 #include "tidemill/v1/samples.pb-c.h"
 
-enum { REQUEST_MAX = 4096, NAMES_MAX = 256 };
+enum { REQUEST_MAX = 4096 };
 
 /* Rows of the table, beside the configured window: bounds of the histogram, so that their shares are exact. */
 static const int64_t choices[] = {0,        1000,     5000,     10000,     30000,     60000,    120000,
@@ -133,17 +133,12 @@ static void pack(const struct engine *e, const struct engine_window *w, int stre
 static enum tm_code find_stream(const struct engine *e, const char *name, int *stream, struct tm_error *err)
 {
     const struct catalog *schema = engine_schema(e);
-    char names[NAMES_MAX] = "";
+    char names[DOOR_NAMES_MAX];
     *stream = name ? engine_stream(e, bytes_text(name)) : -1;
     if (!name || (*stream >= 0 && schema->join.stream[*stream].kind == JOINER_ACTION))
         return TM_OK;
-    for (uint32_t i = 0; i < schema->join.streams; i++) {
-        size_t used = strlen(names);
-        if (schema->join.stream[i].kind == JOINER_ACTION)
-            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", schema->stream_name[i]);
-    }
     return tm_error_set(err, TM_INVALID_ARGUMENT, "stream: \"%.*s\"; expected an action stream: %s", CATALOG_NAME_MAX,
-                        name, *names ? names : "there is none");
+                        name, door_streams_of(e, JOINER_ACTION, names));
 }
 
 static void sample_window(void *service, struct rpc_call *call, struct bytes request)

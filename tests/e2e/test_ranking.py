@@ -256,6 +256,7 @@ def test_ids_of_candidates_are_encoded_as_samples_are(make_server, tmp_path):
         assert list(reply.means) == there and {c["doc"]: c["mean"] for c in looked["candidates"]} == dict(zip(docs, there))
         for change, message in (
             ({"ids": [2 + 30], "id_counts": [0, 0, 1]}, "docs[2]: id 32; the encoder's numbers and tables end before 32"),
+            ({"context_ids": [6, 33]}, "context_ids[1]: 33; expected less than 32, the end of the encoder's tables"),
             ({"context_ids": [1]}, "context_ids[0]: 1; expected 2 or more, behind the numbers"),
             ({"version": "lr", "context": [1, 2]}, "expected none, version lr takes numbers alone"),
         ):
@@ -400,7 +401,7 @@ def test_what_cannot_be_ranked_is_refused(refused, fields, message):
         ({"values": [1.0, math.nan]}, "docs[1]: value"),
         ({"events": ["a"]}, "events: 1 of 2 docs"),
         ({"events": ["a", "x" * 300]}, "docs[1]: event: 300 bytes"),
-        ({"stream": "impressions"}, 'stream: "impressions"; expected the name of an action stream'),
+        ({"stream": "impressions"}, 'stream: "impressions"; expected the name of an action stream: clicks'),
     ],
 )
 def test_what_is_no_reward_is_refused(refused, fields, message):

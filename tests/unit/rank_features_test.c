@@ -393,7 +393,8 @@ static void test_ids_that_are_refused(void **state)
     assert_refused(b, &b->net, b->encoder, asking(IDS(5, 9), IDS(6, 9)), "ids[1]: 9 is in context_ids, too");
     assert_refused(b, &b->net, b->encoder, asking(NULL, 0, IDS(5, 6, 7)), "ids: 3 of 2 candidates; expected as many");
     assert_refused(b, &b->net, b->encoder, asking(NULL, 0, IDS(5, DENSE + ROWS)), "docs[1]: id 1123; the encoder's");
-    assert_refused(b, &b->net, b->encoder, asking(IDS(UINT32_MAX), NULL, 0), "docs[0]: id 4294967295; the encoder's");
+    assert_refused(b, &b->net, b->encoder, asking(IDS(UINT32_MAX), NULL, 0),
+                   "context_ids[0]: 4294967295; expected less than");
     assert_refused(b, &b->net, b->encoder, asking(many, ENCODER_BAG_MAX + 1, NULL, 0), "field tags has more than 1024");
     assert_refused(b, &b->net, b->numbers, asking(IDS(5), NULL, 0), "ids: 2 with those of context_ids; expected none");
     assert_refused(b, &b->plain, NULL, asking(NULL, 0, IDS(5, 6)), "version plain takes numbers alone");
