@@ -225,6 +225,8 @@ void options_check_version(struct version_options *v, const struct options *o, c
 /* What is no mistake but may be one, of a configuration that was checked, one line each: rewards beyond what their
  * model takes. */
 void options_warn(const struct options *o, const char *path, struct option_problems *warnings);
+/* Are positives learned before the negatives of their time? With no window negatives are made at once, too. */
+bool options_ahead(bool at_once, int64_t window_ms);
 
 /* The configuration as YAML, with every default filled in; read again it gives the same values. */
 void options_show(const struct options *o, struct buffer *out);

@@ -394,11 +394,13 @@ static void warn_room(const struct options *o, const char *path, struct option_p
                        o->shards, (uint32_t)room);
 }
 
+bool options_ahead(bool at_once, int64_t window_ms) { return at_once && window_ms > 0; }
+
 /* Figures: docs/joining.md. */
 static void warn_at_once(const struct options *o, const char *path, struct option_problems *warnings)
 {
     char window[UNITS_TEXT_SIZE];
-    if (o->positive_at_once && o->window_ms > 0)
+    if (options_ahead(o->positive_at_once, o->window_ms))
         option_problem(
             warnings, path, NULL,
             "warning: join.positive_at_once: positives are learned up to %s before the negatives of their "

@@ -202,7 +202,7 @@ enum tm_code setup_apply_join(struct engine *e, const struct catalog *wanted, st
                  "streams=%u was=%u labels=%u was=%u window_ms=%lld was=%lld positive_at_once=%d was=%d", want->streams,
                  have->streams, want->labels, have->labels, (long long)want->window_ms, (long long)have->window_ms,
                  want->at_once, have->at_once);
-    if (want->at_once)
+    if (options_ahead(want->at_once, want->window_ms))
         log_line("warn", "join_positive_at_once", "window_ms=%lld what is served is too high while positives are ahead",
                  (long long)want->window_ms);
     catalog_pack_join(wanted, &control);

@@ -58,6 +58,12 @@ def test_positives_are_learned_before_the_window_and_negatives_behind_it(make_se
     server.start()
     assert "warning: join.positive_at_once" in server.stderr()
     assert server.digests() == before
+    server.configure(CONFIG.replace("window: 10s", "window: 0s"))  # negatives are at once then, too
+    told = server.stderr().count("event=join_positive_at_once")
+    server.process.send_signal(signal.SIGHUP)
+    harness.wait_until("the join is another", lambda: server.stderr().count("event=reloaded") == 1)
+    assert "event=join_changed" in server.stderr()
+    assert server.stderr().count("event=join_positive_at_once") == told
     with server.channel() as channel:
         call = harness.Call(channel)
         call.open()
