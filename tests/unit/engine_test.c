@@ -702,17 +702,23 @@ static uint64_t log_begin(struct engine *e)
  * from where they stand, which nobody but their own rare commits moves. */
 static void test_the_log_waits_for_the_slowest_shard(void **state)
 {
+    enum { ROUNDS = 10000 };
     struct options o;
     uint64_t sequence = 0;
     options_of(&o, *state, "2");
     set(&o, "log.retain_size", "64KiB");
     struct engine *e = open_with(&o);
     ask(e, SUBMIT_OPEN);
-    for (uint64_t before = state_syncs(e); state_syncs(e) < before + 2; log_begin(e)) /* what it committed is synced */
+    for (uint64_t enough = state_syncs(e) + 2; state_syncs(e) < enough;
+         log_begin(e)) { /* what it committed is synced */
+        assert_true(sequence < ROUNDS);
         send_large(e, ++sequence);
+    }
     uint64_t drained = drain(e);
-    while (log_begin(e) == 0) /* now all of them have */
+    while (log_begin(e) == 0) { /* now all of them have */
+        assert_true(sequence < 2 * ROUNDS);
         send_large(e, ++sequence);
+    }
     assert_true(log_begin(e) <= drained);
     engine_close(e);
 }
