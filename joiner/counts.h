@@ -56,8 +56,9 @@ struct stream_counts {
     R(skipped_reset,      "a reset, or another encoder: what was learned or waited is forgotten")        \
     R(skipped_reward,     "the version's reward has no value for its labels: a division by 0")     \
     R(skipped_no_features, "the version learns from features, and it has none")                    \
-    R(skipped_dimension,  "its features are not as many as the version's")                         \
-    R(skipped_range,      "a feature or the weight is beyond a million, or there are too many ids") \
+    R(skipped_dimension,  "its features do not fit the version's dimension, or its encoder")         \
+    R(skipped_range,      "a feature or the weight is beyond a million; an encoder's id is not 1; or there are too " \
+                          "many ids")                                                              \
     R(skipped_representation, "its features are of another representation than the version's")     \
     R(skipped_sampling,   "a negative that negative sampling left out")                             \
     R(skipped_filtered,   "a filter of samples excludes it")                                         \

@@ -26,10 +26,11 @@
       "field and message say what was expected; the sender was told, and may mend the event and send it again") \
     R(NO_FEATURES, "no_features", "its version learns from features, and its sample has none",                  \
       "send features with the impression or in every feature stream (or give it a dimension), and rows of all tables") \
-    R(WRONG_DIMENSION, "wrong_dimension", "its features are not as many as the version's dimension",            \
-      "does the sender's schema fit the version? A sparse vector may only come last, with indices below it")    \
-    R(FEATURE_RANGE, "feature_range", "a feature or its weight is not within a million, or it has too many ids", \
-      "scale features to about 1; at most 1,024 ids of a field, and 64 KiB of features of a sample")            \
+    R(WRONG_DIMENSION, "wrong_dimension", "its features do not fit the version's dimension, or its encoder",    \
+      "does the sender's schema fit? A sparse vector comes last, and ends with the dimension or the encoder")   \
+    R(FEATURE_RANGE, "feature_range",                                                                           \
+      "a feature or the weight is beyond a million; an encoder's id is not 1; or there are too many ids",       \
+      "scale features to about 1; an id has the value 1, a field at most 1,024, a sample 64 KiB of features")   \
     R(WRONG_REPRESENTATION, "wrong_representation", "its features are not of the version's representation",     \
       "a new encoder takes a new version: parameters mean nothing for features they were not learned from")     \
     R(SHED, "shed", "more waited than memory.join has room for, and it was the oldest",                         \

@@ -9,8 +9,8 @@
  * Identity encoder_representation is XXH3-128 (seed 0), as 32 hexadecimal digits, of a text: "tidemill encoder 1\n",
  *          "dense N\n", per field "field NAME POOLING ROWS WIDTH HASH\n", per layer "layer IN OUT ACTIVATION HASH
  *          HASH\n" (W, b), each HASH that of the numbers as they lie in memory. So equal weights in equal roles have
- *          equal names, however their file is laid out. Samples, parameters and requests carry it; what was learned of
- *          one representation means nothing in another.
+ *          equal names, however their file is laid out. Parameters carry it, and whatever comes encoded; what was
+ *          learned of one representation means nothing in another.
  * Memory   an encoder copies its weights, those of layers as learner/dense.h packs them, and is not changed by use;
  *          room and arrays of a call are the caller's.
  * Threads  any number on one encoder, each with its own room.

@@ -226,7 +226,7 @@ def test_rank_scores_by_what_its_sample_will_be_given(make_server):
         for wanted, code, change in (
             ("docs[2]: table items has no row", grpc.StatusCode.FAILED_PRECONDITION, {"docs": DOCS[:2] + ["d9"]}),
             ("table users has no row", grpc.StatusCode.FAILED_PRECONDITION, {"user": "nobody"}),
-            ("not as many as the version's dimension", grpc.StatusCode.INVALID_ARGUMENT, {"context": [1, 2]}),
+            ("do not fit the version's dimension", grpc.StatusCode.INVALID_ARGUMENT, {"context": [1, 2]}),
         ):
             with pytest.raises(grpc.RpcError) as refused:
                 stub.Rank(ranking_pb2.RankRequest(**{**ask, **change}), timeout=10)
