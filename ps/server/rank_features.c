@@ -213,8 +213,9 @@ static enum tm_code take_packed(const struct told *t, const struct version *v, c
     f->x = mem_new((size_t)t->q->count * v->config.dimension, sizeof *f->x);
     enum tm_code rc = pack_all(t, tables, f, &whole, packed, err);
     if (rc == TM_OK && version_input_take_all(v, encoder, packed, t->q->count, f->x, &refused, err) != REASON_NONE)
-        rc = tm_error_wrap(err, tables->count ? "docs[%" PRIu32 "]: with the rows of its tables" : "docs[%" PRIu32 "]",
-                           refused);
+        rc = tm_error_wrap(
+            err, rank_tables_count(tables) ? "docs[%" PRIu32 "]: with the rows of its tables" : "docs[%" PRIu32 "]",
+            refused);
     free(packed);
     return rc;
 }
@@ -224,7 +225,7 @@ static enum tm_code take_packed(const struct told *t, const struct version *v, c
 static enum tm_code take(const struct told *t, const struct version *v, const struct encoder *encoder,
                          const struct rank_tables *tables, struct rank_features *f, struct tm_error *err)
 {
-    bool learns = model_uses_features(v->model), rows = learns && tables->count > 0;
+    bool learns = model_uses_features(v->model), rows = learns && rank_tables_count(tables) > 0;
     enum tm_code rc = rows ? check_before_rows(t, tables, err) : check_representation(t->q, v, &encoder, err);
     if (rc == TM_OK && learns && !rows)
         rc = check_shape(t, v, encoder, err);

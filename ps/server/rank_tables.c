@@ -4,13 +4,6 @@
 
 #include "base/clock.h"
 
-static void choose(struct rank_tables *t)
-{
-    version_input_sources(t->schema, &t->sources);
-    for (uint32_t i = t->sources.feature_streams; i < t->sources.count; i++)
-        t->stream[t->count++] = t->sources.stream[i];
-}
-
 static struct event candidate_of(const struct rank_request *q, uint32_t candidate)
 {
     return (struct event){.request = q->request, .user = q->user, .doc = q->docs[candidate]};
@@ -55,12 +48,13 @@ static enum tm_code read_rows(struct engine *e, const struct rank_request *q, st
     CLEANUP(buffer_close) struct buffer row = {0};
     int64_t now = clock_wall_ms();
     enum tm_code rc = TM_OK;
-    size_t rows = (size_t)q->count * t->count;
+    const uint32_t count = rank_tables_count(t);
+    size_t rows = (size_t)q->count * count;
     t->at = mem_new(rows + 1, sizeof *t->at);
     for (size_t i = 0; rc == TM_OK && i < rows; i++) {
-        struct event shown = candidate_of(q, (uint32_t)(i / t->count));
+        struct event shown = candidate_of(q, (uint32_t)(i / count));
         row.size = 0;
-        rc = engine_find_row(e, t->stream[i % t->count], &shown, now, &row, err);
+        rc = engine_find_row(e, rank_tables_stream(t, (uint32_t)(i % count)), &shown, now, &row, err);
         if (rc == TM_OK)
             rc = keep_row(t, buffer_view(&row), err);
         t->at[i + 1] = t->rows.size;
@@ -72,21 +66,20 @@ enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, st
                               struct tm_error *err)
 {
     *t = (struct rank_tables){.schema = engine_schema(e)};
-    choose(t);
-    if (t->count == 0)
-        return TM_OK;
-    for (uint32_t k = 0; k < t->count; k++)
-        fetch(e, q, t->stream[k]);
-    return read_rows(e, q, t, err);
+    version_input_sources(t->schema, &t->sources);
+    for (uint32_t k = 0; k < rank_tables_count(t); k++)
+        fetch(e, q, rank_tables_stream(t, k));
+    return rank_tables_count(t) ? read_rows(e, q, t, err) : TM_OK;
 }
 
 struct bytes rank_tables_row(const struct rank_tables *t, uint32_t candidate, uint8_t stream)
 {
+    const uint32_t count = rank_tables_count(t);
     uint32_t table = 0;
-    while (table < t->count && t->stream[table] != stream)
+    while (table < count && rank_tables_stream(t, table) != stream)
         table++;
-    CHECK(table < t->count);
-    size_t i = (size_t)candidate * t->count + table;
+    CHECK(table < count);
+    size_t i = (size_t)candidate * count + table;
     return bytes_of(t->rows.data + t->at[i], t->at[i + 1] - t->at[i]);
 }
 

@@ -16,14 +16,21 @@ enum { RANK_ROWS_MAX = 64 << 20 };
 
 struct rank_tables {
     const struct catalog *schema;
-    struct input_sources sources; /* of samples from now on; the tables among them: */
-    uint8_t stream[JOINER_STREAMS_MAX];
-    uint32_t count;
+    struct input_sources sources; /* of samples from now on: the tables are those behind the feature streams */
     struct buffer rows;
     size_t *at; /* of each candidate's row of each table, and one more: where it begins in `rows` */
 };
 
-/* Without such tables nothing is read and count is 0. */
+static inline uint32_t rank_tables_count(const struct rank_tables *t)
+{
+    return t->sources.count - t->sources.feature_streams;
+}
+static inline uint8_t rank_tables_stream(const struct rank_tables *t, uint32_t table)
+{
+    return t->sources.stream[t->sources.feature_streams + table];
+}
+
+/* Without such tables nothing is read. */
 enum tm_code rank_tables_read(struct engine *e, const struct rank_request *q, struct rank_tables *t,
                               struct tm_error *err);
 void rank_tables_close(struct rank_tables *t);

@@ -125,10 +125,11 @@ static void learn_from(const struct bench *b, const struct version *v, const str
     event_encode(&logged, &wire);
     assert_int_equal(event_scan(buffer_view(&wire), &sample, NULL), TM_OK);
     feature_pack(&packed, FEATURES_NO_STREAM, &sample);
-    for (uint32_t k = 0; tables && k < tables->count; k++) {
+    for (uint32_t k = 0; tables && k < rank_tables_count(tables); k++) {
         struct event row;
-        assert_int_equal(event_scan(rank_tables_row(tables, candidate, tables->stream[k]), &row, NULL), TM_OK);
-        assert_true(feature_pack(&packed, tables->stream[k], &row));
+        assert_int_equal(event_scan(rank_tables_row(tables, candidate, rank_tables_stream(tables, k)), &row, NULL),
+                         TM_OK);
+        assert_true(feature_pack(&packed, rank_tables_stream(tables, k), &row));
     }
     assert_true(feature_vector_unpack(buffer_view(&packed), &vector));
     assert_int_equal(version_input_judge(v, e, &vector, &encoding, buffer_view(&packed), 1), REASON_NONE);
@@ -308,7 +309,7 @@ static void add_row(struct rank_tables *t, const struct event *row)
 /* Two tables: numbers, and ids behind what is left out of them. */
 static struct rank_tables open_tables(const struct catalog *schema, uint32_t docs, uint64_t *seed)
 {
-    struct rank_tables t = {.schema = schema, .stream = {1, 2}, .count = 2};
+    struct rank_tables t = {.schema = schema};
     version_input_sources(schema, &t.sources);
     t.at = mem_new(2 * docs + 2, sizeof *t.at);
     for (uint32_t i = 0; i < docs; i++) {

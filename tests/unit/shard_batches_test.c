@@ -116,18 +116,9 @@ static void pass(struct rig *r, int64_t at)
     step_well(r);
 }
 
-static struct shard_version_counts counts_of(struct rig *r)
-{
-    CLEANUP(shard_counts_close) struct shard_counts c = {0};
-    shard_count(r->shard, &c);
-    assert_int_equal(sample_counts_imbalance(&c.version[0].fresh), 0);
-    assert_int_equal(sample_counts_imbalance(&c.version[0].corrections), 0);
-    return c.version[0];
-}
-
 static void expect(struct rig *r, uint64_t learned, uint64_t batched)
 {
-    struct shard_version_counts c = counts_of(r);
+    struct shard_version_counts c = rig_counts(r);
     assert_int_equal(c.fresh.learned, learned);
     assert_int_equal(c.fresh.batched, batched);
 }
@@ -165,14 +156,14 @@ static void a_batch_is_learned_when_it_is_full(void **state)
     show(&r, 3, "a", 2);
     pass(&r, 100);
     expect(&r, 0, 3);
-    assert_int_equal(counts_of(&r).open_batches, 2);
+    assert_int_equal(rig_counts(&r).open_batches, 2);
     block_of(&r, "a", none);
     assert_memory_equal(none, zeros, sizeof none); /* a document is not known by what waits */
     show(&r, 4, "a", 90);
     pass(&r, 200);
     expect(&r, 3, 1);
-    assert_int_equal(counts_of(&r).batches.samples, 1);
-    assert_int_equal(counts_of(&r).documents, 1);
+    assert_int_equal(rig_counts(&r).batches.samples, 1);
+    assert_int_equal(rig_counts(&r).documents, 1);
     close_rig(&r);
 }
 
@@ -190,8 +181,8 @@ static void a_ratio_needs_a_positive(void **state)
     click(&r, 1, "a", 50);
     step_well(&r); /* a correction makes it two for three */
     expect(&r, 5, 0);
-    assert_int_equal(counts_of(&r).batches.ratio, 1);
-    assert_int_equal(counts_of(&r).corrections.learned, 1);
+    assert_int_equal(rig_counts(&r).batches.ratio, 1);
+    assert_int_equal(rig_counts(&r).corrections.learned, 1);
     show(&r, 6, "a", 100);
     click(&r, 6, "a", 101);
     pass(&r, 200);
@@ -214,7 +205,7 @@ static void a_batch_is_learned_when_it_is_old(void **state)
     assert_true(due_at(&r, START_MS + 150 + WINDOW_MS));
     pass(&r, 150 + WINDOW_MS);
     expect(&r, 2, 0);
-    assert_int_equal(counts_of(&r).batches.age, 1);
+    assert_int_equal(rig_counts(&r).batches.age, 1);
     close_rig(&r);
 }
 
@@ -234,12 +225,12 @@ static void without_room_the_oldest_is_learned_early(void **state)
     show(&r, 4, "b", 200);
     pass(&r, 300);
     expect(&r, 1, 3); /* that of a */
-    assert_int_equal(counts_of(&r).batches.room, 1);
+    assert_int_equal(rig_counts(&r).batches.room, 1);
     control(&r, pack_pause);
     show(&r, 5, "c", 300);
     pass(&r, 400);
     expect(&r, 1, 3);
-    assert_int_equal(counts_of(&r).fresh.held, 1);
+    assert_int_equal(rig_counts(&r).fresh.held, 1);
     close_rig(&r);
 }
 
@@ -293,13 +284,13 @@ static void relabel(const char *model)
         pass(&in_time, 100);
         click(&late, 1, "a", 50);
         step_well(&late);
-        assert_int_equal(counts_of(&late).corrections.batched, samples > 1);
+        assert_int_equal(rig_counts(&late).corrections.batched, samples > 1);
         show(&late, 3, "a", 100);
         show(&in_time, 3, "a", 100);
         pass(&late, 200);
         pass(&in_time, 200);
         expect(&late, 3, 0);
-        assert_int_equal(counts_of(&late).corrections.learned, 1);
+        assert_int_equal(rig_counts(&late).corrections.learned, 1);
         assert_same_block(&late, &in_time, "a", samples > 1);
         close_rig(&late);
         close_rig(&in_time);
@@ -347,7 +338,7 @@ static void a_reset_of_an_embedding_leaves_what_waits(void **state)
     expect(&r, 4, 0);
     block_of(&r, "a", block);
     assert_int_equal(learned_of(block), 2);
-    assert_true(counts_of(&r).corrections.learned == 1 && counts_of(&r).corrections.skipped_reset == 1);
+    assert_true(rig_counts(&r).corrections.learned == 1 && rig_counts(&r).corrections.skipped_reset == 1);
     close_rig(&r);
 }
 
@@ -370,7 +361,7 @@ static void an_open_batch_outlives_pauses_and_restarts(void **state)
     control(&r, pack_discard);
     step_well(&r); /* the third is not learned; now time has passed for the first two */
     expect(&r, 2, 0);
-    assert_int_equal(counts_of(&r).fresh.skipped_discarded, 1);
+    assert_int_equal(rig_counts(&r).fresh.skipped_discarded, 1);
     commit(&r);
     assert_int_equal(r.disk.table[STORE_BATCH].rows, 0);
     close_rig(&r);
@@ -431,7 +422,7 @@ static void compare_tellings(struct version_batch batch, enum version_order orde
     open_story(&first);
     tell(&first, 1, 0);
     expect(&first, SHOWN, 0);
-    assert_int_equal(counts_of(&first).batches.behind, 0);
+    assert_int_equal(rig_counts(&first).batches.behind, 0);
     for (uint64_t seed = 2; seed < 12; seed++) {
         struct rig r;
         uint64_t one[BLOCK_BYTES / 8], other[BLOCK_BYTES / 8];
@@ -489,7 +480,7 @@ static void a_pause_does_not_change_whose_turn_is_when(void **state)
             step_well(&r[1]);
         }
         expect(&r[paused], 2, 1);
-        assert_int_equal(counts_of(&r[paused]).batches.behind, 1);
+        assert_int_equal(rig_counts(&r[paused]).batches.behind, 1);
         pass(&r[paused], 3 * LATENESS_MS);
         expect(&r[paused], 3, 0);
     }
@@ -513,8 +504,8 @@ static void what_is_behind_is_learned_with_its_corrections(void **state)
     click(&r, 1, "a", 150);
     step_well(&r);
     expect(&r, 1, 1);
-    assert_int_equal(counts_of(&r).batches.behind, 1);
-    assert_int_equal(counts_of(&r).corrections.batched, 1);
+    assert_int_equal(rig_counts(&r).batches.behind, 1);
+    assert_int_equal(rig_counts(&r).corrections.batched, 1);
     pass(&r, 50 + LATENESS_MS + WINDOW_MS);
     expect(&r, 1, 1);
     pass(&r, 51 + LATENESS_MS + WINDOW_MS);
@@ -527,7 +518,7 @@ static void what_is_behind_is_learned_with_its_corrections(void **state)
     block_of(&r, "a", block);
     memcpy(&b, block, sizeof b);
     assert_int_equal(b.positives, 1);
-    assert_int_equal(counts_of(&r).corrections.learned, 1);
+    assert_int_equal(rig_counts(&r).corrections.learned, 1);
     close_rig(&r);
 }
 
@@ -544,7 +535,7 @@ static void an_impression_that_comes_again_is_another_sample(void **state)
     pass(&r, 100);
     click(&r, 1, "a", 150);
     pass(&r, 5 + LATENESS_MS);
-    assert_int_equal(counts_of(&r).corrections.batched, 1);
+    assert_int_equal(rig_counts(&r).corrections.batched, 1);
     show(&r, 1, "a", 500);
     click(&r, 1, "a", 600);
     pass(&r, 3 * LATENESS_MS);
@@ -580,7 +571,7 @@ static void damaged_features_stop_a_correction_in_words(void **state)
         damage_features(&r);
         click(&r, 1, "a", 50);
         assert_int_equal(step(&r, &err), order == ORDER_ARRIVAL ? TM_OK : TM_DATA_LOSS);
-        assert_true(order == ORDER_ARRIVAL ? counts_of(&r).corrections.batched == 1
+        assert_true(order == ORDER_ARRIVAL ? rig_counts(&r).corrections.batched == 1
                                            : strstr(err.message, "feature") != NULL);
         close_rig(&r);
     }
@@ -610,16 +601,16 @@ static void a_correction_of_what_waits_outlives_a_reset(void **state)
     control(&r, pack_resume);
     step_well(&r);
     expect(&r, 3, 1);
-    assert_int_equal(counts_of(&r).corrections.held, 1);
+    assert_int_equal(rig_counts(&r).corrections.held, 1);
     control(&r, pack_reset_of_a);
     step_well(&r);
-    assert_int_equal(counts_of(&r).corrections.batched, 1);
+    assert_int_equal(rig_counts(&r).corrections.batched, 1);
     show(&r, 5, "a", 400);
     pass(&r, 201 + LATENESS_MS + WINDOW_MS);
     show(&r, 6, "a", 202 + LATENESS_MS);
     pass(&r, 300 + LATENESS_MS);
     expect(&r, 6, 0);
-    assert_int_equal(counts_of(&r).corrections.learned, 1);
+    assert_int_equal(rig_counts(&r).corrections.learned, 1);
     block_of(&r, "a", block);
     memcpy(&b, block, sizeof b);
     assert_true(b.positives == 1 && b.negatives == 2);

@@ -129,15 +129,6 @@ static void decide(struct rig *r, uint32_t number)
     step_well(r);
 }
 
-static struct shard_version_counts counts_of(struct rig *r)
-{
-    CLEANUP(shard_counts_close) struct shard_counts c = {0};
-    shard_count(r->shard, &c);
-    assert_int_equal(sample_counts_imbalance(&c.version[0].fresh), 0);
-    assert_int_equal(sample_counts_imbalance(&c.version[0].corrections), 0);
-    return c.version[0];
-}
-
 static void assert_letter(const struct letters *l, uint32_t count, uint8_t stream, enum joiner_reason reason)
 {
     assert_int_equal(l->count, count);
@@ -160,7 +151,7 @@ static void test_more_than_is_kept(void **state)
     happen_with_ids(&r, IMPRESSIONS, 2, FIT, DENSE);
     decide(&r, 2);
     assert_int_equal(letters.count, 1);
-    assert_int_equal(counts_of(&r).fresh.held, 1);
+    assert_int_equal(rig_counts(&r).fresh.held, 1);
     commit(&r);
     restart(&r);
     control(&r, pack_resume);
@@ -168,7 +159,7 @@ static void test_more_than_is_kept(void **state)
     click(&r, 1);
     click(&r, 2);
     step_well(&r);
-    struct shard_version_counts c = counts_of(&r);
+    struct shard_version_counts c = rig_counts(&r);
     assert_int_equal(c.fresh.held, 0);
     assert_int_equal(c.fresh.learned, 1);
     assert_int_equal(c.fresh.skipped_range, 1);
@@ -189,7 +180,7 @@ static void late_features(bool held)
         happen(&r, NUMBERS, i, 0, bytes_of(&(float){1}, sizeof(float)));
     happen(&r, IMPRESSIONS, 4, 0, (struct bytes){0});
     decide(&r, 4);
-    assert_int_equal(counts_of(&r).fresh.learned, 4);
+    assert_int_equal(rig_counts(&r).fresh.learned, 4);
     if (held)
         control(&r, pack_pause);
     happen_with_ids(&r, IDS, 1, FIT, 0);
@@ -208,7 +199,7 @@ static void late_features(bool held)
     for (uint32_t i = 1; i <= 4; i++)
         click(&r, i);
     step_well(&r);
-    struct shard_version_counts c = counts_of(&r);
+    struct shard_version_counts c = rig_counts(&r);
     assert_int_equal(c.corrections.held, 0);
     assert_int_equal(c.corrections.learned, 3 + 2);
     assert_int_equal(c.corrections.skipped_original, 2);

@@ -121,6 +121,16 @@ static inline bool due_at(const struct rig *r, int64_t time)
     return shard_due(r->shard, watermarks);
 }
 
+/* Of the first version: nothing of it is lost. */
+static inline struct shard_version_counts rig_counts(struct rig *r)
+{
+    CLEANUP(shard_counts_close) struct shard_counts c = {0};
+    shard_count(r->shard, &c);
+    assert_int_equal(sample_counts_imbalance(&c.version[0].fresh), 0);
+    assert_int_equal(sample_counts_imbalance(&c.version[0].corrections), 0);
+    return c.version[0];
+}
+
 static inline void restart(struct rig *r)
 {
     shard_close(r->shard);
